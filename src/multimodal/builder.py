@@ -1,0 +1,151 @@
+"""Compose a config and a fitted spec into a plain Functional `keras.Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from multimodal import encoders, fusion, heads, registry
+from multimodal.config import Component, Config, Group
+from multimodal.contracts import Tensor
+from multimodal.errors import ConfigError
+from multimodal.layers import FoldPhotos, MeanPooling, UnfoldPhotos
+from multimodal.spec import FittedGroup, FittedSpec, unique_slugs
+
+__all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
+
+Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
+
+
+def build(config: Config, spec: FittedSpec) -> keras.Model:
+    """Return the model that `config` declares, for data that looks like `spec`.
+
+    Inputs and outputs are dicts; the input keys are exactly `spec.input_keys`, the outputs are
+    named after the heads and hold raw values in each head's transformed space. Encoders, poolings
+    and heads are layers of the outer graph, named `<group>_encoder`, `<group>_pooling` and
+    `<head>`.
+
+    Raises:
+        ConfigError: A part or option is unknown, or config and spec do not belong together.
+    """
+    _check_names(config, spec)
+    inputs: dict[str, Tensor] = {}
+    vectors: dict[str, Tensor] = {}
+    presence: dict[str, Tensor] = {}
+    for group, fitted in zip(config.groups, spec.groups, strict=True):
+        keys, vector, present = _BRANCHES[group.modality](group, fitted)
+        inputs |= keys
+        vectors[fitted.name] = vector
+        if fitted.optional:
+            presence[fitted.name] = present
+    fused = registry.create("fusion", config.fusion, name="fusion")(vectors, presence=presence)
+    outputs = {}
+    for head, fitted_head in zip(config.heads, spec.heads, strict=True):
+        given = registry.get("head", head.head.name).from_head(fitted_head)
+        layer = registry.create("head", head.head, name=fitted_head.name, **given)
+        outputs[fitted_head.name] = layer(fused)
+    return keras.Model(inputs, outputs, name="multimodal")
+
+
+def check_parts(config: Config) -> None:
+    """Raise ConfigError for an unknown part or option, before any data is read."""
+    wanted = [("fusion", config.fusion)]
+    wanted += [(f"{group.modality}_encoder", group.encoder) for group in config.groups]
+    wanted += [("pooling", group.pooling) for group in config.groups]
+    wanted += [("head", head.head) for head in config.heads]
+    for kind, component in wanted:
+        valid = registry.options(registry.get(kind, component.name))
+        for option in component.options:
+            if option not in valid:
+                raise ConfigError(
+                    f"{kind} '{component.name}' has no option '{option}'. "
+                    f"{registry.choices(option, valid)}"
+                )
+
+
+def compile_model(
+    model: keras.Model, config: Config, optimizer: keras.optimizers.Optimizer, **options: Any
+) -> None:
+    """Compile `model` with the losses, metrics and weights of the heads it holds."""
+    layers = [model.get_layer(name) for name in model.output_names]
+    model.compile(
+        optimizer=optimizer,
+        loss={layer.name: layer.make_loss() for layer in layers},
+        loss_weights={
+            layer.name: head.weight for layer, head in zip(layers, config.heads, strict=True)
+        },
+        weighted_metrics={layer.name: layer.make_metrics() for layer in layers},
+        **options,
+    )
+
+
+def _check_names(config: Config, spec: FittedSpec) -> None:
+    fitted = [group.name for group in spec.groups] + [head.name for head in spec.heads]
+    wanted = [group.name for group in config.groups] + [head.name for head in config.heads]
+    if unique_slugs(wanted) != fitted:
+        raise ConfigError(f"config and spec do not belong together: {wanted} against {fitted}.")
+
+
+def _encoder(group: Group, fitted: FittedGroup) -> Any:
+    kind = f"{group.modality}_encoder"
+    given = registry.get(kind, group.encoder.name).from_group(fitted)
+    return registry.create(kind, group.encoder, name=f"{fitted.name}_encoder", **given)
+
+
+def _pool(group: Group, fitted: FittedGroup, tokens: Tensor) -> Tensor:
+    return registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")(tokens)
+
+
+def _present(fitted: FittedGroup) -> dict[str, Tensor]:
+    key = f"{fitted.name}_present"
+    return {key: keras.Input((), dtype="bool", name=key)} if fitted.optional else {}
+
+
+def _tabular_branch(group: Group, fitted: FittedGroup) -> Branch:
+    columns: dict[str, Tensor] = {}
+    for kind, size, dtype in (
+        ("numeric", len(fitted.numeric), "float32"),
+        ("categorical", len(fitted.categorical), "int32"),
+    ):
+        if size:
+            columns[kind] = keras.Input((size,), dtype=dtype, name=f"{fitted.name}_{kind}")
+    vector = _pool(group, fitted, _encoder(group, fitted)(columns))
+    present = _present(fitted)
+    inputs = {f"{fitted.name}_{kind}": tensor for kind, tensor in columns.items()}
+    return inputs | present, vector, next(iter(present.values()), None)
+
+
+def _text_branch(group: Group, fitted: FittedGroup) -> Branch:
+    key = f"{fitted.name}_tokens"
+    tokens = keras.Input((None,), dtype="int32", name=key)
+    vector = _pool(group, fitted, _encoder(group, fitted)(tokens))
+    present = _present(fitted)
+    return {key: tokens} | present, vector, next(iter(present.values()), None)
+
+
+def _image_branch(group: Group, fitted: FittedGroup) -> Branch:
+    name, side = fitted.name, fitted.image_size
+    pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
+    present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
+    flat = FoldPhotos(name=f"{name}_fold")(pixels)
+    masks = {"mask": keras.ops.reshape(present, (-1,))} if fitted.optional else {}
+    each = _pool(group, fitted, _encoder(group, fitted)(flat, **masks))
+    photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
+    vector = MeanPooling(name=f"{name}_photos")(photos, mask=present)
+    inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
+    return inputs, vector, keras.ops.any(present, axis=1)
+
+
+_BRANCHES: dict[str, Callable[[Group, FittedGroup], Branch]] = {
+    "tabular": _tabular_branch,
+    "text": _text_branch,
+    "image": _image_branch,
+}
+
+DEFAULT_ENCODERS = {
+    "tabular": Component(name="dense"),
+    "text": Component(name="recurrent"),
+    "image": Component(name="convolutional"),
+}

@@ -1,0 +1,225 @@
+"""What the user wants: typed, from Python or YAML, the same in both directions.
+
+A config says which columns form which feature groups, how each group is encoded, how the groups
+are fused, which heads predict what, and how data and training are run. What preprocessing learns
+from the data is not here but in :class:`multimodal.spec.FittedSpec`; the builder joins the two.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from multimodal.errors import ConfigError, choices
+
+Modality = Literal["tabular", "text", "image"]
+Kind = Literal[
+    "number", "category", "text", "image", "identifier", "date", "target", "weight", "split",
+    "ignored",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class _Record(BaseModel):
+    """A frozen record that knows its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Component(_Record):
+    """A registered part by name, with options for its constructor.
+
+    The options are checked against the constructor's signature when the model is built.
+    """
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+def _as_component(value: Any) -> Any:
+    """Let ``encoder: dense`` stand for ``encoder: {name: dense}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Part = Annotated[Component, BeforeValidator(_as_component)]
+
+
+class Group(_Record):
+    """Columns of one modality that share one encoder.
+
+    `pooling` names the registered pooling that turns the encoder's tokens into one vector.
+    """
+
+    name: str
+    modality: Modality
+    columns: list[str] = Field(min_length=1)
+    encoder: Part
+    pooling: Part = Component(name="mean")
+
+
+class Head(_Record):
+    """One prediction: a registered head, the column it learns, its weight in the total loss."""
+
+    name: str
+    column: str
+    head: Part = Component(name="regression")
+    weight: float = Field(1.0, gt=0)
+
+
+class Split(_Record):
+    """How rows are divided into training, validation and test rows.
+
+    `random` is stratified by target decile; `group` keeps rows with one value of `column`
+    together; `time` puts the latest rows of `column` in test; `column` reads the words train,
+    validation and test from `column`.
+    """
+
+    method: Literal["random", "group", "time", "column"] = "random"
+    column: str | None = None
+    validation: float = Field(0.1, gt=0, lt=0.5)
+    test: float = Field(0.15, gt=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _needs_column(self) -> Self:
+        if self.method != "random" and self.column is None:
+            raise ValueError(f"split method '{self.method}' needs `column`")
+        return self
+
+
+class Data(_Record):
+    """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes."""
+
+    columns: dict[str, Kind] = {}
+    split: Split = Split()
+    image_size: int = Field(64, ge=8, le=1024)
+    augment: bool = True
+    vocabulary_size: int = Field(20_000, ge=10)
+    min_count: int = Field(2, ge=1)
+    max_words: int = Field(160, ge=4)
+    cache_mb: int = Field(1024, ge=0)
+    max_quarantine: float = Field(0.05, ge=0, le=1)
+
+
+class Training(_Record):
+    """How the model is fitted.
+
+    `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
+    processor multiplies it natively. `unfreeze_epoch` starts with frozen groups trainable from
+    that epoch on; `layer_decay` multiplies the step of a pretrained layer per level below the
+    head.
+    """
+
+    epochs: int = Field(25, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    patience: int = Field(6, ge=1)
+    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    freeze: list[str] = []
+    unfreeze_epoch: int | None = Field(None, ge=1)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    baselines: bool = True
+
+
+class Config(_Record):
+    """The whole declaration of a model and its training.
+
+    `groups` and `heads` left empty are inferred from the table.
+
+    Example:
+    >>> config = Config.model_validate({"training": {"epochs": 3}})
+    >>> Config.from_json(config.to_json()) == config
+    True
+    """
+
+    groups: list[Group] = []
+    fusion: Part = Component(name="concat")
+    heads: list[Head] = []
+    data: Data = Data()
+    training: Training = Training()
+
+    @classmethod
+    def parse(cls, values: Any, source: str = "config") -> Config:
+        """Validate plain values; raise ConfigError that names the key and the nearest spelling."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{source}: expected a mapping of sections. {_valid_sections()}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, source)) from None
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Config:
+        """Read a YAML (or JSON) file through a loader that executes nothing."""
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid YAML. {error}") from None
+        return cls.parse({} if values is None else values, str(path))
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "config") -> Config:
+        """Parse what `to_json` wrote."""
+        try:
+            return cls.parse(json.loads(text), source)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{source}: not valid JSON. {error}") from None
+
+    def to_json(self) -> str:
+        """Return the config as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+    def merge(self, **sections: Any) -> Config:
+        """Return a copy in which whole sections, or keys of one, are replaced and validated."""
+        values = self.model_dump()
+        for name, new in sections.items():
+            old = values.get(name)
+            values[name] = {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
+        return Config.parse(values)
+
+
+def _valid_sections() -> str:
+    return f"Valid: {', '.join(sorted(Config.model_fields))}."
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            key = str(fault["loc"][-1])
+            lines.append(f"unknown key '{where}'. {choices(key, _keys_at(fault['loc'][:-1]))}")
+        elif fault["type"] == "literal_error":
+            lines.append(f"`{where}` must be one of {fault['ctx']['expected']}. Received: {fault['input']!r}")
+        else:
+            lines.append(f"`{where}`: {fault['msg']}. Received: {fault['input']!r}")
+    return f"{source}: " + "; ".join(lines)
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    """Walk from Config along `loc` and list the keys that record accepts."""
+    record: Any = Config
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        record = _record_of(record.model_fields[part].annotation)
+    return list(record.model_fields)
+
+
+def _record_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _record_of(argument)
+        if found is not None:
+            return found
+    return None

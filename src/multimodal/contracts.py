@@ -1,0 +1,104 @@
+"""Base classes of the parts, and the argument checks they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from multimodal import registry
+from multimodal.config import Component
+from multimodal.spec import FittedGroup, FittedHead
+
+Tensor = Any
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}")
+
+
+def check_positive(name: str, values: Sequence[int] | int) -> None:
+    """Raise ValueError unless every value is an integer of at least 1."""
+    listed = [values] if isinstance(values, int) else list(values)
+    if not listed or any(not isinstance(value, int) or value < 1 for value in listed):
+        raise ValueError(f"`{name}` must hold integers of at least 1. Received: {name}={values}")
+
+
+def check_choice(name: str, value: object, valid: Sequence[object]) -> None:
+    """Raise ValueError unless `value` is one of `valid`."""
+    if value not in valid:
+        raise ValueError(f"`{name}` must be one of {list(valid)}. Received: {name}={value!r}")
+
+
+class Encoder(keras.layers.Layer):
+    """Base of all encoders: inputs to tokens `(B, T, D)`, or to a vector `(B, D)`.
+
+    A subclass builds its sublayers in `build` and implements `encode` and `token_mask`. With
+    `pooling=None` the tokens come out together with their Keras mask; with the name of a
+    registered pooling one vector comes out, without a mask.
+    """
+
+    def __init__(self, *, pooling: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pooling = pooling
+        self.supports_masking = True
+        self._pool = None
+        if pooling is not None:
+            self._pool = registry.create("pooling", Component(name=pooling), name="pooling")
+
+    @classmethod
+    def from_group(cls, group: FittedGroup) -> dict[str, Any]:
+        """Return the constructor arguments that the fitted group decides."""
+        return {}
+
+    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        """Return tokens `(B, T, D)`."""
+        raise NotImplementedError
+
+    def token_mask(self, inputs: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Return the mask `(B, T)` of the tokens, True where one counts, or None."""
+        return None
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
+        tokens = self.encode(inputs, mask, training)
+        if self._pool is None:
+            return tokens
+        return self._pool(tokens, mask=self.token_mask(inputs, mask))
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+        return None if self._pool is not None else self.token_mask(inputs, previous_mask)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pooling": self.pooling}
+
+
+class Fusion(keras.layers.Layer):
+    """Base of all fusions: a dict of group name -> vector `(B, D_g)` to one vector `(B, D)`.
+
+    `call` takes the dict and, for the groups that can be absent, `presence`: a dict of group
+    name -> bool `(B,)`.
+    """
+
+
+class HeadLayer(keras.layers.Layer):
+    """Base of all heads: a vector `(B, D)` to raw outputs, with their loss, metrics and meaning."""
+
+    @classmethod
+    def from_head(cls, head: FittedHead) -> dict[str, Any]:
+        """Return the constructor arguments that the fitted head decides."""
+        return {}
+
+    def make_loss(self) -> keras.losses.Loss:
+        """Return the loss between targets in the user's units and raw outputs."""
+        raise NotImplementedError
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Return metrics that compare targets with decoded outputs, in the user's units."""
+        raise NotImplementedError
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Turn raw outputs into the user's units."""
+        raise NotImplementedError

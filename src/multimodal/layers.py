@@ -1,0 +1,175 @@
+"""Small layers that encoders, fusion and the builder share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.contracts import Tensor, check_fraction, check_positive
+from multimodal.registry import register
+
+
+def expand_mask(mask: Tensor, tokens: Tensor) -> Tensor:
+    """Return a bool mask `(B, T)` as `(B, T, 1)` in the dtype of `tokens`."""
+    return ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
+
+
+class _Pooling(keras.layers.Layer):
+    """Base: tokens `(B, T, D)` to a vector `(B, D)`; no mask comes out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
+        return None
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], input_shape[2])
+
+
+@register("pooling", "mean")
+class MeanPooling(_Pooling):
+    """Mean over the tokens that the mask keeps; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(MeanPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    2.0
+    """
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        keep = ops.expand_dims(mask, -1)
+        total = ops.sum(ops.where(keep, inputs, ops.zeros_like(inputs)), axis=1)
+        return total / ops.maximum(ops.sum(expand_mask(mask, inputs), axis=1), 1)
+
+
+@register("pooling", "max")
+class MaxPooling(_Pooling):
+    """Largest value of each feature over the kept tokens; zeros where none is kept."""
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return ops.max(inputs, axis=1)
+        keep = ops.expand_dims(mask, -1)
+        lowest = ops.full_like(inputs, -1e4)
+        largest = ops.max(ops.where(keep, inputs, lowest), axis=1)
+        return ops.where(ops.any(keep, axis=1), largest, ops.zeros_like(largest))
+
+
+@register("pooling", "attention")
+class AttentionPooling(_Pooling):
+    """Weighted mean over the kept tokens, by a learned softmax score per token and head.
+
+    Args:
+        num_heads: The features are divided into this many parts, each with weights of its own.
+
+    References:
+        Lin et al., A Structured Self-attentive Sentence Embedding, 2017.
+    """
+
+    def __init__(self, *, num_heads: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("num_heads", num_heads)
+        self.num_heads = num_heads
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if input_shape[-1] is None or input_shape[-1] % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
+                f"input_shape={input_shape}"
+            )
+        self.score = keras.layers.Dense(self.num_heads, name="score", dtype=self.dtype_policy)
+        self.score.build(input_shape)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        scores = self.score(inputs)
+        if mask is not None:
+            keep = ops.expand_dims(mask, -1)
+            scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
+            inputs = ops.where(keep, inputs, ops.zeros_like(inputs))
+        weights = ops.softmax(scores, axis=1)
+        shape = ops.shape(inputs)
+        parts = ops.reshape(inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads))
+        return ops.reshape(ops.einsum("bth,bthd->bhd", weights, parts), (-1, inputs.shape[2]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+@register("layer", "fold_photos")
+class FoldPhotos(keras.layers.Layer):
+    """Join the first two axes: `(B, K, ...)` to `(B * K, ...)`."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.reshape(inputs, (-1, *inputs.shape[2:]))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (None, *input_shape[2:])
+
+
+@register("layer", "unfold_photos")
+class UnfoldPhotos(keras.layers.Layer):
+    """Divide the first axis again: `(B * K, D)` to `(B, K, D)`."""
+
+    def __init__(self, *, photos: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("photos", photos)
+        self.photos = photos
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.reshape(inputs, (-1, self.photos, *inputs.shape[1:]))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (None, self.photos, *input_shape[1:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "photos": self.photos}
+
+
+@register("layer", "mlp")
+class MLP(keras.layers.Layer):
+    """Dense layers with ReLU, each followed by dropout.
+
+    Args:
+        hidden_dims: Output size of each layer.
+        dropout: Share of the features dropped after each layer, in training.
+    """
+
+    def __init__(self, hidden_dims: tuple[int, ...], *, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("hidden_dims", hidden_dims)
+        check_fraction("dropout", dropout)
+        self.hidden_dims = hidden_dims
+        self.dropout = dropout
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.blocks = []
+        for i, dim in enumerate(self.hidden_dims):
+            dense = keras.layers.Dense(
+                dim, activation="relu", kernel_initializer="he_normal", name=f"dense_{i}",
+                dtype=self.dtype_policy,
+            )  # fmt: skip
+            dense.build(input_shape)
+            input_shape = (*input_shape[:-1], dim)
+            drop = keras.layers.Dropout(self.dropout, name=f"dropout_{i}", dtype=self.dtype_policy)
+            self.blocks.append((dense, drop) if self.dropout else (dense,))
+        self._tracked = [layer for block in self.blocks for layer in block]
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        for dense, *drops in self.blocks:
+            inputs = dense(inputs)
+            for drop in drops:
+                inputs = drop(inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.hidden_dims[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "hidden_dims": self.hidden_dims, "dropout": self.dropout}

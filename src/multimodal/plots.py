@@ -1,0 +1,273 @@
+"""The pictures of a run: comparison, learning curves, predictions, residuals.
+
+Each function returns a `matplotlib.figure.Figure` that belongs to nobody's global state;
+:func:`save` writes it. matplotlib is imported when a picture is drawn, not before. Colours are
+those of Okabe and Ito, told apart by colour-blind readers; text stays readable at 700 pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from multimodal.evaluation import LOG_FLOOR, Floats, ModelScore, deciles
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+DPI = 120
+WIDTH = 6.6
+INK, FAINT = "#222222", "#767676"
+BLUE, ORANGE, RED, SKY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9"
+KIND_COLOURS = {"constant": "#999999", "trees": ORANGE, "sequential": SKY, "fusion": BLUE}
+KIND_NAMES = {
+    "constant": "always one value",
+    "trees": "trees",
+    "sequential": "one modality alone",
+    "fusion": "fusion",
+}
+METRIC_NAMES = {
+    "log_rmse": "RMSE of the logarithm (0.10 is about 10 % off)",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+    "mape": "mean relative error",
+    "median_ape": "median relative error",
+}
+WIDE_SPAN = 100.0
+
+
+def readable(value: float) -> str:
+    """Write a number with four digits, more only before the decimal point.
+
+    Example:
+    >>> readable(1234567.0), readable(0.123456), readable(449.5)
+    ('1,234,567', '0.1235', '449.5')
+    """
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else str(value)
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write `figure` as a PNG at 120 dots per inch, with its folder, and return `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(path, dpi=DPI, format="png")
+    return path
+
+
+def comparison(
+    scores: Sequence[ModelScore],
+    metric: str,
+    limit: float | None = None,
+    *,
+    name: str = "",
+    unit: str = "",
+) -> Figure:
+    """Draw the error of each model that has `metric`, the smallest on top; `limit` is dashed.
+
+    `name` says what is predicted, `unit` the unit of an error that is not relative.
+
+    Example:
+    >>> score = ModelScore("median", "constant", "nothing", {"rmse": 3.0})
+    >>> save(comparison([score], "rmse", unit="EUR"), Path("comparison.png"))
+    """
+    ranked = sorted(
+        (score for score in scores if math.isfinite(score.metrics.get(metric, math.nan))),
+        key=lambda score: score.metrics[metric],
+    )
+    figure, axes = _axes(1.5 + 0.46 * max(len(ranked), 2))
+    values = [score.metrics[metric] for score in ranked]
+    colours = [KIND_COLOURS[score.kind] for score in ranked]
+    axes.barh(range(len(ranked)), values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
+    _name_bars(axes, ranked, values)
+    axes.set_xlim(0, 1.17 * max([*values, limit or 0]) or 1)
+    what = f" of {name}" if name else ""
+    _words(axes, f"Error{what} on the test rows: smaller is better", _metric_label(metric, unit))
+    _legend(axes, ranked, limit)
+    return figure
+
+
+def learning_curves(log: pd.DataFrame) -> Figure:
+    """Draw the columns `loss` and `val_loss` against `epoch`, and mark the epoch with the least.
+
+    The loss axis is logarithmic where the losses span more than two powers of ten.
+    """
+    figure, axes = _axes(3.6)
+    epochs = log["epoch"].to_numpy(dtype=float)
+    drawn = [column for column in ("loss", "val_loss") if column in log]
+    curves = {column: log[column].to_numpy(dtype=float) for column in drawn}
+    styles = {"loss": ("training", ORANGE, "s"), "val_loss": ("validation", BLUE, "o")}
+    for column, values in curves.items():
+        label, colour, marker = styles[column]
+        axes.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label)
+    _mark_best(axes, epochs, curves)
+    everything = np.concatenate(list(curves.values()) or [np.empty(0)])
+    if _wide(everything[np.isfinite(everything)]):
+        axes.set_yscale("log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _words(axes, "Loss while training", "epoch", "loss (of the transformed target)")
+    if curves:
+        axes.legend(frameon=False)
+    return figure
+
+
+def predicted_against_true(
+    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = ""
+) -> Figure:
+    """Draw one dot per row, both (N,); a perfect prediction lies on the line.
+
+    Both axes are logarithmic where all truths are positive and span more than two powers of ten;
+    predictions too small for that are drawn at the lower edge.
+    """
+    y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+    figure, axes = _axes(5.2)
+    logarithmic = _wide(y)
+    if logarithmic:
+        p = np.maximum(p, LOG_FLOOR * y.min())
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    alpha = float(np.clip(40 / math.sqrt(len(y)), 0.15, 0.8))
+    axes.scatter(y, p, s=16, color=BLUE, alpha=alpha, linewidths=0)
+    ends = [min(y.min(), p.min()), max(y.max(), p.max())]
+    axes.plot(ends, ends, color=RED, linewidth=1.5, label="perfect prediction")
+    label = f"{name} ({unit})" if unit else name
+    scale = ", log scale" if logarithmic else ""
+    title = f"Predicted against true {label}, {len(y):,} test rows"
+    _words(axes, title, f"true {label}{scale}", f"predicted {label}{scale}")
+    axes.legend(frameon=False, loc="upper left")
+    _format_numbers(axes.xaxis, axes.yaxis)
+    return figure
+
+
+def residuals_by_decile(
+    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = ""
+) -> Figure:
+    """Draw how far off the rows of each tenth of the truth are: median, middle half, 5 to 95 %.
+
+    Errors are in per cent of the truth where all truths are positive, else in the target's unit.
+    """
+    y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+    relative = bool(np.all(y > 0))
+    error = 100 * (p - y) / y if relative else p - y
+    tenth = deciles(y)
+    rows = [(y[tenth == i], error[tenth == i]) for i in np.unique(tenth)]
+    figure, axes = _axes(1.6 + 0.36 * max(len(rows), 3))
+    for position, (_, errors) in enumerate(rows):
+        _box(axes, position, errors)
+    axes.axvline(0, color=INK, linewidth=1)
+    labels = [f"{readable(v.min())} – {readable(v.max())}" for v, _ in rows]
+    axes.set_yticks(range(len(rows)), labels=labels)
+    shown = "% of the truth" if relative else unit or "units of the target"
+    across = f"prediction − truth, {shown} (dot: median, box: half, line: 90 %)"
+    up = f"true {name} ({unit})" if unit else f"true {name}"
+    _words(axes, f"Error by tenth of the true {name}", across, up)
+    return figure
+
+
+def _axes(height: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=10.5, colors=INK)
+    return figure, axes
+
+
+def _words(axes: Any, title: str, across: str, up: str = "") -> None:
+    """Write the title and the names of both axes."""
+    axes.set_title(_plain(title), loc="left", fontsize=12)
+    axes.set_xlabel(_plain(across), fontsize=11)
+    axes.set_ylabel(_plain(up), fontsize=11)
+
+
+def _plain(text: str, width: int = 62) -> str:
+    """Return user text that matplotlib takes literally: no mathematics, no endless line."""
+    flat = " ".join(text.split()).replace("$", r"\$")
+    return textwrap.shorten(flat, width * 2, placeholder=" …") if len(flat) > width * 2 else flat
+
+
+def _metric_label(metric: str, unit: str) -> str:
+    label = METRIC_NAMES.get(metric, metric)
+    return f"{label} ({unit})" if unit and metric in ("rmse", "mae") else label
+
+
+def _name_bars(axes: Any, ranked: Sequence[ModelScore], values: Sequence[float]) -> None:
+    names = [textwrap.fill(_plain(score.name, 40), 26) for score in ranked]
+    axes.set_yticks(range(len(ranked)), labels=names)
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    for position, (score, value) in enumerate(zip(ranked, values, strict=True)):
+        weight = "bold" if score.kind == "fusion" else "normal"
+        axes.annotate(
+            readable(float(f"{value:.3g}")),
+            (value, position),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10.5,
+            fontweight=weight,
+            color=INK,
+        )
+        axes.get_yticklabels()[position].set_fontweight(weight)
+
+
+def _legend(axes: Any, ranked: Sequence[ModelScore], limit: float | None) -> None:
+    from matplotlib.patches import Patch
+
+    present = [kind for kind in KIND_COLOURS if any(score.kind == kind for score in ranked)]
+    handles: list[Any] = [
+        Patch(facecolor=KIND_COLOURS[k], edgecolor=INK, linewidth=0.5, label=KIND_NAMES[k])
+        for k in reversed(present)
+    ]
+    if limit is not None:
+        label = f"known limit {readable(float(f'{limit:.3g}'))}"
+        handles.append(axes.axvline(limit, color=RED, linestyle="--", linewidth=1.8, label=label))
+    if handles:
+        axes.figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+
+
+def _mark_best(axes: Any, epochs: Floats, curves: dict[str, Floats]) -> None:
+    watched = curves.get("val_loss", curves.get("loss", np.empty(0)))
+    if not np.isfinite(watched).any():
+        return
+    best = int(np.nanargmin(np.where(np.isfinite(watched), watched, np.nan)))
+    label = f"best epoch: {epochs[best]:g}"
+    axes.axvline(epochs[best], color=FAINT, linestyle=":", linewidth=1.2)
+    axes.scatter(
+        epochs[best], watched[best], s=110, marker="*", color=RED, edgecolor=INK, linewidth=0.5,
+        zorder=5, label=label,
+    )  # fmt: skip
+
+
+def _wide(values: Floats) -> bool:
+    """Tell whether the values are positive and span more than two powers of ten."""
+    return bool(len(values)) and bool(values.min() > 0 and values.max() > WIDE_SPAN * values.min())
+
+
+def _box(axes: Any, position: int, errors: Floats) -> None:
+    low, left, middle, right, high = np.quantile(errors, [0.05, 0.25, 0.5, 0.75, 0.95])
+    axes.hlines(position, low, high, color=INK, linewidth=1.2)
+    axes.barh(
+        position, right - left, left=left, height=0.6, color=SKY, edgecolor=INK, linewidth=0.8
+    )
+    axes.scatter(middle, position, color=INK, s=26, zorder=4)
+
+
+def _format_numbers(*sides: Any) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    for side in sides:
+        side.set_major_formatter(FuncFormatter(lambda value, _: readable(value)))

@@ -1,0 +1,370 @@
+"""One page that says what a run found, from the files in its directory.
+
+The page is self-contained: pictures are inlined, nothing is fetched, no script runs, and every
+word that comes from the user's data is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multimodal import plots
+from multimodal.errors import DataError, RunError
+from multimodal.evaluation import (
+    ModelScore,
+    RunMetrics,
+    by_decile,
+    main_metric,
+    worst_rows,
+)
+from multimodal.plots import readable
+from multimodal.spec import unique_slugs
+from multimodal.verdict import verdict
+
+REPORT_FILE = "report.html"
+THUMBNAIL = 160
+PHOTOS_PER_ROW = 4
+SHORT_TEXT = 160
+WORST = 20
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run directory holds; whatever is absent is empty."""
+
+    path: Path
+    metrics: RunMetrics
+    config: str
+    schema: list[dict[str, Any]]
+    predictions: pd.DataFrame
+    log: pd.DataFrame
+    rows: pd.DataFrame | None
+    photos: Mapping[int, list[Path]]
+
+
+def write_report(
+    run: Path,
+    *,
+    photos: Mapping[int, list[Path]] | None = None,
+    rows: pd.DataFrame | None = None,
+) -> Path:
+    """Draw the pictures of a run into `run/plots`, write `run/report.html` and return its path.
+
+    Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv` and `training_log.csv`;
+    each may be absent, as in an interrupted run, and its part is then left out.
+
+    Args:
+        run: the run directory.
+        photos: the photos of a test row, by its position in `predictions.csv`.
+        rows: the raw table of the test rows, one per row of `predictions.csv`, in its order.
+
+    Raises:
+        RunError: the directory is missing, or one of its files is damaged.
+        DataError: `rows` has not one row per prediction.
+
+    Example:
+    >>> write_report(Path("run"), photos={0: [Path("images/17.jpg")]}, rows=test_rows)
+    """
+    content = _read(run, photos or {}, rows)
+    page = _template().render(
+        title=f"Predicting {', '.join(_heads(content)) or 'nothing yet'}",
+        heads=[_head(content, name, slug) for name, slug in _named(content)],
+        metrics=content.metrics,
+        schema=content.schema,
+        schema_keys=_schema_keys(content.schema),
+        curves=_curves(content),
+        config=content.config,
+    )
+    target = run / REPORT_FILE
+    draft = target.with_suffix(".html.tmp")
+    draft.write_text(page, encoding="utf-8")
+    os.replace(draft, target)
+    return target
+
+
+def _read(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame | None) -> _Run:
+    if not run.is_dir():
+        raise RunError(f"{run}: no such run directory.")
+    predictions = _table(run / "predictions.csv")
+    if rows is not None and len(rows) != len(predictions):
+        raise DataError(
+            f"`rows` must hold one row per prediction. Received: {len(rows)} rows for "
+            f"{len(predictions)} predictions"
+        )
+    schema = _json(run / "schema.json").get("columns", [])
+    config = _json(run / "config.json")
+    return _Run(
+        path=run,
+        metrics=RunMetrics.read(run),
+        config=json.dumps(config, indent=2, ensure_ascii=False) if config else "",
+        schema=[column for column in schema if isinstance(column, dict)],
+        predictions=predictions,
+        log=_table(run / "training_log.csv"),
+        rows=rows,
+        photos=photos,
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: not valid JSON. {error}") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path}: expected a mapping. Received: {type(values).__name__}")
+    return values
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Read a CSV whose column `id` stays text; an absent or empty file is an empty table."""
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        return pd.read_csv(path, dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: not a table. {error}") from None
+
+
+def _heads(run: _Run) -> list[str]:
+    """Name the heads of the run, whichever file mentions them first."""
+    ends = "_prediction"
+    columns = [str(column) for column in run.predictions.columns if str(column).endswith(ends)]
+    names = [*run.metrics.heads, *run.metrics.comparison, *(c.removesuffix(ends) for c in columns)]
+    return list(dict.fromkeys(names))
+
+
+def _named(run: _Run) -> Iterator[tuple[str, str]]:
+    names = _heads(run)
+    return zip(names, unique_slugs(names), strict=True)
+
+
+def _head(run: _Run, name: str, slug: str) -> dict[str, Any]:
+    """Collect everything the page shows about one head."""
+    record = run.metrics.heads.get(name)
+    unit = record.unit if record else ""
+    answers = _answers(run, name)
+    truth, prediction = answers["truth"], answers["prediction"]
+    scores = run.metrics.comparison.get(name, [])
+    metric = main_metric(scores)
+    limit = run.metrics.limit.get(name, {}).get(metric)
+    ranked = sorted(scores, key=lambda score: score.metrics.get(metric, math.inf))
+    pictures: dict[str, str] = {}
+    if scores:
+        figure = plots.comparison(scores, metric, limit, name=name, unit=unit)
+        pictures["comparison"] = _picture(run, figure, f"comparison_{slug}")
+    if len(answers):
+        for kind, draw in _DRAWINGS.items():
+            figure = draw(truth, prediction, name, unit=unit)
+            pictures[kind] = _picture(run, figure, f"{kind}_{slug}")
+    return {
+        "name": name,
+        "slug": slug,
+        "unit": unit,
+        "verdict": verdict(run.metrics, name),
+        "scores": [_score_row(score, metric) for score in ranked],
+        "metric": plots.METRIC_NAMES[metric],
+        "limit": limit,
+        "pictures": pictures,
+        "results": _results(record.test, record.validation) if record else [],
+        "deciles": by_decile(truth, prediction) if len(answers) else [],
+        "relative": bool((truth > 0).all()),
+        "worst": [_worst_row(run, answers, i) for i in worst_rows(truth, prediction, WORST)]
+        if len(answers)
+        else [],
+    }
+
+
+_DRAWINGS = {
+    "predicted": plots.predicted_against_true,
+    "residuals": plots.residuals_by_decile,
+}
+
+
+def _answers(run: _Run, name: str) -> pd.DataFrame:
+    """Return position, truth and prediction of the rows that have both."""
+    table = run.predictions
+    wanted = [f"{name}_true", f"{name}_prediction"]
+    if not set(wanted) <= set(table.columns):
+        return pd.DataFrame({"position": [], "truth": [], "prediction": []}, dtype=float)
+    truth, prediction = (pd.to_numeric(table[column], errors="coerce") for column in wanted)
+    answers = pd.DataFrame({"truth": truth, "prediction": prediction})
+    answers.insert(0, "position", range(len(answers)))
+    return answers[answers.abs().lt(math.inf).all(axis=1)].reset_index(drop=True)
+
+
+def _score_row(score: ModelScore, metric: str) -> dict[str, Any]:
+    metrics = score.metrics
+    return {
+        "name": score.name,
+        "kind": score.kind,
+        "inputs": score.inputs,
+        "error": _optional(metrics.get(metric)),
+        "mae": _optional(metrics.get("mae")),
+        "median_ape": _percent(metrics.get("median_ape")),
+        "r2": _optional(metrics.get("log_r2" if metric == "log_rmse" else "r2")),
+        "parameters": f"{score.parameters:,}" if score.parameters else "–",
+        "seconds": duration(score.seconds),
+    }
+
+
+def _results(test: Mapping[str, float], validation: Mapping[str, float]) -> list[dict[str, str]]:
+    rows = []
+    for key, label in _RESULT_NAMES.items():
+        if key in test or key in validation:
+            show = _percent if key in ("mape", "median_ape") else _optional
+            values = {"test": show(test.get(key)), "validation": show(validation.get(key))}
+            rows.append({"label": label, **values})
+    return rows
+
+
+_RESULT_NAMES = {
+    "n": "rows",
+    **plots.METRIC_NAMES,
+    "r2": "share of variance explained (R²)",
+    "log_r2": "R² of the logarithm",
+}
+
+
+def _worst_row(run: _Run, answers: pd.DataFrame, index: int) -> dict[str, Any]:
+    found = answers.iloc[index]
+    position, truth, prediction = int(found.iloc[0]), float(found.iloc[1]), float(found.iloc[2])
+    known = run.predictions.iloc[position]
+    files = list(run.photos.get(position, []))
+    texts, values = _cells(run, position)
+    return {
+        "row": known.get("row", position),
+        "id": known.get("id"),
+        "truth": readable(truth),
+        "prediction": readable(prediction),
+        "error": f"{(prediction - truth) / truth:+.0%}" if truth > 0 else f"{prediction - truth:+.4g}",
+        "photos": [_thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
+        "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
+        "texts": texts,
+        "values": values,
+    }
+
+
+def _cells(run: _Run, position: int) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
+    """Split a raw row into its texts, shortened where they are long, and its other values."""
+    if run.rows is None:
+        return [], []
+    kinds = {str(column.get("name")): str(column.get("kind")) for column in run.schema}
+    texts: list[dict[str, str]] = []
+    values: list[tuple[str, str]] = []
+    for name, cell in run.rows.iloc[position].items():
+        kind = kinds.get(str(name), "")
+        shown = _cell(cell)
+        if kind in ("target", "identifier") or (kind == "image" and position in run.photos):
+            continue
+        if kind == "text" or len(shown) > SHORT_TEXT:
+            short = shown if len(shown) <= SHORT_TEXT else shown[:SHORT_TEXT].rstrip() + " …"
+            texts.append({"name": str(name), "short": short, "whole": shown})
+        else:
+            values.append((str(name), shown or "missing"))
+    return texts, values
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(part) for part in value)
+    if value is None or bool(pd.isna(value)):
+        return ""
+    return readable(value) if isinstance(value, float) else str(value)
+
+
+def _thumbnail(path: Path) -> dict[str, str]:
+    """Return a small JPEG of a photo as a data URI, or an empty one where it cannot be read."""
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning)
+            with Image.open(path) as photo:
+                photo.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+                small = ImageOps.exif_transpose(photo)
+                small.thumbnail((THUMBNAIL, THUMBNAIL))
+                flat = Image.new("RGB", small.size, "white")
+                layer = small.convert("RGBA")
+                flat.paste(layer, mask=layer.getchannel("A"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, MemoryError,
+            Image.DecompressionBombError):  # fmt: skip
+        return {"name": path.name, "uri": ""}
+    buffer = io.BytesIO()
+    flat.save(buffer, "JPEG", quality=82)
+    return {"name": path.name, "uri": _uri(buffer.getvalue(), "jpeg")}
+
+
+def _picture(run: _Run, figure: Any, name: str) -> str:
+    path = plots.save(figure, run.path / "plots" / f"{name}.png")
+    return _uri(path.read_bytes(), "png")
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _curves(run: _Run) -> str:
+    if not len(run.log) or not {"epoch", "loss"} <= set(run.log.columns):
+        return ""
+    return _picture(run, plots.learning_curves(run.log), "learning_curves")
+
+
+def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the keys that any column of the schema has a plain value for, in a fixed order."""
+    found = dict.fromkeys(
+        str(key) for column in schema for key, value in column.items() if value not in (None, "", [])
+    )
+    first = [key for key in ("name", "kind", "missing", "distinct", "example", "note") if key in found]
+    return first + [key for key in found if key not in first]
+
+
+def _optional(value: float | None) -> str:
+    return "–" if value is None else readable(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.1%}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span in the two largest of hours, minutes and seconds.
+
+    Example:
+    >>> duration(3.21), duration(200), duration(7300)
+    ('3.2 s', '3 min 20 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("multimodal"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"readable": readable, "duration": duration, "percent": _percent}
+    return environment.get_template("report.html.j2")

@@ -1,0 +1,133 @@
+"""What preprocessing learned from the training rows, as plain JSON.
+
+The data half writes a FittedSpec, the graph half reads it: `build(config, spec)` is the only way
+from a config to a model. It holds no code and no arrays, so it can be read, compared and mended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from multimodal.config import Modality
+
+MISSING = 0
+OUT_OF_VOCABULARY = 1
+PADDING = 0
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NumericColumn(_Record):
+    """One number per row: `(x - centre) / scale`, then a smooth clip to (-3, 3).
+
+    `part` names the part of a date in `source`, or is None when the source holds the number.
+    """
+
+    name: str
+    source: str
+    part: Literal["year", "month", "day", "weekday", "hour", "days"] | None = None
+    centre: float = 0.0
+    scale: float = 1.0
+
+
+class CategoricalColumn(_Record):
+    """One integer per row: 0 missing, 1 out of vocabulary, 2 + position in `categories`."""
+
+    name: str
+    source: str
+    categories: list[str] = []
+
+
+class FittedGroup(_Record):
+    """What one feature group looks like to the model.
+
+    `name` is a slug, the prefix of the group's input keys. `optional` says that the group can be
+    absent, so that fusion learns a vector for its absence. `vocabulary` holds the words from id 2
+    on; `lengths` the fixed text lengths; `photos` the number K of photo slots of `image_size`
+    pixels squared.
+    """
+
+    name: str
+    modality: Modality
+    columns: list[str]
+    optional: bool = False
+    numeric: list[NumericColumn] = []
+    categorical: list[CategoricalColumn] = []
+    vocabulary: list[str] = []
+    lengths: list[int] = []
+    photos: int = 0
+    image_size: int = 0
+
+    @property
+    def input_keys(self) -> list[str]:
+        """Keys of this group's tensors in a batch, in a fixed order."""
+        kinds = {
+            "tabular": ["numeric"] * bool(self.numeric) + ["categorical"] * bool(self.categorical),
+            "text": ["tokens"],
+            "image": ["pixels", "present"],
+        }[self.modality]
+        if self.optional and "present" not in kinds:
+            kinds.append("present")
+        return [f"{self.name}_{kind}" for kind in kinds]
+
+
+class FittedHead(_Record):
+    """Statistics of one target over the training rows, in the head's transformed space."""
+
+    name: str
+    column: str
+    mean: float = 0.0
+    scale: float = 1.0
+    minimum: float = 0.0
+    maximum: float = 0.0
+
+
+class FittedSpec(_Record):
+    """Everything `build` and `predict` need to know about the data.
+
+    Example:
+    >>> spec = FittedSpec(groups=[], heads=[])
+    >>> FittedSpec.model_validate_json(spec.model_dump_json()) == spec
+    True
+    """
+
+    version: Literal[1] = 1
+    groups: list[FittedGroup]
+    heads: list[FittedHead]
+
+    def group(self, name: str) -> FittedGroup:
+        """Return the group with the slug `name`."""
+        return next(group for group in self.groups if group.name == name)
+
+    @property
+    def input_keys(self) -> list[str]:
+        """The model's input keys, exactly."""
+        return [key for group in self.groups for key in group.input_keys]
+
+
+def slug(name: str) -> str:
+    """Return `name` in the letters every backend accepts: `[a-z0-9_]`, not starting with a digit.
+
+    Example:
+    >>> slug("Preis €/kg")
+    'preis_kg'
+    """
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "x"
+    return f"x_{plain}" if plain[0].isdigit() else plain
+
+
+def unique_slugs(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
+    """Return one slug per name; a repeated one gets `_2`, `_3` … in order."""
+    used, result = set(taken), []
+    for name in names:
+        base = slug(name)
+        candidates = (base if i == 1 else f"{base}_{i}" for i in range(1, len(names) + len(used) + 2))
+        result.append(next(c for c in candidates if c not in used))
+        used.add(result[-1])
+    return result
