@@ -100,6 +100,7 @@ class Data(_Record):
     vocabulary_size: int = Field(20_000, ge=10)
     min_count: int = Field(2, ge=1)
     max_words: int = Field(160, ge=4)
+    max_photos: int = Field(4, ge=1)
     cache_mb: int = Field(1024, ge=0)
     max_quarantine: float = Field(0.05, ge=0, le=1)
 

@@ -129,6 +129,12 @@ class ModelScore:
     parameters: int = 0
     seconds: float = 0.0
 
+    @property
+    def label(self) -> str:
+        """The name, with what was read where that is one modality ("CNN on photos")."""
+        known = self.kind != "sequential" or self.inputs in self.name
+        return self.name if known else f"{self.name} on {self.inputs}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 120
-WIDTH = 6.6
+WIDTH = 5.6
 INK, FAINT = "#222222", "#767676"
 BLUE, ORANGE, RED, SKY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9"
 KIND_COLOURS = {"constant": "#999999", "trees": ORANGE, "sequential": SKY, "fusion": BLUE}
@@ -44,16 +44,16 @@ METRIC_NAMES = {
 WIDE_SPAN = 100.0
 
 
-def readable(value: float) -> str:
-    """Write a number with four digits, more only before the decimal point.
+def readable(value: float, digits: int = 4) -> str:
+    """Write a number with `digits` digits, more only before the decimal point.
 
     Example:
-    >>> readable(1234567.0), readable(0.123456), readable(449.5)
-    ('1,234,567', '0.1235', '449.5')
+    >>> readable(1234567.0), readable(0.123456), readable(449.5), readable(0.123456, 2)
+    ('1,234,567', '0.1235', '449.5', '0.12')
     """
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else str(value)
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -79,7 +79,7 @@ def comparison(
 
     Example:
     >>> score = ModelScore("median", "constant", "nothing", {"rmse": 3.0})
-    >>> save(comparison([score], "rmse", unit="EUR"), Path("comparison.png"))
+    >>> figure = comparison([score], "rmse", unit="EUR")
     """
     ranked = sorted(
         (score for score in scores if math.isfinite(score.metrics.get(metric, math.nan))),
@@ -90,9 +90,11 @@ def comparison(
     colours = [KIND_COLOURS[score.kind] for score in ranked]
     axes.barh(range(len(ranked)), values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
     _name_bars(axes, ranked, values)
+    axes.locator_params(axis="x", nbins=6)
     axes.set_xlim(0, 1.17 * max([*values, limit or 0]) or 1)
     what = f" of {name}" if name else ""
-    _words(axes, f"Error{what} on the test rows: smaller is better", _metric_label(metric, unit))
+    _words(axes, f"Error{what} on the test rows: smaller is better", metric_label(metric, unit))
+    _format_numbers(axes.xaxis)
     _legend(axes, ranked, limit)
     return figure
 
@@ -114,7 +116,9 @@ def learning_curves(log: pd.DataFrame) -> Figure:
     everything = np.concatenate(list(curves.values()) or [np.empty(0)])
     if _wide(everything[np.isfinite(everything)]):
         axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+    _format_numbers(axes.yaxis)
     _words(axes, "Loss while training", "epoch", "loss (of the transformed target)")
     if curves:
         axes.legend(frameon=False)
@@ -130,7 +134,7 @@ def predicted_against_true(
     predictions too small for that are drawn at the lower edge.
     """
     y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
-    figure, axes = _axes(5.2)
+    figure, axes = _axes(5.0)
     logarithmic = _wide(y)
     if logarithmic:
         p = np.maximum(p, LOG_FLOOR * y.min())
@@ -165,19 +169,23 @@ def residuals_by_decile(
     for position, (_, errors) in enumerate(rows):
         _box(axes, position, errors)
     axes.axvline(0, color=INK, linewidth=1)
-    labels = [f"{readable(v.min())} – {readable(v.max())}" for v, _ in rows]
+    labels = [f"{readable(v.min(), 3)} to {readable(v.max(), 3)}" for v, _ in rows]
     axes.set_yticks(range(len(rows)), labels=labels)
     shown = "% of the truth" if relative else unit or "units of the target"
-    across = f"prediction − truth, {shown} (dot: median, box: half, line: 90 %)"
     up = f"true {name} ({unit})" if unit else f"true {name}"
-    _words(axes, f"Error by tenth of the true {name}", across, up)
+    _words(axes, f"Error by tenth of the true {name}", f"prediction − truth, {shown}", up)
+    note = "dot: median; box: the middle half of the rows; line: 90 % of them"
+    axes.figure.supxlabel(note, fontsize=9.5, color=FAINT)
+    _format_numbers(axes.xaxis)
     return figure
 
 
 def _axes(height: float) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=(WIDTH, height), layout=layout, facecolor="white")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="#DDDDDD", linewidth=0.6)
@@ -188,31 +196,32 @@ def _axes(height: float) -> tuple[Figure, Any]:
 
 def _words(axes: Any, title: str, across: str, up: str = "") -> None:
     """Write the title and the names of both axes."""
-    axes.set_title(_plain(title), loc="left", fontsize=12)
+    axes.figure.suptitle(_plain(title), x=0.02, ha="left", fontsize=12)
     axes.set_xlabel(_plain(across), fontsize=11)
-    axes.set_ylabel(_plain(up), fontsize=11)
+    axes.set_ylabel(_plain(up, 36, 2), fontsize=11)
 
 
-def _plain(text: str, width: int = 62) -> str:
+def _plain(text: str, width: int = 54, lines: int = 3) -> str:
     """Return user text that matplotlib takes literally: no mathematics, no endless line."""
-    flat = " ".join(text.split()).replace("$", r"\$")
-    return textwrap.shorten(flat, width * 2, placeholder=" …") if len(flat) > width * 2 else flat
+    folded = textwrap.wrap(text, width, max_lines=lines, placeholder=" …")
+    return "\n".join(folded).replace("$", r"\$")
 
 
-def _metric_label(metric: str, unit: str) -> str:
+def metric_label(metric: str, unit: str) -> str:
+    """Name a metric for an axis or a caption, with the unit of an error that has one."""
     label = METRIC_NAMES.get(metric, metric)
     return f"{label} ({unit})" if unit and metric in ("rmse", "mae") else label
 
 
 def _name_bars(axes: Any, ranked: Sequence[ModelScore], values: Sequence[float]) -> None:
-    names = [textwrap.fill(_plain(score.name, 40), 26) for score in ranked]
+    names = [_plain(score.label, 24) for score in ranked]
     axes.set_yticks(range(len(ranked)), labels=names)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     for position, (score, value) in enumerate(zip(ranked, values, strict=True)):
         weight = "bold" if score.kind == "fusion" else "normal"
         axes.annotate(
-            readable(float(f"{value:.3g}")),
+            readable(value, 3),
             (value, position),
             xytext=(4, 0),
             textcoords="offset points",
@@ -220,6 +229,7 @@ def _name_bars(axes: Any, ranked: Sequence[ModelScore], values: Sequence[float])
             fontsize=10.5,
             fontweight=weight,
             color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
         axes.get_yticklabels()[position].set_fontweight(weight)
 
@@ -233,10 +243,10 @@ def _legend(axes: Any, ranked: Sequence[ModelScore], limit: float | None) -> Non
         for k in reversed(present)
     ]
     if limit is not None:
-        label = f"known limit {readable(float(f'{limit:.3g}'))}"
+        label = f"known limit {readable(limit, 3)}"
         handles.append(axes.axvline(limit, color=RED, linestyle="--", linewidth=1.8, label=label))
     if handles:
-        axes.figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+        axes.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _mark_best(axes: Any, epochs: Floats, curves: dict[str, Floats]) -> None:

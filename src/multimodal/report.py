@@ -7,11 +7,9 @@ word that comes from the user's data is escaped.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +19,14 @@ import pandas as pd
 
 from multimodal import plots
 from multimodal.errors import DataError, RunError
-from multimodal.evaluation import (
-    ModelScore,
-    RunMetrics,
-    by_decile,
-    main_metric,
-    worst_rows,
-)
+from multimodal.evaluation import ModelScore, RunMetrics, by_decile, main_metric, worst_rows
+from multimodal.gallery import as_text, cells, off_by, thumbnail
 from multimodal.plots import readable
 from multimodal.spec import unique_slugs
 from multimodal.verdict import verdict
 
 REPORT_FILE = "report.html"
-THUMBNAIL = 160
 PHOTOS_PER_ROW = 4
-SHORT_TEXT = 160
 WORST = 20
 
 
@@ -74,14 +65,14 @@ def write_report(
         DataError: `rows` has not one row per prediction.
 
     Example:
-    >>> write_report(Path("run"), photos={0: [Path("images/17.jpg")]}, rows=test_rows)
+        write_report(Path("run"), photos={0: [Path("images/17.jpg")]}, rows=test_rows)
     """
     content = _read(run, photos or {}, rows)
     page = _template().render(
         title=f"Predicting {', '.join(_heads(content)) or 'nothing yet'}",
         heads=[_head(content, name, slug) for name, slug in _named(content)],
         metrics=content.metrics,
-        schema=content.schema,
+        schema=[_schema_row(column) for column in content.schema],
         schema_keys=_schema_keys(content.schema),
         curves=_curves(content),
         config=content.config,
@@ -177,15 +168,14 @@ def _head(run: _Run, name: str, slug: str) -> dict[str, Any]:
         "unit": unit,
         "verdict": verdict(run.metrics, name),
         "scores": [_score_row(score, metric) for score in ranked],
-        "metric": plots.METRIC_NAMES[metric],
+        "metric": plots.metric_label(metric, unit),
         "limit": limit,
         "pictures": pictures,
         "results": _results(record.test, record.validation) if record else [],
         "deciles": by_decile(truth, prediction) if len(answers) else [],
         "relative": bool((truth > 0).all()),
-        "worst": [_worst_row(run, answers, i) for i in worst_rows(truth, prediction, WORST)]
-        if len(answers)
-        else [],
+        "any_photos": bool(run.photos),
+        "worst": list(_worst(run, answers)) if len(answers) else [],
     }
 
 
@@ -213,10 +203,10 @@ def _score_row(score: ModelScore, metric: str) -> dict[str, Any]:
         "name": score.name,
         "kind": score.kind,
         "inputs": score.inputs,
-        "error": _optional(metrics.get(metric)),
-        "mae": _optional(metrics.get("mae")),
+        "error": _short(metrics.get(metric)),
+        "mae": _short(metrics.get("mae")),
         "median_ape": _percent(metrics.get("median_ape")),
-        "r2": _optional(metrics.get("log_r2" if metric == "log_rmse" else "r2")),
+        "r2": _short(metrics.get("log_r2" if metric == "log_rmse" else "r2")),
         "parameters": f"{score.parameters:,}" if score.parameters else "–",
         "seconds": duration(score.seconds),
     }
@@ -226,7 +216,7 @@ def _results(test: Mapping[str, float], validation: Mapping[str, float]) -> list
     rows = []
     for key, label in _RESULT_NAMES.items():
         if key in test or key in validation:
-            show = _percent if key in ("mape", "median_ape") else _optional
+            show = _percent if key in ("mape", "median_ape") else _short
             values = {"test": show(test.get(key)), "validation": show(validation.get(key))}
             rows.append({"label": label, **values})
     return rows
@@ -240,83 +230,29 @@ _RESULT_NAMES = {
 }
 
 
-def _worst_row(run: _Run, answers: pd.DataFrame, index: int) -> dict[str, Any]:
-    found = answers.iloc[index]
-    position, truth, prediction = int(found.iloc[0]), float(found.iloc[1]), float(found.iloc[2])
-    known = run.predictions.iloc[position]
-    files = list(run.photos.get(position, []))
-    texts, values = _cells(run, position)
-    return {
-        "row": known.get("row", position),
-        "id": known.get("id"),
-        "truth": readable(truth),
-        "prediction": readable(prediction),
-        "error": f"{(prediction - truth) / truth:+.0%}" if truth > 0 else f"{prediction - truth:+.4g}",
-        "photos": [_thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
-        "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
-        "texts": texts,
-        "values": values,
-    }
-
-
-def _cells(run: _Run, position: int) -> tuple[list[dict[str, str]], list[tuple[str, str]]]:
-    """Split a raw row into its texts, shortened where they are long, and its other values."""
-    if run.rows is None:
-        return [], []
-    kinds = {str(column.get("name")): str(column.get("kind")) for column in run.schema}
-    texts: list[dict[str, str]] = []
-    values: list[tuple[str, str]] = []
-    for name, cell in run.rows.iloc[position].items():
-        kind = kinds.get(str(name), "")
-        shown = _cell(cell)
-        if kind in ("target", "identifier") or (kind == "image" and position in run.photos):
-            continue
-        if kind == "text" or len(shown) > SHORT_TEXT:
-            short = shown if len(shown) <= SHORT_TEXT else shown[:SHORT_TEXT].rstrip() + " …"
-            texts.append({"name": str(name), "short": short, "whole": shown})
-        else:
-            values.append((str(name), shown or "missing"))
-    return texts, values
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(str(part) for part in value)
-    if value is None or bool(pd.isna(value)):
-        return ""
-    return readable(value) if isinstance(value, float) else str(value)
-
-
-def _thumbnail(path: Path) -> dict[str, str]:
-    """Return a small JPEG of a photo as a data URI, or an empty one where it cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning)
-            with Image.open(path) as photo:
-                photo.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
-                small = ImageOps.exif_transpose(photo)
-                small.thumbnail((THUMBNAIL, THUMBNAIL))
-                flat = Image.new("RGB", small.size, "white")
-                layer = small.convert("RGBA")
-                flat.paste(layer, mask=layer.getchannel("A"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombWarning, MemoryError,
-            Image.DecompressionBombError):  # fmt: skip
-        return {"name": path.name, "uri": ""}
-    buffer = io.BytesIO()
-    flat.save(buffer, "JPEG", quality=82)
-    return {"name": path.name, "uri": _uri(buffer.getvalue(), "jpeg")}
+def _worst(run: _Run, answers: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Describe the worst rows of one head, worst first."""
+    table = run.predictions
+    for index in worst_rows(answers["truth"], answers["prediction"], WORST):
+        position = int(answers["position"].iloc[index])
+        truth, prediction = (float(answers[key].iloc[index]) for key in ("truth", "prediction"))
+        row = run.rows.iloc[position] if run.rows is not None else None
+        files = run.photos.get(position, [])
+        yield {
+            "row": table["row"].iloc[position] if "row" in table else position,
+            "id": as_text(table["id"].iloc[position]) if "id" in table else "",
+            "truth": readable(truth),
+            "prediction": readable(prediction),
+            "error": off_by(truth, prediction),
+            "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
+            "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
+            "cells": cells(row, run.schema, photos_shown=bool(files)),
+        }
 
 
 def _picture(run: _Run, figure: Any, name: str) -> str:
     path = plots.save(figure, run.path / "plots" / f"{name}.png")
-    return _uri(path.read_bytes(), "png")
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _curves(run: _Run) -> str:
@@ -328,14 +264,30 @@ def _curves(run: _Run) -> str:
 def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:
     """List the keys that any column of the schema has a plain value for, in a fixed order."""
     found = dict.fromkeys(
-        str(key) for column in schema for key, value in column.items() if value not in (None, "", [])
+        str(key)
+        for column in schema
+        for key, value in column.items()
+        if value not in (None, "", [])
     )
-    first = [key for key in ("name", "kind", "missing", "distinct", "example", "note") if key in found]
+    first = [
+        key for key in ("name", "kind", "missing", "distinct", "example", "note") if key in found
+    ]
     return first + [key for key in found if key not in first]
 
 
-def _optional(value: float | None) -> str:
-    return "–" if value is None else readable(value)
+def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
+    """Write a column's cells; a fractional `missing` is a share of the rows, a whole one a count."""
+    shown = {str(key): as_text(value) for key, value in column.items()}
+    missing, distinct = column.get("missing"), column.get("distinct")
+    if isinstance(missing, float):
+        shown["missing"] = "0%" if missing == 0 else f"{missing:.1%}"
+    if isinstance(distinct, int):
+        shown["distinct"] = f"{distinct:,}"
+    return shown
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else readable(value, 3)
 
 
 def _percent(value: float | None) -> str:
@@ -366,5 +318,11 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"readable": readable, "duration": duration, "percent": _percent}
+    shown = {
+        "readable": readable,
+        "duration": duration,
+        "percent": _percent,
+        "short": _short,
+    }
+    environment.filters |= shown
     return environment.get_template("report.html.j2")

@@ -83,12 +83,19 @@ def _headline(
     if not outcomes:
         return f"The fusion predicts {head}, with nothing to compare it with."
     outcome = _worst(outcomes)
-    names = " and ".join(r.name for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
+    names = " and ".join(r.label for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
     if outcome == "better":
-        return f"Reading {fusion.inputs} together predicts {head} better than anything else tried."
+        inputs = _joined(fusion.inputs)
+        return f"Reading {inputs} together predicts {head} better than anything else tried."
     if outcome == "equal":
         return f"Too close to call: for {head} the fusion is no better than {names}."
     return f"The fusion loses: for {head}, {names} did better."
+
+
+def _joined(inputs: str) -> str:
+    """Turn "table + text + photos" into "table, text and photos"."""
+    *first, last = inputs.split(" + ")
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _result(record: RunMetrics, head: str, fusion: ModelScore, metric: str) -> str:
@@ -99,7 +106,7 @@ def _result(record: RunMetrics, head: str, fusion: ModelScore, metric: str) -> s
 
 
 def _error(score: ModelScore, metric: str, unit: str) -> str:
-    value = readable(float(f"{score.metrics[metric]:.3g}"))
+    value = readable(score.metrics[metric], 3)
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
     return f"error is {value}{f' {unit}' if unit else ''} (RMSE)"
@@ -112,8 +119,8 @@ def _typical(metrics: dict[str, float]) -> str:
 
 def _compared(fusion: ModelScore, rival: ModelScore, metric: str) -> str:
     ratio = _ratio(fusion, rival, metric)
-    value = readable(float(f"{rival.metrics[metric]:.3g}"))
-    who = f"{RIVALS[rival.kind]} ({rival.name}, {value})"
+    value = readable(rival.metrics[metric], 3)
+    who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
     if _against(fusion, rival, metric) == "equal":
         return f"That is the same, as far as these rows can tell, as {who}."
     if not math.isfinite(ratio):
@@ -133,7 +140,7 @@ def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str)
     if not limit:
         return []
     times = score.metrics[metric] / limit
-    return [f"Its error is {times:.2f} times the known limit, {readable(float(f'{limit:.3g}'))}."]
+    return [f"Its error is {times:.2f} times the known limit, {readable(limit, 3)}."]
 
 
 def _without_comparison(record: RunMetrics, head: str) -> Verdict:

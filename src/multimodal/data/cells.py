@@ -1,0 +1,86 @@
+"""What one cell says: missing or not, its text, the photos it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+BoolArray = npt.NDArray[np.bool_]
+_QUOTED = re.compile(r"'([^']*)'")
+_PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
+
+
+def is_missing(series: pd.Series[Any]) -> BoolArray:
+    """Return bool (N,): None, NaN, NaT, an empty list, "" or blanks only; the word "NA" is text.
+
+    Example:
+    >>> is_missing(pd.Series(["red", " ", None, "NA"], dtype=object)).tolist()
+    [False, True, True, False]
+    """
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
+        return np.asarray(series.isna(), dtype=bool)
+    return np.fromiter((_blank(value) for value in series), dtype=bool, count=len(series))
+
+
+def as_text(series: pd.Series[Any]) -> npt.NDArray[np.object_]:
+    """Return object (N,): one spelling per value, None where missing.
+
+    Blanks around go; whole floats lose the point (a column of codes beside a missing one), dates
+    are ISO, lists are joined by `|`. So a value from JSON equals the same one from CSV.
+
+    Example:
+    >>> as_text(pd.Series([85255.0, float("nan")])).tolist()
+    ['85255', None]
+    """
+    found = np.empty(len(series), dtype=object)
+    pairs = zip(series, is_missing(series), strict=True)
+    found[:] = [None if missing else _spell(value) for value, missing in pairs]
+    return found
+
+
+def photo_paths(cell: Any) -> list[str]:
+    """Return the paths a cell names: a list, "a.jpg|b.jpg", '["a.jpg"]', one path, or nothing.
+
+    Example:
+    >>> photo_paths("a.jpg | b.jpg"), photo_paths('["a.jpg"]'), photo_paths(None)
+    (['a.jpg', 'b.jpg'], ['a.jpg'], [])
+    """
+    if isinstance(cell, str):
+        items = _listed(cell) if cell.lstrip().startswith("[") else cell.split("|")
+    elif isinstance(cell, list | tuple | np.ndarray | pd.Series):
+        items = list(cell)
+    else:
+        items = [cell]
+    return [str(item).strip() for item in items if not _blank(item)]
+
+
+def _listed(text: str) -> list[Any]:
+    """Read a list written as JSON or as Python prints it; other text is one path."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = _QUOTED.findall(text) if _PRINTED.fullmatch(text.strip()) else None
+    return value if isinstance(value, list) else text.split("|")
+
+
+def _blank(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value or value.isspace()
+    if isinstance(value, list | tuple | np.ndarray):
+        return len(value) == 0
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, list | tuple | np.ndarray):
+        return "|".join(str(item) for item in value)
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,225 @@
+"""Which rows train, validate and test; rows that belong together stay on one side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multimodal.config import Split
+from multimodal.data.cells import as_text
+from multimodal.data.dates import parse_dates
+from multimodal.data.duplicates import IntArray, content_keys, duplicate_groups, placeholders
+from multimodal.data.numeric import parse_numbers
+from multimodal.errors import DataError, choices
+
+__all__ = [
+    "SIDES",
+    "content_keys",
+    "duplicate_groups",
+    "leaking_rows",
+    "placeholders",
+    "split_rows",
+]
+
+SIDES = ("train", "validation", "test")
+Sides = npt.NDArray[np.object_]
+_WORDS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",
+}  # fmt: skip
+_LEAST_ROWS = 10
+_CLASSES = 20
+
+
+def split_rows(
+    split: Split,
+    frame: pd.DataFrame,
+    *,
+    groups: IntArray,
+    target: npt.NDArray[Any],
+    seed: int,
+    source: str = "",
+) -> Sides:
+    """Assign every row to a side.
+
+    - `random`: stratified by target decile (or class), duplicates together. A class in fewer
+      than three groups stays in training.
+    - `group`: the same, and rows with one value of the column stay together too.
+    - `time`: the latest rows test, those before validate; rows of one moment stay together, and
+      duplicates go with the latest of them.
+    - `column`: as its words say (train, validation or val, test); without validation rows, some
+      training rows become them, at random. Duplicates are not moved: see `leaking_rows`.
+
+    Args:
+        split: method, column and shares.
+        frame: the rows.
+        groups: int64 (N,) of `duplicate_groups`.
+        target: (N,) numbers, or objects for classes; NaN and None are a stratum of their own.
+        seed: fixes the draw.
+        source: name of the table, for messages.
+
+    Returns:
+        object (N,) of "train", "validation" and "test", each at least once.
+
+    Raises:
+        DataError: fewer than ten rows, no such column, a cell that cannot be read, or rows that
+            hang together so much that a side stays empty.
+    """
+    place = f"{source}: " if source else ""
+    if len(frame) < _LEAST_ROWS:
+        raise DataError(
+            f"{place}cannot split {len(frame)} rows into training, validation and test rows. "
+            f"At least {_LEAST_ROWS} are needed."
+        )
+    if split.method == "column":
+        sides = _by_column(split, _cells(split, frame, place), groups, target, seed, place)
+    elif split.method == "time":
+        sides = _by_time(split, _cells(split, frame, place), groups, place)
+    else:
+        if split.method == "group":
+            told = as_text(_cells(split, frame, place)).tolist()
+            joined = [[str(group) for group in groups], told]
+            groups = duplicate_groups(joined, len(frame), always=(0, 1))
+        sides = _at_random(split.validation, split.test, groups, target, seed)
+    return _complete(sides, groups, place)
+
+
+def leaking_rows(sides: Sides, groups: IntArray) -> IntArray:
+    """Return the positions of rows whose duplicate lies on another side, ascending.
+
+    Example:
+    >>> sides = np.array(["train", "test", "test"], dtype=object)
+    >>> leaking_rows(sides, np.array([0, 0, 1])).tolist()
+    [0, 1]
+    """
+    codes = np.array([SIDES.index(side) for side in sides], dtype=np.int64)
+    size = int(groups.max()) + 1 if len(groups) else 0
+    low, high = np.full(size, len(SIDES)), np.full(size, -1)
+    np.minimum.at(low, groups, codes)
+    np.maximum.at(high, groups, codes)
+    return np.flatnonzero((low != high)[groups]).astype(np.int64)
+
+
+def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
+    names = [str(name) for name in frame.columns]
+    column = str(split.column)
+    if column not in names:
+        raise DataError(f"{place}split column '{column}' is missing. {choices(column, names)}")
+    return frame[column]
+
+
+def _at_random(
+    validation: float, test: float, groups: IntArray, target: npt.NDArray[Any], seed: int
+) -> Sides:
+    """Deal whole groups out, stratum by stratum, to the side that lacks most rows so far."""
+    _, first, member, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    strata, small = _strata(target, member, first)
+    chance = np.random.default_rng(seed).random(len(sizes))
+    shares = np.array([1 - validation - test, validation, test])
+    dealt, side = np.zeros(3), np.zeros(len(sizes), dtype=np.int64)
+    for group in np.lexsort((chance, -sizes, strata)):
+        lack = shares * (dealt.sum() + sizes[group]) - dealt
+        side[group] = 0 if small[group] else int(np.argmax(lack))
+        dealt[side[group]] += sizes[group]
+    return np.array(SIDES, dtype=object)[side[member]]
+
+
+def _strata(
+    target: npt.NDArray[Any], member: IntArray, first: IntArray
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return each group's stratum, and whether it belongs to a class too small to divide."""
+    if target.dtype.kind in "iufb":
+        values = target.astype(np.float64)
+        known = ~np.isnan(values)
+        sums = np.bincount(member, np.where(known, values, 0.0), len(first))
+        counts = np.bincount(member, known, len(first))
+        means = np.divide(sums, counts, out=np.full(len(first), np.nan), where=counts > 0)
+        if len(np.unique(values[known])) > _CLASSES:
+            edges = np.unique(np.quantile(values[known], np.arange(1, 10) / 10))
+            strata = np.searchsorted(edges, means, side="right")
+        else:
+            strata = np.unique(means, return_inverse=True)[1]
+        return np.where(np.isnan(means), len(first) + 10, strata), np.zeros(len(first), dtype=bool)
+    names = ["" if gone else str(name) for name, gone in zip(target, pd.isna(target), strict=True)]
+    strata = np.unique(np.array(names, dtype=str)[first], return_inverse=True)[1]
+    return strata, np.bincount(strata)[strata] < len(SIDES)
+
+
+def _by_time(split: Split, cells: pd.Series[Any], groups: IntArray, place: str) -> Sides:
+    """Cut the groups' latest moments where the shares come nearest."""
+    moments = _moments(cells, place)
+    latest = np.full(int(groups.max()) + 1, -np.inf)
+    np.maximum.at(latest, groups, moments)
+    values, counts = np.unique(latest[groups], return_counts=True)
+    if len(values) < len(SIDES):
+        raise DataError(
+            f"{place}split column '{split.column}' has {len(values)} different moments; three are "
+            "needed. Split at random, or by a finer date."
+        )
+    after = np.cumsum(counts[::-1])[::-1] / len(cells)  # share of rows from each moment on
+    test = 2 + int(np.argmin(np.abs(after[2:] - split.test)))
+    wanted = after[test] + split.validation
+    validation = 1 + int(np.argmin(np.abs(after[1:test] - wanted)))
+    side = np.searchsorted(values[[validation, test]], latest[groups], side="right")
+    return np.array(SIDES, dtype=object)[side]
+
+
+def _moments(cells: pd.Series[Any], place: str) -> npt.NDArray[np.float64]:
+    """Return each row's moment as a number: seconds of a date, or the number itself."""
+    numbers = parse_numbers(cells)
+    if np.isnan(numbers.values).any():
+        dates = parse_dates(cells).values
+        seconds = dates.astype("datetime64[s]").astype(np.int64).astype(np.float64)
+        numbers = numbers._replace(values=np.where(np.isnat(dates), np.nan, seconds))
+    gone = np.flatnonzero(np.isnan(numbers.values))
+    if len(gone):
+        raise DataError(
+            f"{place}split column '{cells.name}': expected a date in every row, but {len(gone)} "
+            f"have none that can be read, first row {gone[0] + 1}: {cells.iloc[gone[0]]!r}. "
+            "Write dates as 2016-03-10."
+        )
+    return numbers.values
+
+
+def _by_column(
+    split: Split,
+    cells: pd.Series[Any],
+    groups: IntArray,
+    target: npt.NDArray[Any],
+    seed: int,
+    place: str,
+) -> Sides:
+    words = [None if text is None else _WORDS.get(text.lower()) for text in as_text(cells)]
+    unknown = [i for i, word in enumerate(words) if word is None]
+    if unknown:
+        raise DataError(
+            f"{place}split column '{split.column}': expected train, validation or test in every "
+            f"row, got {cells.iloc[unknown[0]]!r} in row {unknown[0] + 1} ({len(unknown)} such "
+            "rows)."
+        )
+    sides = np.array(words, dtype=object)
+    train = np.flatnonzero(sides == "train")
+    if "validation" not in words and len(train) > 1:
+        share = min(0.5, split.validation * len(words) / len(train))
+        sides[train] = _at_random(share, 0.0, groups[train], target[train], seed)
+    return sides
+
+
+def _complete(sides: Sides, groups: IntArray, place: str) -> Sides:
+    """Return `sides` if each has a row."""
+    counts = Counter(sides.tolist())
+    empty = [side for side in SIDES if not counts[side]]
+    if empty:
+        largest = int(np.bincount(groups).max())
+        raise DataError(
+            f"{place}no rows left for {' and '.join(empty)}: {len(sides)} rows in "
+            f"{len(np.unique(groups))} groups that must stay together, the largest of {largest} "
+            "rows. Use more rows, another split column, or larger shares."
+        )
+    return sides

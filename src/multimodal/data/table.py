@@ -1,0 +1,101 @@
+"""A table as it was read: the kept rows, where each came from, and the rows set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One row that cannot be used.
+
+    Args:
+        row: 0-based position among all data rows of the source.
+        line: 1-based line in a text file; 1-based row number for other sources.
+        reason: what was expected and what came.
+    """
+
+    row: int
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file or frame; `len(frame) + len(quarantine)` is the number of rows read.
+
+    Args:
+        frame: the kept rows under a RangeIndex.
+        rows: int64 (kept,), position in the source of each kept row.
+        lines: int64 (kept,), line (text files) or row number of each kept row.
+        quarantine: the rows set aside, in source order.
+        source: the file, or None for rows from memory.
+        root: folder that relative photo paths start from.
+    """
+
+    frame: pd.DataFrame
+    rows: IntArray
+    lines: IntArray
+    quarantine: list[Quarantined]
+    source: Path | None
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The file as it was given, or `table`: what messages start with."""
+        return "table" if self.source is None else str(self.source)
+
+    @property
+    def rows_read(self) -> int:
+        """Number of data rows in the source, kept and quarantined."""
+        return len(self.frame) + len(self.quarantine)
+
+    def place(self, position: int) -> str:
+        """Name the source and line of the row at `position` of the frame.
+
+        Example:
+        >>> rows = np.arange(2)
+        >>> table = Table(pd.DataFrame({"a": [1, 2]}), rows, rows + 1, [], None, Path())
+        >>> table.place(1)
+        'table, row 2'
+        """
+        word = "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
+        return f"{self.name}, {word} {self.lines[position]}"
+
+    def drop(self, faults: Mapping[int, str]) -> Table:
+        """Return a table whose rows at the frame positions in `faults` are quarantined.
+
+        Args:
+            faults: position in the frame -> reason.
+
+        Example:
+        >>> rows = np.arange(2)
+        >>> table = Table(pd.DataFrame({"a": [1, 2]}), rows, rows + 1, [], None, Path())
+        >>> table.drop({0: "photo is absent"}).quarantine
+        [Quarantined(row=0, line=1, reason='photo is absent')]
+        """
+        if not faults:
+            return self
+        keep = np.ones(len(self.frame), dtype=bool)
+        keep[list(faults)] = False
+        moved = [
+            Quarantined(int(self.rows[i]), int(self.lines[i]), why) for i, why in faults.items()
+        ]
+        return replace(
+            self,
+            frame=self.frame[keep].reset_index(drop=True),
+            rows=self.rows[keep],
+            lines=self.lines[keep],
+            quarantine=sorted([*self.quarantine, *moved], key=lambda fault: fault.row),
+        )
+
+
+BINARY_SUFFIXES = (".parquet", ".pq")

@@ -1,0 +1,117 @@
+"""Words: one tokeniser for training, prediction and explanation."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.spec import OUT_OF_VOCABULARY, PADDING
+
+_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[%€$£₹+&#]")
+_FIRST = 2
+MAX_LENGTHS = 4
+
+
+class Word(NamedTuple):
+    """A word in lower case and where it stands: `text[start:end]`."""
+
+    text: str
+    start: int
+    end: int
+
+
+def tokenise(text: str) -> list[Word]:
+    """Split a text into words and numbers with their character offsets.
+
+    Letters of any script form words; a number keeps its decimal and thousands marks; currency and
+    a few other signs stand alone; other punctuation falls away.
+
+    Example:
+    >>> [word.text for word in tokenise("Don't pay 1,299.50 € für 2 Stück!")]
+    ["don't", 'pay', '1,299.50', '€', 'für', '2', 'stück']
+    """
+    return [Word(m.group().lower(), m.start(), m.end()) for m in _WORD.finditer(text)]
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case, without offsets."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def shape_of(word: str) -> str | None:
+    """Return what stands for a rare number: its digits as zeros. None for a word.
+
+    Example:
+    >>> shape_of("1,299.50")
+    '0,000.00'
+    """
+    return re.sub(r"\d", "0", word) if word[0].isdigit() else None
+
+
+def join_columns(values: Sequence[Any]) -> str:
+    """Join the texts of several columns into one; missing ones fall away."""
+    return "\n".join(str(value) for value in values if isinstance(value, str) and value.strip())
+
+
+def fit_vocabulary(texts: Iterable[str], *, size: int, min_count: int) -> list[str]:
+    """Return the words seen at least `min_count` times, most frequent first, at most `size`.
+
+    Rarer numbers count for their shape, so that "a number of three digits" stays known.
+    """
+    counts = Counter(word for text in texts for word in words(text))
+    shapes: Counter[str] = Counter()
+    for word, count in counts.items():
+        shape = shape_of(word) if count < min_count else None
+        if shape is not None:
+            shapes[shape] += count
+    counts.update(shapes)
+    kept = [(word, count) for word, count in counts.items() if count >= min_count]
+    return [word for word, _ in sorted(kept, key=lambda item: (-item[1], item[0]))[:size]]
+
+
+def index(vocabulary: Sequence[str]) -> dict[str, int]:
+    """Return the id of each word: 2 + its position."""
+    return {word: i + _FIRST for i, word in enumerate(vocabulary)}
+
+
+def word_ids(text: str, ids: Mapping[str, int], limit: int) -> list[int]:
+    """Return the ids of the first `limit` words; an unknown number falls back to its shape."""
+    found = []
+    for word in words(text)[:limit]:
+        known = ids.get(word)
+        if known is None:
+            shape = shape_of(word)
+            known = OUT_OF_VOCABULARY if shape is None else ids.get(shape, OUT_OF_VOCABULARY)
+        found.append(known)
+    return found
+
+
+def fit_lengths(counts: NDArray[np.integer], limit: int) -> list[int]:
+    """Return at most four fixed lengths, multiples of 8, that cover the texts' word counts.
+
+    The longest covers 98 % of the texts, or is `limit` rounded up; longer texts are cut there.
+    """
+    present = counts[counts > 0]
+    if not len(present):
+        return [8]
+    levels = np.minimum(np.quantile(present, [0.25, 0.5, 0.8, 0.98]), limit)
+    return sorted({int(-(-max(level, 1) // 8) * 8) for level in levels})[:MAX_LENGTHS]
+
+
+def pad(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int32]:
+    """Return ids (rows, length), padded on the right and cut to `length`."""
+    result = np.full((len(rows), length), PADDING, np.int32)
+    for i, row in enumerate(rows):
+        kept = row[:length]
+        result[i, : len(kept)] = kept
+    return result
+
+
+def fixed_length(longest: int, lengths: Sequence[int]) -> int:
+    """Return the smallest fixed length that holds `longest` words, or the greatest there is."""
+    return next((length for length in lengths if length >= longest), lengths[-1])

@@ -1,0 +1,148 @@
+"""Single rows on a page: small photos, shortened texts, and how far off a prediction is."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal.plots import readable
+
+THUMBNAIL = 160
+SHORT_TEXT = 160
+SHORT_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A photo's file name and a data URI of a small JPEG, empty where it cannot be read."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A column's text: `short` is its beginning, `rest` what follows, empty for a short text."""
+
+    name: str
+    short: str
+    rest: str
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One raw row, split into its texts and its other values (name, value as shown)."""
+
+    texts: list[Text]
+    values: list[tuple[str, str]]
+
+
+def thumbnail(path: Path) -> Thumbnail:
+    """Shrink a photo to at most 160 x 160 pixels, upright, on white.
+
+    A file that is absent, no picture, or large enough to be an attack gives an empty URI.
+
+    Example:
+    >>> thumbnail(Path("absent.jpg"))
+    Thumbnail(name='absent.jpg', uri='')
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            content = _shrink(path)
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombWarning):
+        return Thumbnail(path.name, "")
+    except Image.DecompressionBombError:
+        return Thumbnail(path.name, "")
+    return Thumbnail(path.name, f"data:image/jpeg;base64,{base64.b64encode(content).decode()}")
+
+
+def _shrink(path: Path) -> bytes:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as photo:
+        photo.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+        layer = ImageOps.exif_transpose(photo).convert("RGBA")
+    layer.thumbnail((THUMBNAIL, THUMBNAIL))
+    flat = Image.new("RGB", layer.size, "white")
+    flat.paste(layer, mask=layer.getchannel("A"))
+    buffer = io.BytesIO()
+    flat.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()
+
+
+def cells(
+    row: pd.Series[Any] | None, schema: Sequence[Mapping[str, Any]], *, photos_shown: bool
+) -> Cells:
+    """Split a raw row into texts and other values; targets, identifiers and shown photos go.
+
+    A column is a text if `schema` says so, or if its value is long.
+
+    Example:
+    >>> cells(pd.Series({"brand": "Acme"}), [], photos_shown=False).values
+    [('brand', 'Acme')]
+    """
+    result = Cells([], [])
+    if row is None:
+        return result
+    kinds = {str(column.get("name")): str(column.get("kind")) for column in schema}
+    for name, value in row.items():
+        kind, shown = kinds.get(str(name), ""), as_text(value)
+        if kind in ("target", "identifier") or (kind == "image" and photos_shown):
+            continue
+        if kind == "text" or len(shown) > SHORT_VALUE:
+            result.texts.append(_shorten(str(name), shown))
+        else:
+            result.values.append((str(name), shown))
+    return result
+
+
+def _shorten(name: str, text: str) -> Text:
+    if len(text) <= SHORT_TEXT:
+        return Text(name, text, "")
+    cut = text.rfind(" ", SHORT_TEXT // 2, SHORT_TEXT)
+    cut = SHORT_TEXT if cut < 0 else cut
+    return Text(name, text[:cut], text[cut:])
+
+
+def as_text(value: Any) -> str:
+    """Write a cell: nothing for a missing one, a list joined by commas.
+
+    Example:
+    >>> as_text(["a.jpg", "b.jpg"]), as_text(None), as_text(449.0)
+    ('a.jpg, b.jpg', '', '449')
+    """
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return ", ".join(str(part) for part in value)
+    if pd.isna(value):
+        return ""
+    return readable(value) if isinstance(value, float) else str(value)
+
+
+def off_by(truth: float, prediction: float) -> str:
+    """Say how far a prediction is off: as a multiple or percentage of a positive truth.
+
+    Example:
+    >>> off_by(100, 310), off_by(100, 20), off_by(100, 112), off_by(-1, 2)
+    ('3.1 times too high', '5 times too low', '12% too high', '3 too high')
+    """
+    way = "too high" if prediction > truth else "too low"
+    if prediction == truth:
+        return "exact"
+    if truth <= 0 or prediction <= 0:
+        return f"{readable(abs(prediction - truth))} {way}"
+    times = max(prediction / truth, truth / prediction)
+    if times >= 1.5:
+        return f"{readable(times, 2)} times {way}"
+    return f"{abs(prediction / truth - 1):.0%} {way}"

@@ -1,0 +1,138 @@
+"""Arrays to predictions in the user's units, compiled once per shape.
+
+One row goes through XLA at the greatest fixed text length; many rows go in batches of 64 through
+the backend's ordinary graph, where XLA on a processor is slower for convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.data.photos import PhotoPaths, decode_rows
+from multimodal.data.preprocessing import Arrays
+from multimodal.spec import PADDING, FittedSpec
+
+BATCH = 64
+Inputs = dict[str, NDArray[Any]]
+
+
+class Predictor:
+    """A model and its spec, ready to predict.
+
+    Args:
+        model: What `build(config, spec)` returned, with trained weights.
+        spec: The fitted spec.
+    """
+
+    def __init__(self, model: keras.Model, spec: FittedSpec) -> None:
+        self.spec = spec
+        self._lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
+        self._one = _compiled(model, xla=True)
+        self._many = _compiled(model, xla=False)
+
+    def warm(self) -> None:
+        """Compile the one-row function on an empty row."""
+        self._one(self._fixed(_zeros(self.spec)))
+
+    def predict(self, arrays: Arrays) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
+        """Return predictions (rows,) by head in the user's units, and faults of photos by row."""
+        parts, faults = [], {}
+        for start in range(0, arrays.rows, BATCH):
+            rows = range(start, min(start + BATCH, arrays.rows))
+            batch, wrong = _batch(arrays, rows)
+            parts.append(self._run(batch, len(rows), alone=arrays.rows == 1))
+            faults |= {start + row: why for row, why in wrong.items()}
+        heads = [head.name for head in self.spec.heads]
+        empty = [np.zeros(0)]
+        return {h: np.concatenate([part[h] for part in parts] or empty) for h in heads}, faults
+
+    def _run(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, NDArray[np.float64]]:
+        if alone:
+            raw = self._one(self._fixed(batch))
+        else:
+            filler = [0] * (BATCH - rows)
+            raw = self._many({k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()})
+        return {
+            name: np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)[:rows]
+            for name, value in raw.items()
+        }
+
+    def _fixed(self, batch: Inputs) -> Inputs:
+        """Pad the words of the batch to the greatest fixed length."""
+        for key, lengths in self._lengths.items():
+            gap = lengths[-1] - batch[key].shape[1]
+            batch[key] = np.pad(batch[key], ((0, 0), (0, gap)), constant_values=PADDING)
+        return batch
+
+    def _cut(self, batch: Inputs) -> Inputs:
+        """Cut the words of the batch to the smallest fixed length that holds them."""
+        for key, lengths in self._lengths.items():
+            longest = int((batch[key] != PADDING).sum(axis=1).max())
+            fixed = next((length for length in lengths if length >= longest), lengths[-1])
+            batch[key] = batch[key][:, :fixed]
+        return batch
+
+
+def _batch(arrays: Arrays, rows: range) -> tuple[Inputs, dict[int, str]]:
+    batch = {key: array[rows.start : rows.stop] for key, array in arrays.inputs.items()}
+    faults: dict[int, str] = {}
+    for group, photos in arrays.photos.items():
+        chosen = PhotoPaths(photos.paths[rows.start : rows.stop], photos.size)
+        batch[f"{group}_pixels"], batch[f"{group}_present"], wrong = decode_rows(chosen)
+        faults |= wrong
+    return batch, faults
+
+
+def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[str, Any]]:
+    """Return the forward pass with decoded outputs, compiled where the backend can."""
+    heads = [model.get_layer(name) for name in model.output_names]
+
+    def forward(inputs: Any) -> dict[str, Any]:
+        raw = model(inputs, training=False)
+        return {head.name: head.decode(raw[head.name]) for head in heads}
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        compiled = tf.function(forward, jit_compile=True) if xla else tf.function(
+            forward, input_signature=[_signature(model)]
+        )
+        return lambda inputs: compiled({k: tf.constant(v) for k, v in inputs.items()})
+
+    def eager(inputs: Inputs) -> dict[str, Any]:
+        raw = model.predict_on_batch(inputs)
+        return {head.name: head.decode(keras.ops.convert_to_tensor(raw[head.name])) for head in heads}
+
+    return eager
+
+
+def _signature(model: keras.Model) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {
+        name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
+        for name, tensor in model.input.items()
+    }
+
+
+def _zeros(spec: FittedSpec) -> Inputs:
+    """Return one row in which everything is absent."""
+    row: Inputs = {}
+    for group in spec.groups:
+        side = group.image_size
+        shapes = {
+            "numeric": ((1, len(group.numeric)), np.float32),
+            "categorical": ((1, len(group.categorical)), np.int32),
+            "tokens": ((1, max(group.lengths, default=1)), np.int32),
+            "pixels": ((1, group.photos, side, side, 3), np.uint8),
+            "present": ((1, group.photos) if group.photos else (1,), bool),
+        }
+        for key in group.input_keys:
+            shape, dtype = shapes[key.removeprefix(f"{group.name}_")]
+            row[key] = np.zeros(shape, dtype)
+    return row
