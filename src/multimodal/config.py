@@ -109,9 +109,8 @@ class Training(_Record):
     """How the model is fitted.
 
     `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
-    processor multiplies it natively. `unfreeze_epoch` starts with frozen groups trainable from
-    that epoch on; `layer_decay` multiplies the step of a pretrained layer per level below the
-    head.
+    processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
+    `unfreeze_epoch` is the number of epochs after which they are trained too.
     """
 
     epochs: int = Field(25, ge=1)
@@ -125,7 +124,6 @@ class Training(_Record):
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     freeze: list[str] = []
     unfreeze_epoch: int | None = Field(None, ge=1)
-    layer_decay: float = Field(1.0, gt=0, le=1)
     baselines: bool = True
 
 

@@ -276,7 +276,7 @@ def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
-    """Write a column's cells; a fractional `missing` is a share of the rows, a whole one a count."""
+    """Write a column's cells; `missing` is a share of the rows if a float, a count if whole."""
     shown = {str(key): as_text(value) for key, value in column.items()}
     missing, distinct = column.get("missing"), column.get("distinct")
     if isinstance(missing, float):

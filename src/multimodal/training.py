@@ -154,7 +154,7 @@ def fit_compiled(
     start = time.perf_counter()
     try:
         model.fit(
-            train, validation_data=validation, epochs=training.epochs, verbose=0,
+            train, validation_data=validation, epochs=training.epochs, verbose=0, shuffle=False,
             steps_per_epoch=steps_per_epoch,
             callbacks=[stopping, history, keras.callbacks.TerminateOnNaN(raise_error=True), *callbacks],
         )  # fmt: skip

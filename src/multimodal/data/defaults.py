@@ -20,18 +20,27 @@ DEFAULT_PARTS = {
 _TABULAR_KINDS = ("number", "category", "date")
 
 
-def complete(config: Config, schema: Schema, targets: Mapping[str, NDArray[np.float64]]) -> Config:
+def complete(
+    config: Config,
+    schema: Schema,
+    targets: Mapping[str, NDArray[np.float64]],
+    *,
+    adapt: bool = False,
+) -> Config:
     """Return `config` with groups and heads, checked against the columns of the schema.
 
     Numbers, categories and dates form one tabular group; every text column is a group of its own;
     all photo columns share one encoder. A head stands for each target; its transform is `log1p`
-    where no target is negative and the logarithm is less skewed than the target itself.
+    where no target is negative and the logarithm is less skewed than the target itself. With
+    `adapt`, given groups lose columns that the table lacks and gain those that are new.
 
     Raises:
         ConfigError: A group or head names an unknown column, or a group reads the target.
         DataError: There is nothing to predict from.
     """
     groups = config.groups or _infer_groups(schema)
+    if adapt and config.groups:
+        groups = _adapted(groups, _infer_groups(schema))
     if not groups:
         raise DataError("no feature column is left besides the target; expected at least one.")
     for group in groups:
@@ -44,6 +53,25 @@ def complete(config: Config, schema: Schema, targets: Mapping[str, NDArray[np.fl
                 f"{choices(head.column, targets)}"
             )
     return config.model_copy(update={"groups": groups, "heads": heads})
+
+
+def _adapted(groups: Sequence[Group], inferred: Sequence[Group]) -> list[Group]:
+    """Fit known groups to a new table: its columns of one modality join the first such group."""
+    there = {column for group in inferred for column in group.columns}
+    known = {column for group in groups for column in group.columns}
+    result = []
+    for group in groups:
+        columns = [column for column in group.columns if column in there]
+        result += [group.model_copy(update={"columns": columns})] if columns else []
+    for group in inferred:
+        fresh = [column for column in group.columns if column not in known]
+        first = next((i for i, g in enumerate(result) if g.modality == group.modality), None)
+        if fresh and first is not None and group.modality != "text":
+            joined = [*result[first].columns, *fresh]
+            result[first] = result[first].model_copy(update={"columns": joined})
+        elif fresh:
+            result.append(group.model_copy(update={"columns": fresh}))
+    return result
 
 
 def _check_columns(group: Group, schema: Schema, targets: Mapping[str, object]) -> None:

@@ -54,7 +54,7 @@ def parse_numbers(series: pd.Series[Any], unit: str | None = None) -> Numbers:
         cells = zip(series, missing, strict=True)
         values = np.array([np.nan if gone else _number(v, key, memo) for v, gone in cells])
         values = values.astype(np.float64)
-        missing |= np.fromiter((is_missing_word(v) for v in series), bool, len(series))
+        missing = missing | np.fromiter((is_missing_word(v) for v in series), bool, len(series))
     values[np.isinf(values)] = np.nan
     return Numbers(values, np.isnan(values) & ~missing)
 

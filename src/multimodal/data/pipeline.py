@@ -47,6 +47,18 @@ class Source:
         lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
         return cls(inputs, caches, targets, weights, lengths)
 
+    def only(self, modality: str, spec: FittedSpec) -> Source:
+        """Return a source that holds the inputs of one modality, so that no other is decoded."""
+        names = [group.name for group in spec.groups if group.modality == modality]
+        keys = {key for group in spec.groups if group.name in names for key in group.input_keys}
+        return Source(
+            {key: array for key, array in self.inputs.items() if key in keys},
+            {name: cache for name, cache in self.caches.items() if name in names},
+            self.targets,
+            self.weights,
+            {key: lengths for key, lengths in self.lengths.items() if key in keys},
+        )
+
 
 def training_dataset(
     source: Source,
@@ -62,7 +74,7 @@ def training_dataset(
 
     Every epoch holds every row once, in an order of its own, in `ceil(rows / batch_size)` batches.
     """
-    order = tf.constant(rows, tf.int64)
+    order, source = tf.constant(rows, tf.int64), _on_device(source)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
@@ -81,6 +93,7 @@ def evaluation_dataset(
     source: Source, rows: NDArray[np.integer], *, batch_size: int
 ) -> tf.data.Dataset:
     """Return the batches of `rows`, once, in order, without augmentation."""
+    source = _on_device(source)
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(rows, np.int64)).batch(batch_size)
     return _finish(batches.map(lambda chosen: _gather(source, chosen), num_parallel_calls=2))
 
@@ -90,6 +103,14 @@ def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.prefetch(2).with_options(options)
+
+
+def _on_device(source: Source) -> Source:
+    """Return the source with tensors for arrays, so that a graph refers to them by handle."""
+    inputs = {key: tf.constant(array) for key, array in source.inputs.items()}
+    targets = {key: tf.constant(array) for key, array in source.targets.items()}
+    weights = {key: tf.constant(array) for key, array in source.weights.items()}
+    return Source(inputs, source.caches, targets, weights, source.lengths)
 
 
 def _gather(source: Source, chosen: tf.Tensor) -> Any:

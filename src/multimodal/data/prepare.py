@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.config import Config
+from multimodal.config import Config, Kind
 from multimodal.data import labels
 from multimodal.data.cache import PhotoCache
 from multimodal.data.columns import photo_paths
@@ -30,6 +30,7 @@ from multimodal.data.table import Table
 from multimodal.errors import DataError
 from multimodal.spec import FittedSpec, unique_slugs
 
+FEATURE_KINDS = ("number", "category", "date", "text", "image")
 SIDES = ("train", "validation", "test")
 Rows = str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]
 
@@ -45,6 +46,7 @@ class Prepared:
     photo_root: Path
     sides: NDArray[Any]
     source: Source
+    truths: Mapping[str, NDArray[np.float64]]
     warnings: list[str]
 
     def rows(self, side: str) -> NDArray[np.int64]:
@@ -72,7 +74,7 @@ def prepare(
     *,
     weight: str | None = None,
     images: str | Path | None = None,
-    base: FittedSpec | None = None,
+    base: tuple[Schema, FittedSpec] | None = None,
 ) -> Prepared:
     """Read, check, split and preprocess a table.
 
@@ -82,7 +84,7 @@ def prepare(
         config: What the user wants; groups and heads left open are inferred.
         weight: Column of row weights.
         images: Folder that photo paths are relative to; the file's own folder by default.
-        base: A spec whose scales, words and categories are kept and added to.
+        base: Schema and spec whose kinds, scales, words and categories are kept and added to.
 
     Raises:
         DataError, ConfigError: What is wrong, where, and how to mend it.
@@ -90,10 +92,10 @@ def prepare(
     table, root = open_table(data, images)
     schema = infer_schema(
         table, targets=targets, weight=weight, split=_split_column(config),
-        overrides=config.data.columns, photo_root=root,
+        overrides=_overrides(config, table, base, targets), photo_root=root,
     )  # fmt: skip
     table, truths, weights = labels.read_labels(table, targets, weight)
-    config = complete(config, schema, truths)
+    config = complete(config, schema, truths, adapt=base is not None)
     table, facts, kept = _without_bad_photos(table, schema, root)
     truths, weights = {name: values[kept] for name, values in truths.items()}, weights[kept]
     _check_quarantine(table, config)
@@ -104,7 +106,7 @@ def prepare(
         notes += leakage_warnings(table.frame, schema, name, values)
     notes += [f"{count} {reason}" for reason, count in _quarantine_notes(table)]
     train = sides == "train"
-    spec = fit_spec(config, schema, table.frame[train], base)
+    spec = fit_spec(config, schema, table.frame[train], base[1] if base else None)
     names = unique_slugs([g.name for g in config.groups] + [h.name for h in config.heads])
     heads = [
         labels.fit_head(head, name, truths[head.column][train])
@@ -112,7 +114,7 @@ def prepare(
     ]
     spec = spec.model_copy(update={"heads": heads})
     source = _source(config, schema, spec, table, root, truths, weights)
-    return Prepared(config, schema, spec, table, root, sides, source, notes)
+    return Prepared(config, schema, spec, table, root, sides, source, truths, notes)
 
 
 def open_table(data: Rows, images: str | Path | None, **options: Any) -> tuple[Table, Path]:
@@ -122,6 +124,21 @@ def open_table(data: Rows, images: str | Path | None, **options: Any) -> tuple[T
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected the folder that photo paths start from.")
     return table, root
+
+
+def _overrides(
+    config: Config,
+    table: Table,
+    base: tuple[Schema, FittedSpec] | None,
+    targets: Sequence[str],
+) -> dict[str, Kind]:
+    """Return the kinds a person chose, and those of the columns that the base knows."""
+    known = {
+        column.name: column.kind
+        for column in (base[0].columns if base else [])
+        if column.name in table.frame and column.name not in targets and column.kind in FEATURE_KINDS
+    }
+    return {**known, **config.data.columns}
 
 
 def _split_column(config: Config) -> str | None:

@@ -20,7 +20,7 @@ from multimodal.config import Config, Group
 from multimodal.data import columns as values
 from multimodal.data import text
 from multimodal.data.photos import PhotoPaths, locate
-from multimodal.data.schema import Schema
+from multimodal.data.schema import Column, Schema
 from multimodal.errors import DataError
 from multimodal.spec import (
     MISSING,
@@ -56,39 +56,61 @@ class Arrays:
 def fit_spec(
     config: Config, schema: Schema, frame: pd.DataFrame, base: FittedSpec | None = None
 ) -> FittedSpec:
-    """Learn from the training rows `frame` what every group needs; heads are fitted apart."""
+    """Learn from the training rows `frame` what every group needs; heads are fitted apart.
+
+    With a `base`, columns that it knows keep their scale, and its words and categories keep their
+    places; new ones are added behind them.
+    """
     names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
+    known = {group.name: group for group in (base.groups if base else [])}
     groups = [
-        _FITTERS[group.modality](config, group, name, schema, frame)
+        _FITTERS[group.modality](
+            config, group, known.get(name) or _blank(name, group), schema, frame
+        )
         for group, name in zip(config.groups, names, strict=False)
     ]
     return FittedSpec(groups=groups, heads=[])
 
 
+def _blank(name: str, group: Group) -> FittedGroup:
+    return FittedGroup(name=name, modality=group.modality, columns=[])
+
+
 def _fit_tabular(
-    config: Config, group: Group, name: str, schema: Schema, frame: pd.DataFrame
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
 ) -> FittedGroup:
-    numeric: list[NumericColumn] = []
+    numeric = [column for column in base.numeric if column.source in group.columns]
     categorical: list[CategoricalColumn] = []
+    sources = {column.source for column in numeric}
     for source in group.columns:
-        column = schema.column(source)
-        if column.kind == "number":
-            numeric.append(NumericColumn(name=slug(source), source=source))
-        elif column.kind == "date":
-            numeric += [
-                NumericColumn(name=slug(f"{source} {part}"), source=source, part=part)  # type: ignore[arg-type]
-                for part in column.parts
-            ]
+        if schema.column(source).kind in ("number", "date"):
+            fresh = [] if source in sources else _numeric_columns(schema.column(source))
+            fitted = [_fit_scale(column, _numbers(column, schema, frame)) for column in fresh]
+            numeric += [column for column in fitted if column.scale > 0]
         else:
-            categorical.append(_fit_categories(source, frame[source], config.data.min_count))
-    fitted = [_fit_scale(column, _numbers(column, schema, frame)) for column in numeric]
-    fitted = [column for column in fitted if column.part is None or column.scale > 0]
-    draft = FittedGroup(
-        name=name, modality="tabular", columns=group.columns, numeric=fitted, categorical=categorical
+            known = next((c.categories for c in base.categorical if c.source == source), [])
+            categorical.append(
+                _fit_categories(source, frame[source], config.data.min_count, known)
+            )
+    draft = base.model_copy(
+        update={"columns": group.columns, "numeric": numeric, "categorical": categorical}
     )
-    known = [~np.isnan(_numeric(draft, schema, frame)).all(axis=1)] if fitted else []
-    known += [(_codes(column, frame[column.source]) != MISSING) for column in categorical]
-    return draft.model_copy(update={"optional": not bool(np.logical_or.reduce(known).all())})
+    there = [~np.isnan(_numeric(draft, schema, frame)).all(axis=1)] if numeric else []
+    there += [(_codes(column, frame[column.source]) != MISSING) for column in categorical]
+    absent = not bool(np.logical_or.reduce(there).all())
+    return draft.model_copy(update={"optional": base.optional or absent})
+
+
+def _numeric_columns(column: Column) -> list[NumericColumn]:
+    """Return one numeric column, or one for each part of a date."""
+    if column.kind == "number":
+        return [NumericColumn(name=slug(column.name), source=column.name)]
+    return [
+        NumericColumn.model_validate(
+            {"name": slug(f"{column.name} {part}"), "source": column.name, "part": part}
+        )
+        for part in column.parts
+    ]
 
 
 def _fit_scale(column: NumericColumn, numbers: NDArray[np.float64]) -> NumericColumn:
@@ -99,44 +121,57 @@ def _fit_scale(column: NumericColumn, numbers: NDArray[np.float64]) -> NumericCo
     low, centre, high = np.quantile(finite, [0.25, 0.5, 0.75])
     scale = (high - low) / 1.349 or (finite.max() - finite.min()) / 2
     if column.part is None:
-        scale = scale or 1.0
+        scale = scale or 1.0  # a constant part of a date is dropped
     return column.model_copy(update={"centre": float(centre), "scale": float(scale)})
 
 
-def _fit_categories(source: str, series: pd.Series, min_count: int) -> CategoricalColumn:
+def _fit_categories(
+    source: str, series: pd.Series[Any], min_count: int, known: Sequence[str]
+) -> CategoricalColumn:
     """Keep categories seen often enough; rarer ones train the out-of-vocabulary row."""
     counts = Counter(name for name in values.as_text(series) if name is not None)
-    frequent = [(name, count) for name, count in counts.items() if count >= min_count]
-    kept = sorted(frequent, key=lambda item: (-item[1], item[0]))[:MAX_CATEGORIES]
-    return CategoricalColumn(name=slug(source), source=source, categories=[name for name, _ in kept])
+    old = set(known)
+    fresh = [(n, count) for n, count in counts.items() if count >= min_count and n not in old]
+    fresh.sort(key=lambda item: (-item[1], item[0]))
+    kept = [*known, *(name for name, _ in fresh)][: max(MAX_CATEGORIES, len(known))]
+    return CategoricalColumn(name=slug(source), source=source, categories=kept)
 
 
 def _fit_text(
-    config: Config, group: Group, name: str, schema: Schema, frame: pd.DataFrame
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
 ) -> FittedGroup:
     texts = _texts(group.columns, frame)
-    data = config.data
-    vocabulary = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
+    data, old = config.data, set(base.vocabulary)
+    found = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
     counts = np.array([len(text.words(each)) for each in texts])
-    return FittedGroup(
-        name=name, modality="text", columns=group.columns, vocabulary=vocabulary,
-        lengths=text.fit_lengths(counts, data.max_words), optional=bool((counts == 0).any()),
-    )  # fmt: skip
+    absent = bool((counts == 0).any())
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "vocabulary": [*base.vocabulary, *(word for word in found if word not in old)],
+            "lengths": base.lengths or text.fit_lengths(counts, data.max_words),
+            "optional": base.optional or absent,
+        }
+    )
 
 
 def _fit_image(
-    config: Config, group: Group, name: str, schema: Schema, frame: pd.DataFrame
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
 ) -> FittedGroup:
     cells = [_photo_names(group.columns, frame, row) for row in range(len(frame))]
     slots = max(1, min(config.data.max_photos, max((len(names) for names in cells), default=1)))
-    return FittedGroup(
-        name=name, modality="image", columns=group.columns, photos=slots,
-        image_size=config.data.image_size,
-        optional=any(all(photo is None for photo in names) for names in cells),
-    )  # fmt: skip
+    absent = any(all(photo is None for photo in names) for names in cells)
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "photos": slots,
+            "image_size": base.image_size or config.data.image_size,
+            "optional": base.optional or absent,
+        }
+    )
 
 
-_Fitter = Callable[[Config, Group, str, Schema, pd.DataFrame], FittedGroup]
+_Fitter = Callable[[Config, Group, FittedGroup, Schema, pd.DataFrame], FittedGroup]
 _FITTERS: dict[str, _Fitter] = {"tabular": _fit_tabular, "text": _fit_text, "image": _fit_image}
 
 

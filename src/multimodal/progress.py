@@ -1,0 +1,57 @@
+"""A progress bar and a line per epoch, on a terminal or in a log file."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """Show the batches of the running epoch as a bar and each finished epoch as a line.
+
+    Args:
+        console: Where to print; the bar shows only on a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self._bar: Progress | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bar = Progress(
+            *columns, TimeRemainingColumn(), console=self.console, transient=True,
+            disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("training", total=self.params.get("steps"))
+        self._bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._start = time.perf_counter()
+        if self._bar is not None:
+            name = f"epoch {epoch + 1} of {self.params['epochs']}"
+            self._bar.reset(self._task, description=name, total=self.params.get("steps"))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._bar is not None and not self._bar.disable:
+            self._bar.update(self._task, completed=batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        values = {key: float(value) for key, value in (logs or {}).items()}
+        shown = "  ".join(f"{key} {values[key]:,.4g}" for key in values if key.endswith(("loss", "rmse")))
+        seconds = time.perf_counter() - self._start
+        self.console.print(f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s", highlight=False)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal, also after Ctrl-C."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

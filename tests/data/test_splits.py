@@ -1,0 +1,199 @@
+"""What a split promises: nothing on two sides, the asked shares, every decile, one seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multimodal.config import Split
+from multimodal.data.duplicates import duplicate_groups
+from multimodal.data.splits import SIDES, leaking_rows, split_rows
+from multimodal.errors import DataError
+
+RNG = np.random.default_rng(1)
+N = 600
+PRICE = RNG.lognormal(3, 1, N)
+CLUSTERS = duplicate_groups([[f"k{k}" for k in RNG.integers(0, 400, N)]], N)
+ALONE = np.arange(N)
+FRAME = pd.DataFrame(
+    {
+        "seller": [f"s{k % 90}" for k in CLUSTERS],
+        "day": [f"2016-{1 + i % 12:02}-{1 + i % 28:02}" for i in RNG.permutation(N)],
+        "year": RNG.integers(1990, 2020, N),
+    }
+)
+SPLITS = {
+    "random": Split(),
+    "wide": Split(validation=0.3, test=0.3),
+    "group": Split(method="group", column="seller"),
+    "time": Split(method="time", column="day"),
+    "year": Split(method="time", column="year"),
+}
+
+
+def draw(split: Split, groups: Any = CLUSTERS, target: Any = PRICE, seed: int = 0) -> Any:
+    return split_rows(split, FRAME, groups=groups, target=target, seed=seed, source="t.csv")
+
+
+def share(sides: Any, side: str) -> float:
+    return float(np.mean(sides == side))
+
+
+@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("groups", [CLUSTERS, ALONE], ids=["clusters", "alone"])
+def test_no_group_is_on_two_sides(name: str, groups: Any) -> None:
+    sides = draw(SPLITS[name], groups)
+    assert set(sides) == set(SIDES) and sides.shape == (N,)
+    assert not len(leaking_rows(sides, groups))
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("random", 0.01), ("wide", 0.01), ("group", 0.03), ("time", 0.1)]
+)
+def test_shares_are_as_asked(name: str, tolerance: float) -> None:
+    split = SPLITS[name]
+    sides = draw(split)
+    assert share(sides, "test") == pytest.approx(split.test, abs=tolerance)
+    assert share(sides, "validation") == pytest.approx(split.validation, abs=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_decile_is_on_every_side(seed: int) -> None:
+    decile = np.searchsorted(np.quantile(PRICE, np.arange(1, 10) / 10), PRICE)
+    sides = draw(Split(), ALONE, seed=seed)
+    for side in SIDES:
+        counts = np.bincount(decile[sides == side], minlength=10)
+        assert counts.min() >= 0.6 * counts.mean()
+
+
+@pytest.mark.parametrize("dtype", [object, np.float64])
+def test_classes_are_shared_out(dtype: Any) -> None:
+    classes = np.repeat([0, 1, 2], [400, 160, 40])
+    target = (
+        classes.astype(dtype) if dtype is not object else np.array(list("abc"), object)[classes]
+    )
+    sides = draw(Split(), ALONE, target)
+    for label in range(3):
+        assert share(sides[classes == label], "test") == pytest.approx(0.15, abs=0.03)
+
+
+def test_a_tiny_class_stays_in_training() -> None:
+    target = np.array(["common"] * (N - 2) + ["rare"] * 2, dtype=object)
+    assert set(draw(Split(), ALONE, target)[-2:]) == {"train"}
+
+
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_missing_targets_are_shared_out_too(missing: Any) -> None:
+    target = PRICE.astype(object if missing is None else float)
+    target[:200] = missing
+    assert share(draw(Split(), ALONE, target)[:200], "test") == pytest.approx(0.15, abs=0.03)
+
+
+def test_the_seed_decides() -> None:
+    first, again, other = draw(Split()), draw(Split()), draw(Split(), seed=1)
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+    assert share(draw(Split(), ALONE), "test") == share(draw(Split(), ALONE, seed=1), "test")
+
+
+def test_values_of_the_group_column_stay_together() -> None:
+    sides = draw(SPLITS["group"])
+    assert (pd.Series(sides).groupby(FRAME["seller"]).nunique() == 1).all()
+
+
+def test_a_missing_group_joins_nothing() -> None:
+    frame = FRAME.assign(seller=None)
+    sides = split_rows(SPLITS["group"], frame, groups=ALONE, target=PRICE, seed=0)
+    assert share(sides, "test") == pytest.approx(0.15, abs=0.01)
+
+
+@pytest.mark.parametrize("column", ["day", "year"])
+def test_time_never_runs_backwards(column: str) -> None:
+    sides = draw(Split(method="time", column=column), ALONE)
+    times = [FRAME[column][sides == side] for side in SIDES]
+    assert times[0].max() < times[1].min() <= times[1].max() < times[2].min()
+
+
+def test_a_duplicate_goes_with_its_latest() -> None:
+    groups = ALONE.copy()
+    days = pd.to_datetime(FRAME["day"])
+    groups[days.idxmin()] = groups[days.idxmax()]
+    sides = draw(SPLITS["time"], np.unique(groups, return_inverse=True)[1])
+    assert sides[days.idxmin()] == sides[days.idxmax()] == "test"
+    for side in ("train", "validation"):
+        assert days[sides == side].max() < days[sides == "test"].drop(days.idxmin()).min()
+
+
+WORDS = ["Train"] * 6 + ["val", "VALID", " test ", "testing"]
+
+
+def by_words(words: list[Any], groups: Any = None) -> Any:
+    size = len(words)
+    return split_rows(
+        Split(method="column", column="part"),
+        pd.DataFrame({"part": pd.Series(words, dtype=object)}),
+        groups=np.arange(size) if groups is None else groups,
+        target=np.arange(size, dtype=float),
+        seed=0,
+        source="t.csv",
+    )
+
+
+def test_words_decide() -> None:
+    assert by_words(WORDS).tolist() == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+
+
+def test_words_move_no_duplicate_but_it_is_reported() -> None:
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 8])
+    sides = by_words(WORDS, groups)
+    assert sides[0] == "train" and sides[8] == "test"
+    assert leaking_rows(sides, groups).tolist() == [0, 8]
+
+
+def test_validation_is_taken_from_training_groups() -> None:
+    groups = np.arange(100) // 2
+    sides = by_words(["train"] * 80 + ["test"] * 20, groups)
+    assert share(sides, "validation") == pytest.approx(0.1, abs=0.02)
+    assert set(sides[80:]) == {"test"} and not len(leaking_rows(sides, groups))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"] * 9 + ["holdout"], "t.csv: .*'part'.*got 'holdout' in row 10"),
+        (["train"] * 9 + [None, None], r"got None in row 10 \(2 such rows\)"),
+        (["train"] * 20, "no rows left for test"),
+        (["test"] * 20, "no rows left for train and validation"),
+    ],
+)
+def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        by_words(words)
+
+
+@pytest.mark.parametrize(
+    ("split", "change", "message"),
+    [
+        (Split(method="group", column="sellers"), {}, "t.csv: split column 'sellers'.*'seller'"),
+        (SPLITS["time"], {"day": "03/04/2016"}, "600 have none.*row 1: '03/04/2016'"),
+        (SPLITS["time"], {"day": [None, *FRAME["day"][1:]]}, "1 have none.*row 1: "),
+        (SPLITS["year"], {"year": [2016] * 300 + [2017] * 300}, "2 different moments"),
+        (SPLITS["group"], {"seller": "one"}, "no rows left.*600 rows in 1 groups"),
+    ],
+)
+def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split_rows(
+            split, FRAME.assign(**change), groups=ALONE, target=PRICE, seed=0, source="t.csv"
+        )
+
+
+def test_nine_rows_are_too_few() -> None:
+    with pytest.raises(DataError, match="cannot split 9 rows"):
+        split_rows(Split(), FRAME[:9], groups=ALONE[:9], target=PRICE[:9], seed=0)
+    assert set(split_rows(Split(), FRAME[:10], groups=ALONE[:10], target=PRICE[:10], seed=0)) == {
+        *SIDES
+    }

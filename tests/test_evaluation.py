@@ -1,0 +1,178 @@
+"""Metrics against plain formulas and scikit-learn, and the record of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from multimodal.errors import DataError, RunError
+from multimodal.evaluation import (
+    LOG_FLOOR,
+    HeadMetrics,
+    ModelScore,
+    RunMetrics,
+    TrainingSummary,
+    by_decile,
+    deciles,
+    main_metric,
+    regression_metrics,
+    worst_rows,
+)
+
+RANDOM = np.random.default_rng(0)
+TRUTH = np.exp(RANDOM.normal(4, 1, 200))
+PREDICTION = TRUTH * np.exp(RANDOM.normal(0, 0.3, 200))
+
+
+@pytest.mark.parametrize("weight", [None, RANDOM.random(200)])
+def test_agrees_with_scikit_learn(weight: np.ndarray | None) -> None:
+    found = regression_metrics(TRUTH, PREDICTION, weight)
+    pair, logs = (TRUTH, PREDICTION), (np.log(TRUTH), np.log(PREDICTION))
+    expected = {
+        "n": 200.0,
+        "rmse": math.sqrt(reference.mean_squared_error(*pair, sample_weight=weight)),
+        "mae": reference.mean_absolute_error(*pair, sample_weight=weight),
+        "mape": reference.mean_absolute_percentage_error(*pair, sample_weight=weight),
+        "r2": reference.r2_score(*pair, sample_weight=weight),
+        "log_rmse": math.sqrt(reference.mean_squared_error(*logs, sample_weight=weight)),
+        "log_r2": reference.r2_score(*logs, sample_weight=weight),
+    }
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
+    assert set(found) - set(expected) == {"median_ape"}
+    assert all(type(value) is float for value in found.values())
+
+
+def test_median_is_numpys_without_weights_and_follows_them() -> None:
+    share = np.abs(PREDICTION - TRUTH) / TRUTH
+    assert regression_metrics(TRUTH, PREDICTION)["median_ape"] == pytest.approx(np.median(share))
+    odd = regression_metrics([1, 1, 1], [1.1, 1.2, 1.9])
+    assert odd["median_ape"] == pytest.approx(0.2)
+    heavy = regression_metrics([1, 1, 1], [1.1, 1.2, 1.9], [1, 1, 5])
+    assert heavy["median_ape"] == pytest.approx(0.9)
+
+
+def test_a_row_of_weight_zero_does_not_exist() -> None:
+    found = regression_metrics([-1, 2, 4], [1e9, 3, 4], [0, 1, 1])
+    assert found == pytest.approx(regression_metrics([2, 4], [3, 4]))
+    assert found["n"] == 2
+
+
+def test_columns_of_one_are_vectors() -> None:
+    column = regression_metrics(TRUTH[:, None], PREDICTION[:, None])
+    assert column == regression_metrics(TRUTH, PREDICTION)
+
+
+def test_relative_metrics_are_left_out_where_they_mean_nothing() -> None:
+    assert set(regression_metrics([0, 1], [1, 1])) == {"n", "rmse", "mae", "r2"}
+    negative = regression_metrics([-2, 1], [-1, 1])
+    assert negative["mape"] == pytest.approx(0.25) and "log_rmse" not in negative
+
+
+def test_negative_prediction_has_a_finite_log_error_in_any_unit() -> None:
+    found = regression_metrics([10, 10], [-5, 10])["log_rmse"]
+    assert found == pytest.approx(math.sqrt(math.log(1 / LOG_FLOOR) ** 2 / 2))
+    assert regression_metrics([1e6, 1e6], [-5e5, 1e6])["log_rmse"] == pytest.approx(found)
+
+
+def test_r2_of_a_constant_truth() -> None:
+    assert regression_metrics([3, 3], [3, 3])["r2"] == 1
+    assert regression_metrics([3, 3], [3, 4])["r2"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1, 2], [1]), "equal lengths. Received: 2 and 1"),
+        (([], []), "Received: 0 rows"),
+        (([1, math.nan], [1, 2]), "`truth` must be finite. Received: nan at position 1, 1 such"),
+        (([1, 2], [math.inf, math.inf]), "`prediction` must be finite. Received: inf .* 2 such"),
+        ((["x"], [1]), "`truth` must hold numbers"),
+        ((np.ones((2, 2)), [1, 2]), r"shape \(N,\) or \(N, 1\). Received: \(2, 2\)"),
+        (([1, 2], [1, 2], [1]), "one value per row. Received: 1 for 2 rows"),
+        (([1, 2], [1, 2], [1, -1]), "`weight` must be >= 0 and not all 0"),
+        (([1, 2], [1, 2], [0, 0]), "`weight` must be >= 0 and not all 0"),
+    ],
+)
+def test_bad_input_is_named(arguments: tuple, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        regression_metrics(*arguments)
+
+
+def test_deciles_cover_every_row_once() -> None:
+    rows = by_decile(TRUTH, PREDICTION)
+    assert [row["decile"] for row in rows] == list(range(1, 11))
+    assert sum(row["n"] for row in rows) == 200 and {row["n"] for row in rows} == {20}
+    assert rows[0]["lower"] == TRUTH.min() and rows[-1]["upper"] == TRUTH.max()
+    assert all(a["upper"] < b["lower"] for a, b in zip(rows, rows[1:], strict=False))
+
+
+def test_decile_shows_bias_and_size() -> None:
+    truth = np.arange(1.0, 101.0)
+    last = by_decile(truth, np.where(truth > 90, truth - 10, truth))[-1]
+    assert (last["lower"], last["upper"], last["n"]) == (91, 100, 10)
+    assert (last["median_error"], last["mae"]) == (-10, 10)
+    assert last["median_ape"] == pytest.approx(np.median(10 / truth[90:]))
+
+
+def test_deciles_of_few_or_equal_values() -> None:
+    assert deciles([4.0, 4.0, 4.0]).tolist() == [1, 1, 1]
+    assert [row["n"] for row in by_decile([1, 2, 3], [1, 2, 3])] == [1, 1, 1]
+    zeros = by_decile([0] * 50 + list(range(1, 51)), [0] * 100)
+    assert zeros[0]["n"] == 50 and math.isnan(zeros[0]["median_ape"])
+
+
+def test_worst_rows_by_ratio_or_by_size() -> None:
+    assert worst_rows([1, 100, 10], [3, 160, 10], k=2) == [0, 1]
+    assert worst_rows([-1, 100, 10], [3, 160, 10], k=2) == [1, 0]
+    assert worst_rows([5, 5, 5], [-1, -9, 5]) == [0, 1, 2]  # equally bad: in their order
+    assert worst_rows([1], [2], k=0) == []
+
+
+SCORE = ModelScore("CNN", "sequential", "photos", {"rmse": 2.0, "log_rmse": 0.3}, 1200, 3.5)
+
+
+def test_score_survives_json() -> None:
+    assert ModelScore.from_dict(json.loads(json.dumps(SCORE.to_dict()))) == SCORE
+
+
+def test_score_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(RunError, match="kind"):
+        ModelScore.from_dict({**SCORE.to_dict(), "kind": "magic"})
+
+
+def test_label_names_a_single_modality_once() -> None:
+    assert SCORE.label == "CNN on photos"
+    assert ModelScore("photos alone", "sequential", "photos", {}).label == "photos alone"
+    assert ModelScore("trees", "trees", "table", {}).label == "trees"
+
+
+def test_main_metric_needs_every_model() -> None:
+    assert main_metric([SCORE]) == "log_rmse"
+    assert main_metric([SCORE, ModelScore("a", "trees", "table", {"rmse": 1.0})]) == "rmse"
+
+
+def test_run_record_survives_its_file(tmp_path: Path) -> None:
+    record = RunMetrics(
+        heads={"price": HeadMetrics(column="price", test={"rmse": math.inf})},
+        comparison={"price": [SCORE]},
+        limit={"price": {"log_rmse": 0.15}},
+        training=TrainingSummary(epochs=3, seed=1),
+    )
+    (tmp_path / "metrics.json").write_text(record.to_json())
+    assert RunMetrics.read(tmp_path) == record
+    json.loads(record.to_json(), parse_constant=pytest.fail)
+
+
+def test_absent_record_is_empty_and_a_damaged_one_an_error(tmp_path: Path) -> None:
+    assert RunMetrics.read(tmp_path) == RunMetrics()
+    (tmp_path / "metrics.json").write_text('{"heads": {}')
+    with pytest.raises(RunError, match="metrics.json: not the metrics of a run"):
+        RunMetrics.read(tmp_path)
+    (tmp_path / "metrics.json").write_text('{"head": {}}')
+    with pytest.raises(RunError, match="head"):
+        RunMetrics.read(tmp_path)
