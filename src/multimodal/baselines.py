@@ -19,7 +19,9 @@ from multimodal.spec import FittedHead, FittedSpec
 NAMES: dict[Modality, str] = {"tabular": "MLP", "text": "RNN", "image": "CNN"}
 
 
-def sequential(modality: Modality, spec: FittedSpec, head: Head, fitted: FittedHead) -> keras.Sequential:
+def sequential(
+    modality: Modality, spec: FittedSpec, head: Head, fitted: FittedHead
+) -> keras.Sequential:
     """Return the baseline of `modality` for one head.
 
     Args:

@@ -19,13 +19,18 @@ __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads
 Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
 
 
-def build(config: Config, spec: FittedSpec) -> keras.Model:
+def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> keras.Model:
     """Return the model that `config` declares, for data that looks like `spec`.
 
     Inputs and outputs are dicts; the input keys are exactly `spec.input_keys`, the outputs are
     named after the heads and hold raw values in each head's transformed space. Encoders, poolings
     and heads are layers of the outer graph, named `<group>_encoder`, `<group>_pooling` and
     `<head>`.
+
+    Args:
+        config: What the user wants, with groups and heads.
+        spec: What preprocessing learned.
+        precision: Dtype policy of the encoders that gain from a lower one (`gains_from_bfloat16`).
 
     Raises:
         ConfigError: A part or option is unknown, or config and spec do not belong together.
@@ -35,7 +40,8 @@ def build(config: Config, spec: FittedSpec) -> keras.Model:
     vectors: dict[str, Tensor] = {}
     presence: dict[str, Tensor] = {}
     for group, fitted in zip(config.groups, spec.groups, strict=True):
-        keys, vector, present = _BRANCHES[group.modality](group, fitted)
+        encoder = _encoder(group, fitted, precision)
+        keys, vector, present = _BRANCHES[group.modality](group, fitted, encoder)
         inputs |= keys
         vectors[fitted.name] = vector
         if fitted.optional:
@@ -88,9 +94,12 @@ def _check_names(config: Config, spec: FittedSpec) -> None:
         raise ConfigError(f"config and spec do not belong together: {wanted} against {fitted}.")
 
 
-def _encoder(group: Group, fitted: FittedGroup) -> Any:
+def _encoder(group: Group, fitted: FittedGroup, precision: str) -> Any:
     kind = f"{group.modality}_encoder"
-    given = registry.get(kind, group.encoder.name).from_group(fitted)
+    cls = registry.get(kind, group.encoder.name)
+    given = cls.from_group(fitted)
+    if cls.gains_from_bfloat16:
+        given["dtype"] = precision
     return registry.create(kind, group.encoder, name=f"{fitted.name}_encoder", **given)
 
 
@@ -103,7 +112,7 @@ def _present(fitted: FittedGroup) -> dict[str, Tensor]:
     return {key: keras.Input((), dtype="bool", name=key)} if fitted.optional else {}
 
 
-def _tabular_branch(group: Group, fitted: FittedGroup) -> Branch:
+def _tabular_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     columns: dict[str, Tensor] = {}
     for kind, size, dtype in (
         ("numeric", len(fitted.numeric), "float32"),
@@ -111,34 +120,34 @@ def _tabular_branch(group: Group, fitted: FittedGroup) -> Branch:
     ):
         if size:
             columns[kind] = keras.Input((size,), dtype=dtype, name=f"{fitted.name}_{kind}")
-    vector = _pool(group, fitted, _encoder(group, fitted)(columns))
+    vector = _pool(group, fitted, encoder(columns))
     present = _present(fitted)
     inputs = {f"{fitted.name}_{kind}": tensor for kind, tensor in columns.items()}
     return inputs | present, vector, next(iter(present.values()), None)
 
 
-def _text_branch(group: Group, fitted: FittedGroup) -> Branch:
+def _text_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     key = f"{fitted.name}_tokens"
     tokens = keras.Input((None,), dtype="int32", name=key)
-    vector = _pool(group, fitted, _encoder(group, fitted)(tokens))
+    vector = _pool(group, fitted, encoder(tokens))
     present = _present(fitted)
     return {key: tokens} | present, vector, next(iter(present.values()), None)
 
 
-def _image_branch(group: Group, fitted: FittedGroup) -> Branch:
+def _image_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     name, side = fitted.name, fitted.image_size
     pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
     present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
     flat = FoldPhotos(name=f"{name}_fold")(pixels)
     masks = {"mask": keras.ops.reshape(present, (-1,))} if fitted.optional else {}
-    each = _pool(group, fitted, _encoder(group, fitted)(flat, **masks))
+    each = _pool(group, fitted, encoder(flat, **masks))
     photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
     vector = MeanPooling(name=f"{name}_photos")(photos, mask=present)
     inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
     return inputs, vector, keras.ops.any(present, axis=1)
 
 
-_BRANCHES: dict[str, Callable[[Group, FittedGroup], Branch]] = {
+_BRANCHES: dict[str, Callable[[Group, FittedGroup, Any], Branch]] = {
     "tabular": _tabular_branch,
     "text": _text_branch,
     "image": _image_branch,

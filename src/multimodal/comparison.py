@@ -58,12 +58,15 @@ def _sequential_score(
     training = prepared.config.training
     start = time.perf_counter()
     keras.utils.set_random_seed(training.seed)
-    with dtype_policy(choose_precision(training.precision)):
+    precision = choose_precision(training.precision) if modality == "image" else "float32"
+    with dtype_policy(precision):
         model = sequential(modality, prepared.spec, head, fitted)
     rows = prepared.rows("train")
     steps = -(-len(rows) // training.batch_size)
     last = model.layers[-1]
-    model.compile(optimizer=make_optimizer(training, steps), loss=last.make_loss(), **compiler_options())
+    model.compile(
+        optimizer=make_optimizer(training, steps), loss=last.make_loss(), **compiler_options()
+    )
     single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)
     train = training_dataset(

@@ -182,7 +182,9 @@ class Config(_Record):
         values = self.model_dump()
         for name, new in sections.items():
             old = values.get(name)
-            values[name] = {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
+            values[name] = (
+                {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
+            )
         return Config.parse(values)
 
 
@@ -198,7 +200,9 @@ def _explain(error: ValidationError, source: str) -> str:
             key = str(fault["loc"][-1])
             lines.append(f"unknown key '{where}'. {choices(key, _keys_at(fault['loc'][:-1]))}")
         elif fault["type"] == "literal_error":
-            lines.append(f"`{where}` must be one of {fault['ctx']['expected']}. Received: {fault['input']!r}")
+            lines.append(
+                f"`{where}` must be one of {fault['ctx']['expected']}. Received: {fault['input']!r}"
+            )
         else:
             lines.append(f"`{where}`: {fault['msg']}. Received: {fault['input']!r}")
     return f"{source}: " + "; ".join(lines)

@@ -39,7 +39,13 @@ class Encoder(keras.layers.Layer):
     A subclass builds its sublayers in `build` and implements `encode` and `token_mask`. With
     `pooling=None` the tokens come out together with their Keras mask; with the name of a
     registered pooling one vector comes out, without a mask.
+
+    Attributes:
+        gains_from_bfloat16: Whether the encoder runs faster under `mixed_bfloat16` on a processor
+            that multiplies it natively, as convolutions do and recurrent layers do not.
     """
+
+    gains_from_bfloat16 = False
 
     def __init__(self, *, pooling: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -62,7 +68,9 @@ class Encoder(keras.layers.Layer):
         """Return the mask `(B, T)` of the tokens, True where one counts, or None."""
         return None
 
-    def call(self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None) -> Tensor:
+    def call(
+        self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
         tokens = self.encode(inputs, mask, training)
         if self._pool is None:
             return tokens

@@ -75,9 +75,10 @@ def carry_over(
             fresh.append(path)
             continue
         carried += 1
-    return [f"carried over {carried} of {carried + len(fresh)} weights", *_news(old_spec, new_spec)] + [
-        f"fresh: {path}" for path in fresh
-    ]
+    return [
+        f"carried over {carried} of {carried + len(fresh)} weights",
+        *_news(old_spec, new_spec),
+    ] + [f"fresh: {path}" for path in fresh]
 
 
 def _moved(
@@ -117,7 +118,11 @@ def _named_rows(model: keras.Model, spec: FittedSpec) -> Rows:
 def _codes(group: FittedGroup, size: int) -> list[Any]:
     """Name the rows of an embedding table: words, or the categories of each column in turn."""
     if group.modality == "text":
-        return [("word", "padding"), ("word", _UNKNOWN), *(("word", w, 0) for w in group.vocabulary)]
+        return [
+            ("word", "padding"),
+            ("word", _UNKNOWN),
+            *(("word", w, 0) for w in group.vocabulary),
+        ]
     rows: list[Any] = []
     for column in group.categorical:
         rows += [(column.name, "missing"), (column.name, _UNKNOWN)]
@@ -152,7 +157,9 @@ def _group_news(old: FittedGroup, new: FittedGroup) -> list[str]:
             found.append(f"group '{new.name}': columns {word}: {', '.join(sorted(columns))}")
     if new.vocabulary:
         known = len(old.vocabulary)
-        found.append(f"group '{new.name}': {known:,} words known, {len(new.vocabulary) - known:,} new")
+        found.append(
+            f"group '{new.name}': {known:,} words known, {len(new.vocabulary) - known:,} new"
+        )
     known_categories = {column.name: set(column.categories) for column in old.categorical}
     for column in new.categorical:
         if column.name in known_categories:

@@ -95,7 +95,9 @@ class AttentionPooling(_Pooling):
             inputs = ops.where(keep, inputs, ops.zeros_like(inputs))
         weights = ops.softmax(scores, axis=1)
         shape = ops.shape(inputs)
-        parts = ops.reshape(inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads))
+        parts = ops.reshape(
+            inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads)
+        )
         return ops.reshape(ops.einsum("bth,bthd->bhd", weights, parts), (-1, inputs.shape[2]))
 
     def get_config(self) -> dict[str, Any]:
@@ -141,7 +143,9 @@ class MLP(keras.layers.Layer):
         dropout: Share of the features dropped after each layer, in training.
     """
 
-    def __init__(self, hidden_dims: tuple[int, ...], *, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, hidden_dims: tuple[int, ...], *, dropout: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         check_positive("hidden_dims", hidden_dims)
         check_fraction("dropout", dropout)

@@ -56,7 +56,9 @@ class Predictor:
             raw = self._one(self._fixed(batch))
         else:
             filler = [0] * (BATCH - rows)
-            raw = self._many({k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()})
+            raw = self._many(
+                {k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()}
+            )
         return {
             name: np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)[:rows]
             for name, value in raw.items()
@@ -99,14 +101,18 @@ def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[st
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        compiled = tf.function(forward, jit_compile=True) if xla else tf.function(
-            forward, input_signature=[_signature(model)]
+        compiled = (
+            tf.function(forward, jit_compile=True)
+            if xla
+            else tf.function(forward, input_signature=[_signature(model)])
         )
         return lambda inputs: compiled({k: tf.constant(v) for k, v in inputs.items()})
 
     def eager(inputs: Inputs) -> dict[str, Any]:
         raw = model.predict_on_batch(inputs)
-        return {head.name: head.decode(keras.ops.convert_to_tensor(raw[head.name])) for head in heads}
+        return {
+            head.name: head.decode(keras.ops.convert_to_tensor(raw[head.name])) for head in heads
+        }
 
     return eager
 

@@ -43,9 +43,13 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = {key: float(value) for key, value in (logs or {}).items()}
-        shown = "  ".join(f"{key} {values[key]:,.4g}" for key in values if key.endswith(("loss", "rmse")))
+        shown = "  ".join(
+            f"{key} {values[key]:,.4g}" for key in values if key.endswith(("loss", "rmse"))
+        )
         seconds = time.perf_counter() - self._start
-        self.console.print(f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s", highlight=False)
+        self.console.print(
+            f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s", highlight=False
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()

@@ -34,7 +34,9 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     def decorate(cls: T) -> T:
         known = _PARTS.setdefault(kind, {})
         if name in known and known[name].__qualname__ != cls.__qualname__:
-            raise ConfigError(f"{kind} '{name}' is already registered as {known[name].__qualname__}.")
+            raise ConfigError(
+                f"{kind} '{name}' is already registered as {known[name].__qualname__}."
+            )
         known[name] = keras.saving.register_keras_serializable(package="multimodal")(cls)
         return known[name]  # type: ignore[return-value]
 

@@ -17,15 +17,14 @@ from multimodal.builder import build
 from multimodal.config import Config
 from multimodal.data.columns import parse_target, photo_paths
 from multimodal.data.photos import examine, locate
-from multimodal.data.prepare import Rows, open_table
 from multimodal.data.preprocessing import Arrays, Preprocessor
+from multimodal.data.readers import Source, open_table
 from multimodal.data.schema import Schema
 from multimodal.data.table import Table
 from multimodal.errors import DataError, RunError
 from multimodal.evaluation import regression_metrics
 from multimodal.predictor import Predictor
 from multimodal.spec import FittedSpec
-from multimodal.training import dtype_policy
 
 CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
 
@@ -77,7 +76,7 @@ class Run:
             raise DataError(faults[0])
         return {head: float(values[0]) for head, values in predictions.items()}
 
-    def predict(self, rows: Rows, *, images: str | Path | None = None) -> Predictions:
+    def predict(self, rows: Source, *, images: str | Path | None = None) -> Predictions:
         """Predict every row of a file, DataFrame or list of dicts; no target column is needed.
 
         A category never seen counts as unknown and a photo that is not there as absent; both are
@@ -98,7 +97,9 @@ class Run:
         counts |= {"photos absent": absent, "rows not read": len(faults) + len(table.quarantine)}
         return Predictions(self._frame(table, predictions, notes), counts, self._unused(table))
 
-    def evaluate(self, rows: Rows, *, images: str | Path | None = None) -> dict[str, dict[str, float]]:
+    def evaluate(
+        self, rows: Source, *, images: str | Path | None = None
+    ) -> dict[str, dict[str, float]]:
         """Return the metrics of every head on rows that hold the targets.
 
         Raises:
@@ -112,7 +113,9 @@ class Run:
             predicted = frame.loc[table.rows, f"{head.name}_prediction"].to_numpy()
             known = np.isfinite(truth) & np.isfinite(predicted)
             if not known.any():
-                raise DataError(f"{table.name}: no row has both a '{head.column}' and a prediction.")
+                raise DataError(
+                    f"{table.name}: no row has both a '{head.column}' and a prediction."
+                )
             scores[head.name] = regression_metrics(truth[known], predicted[known])
         return scores
 
@@ -146,7 +149,11 @@ class Run:
         lost = pd.DataFrame({"row": [f.row for f in table.quarantine],
                              "note": [f"line {f.line}: {f.reason}" for f in table.quarantine]})  # fmt: skip
         if len(lost):
-            frame = pd.concat([frame, lost.reindex(columns=frame.columns)]) if len(frame) else lost.reindex(columns=frame.columns)
+            frame = (
+                pd.concat([frame, lost.reindex(columns=frame.columns)])
+                if len(frame)
+                else lost.reindex(columns=frame.columns)
+            )
         return frame.sort_values("row", kind="stable").reset_index(drop=True)
 
     def _unused(self, table: Table) -> list[str]:
@@ -172,13 +179,16 @@ def load(path: str | Path) -> Run:
     except ValidationError as error:
         raise RunError(f"{folder}: damaged schema or spec. {error}") from None
     if not (folder / MODEL).is_file():
-        raise RunError(f"{folder}: {MODEL} is missing; training did not get as far as saving a model.")
-    with dtype_policy("float32"):
-        model = build(config, spec)
+        raise RunError(
+            f"{folder}: {MODEL} is missing; training did not get as far as saving a model."
+        )
+    model = build(config, spec)
     try:
         model.load_weights(folder / MODEL)
     except (ValueError, OSError, KeyError) as error:
-        raise RunError(f"{folder / MODEL}: weights do not fit the config and spec. {error}") from None
+        raise RunError(
+            f"{folder / MODEL}: weights do not fit the config and spec. {error}"
+        ) from None
     return Run(folder, config, schema, spec, model)
 
 
@@ -198,8 +208,7 @@ def save_parts(
     write(folder / SPEC, spec.model_dump_json(indent=2))
     if model is not None:
         beside = folder / f".{MODEL}"
-        with dtype_policy("float32"):
-            plain = build(config, spec)
+        plain = build(config, spec)
         plain.set_weights(model.get_weights())
         plain.save(beside.with_name(f"partial-{MODEL}"))
         beside.with_name(f"partial-{MODEL}").replace(folder / MODEL)

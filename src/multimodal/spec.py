@@ -127,7 +127,9 @@ def unique_slugs(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
     used, result = set(taken), []
     for name in names:
         base = slug(name)
-        candidates = (base if i == 1 else f"{base}_{i}" for i in range(1, len(names) + len(used) + 2))
+        candidates = (
+            base if i == 1 else f"{base}_{i}" for i in range(1, len(names) + len(used) + 2)
+        )
         result.append(next(c for c in candidates if c not in used))
         used.add(result[-1])
     return result

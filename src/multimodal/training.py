@@ -132,7 +132,12 @@ def fit(
     optimizer = make_optimizer(config.training, steps_per_epoch)
     compile_model(model, config, optimizer, **compiler_options())
     return fit_compiled(
-        model, config.training, train, validation, steps_per_epoch=steps_per_epoch, callbacks=callbacks
+        model,
+        config.training,
+        train,
+        validation,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=callbacks,
     )
 
 

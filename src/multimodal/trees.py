@@ -104,7 +104,9 @@ def _tfidf(spec: FittedSpec, frame: pd.DataFrame, train: NDArray[Any], seed: int
     for group in (group for group in spec.groups if group.modality == "text"):
         columns = [as_text(frame[name]) for name in group.columns]
         texts = [" ".join(cell or "" for cell in row) for row in zip(*columns, strict=True)]
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=3, max_features=50_000, sublinear_tf=True)
+        vectorizer = TfidfVectorizer(
+            ngram_range=(1, 2), min_df=3, max_features=50_000, sublinear_tf=True
+        )
         try:
             known = vectorizer.fit_transform([texts[i] for i in train])
         except ValueError:  # no word occurs three times

@@ -31,7 +31,7 @@ from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics
 from multimodal.finetune import carry_over, continue_config, freeze_groups
 from multimodal.report import write_report
 from multimodal.run import Run, load, save_parts, write
-from multimodal.training import Fitted, choose_precision, dtype_policy, fit
+from multimodal.training import Fitted, choose_precision, fit
 
 LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -91,14 +91,21 @@ def train(
         MultimodalError: What is wrong, where, and how to mend it; nothing is left behind.
     """
     names = [targets] if isinstance(targets, str) else list(targets)
-    request = Request(data, names, config or Config(), Path(out), weight, images, base, noise, command)
+    request = Request(
+        data, names, config or Config(), Path(out), weight, images, base, noise, command
+    )
     _check_out(request.out)
     origin = load(base) if base is not None else None
     wanted = continue_config(origin, request.config) if origin else request.config
     check_parts(wanted)
     say("reading, checking and preparing the rows")
     prepared = prepare(
-        data, names, wanted, weight=weight, images=images, base=(origin.schema, origin.spec) if origin else None
+        data,
+        names,
+        wanted,
+        weight=weight,
+        images=images,
+        base=(origin.schema, origin.spec) if origin else None,
     )
     check_parts(prepared.config)
     for warning in prepared.warnings:
@@ -110,7 +117,12 @@ class _Session:
     """The steps of one run, in order; what is done is on disk before the next step starts."""
 
     def __init__(
-        self, request: Request, prepared: Prepared, origin: Run | None, say: Say, callbacks: EpochCallbacks
+        self,
+        request: Request,
+        prepared: Prepared,
+        origin: Run | None,
+        say: Say,
+        callbacks: EpochCallbacks,
     ) -> None:
         self.request = request
         self.prepared = prepared
@@ -156,8 +168,7 @@ class _Session:
         training = config.training
         keras.utils.set_random_seed(training.seed)
         precision = choose_precision(training.precision)
-        with dtype_policy(precision):
-            model = build(config, prepared.spec)
+        model = build(config, prepared.spec, precision=precision)
         if self.origin is not None:
             self.notes = carry_over(self.origin.model, self.origin.spec, model, prepared.spec)
             for note in self.notes:
@@ -171,7 +182,9 @@ class _Session:
             prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
             epochs=training.epochs, augment=config.data.augment,
         )  # fmt: skip
-        validation = evaluation_dataset(prepared.source, prepared.rows("validation"), batch_size=256)
+        validation = evaluation_dataset(
+            prepared.source, prepared.rows("validation"), batch_size=256
+        )
         fitted = fit(
             model, config, batches, validation,
             steps_per_epoch=math.ceil(len(rows) / training.batch_size),
@@ -236,7 +249,11 @@ class _Session:
         frame = prepared.table.frame.iloc[rows].reset_index(drop=True)
         columns = prepared.schema.names("image")
         photos = {
-            i: [locate(name, prepared.photo_root) for c in columns for name in photo_paths(frame[c][i])]
+            i: [
+                locate(name, prepared.photo_root)
+                for c in columns
+                for name in photo_paths(frame[c][i])
+            ]
             for i in range(len(frame))
         }
         write_report(self.request.out, photos=photos, rows=frame)
@@ -270,7 +287,9 @@ class _LogFile(keras.callbacks.Callback):
 def _check_out(out: Path) -> None:
     """Raise RunError unless `out` is new or empty, and its folder can be written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: already there and not empty. Name another --out, or remove it first.")
+        raise RunError(
+            f"{out}: already there and not empty. Name another --out, or remove it first."
+        )
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not os.access(parent, os.W_OK):
         raise RunError(f"{parent}: cannot be written. Name another --out.")

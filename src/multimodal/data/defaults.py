@@ -78,7 +78,9 @@ def _check_columns(group: Group, schema: Schema, targets: Mapping[str, object]) 
     known = [column.name for column in schema.columns]
     for column in group.columns:
         if column not in known:
-            raise ConfigError(f"group '{group.name}': no column '{column}'. {choices(column, known)}")
+            raise ConfigError(
+                f"group '{group.name}': no column '{column}'. {choices(column, known)}"
+            )
         if column in targets:
             raise ConfigError(f"group '{group.name}' reads the target column '{column}'.")
 
@@ -96,7 +98,13 @@ def _infer_groups(schema: Schema) -> list[Group]:
 def _group(name: str, modality: str, columns: Sequence[str]) -> Group:
     encoder, pooling = DEFAULT_PARTS[modality]
     return Group.model_validate(
-        {"name": name, "modality": modality, "columns": columns, "encoder": encoder, "pooling": pooling}
+        {
+            "name": name,
+            "modality": modality,
+            "columns": columns,
+            "encoder": encoder,
+            "pooling": pooling,
+        }
     )
 
 

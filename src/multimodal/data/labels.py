@@ -34,7 +34,10 @@ def read_labels(
     if weight is not None:
         weights, bad = parse_numbers(column_of(table, weight, "weight"))
         bad = np.isnan(weights) | (np.nan_to_num(weights) < 0)
-        faults |= {int(i): f"column '{weight}': expected a weight of at least 0" for i in np.flatnonzero(bad)}
+        faults |= {
+            int(i): f"column '{weight}': expected a weight of at least 0"
+            for i in np.flatnonzero(bad)
+        }
     keep = np.setdiff1d(np.arange(len(table.frame)), list(faults))
     labels = {column: values[keep] for column, (values, _) in read.items()}
     for column, values in labels.items():

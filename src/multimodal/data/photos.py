@@ -154,5 +154,3 @@ def decode_rows(photos: PhotoPaths) -> tuple[Pixels, NDArray[np.bool_], dict[int
             except DataError as error:
                 faults[row] = str(error)
     return pixels, present, faults
-
-

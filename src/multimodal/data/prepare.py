@@ -136,7 +136,9 @@ def _overrides(
     known = {
         column.name: column.kind
         for column in (base[0].columns if base else [])
-        if column.name in table.frame and column.name not in targets and column.kind in FEATURE_KINDS
+        if column.name in table.frame
+        and column.name not in targets
+        and column.kind in FEATURE_KINDS
     }
     return {**known, **config.data.columns}
 
@@ -147,7 +149,9 @@ def _split_column(config: Config) -> str | None:
 
 def _kind_of(reason: str) -> str:
     """Fold the particulars of a reason away, so that alike reasons count together."""
-    return reason.split(": ", 1)[0] + ": " + reason.rsplit(": ", 1)[-1] if ": " in reason else reason
+    return (
+        reason.split(": ", 1)[0] + ": " + reason.rsplit(": ", 1)[-1] if ": " in reason else reason
+    )
 
 
 def _without_bad_photos(
@@ -155,7 +159,10 @@ def _without_bad_photos(
 ) -> tuple[Table, list[list[PhotoFacts]], NDArray[np.int64]]:
     """Examine every photo; set rows aside that name one that is absent or unreadable."""
     columns = schema.names("image")
-    cells = [[path for c in columns for path in photo_paths(table.frame[c].iloc[i])] for i in range(len(table.frame))]
+    cells = [
+        [path for c in columns for path in photo_paths(table.frame[c].iloc[i])]
+        for i in range(len(table.frame))
+    ]
     paths = [[locate(name, root) for name in row] for row in cells]
     with ThreadPoolExecutor(4) as pool:
         facts = list(pool.map(lambda row: [examine(path) for path in row], paths))

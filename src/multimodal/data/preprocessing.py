@@ -89,9 +89,7 @@ def _fit_tabular(
             numeric += [column for column in fitted if column.scale > 0]
         else:
             known = next((c.categories for c in base.categorical if c.source == source), [])
-            categorical.append(
-                _fit_categories(source, frame[source], config.data.min_count, known)
-            )
+            categorical.append(_fit_categories(source, frame[source], config.data.min_count, known))
     draft = base.model_copy(
         update={"columns": group.columns, "numeric": numeric, "categorical": categorical}
     )
@@ -308,7 +306,10 @@ def _texts(names: Sequence[str], frame: Frame) -> list[str]:
 
 def _photo_names(names: Sequence[str], frame: Frame, row: int) -> list[str | None]:
     """Return the photos of a row: one slot a column, or all photos of a single column's cell."""
-    cells = [frame[name].iloc[row] if isinstance(frame, pd.DataFrame) else frame[name][row] for name in names]
+    cells = [
+        frame[name].iloc[row] if isinstance(frame, pd.DataFrame) else frame[name][row]
+        for name in names
+    ]
     found = [values.photo_paths(cell) for cell in cells]
     if len(names) == 1:
         return list(found[0]) or [None]

@@ -14,7 +14,7 @@ from multimodal.data.frames import from_frame, from_records, read_json_lines, re
 from multimodal.data.table import BINARY_SUFFIXES, Quarantined, Table
 from multimodal.errors import DataError, choices
 
-__all__ = ["SUFFIXES", "Quarantined", "Source", "Table", "read_table"]
+__all__ = ["SUFFIXES", "Quarantined", "Source", "Table", "open_table", "read_table"]
 
 Source = str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -63,6 +63,26 @@ def read_table(
         raise DataError(f"{path or 'table'}: no data rows. Expected at least one below the header.")
     root = Path.cwd() if path is None else path.parent
     return Table(*parsed, source=path, root=root)
+
+
+def open_table(
+    source: Source, images: str | Path | None = None, *, allow_empty: bool = False
+) -> tuple[Table, Path]:
+    """Read a table and find the folder its photo paths start from.
+
+    Args:
+        source: as for `read_table`.
+        images: the photos' folder; the file's own folder by default.
+        allow_empty: as for `read_table`.
+
+    Raises:
+        DataError: as `read_table`, or there is no such folder.
+    """
+    table = read_table(source, allow_empty=allow_empty)
+    root = Path(images) if images is not None else table.root
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; expected the folder that photo paths start from.")
+    return table, root
 
 
 def _read_file(path: Path, encoding: str, separator: str | None) -> Parsed:

@@ -20,6 +20,8 @@ class ImageEncoder(Encoder):
     The mask is bool `(B,)`, True where the photo is there; an absent one enters no statistics.
     """
 
+    gains_from_bfloat16 = True
+
 
 @register("image_encoder", "convolutional")
 class ConvolutionalEncoder(ImageEncoder):
@@ -63,7 +65,11 @@ class ConvolutionalEncoder(ImageEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
-        for name, values in (("filters", filters), ("strides", strides), ("pool_sizes", pool_sizes)):
+        for name, values in (
+            ("filters", filters),
+            ("strides", strides),
+            ("pool_sizes", pool_sizes),
+        ):
             check_positive(name, values)
             if len(values) != len(filters):
                 raise ValueError(

@@ -84,7 +84,10 @@ class DenseEncoder(TabularEncoder):
         if columns:
             self.offsets = [sum(self.cardinalities[:i]) for i in range(columns)]
             self.embedding = keras.layers.Embedding(
-                sum(self.cardinalities), self.embedding_dim, name="embedding", dtype=self.dtype_policy
+                sum(self.cardinalities),
+                self.embedding_dim,
+                name="embedding",
+                dtype=self.dtype_policy,
             )
             self.embedding.build()
         width = 2 * (shapes["numeric"][-1] if "numeric" in shapes else 0)

@@ -111,7 +111,9 @@ class RecurrentEncoder(TextEncoder):
         layer = cls(self.hidden_dim, return_sequences=True, name=name, dtype=self.dtype_policy)
         if not self.bidirectional:
             return layer
-        return keras.layers.Bidirectional(layer, name=f"bidirectional_{name}", dtype=self.dtype_policy)
+        return keras.layers.Bidirectional(
+            layer, name=f"bidirectional_{name}", dtype=self.dtype_policy
+        )
 
     @property
     def _output_dim(self) -> int:

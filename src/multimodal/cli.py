@@ -1,0 +1,212 @@
+"""The `multimodal` command: inspect, train, evaluate, predict.
+
+Exit codes: 0 on success, 2 for what the user can mend, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from multimodal.errors import ConfigError, MultimodalError, RunError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from multimodal.config import Config
+    from multimodal.run import Run
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Models for tables that also hold sentences and photos.",
+)
+File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder that photo paths start from; default: the file's own.")
+]
+RunFolder = Annotated[Path, typer.Argument(help="Run directory that training wrote.")]
+
+
+@app.command()
+def inspect(
+    file: File,
+    target: Annotated[list[str] | None, typer.Option(help="Column to predict.")] = None,
+    images: Images = None,
+    out: Annotated[Path | None, typer.Option(help="Save the schema as JSON, to edit.")] = None,
+) -> None:
+    """Show what each column of FILE is taken for, and why."""
+    from rich.table import Table as Printed
+
+    from multimodal.data.readers import open_table
+    from multimodal.data.schema import infer_schema
+
+    table, root = open_table(file, images)
+    schema = infer_schema(table, targets=target or [], photo_root=root)
+    printed = Printed(title=f"{file}: {table.rows_read:,} rows, {len(table.quarantine):,} set aside")
+    for name in ("column", "kind", "missing", "distinct", "example", "note"):
+        printed.add_column(name)
+    for row in schema.rows():
+        printed.add_row(*row)
+    _console().print(printed)
+    for fault in table.quarantine[:10]:
+        _say(f"line {fault.line}: {fault.reason}")
+    if out is not None:
+        schema.save(out)
+        _say(f"schema saved to {out}")
+
+
+@app.command()
+def train(
+    file: Annotated[
+        Path | None, typer.Argument(help="Table to train on; default: the generated catalogue.")
+    ] = None,
+    target: Annotated[list[str] | None, typer.Option(help="Column to predict; may be repeated.")] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    images: Images = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file; see the README.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/run, numbered.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs to train.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    base: Annotated[Path | None, typer.Option("--from", help="Run to start from.")] = None,
+    freeze: Annotated[list[str] | None, typer.Option(help="Group whose encoder stays as it is.")] = None,
+) -> None:
+    """Train on FILE and write a run directory with model, metrics, predictions and report."""
+    from multimodal import workflow
+    from multimodal.catalogue import CONFIG, TARGET, catalogue
+    from multimodal.progress import EpochProgress
+
+    wanted = _config(config, epochs=epochs, seed=seed, freeze=freeze)
+    console, noise, out = _console(), None, out or free_folder(Path("runs/run"))
+    data = file
+    if data is None:
+        data, noise = catalogue()
+        target, wanted = [TARGET], wanted.merge(**CONFIG)
+    if not target:
+        raise ConfigError("--target is missing; expected the column to predict.")
+    workflow.train(
+        data, target, out=out, config=wanted, weight=weight, images=images, base=base, noise=noise,
+        command=shlex.join(["multimodal", *sys.argv[1:]]), say=_say,
+        callbacks=[EpochProgress(console)],
+    )  # fmt: skip
+    show_comparison(out, console)
+    _say(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
+    """Measure the model of RUN on FILE, which holds the target."""
+    for head, scores in _load(run).evaluate(file, images=images).items():
+        shown = "  ".join(f"{name} {value:,.4g}" for name, value in scores.items())
+        _say(f"{head}: {shown}")
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    file: File,
+    images: Images = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write; default: standard output.")] = None,
+) -> None:
+    """Predict every row of FILE, which needs no target column."""
+    predictions = _load(run).predict(file, images=images)
+    for name, count in predictions.counts.items():
+        if count:
+            _say(f"{name}: {count:,}")
+    if predictions.unused_columns:
+        _say(f"columns not used: {', '.join(predictions.unused_columns)}")
+    if out is None:
+        predictions.frame.to_csv(sys.stdout, index=False)
+    else:
+        _write_csv(predictions.frame, out)
+        _say(f"{len(predictions.frame):,} rows written to {out}")
+
+
+def show_comparison(run: Path, console: Console) -> None:
+    """Print the comparison of a run as a table, best model first."""
+    from rich.table import Table as Printed
+
+    from multimodal.evaluation import RunMetrics, main_metric
+
+    record = RunMetrics.read(run)
+    for head, scores in record.comparison.items():
+        metric = main_metric(scores)
+        printed = Printed(title=f"{head}: error on the test rows")
+        for name in ("model", "reads", metric, "mae", "parameters", "seconds"):
+            printed.add_column(name, justify="left" if name in ("model", "reads") else "right")
+        for score in sorted(scores, key=lambda score: score.metrics[metric]):
+            printed.add_row(
+                score.name, score.inputs, f"{score.metrics[metric]:,.4g}",
+                f"{score.metrics['mae']:,.4g}", f"{score.parameters:,}", f"{score.seconds:.1f}",
+            )  # fmt: skip
+        limit = record.limit.get(head, {}).get(metric)
+        if limit is not None:
+            printed.add_row("known limit", "everything", f"{limit:,.4g}", "", "", "")
+        console.print(printed)
+
+
+def _config(path: Path | None, **options: Any) -> Config:
+    from multimodal.config import Config
+
+    config = Config() if path is None else Config.from_yaml(path)
+    given = {name: value for name, value in options.items() if value is not None}
+    return config.merge(training=given) if given else config
+
+
+def _load(run: Path) -> Run:
+    from multimodal.run import load
+
+    return load(run)
+
+
+def _write_csv(frame: Any, out: Path) -> None:
+    try:
+        frame.to_csv(out, index=False)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror}). Name another --out.") from None
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(message: str) -> None:
+    """Print a line of news to standard error, where it does not mix with predictions."""
+    _console().print(message, highlight=False, markup=False)
+
+
+def free_folder(wanted: Path) -> Path:
+    """Return `wanted`, or `wanted-2`, `wanted-3` … where it is taken."""
+    numbered = (wanted.with_name(f"{wanted.name}-{i}") for i in count(2))
+    return next(folder for folder in chain([wanted], numbered) if not folder.exists())
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Print a mendable error without a traceback and exit with 2; Ctrl-C exits with 130."""
+    try:
+        yield
+    except MultimodalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def main() -> None:
+    """Run the command."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with report_errors():
+        app()
