@@ -18,8 +18,7 @@ from rich.console import Console
 
 import multimodal
 from multimodal.catalogue import CONFIG, TARGET, catalogue
-from multimodal.cli import free_folder, report_errors, show_comparison
-from multimodal.progress import EpochProgress
+from multimodal.cli import free_folder, load_backend, report_errors, show_comparison
 
 
 def parse() -> argparse.Namespace:
@@ -39,6 +38,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Train, then print the comparison."""
     arguments, console = parse(), Console()
+    load_backend()
+    from multimodal.progress import EpochProgress
+
     config = multimodal.Config.from_yaml(arguments.config) if arguments.config else multimodal.Config()
     training = {"seed": arguments.seed}
     if arguments.epochs:

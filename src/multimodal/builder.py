@@ -12,7 +12,7 @@ from multimodal.config import Component, Config, Group
 from multimodal.contracts import Tensor
 from multimodal.errors import ConfigError
 from multimodal.layers import FoldPhotos, MeanPooling, UnfoldPhotos
-from multimodal.spec import FittedGroup, FittedSpec, unique_slugs
+from multimodal.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
 
 __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
 
@@ -36,6 +36,15 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
         ConfigError: A part or option is unknown, or config and spec do not belong together.
     """
     _check_names(config, spec)
+    try:
+        return _compose(config, spec, precision)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"the parts do not fit together: {error}") from error
+
+
+def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
     inputs: dict[str, Tensor] = {}
     vectors: dict[str, Tensor] = {}
     presence: dict[str, Tensor] = {}
@@ -47,6 +56,7 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
         if fitted.optional:
             presence[fitted.name] = present
     fused = registry.create("fusion", config.fusion, name="fusion")(vectors, presence=presence)
+    _check_heads(spec, keras.Model(inputs, fused))
     outputs = {}
     for head, fitted_head in zip(config.heads, spec.heads, strict=True):
         given = registry.get("head", head.head.name).from_head(fitted_head)
@@ -57,18 +67,15 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
 
 def check_parts(config: Config) -> None:
     """Raise ConfigError for an unknown part or option, before any data is read."""
-    wanted = [("fusion", config.fusion)]
-    wanted += [(f"{group.modality}_encoder", group.encoder) for group in config.groups]
-    wanted += [("pooling", group.pooling) for group in config.groups]
-    wanted += [("head", head.head) for head in config.heads]
-    for kind, component in wanted:
-        valid = registry.options(registry.get(kind, component.name))
-        for option in component.options:
-            if option not in valid:
-                raise ConfigError(
-                    f"{kind} '{component.name}' has no option '{option}'. "
-                    f"{registry.choices(option, valid)}"
-                )
+    registry.check("fusion", config.fusion)
+    for group in config.groups:
+        registry.check("pooling", group.pooling)
+        blank = FittedGroup(name="", modality=group.modality, columns=[])
+        given = _given_group(group, blank, "float32")
+        registry.check(f"{group.modality}_encoder", group.encoder, given)
+    for head in config.heads:
+        given = registry.get("head", head.head.name).from_head(FittedHead(name="", column=""))
+        registry.check("head", head.head, given)
 
 
 def compile_model(
@@ -94,13 +101,27 @@ def _check_names(config: Config, spec: FittedSpec) -> None:
         raise ConfigError(f"config and spec do not belong together: {wanted} against {fitted}.")
 
 
+def _check_heads(spec: FittedSpec, trunk: keras.Model) -> None:
+    taken = {operation.name for operation in trunk.operations}
+    for head in spec.heads:
+        if head.name in taken:
+            raise ConfigError(
+                f"head '{head.name}' has the name of a layer of the model; give it another name. "
+                f"Taken: {', '.join(sorted(taken))}."
+            )
+
+
+def _given_group(group: Group, fitted: FittedGroup, precision: str) -> dict[str, Any]:
+    """Return the encoder's arguments that a config cannot set."""
+    cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
+    policy = {"dtype": precision} if cls.gains_from_bfloat16 else {}
+    return {**cls.from_group(fitted), **policy, "pooling": None}
+
+
 def _encoder(group: Group, fitted: FittedGroup, precision: str) -> Any:
-    kind = f"{group.modality}_encoder"
-    cls = registry.get(kind, group.encoder.name)
-    given = cls.from_group(fitted)
-    if cls.gains_from_bfloat16:
-        given["dtype"] = precision
-    return registry.create(kind, group.encoder, name=f"{fitted.name}_encoder", **given)
+    given = _given_group(group, fitted, precision)
+    name = f"{fitted.name}_encoder"
+    return registry.create(f"{group.modality}_encoder", group.encoder, name=name, **given)
 
 
 def _pool(group: Group, fitted: FittedGroup, tokens: Tensor) -> Tensor:
@@ -139,8 +160,9 @@ def _image_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
     present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
     flat = FoldPhotos(name=f"{name}_fold")(pixels)
-    masks = {"mask": keras.ops.reshape(present, (-1,))} if fitted.optional else {}
-    each = _pool(group, fitted, encoder(flat, **masks))
+    always = fitted.photos == 1 and not fitted.optional
+    mask = None if always else FoldPhotos(name=f"{name}_fold_present")(present)
+    each = _pool(group, fitted, encoder(flat, mask=mask))
     photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
     vector = MeanPooling(name=f"{name}_photos")(photos, mask=present)
     inputs = {f"{name}_pixels": pixels, f"{name}_present": present}

@@ -5,6 +5,7 @@ Exit codes: 0 on success, 2 for what the user can mend, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import sys
@@ -81,6 +82,7 @@ def train(
     freeze: Annotated[list[str] | None, typer.Option(help="Group whose encoder stays as it is.")] = None,
 ) -> None:
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
+    load_backend()
     from multimodal import workflow
     from multimodal.catalogue import CONFIG, TARGET, catalogue
     from multimodal.progress import EpochProgress
@@ -163,6 +165,7 @@ def _config(path: Path | None, **options: Any) -> Config:
 
 
 def _load(run: Path) -> Run:
+    load_backend()
     from multimodal.run import load
 
     return load(run)
@@ -205,8 +208,22 @@ def report_errors() -> Iterator[None]:
         sys.exit(130)
 
 
+def load_backend() -> None:
+    """Import Keras and its backend without the start-up chatter of their C++ libraries."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        importlib.import_module("keras").ops.zeros(())
+        importlib.import_module("tensorflow")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def main() -> None:
     """Run the command."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with report_errors():
         app()

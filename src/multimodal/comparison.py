@@ -65,7 +65,7 @@ def _sequential_score(
     steps = -(-len(rows) // training.batch_size)
     last = model.layers[-1]
     model.compile(
-        optimizer=make_optimizer(training, steps), loss=last.make_loss(), **compiler_options()
+        optimizer=make_optimizer(training, training.epochs * steps), loss=last.make_loss(), **compiler_options()
     )
     single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)

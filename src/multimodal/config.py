@@ -27,7 +27,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class _Record(BaseModel):
     """A frozen record that knows its keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Component(_Record):
@@ -45,7 +45,7 @@ def _as_component(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Part = Annotated[Component, BeforeValidator(_as_component)]
+Part = Annotated[Component, BeforeValidator(_as_component, json_schema_input_type=str | Component)]
 
 
 class Group(_Record):
@@ -115,7 +115,7 @@ class Training(_Record):
 
     epochs: int = Field(25, ge=1)
     batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import keras
@@ -12,19 +13,28 @@ from multimodal.config import Component
 from multimodal.spec import FittedGroup, FittedHead
 
 Tensor = Any
+Shape = tuple[int | None, ...]
 
 
 def check_fraction(name: str, value: float) -> None:
     """Raise ValueError unless `value` is in [0, 1)."""
-    if not 0 <= value < 1:
-        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}")
+    if not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
 
 
-def check_positive(name: str, values: Sequence[int] | int) -> None:
-    """Raise ValueError unless every value is an integer of at least 1."""
-    listed = [values] if isinstance(values, int) else list(values)
-    if not listed or any(not isinstance(value, int) or value < 1 for value in listed):
-        raise ValueError(f"`{name}` must hold integers of at least 1. Received: {name}={values}")
+def check_positive(name: str, value: int) -> None:
+    """Raise ValueError unless `value` is an integer of at least 1."""
+    if type(value) is not int or value < 1:
+        raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
+
+
+def check_sizes(name: str, values: Sequence[int]) -> None:
+    """Raise ValueError unless `values` is a list of at least one integer of at least 1."""
+    listed = values if isinstance(values, Sequence) else ()
+    if not listed or any(type(value) is not int or value < 1 for value in listed):
+        raise ValueError(
+            f"`{name}` must be a list of integers of at least 1. Received: {name}={values!r}"
+        )
 
 
 def check_choice(name: str, value: object, valid: Sequence[object]) -> None:
@@ -36,9 +46,10 @@ def check_choice(name: str, value: object, valid: Sequence[object]) -> None:
 class Encoder(keras.layers.Layer):
     """Base of all encoders: inputs to tokens `(B, T, D)`, or to a vector `(B, D)`.
 
-    A subclass builds its sublayers in `build` and implements `encode` and `token_mask`. With
-    `pooling=None` the tokens come out together with their Keras mask; with the name of a
-    registered pooling one vector comes out, without a mask.
+    A subclass builds its sublayers in `build`, calls `super().build` there, and implements
+    `token_shape`, `encode` and, where tokens can be padding, `token_mask`. With
+    `pooling=None` the tokens come out together with their Keras mask; with the name of a registered
+    pooling one vector comes out, without a mask.
 
     Attributes:
         gains_from_bfloat16: Whether the encoder runs faster under `mixed_bfloat16` on a processor
@@ -53,12 +64,21 @@ class Encoder(keras.layers.Layer):
         self.supports_masking = True
         self._pool = None
         if pooling is not None:
-            self._pool = registry.create("pooling", Component(name=pooling), name="pooling")
+            part = Component(name=pooling)
+            self._pool = registry.create("pooling", part, name="pooling", dtype=self.dtype_policy)
 
     @classmethod
     def from_group(cls, group: FittedGroup) -> dict[str, Any]:
         """Return the constructor arguments that the fitted group decides."""
         return {}
+
+    def token_shape(self, input_shape: Any) -> Shape:
+        """Return the shape `(B, T, D)` of the tokens."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any) -> None:
+        if self._pool is not None:
+            self._pool.build(self.token_shape(input_shape))
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         """Return tokens `(B, T, D)`."""
@@ -78,6 +98,10 @@ class Encoder(keras.layers.Layer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return None if self._pool is not None else self.token_mask(inputs, previous_mask)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        tokens = self.token_shape(input_shape)
+        return tokens if self._pool is None else (tokens[0], tokens[2])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pooling": self.pooling}

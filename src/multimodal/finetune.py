@@ -38,17 +38,18 @@ def continue_config(origin: Run, config: Config) -> Config:
 
 
 def freeze_groups(model: keras.Model, spec: FittedSpec, groups: Sequence[str]) -> None:
-    """Keep the weights of the encoders and poolings of `groups` as they are.
+    """Let the encoders and poolings of all groups learn but those of `groups`."""
+    for group in spec.groups:
+        for part in ("encoder", "pooling"):
+            model.get_layer(f"{group.name}_{part}").trainable = group.name not in groups
 
-    Raises:
-        ConfigError: A name is not that of a group.
-    """
+
+def check_frozen(spec: FittedSpec, groups: Sequence[str]) -> None:
+    """Raise ConfigError unless every name is that of a group."""
     known = [group.name for group in spec.groups]
     for name in groups:
         if name not in known:
             raise ConfigError(f"cannot freeze group '{name}'. {choices(name, known)}")
-        for part in ("encoder", "pooling"):
-            model.get_layer(f"{name}_{part}").trainable = False
 
 
 def carry_over(
@@ -68,7 +69,8 @@ def carry_over(
     for variable in new.variables:
         path, before = variable.path, weights.get(variable.path)
         if before is not None and path in old_rows and path in new_rows:
-            variable.assign(_moved(before, old_rows[path], np.asarray(variable), new_rows[path]))
+            moved = _moved(before, old_rows[path], np.asarray(variable), new_rows[path])
+            variable.assign(moved)
         elif before is not None and before.shape == tuple(variable.shape):
             variable.assign(before)
         else:
@@ -86,17 +88,16 @@ def _moved(
 ) -> NDArray[Any]:
     """Return `fresh` with the rows of `before` under the same names.
 
-    A new name starts from the row of the unknown one of its kind, or from zeros.
+    A new name starts from the row of the unknown one of its kind; one of an unknown kind keeps its
+    fresh row in an embedding table, and gets zeros in a kernel.
     """
     where = {name: i for i, name in enumerate(old_names)}
-    result = fresh.copy()
+    embedding = ("word", "padding") in where or any(name[-1] == _UNKNOWN for name in old_names)
+    result = fresh.copy() if embedding else np.zeros_like(fresh)
     for i, name in enumerate(new_names):
-        if name in where:
-            result[i] = before[where[name]]
-        elif (name[0], _UNKNOWN) in where:
-            result[i] = before[where[name[0], _UNKNOWN]]
-        else:
-            result[i] = 0.0
+        row = where.get(name, where.get((name[0], _UNKNOWN)))
+        if row is not None:
+            result[i] = before[row]
     return result
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from multimodal.contracts import Tensor, check_fraction, check_positive
+from multimodal.contracts import Shape, Tensor, check_fraction, check_positive, check_sizes
 from multimodal.registry import register
 
 
@@ -26,7 +27,7 @@ class _Pooling(keras.layers.Layer):
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
         return None
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[2])
 
 
@@ -57,7 +58,7 @@ class MaxPooling(_Pooling):
         if mask is None:
             return ops.max(inputs, axis=1)
         keep = ops.expand_dims(mask, -1)
-        lowest = ops.full_like(inputs, -1e4)
+        lowest = ops.full_like(inputs, -float("inf"))
         largest = ops.max(ops.where(keep, inputs, lowest), axis=1)
         return ops.where(ops.any(keep, axis=1), largest, ops.zeros_like(largest))
 
@@ -78,7 +79,7 @@ class AttentionPooling(_Pooling):
         check_positive("num_heads", num_heads)
         self.num_heads = num_heads
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         if input_shape[-1] is None or input_shape[-1] % self.num_heads:
             raise ValueError(
                 f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
@@ -88,12 +89,13 @@ class AttentionPooling(_Pooling):
         self.score.build(input_shape)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        scores = self.score(inputs)
-        if mask is not None:
-            keep = ops.expand_dims(mask, -1)
-            scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
+        keep = None if mask is None else ops.expand_dims(mask, -1)
+        if keep is not None:
             inputs = ops.where(keep, inputs, ops.zeros_like(inputs))
-        weights = ops.softmax(scores, axis=1)
+        scores = self.score(inputs)
+        if keep is not None:
+            scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
+        weights = ops.exp(scores - ops.logsumexp(scores, axis=1, keepdims=True))
         shape = ops.shape(inputs)
         parts = ops.reshape(
             inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads)
@@ -111,7 +113,7 @@ class FoldPhotos(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         return ops.reshape(inputs, (-1, *inputs.shape[2:]))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (None, *input_shape[2:])
 
 
@@ -127,7 +129,7 @@ class UnfoldPhotos(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         return ops.reshape(inputs, (-1, self.photos, *inputs.shape[1:]))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (None, self.photos, *input_shape[1:])
 
     def get_config(self) -> dict[str, Any]:
@@ -143,17 +145,15 @@ class MLP(keras.layers.Layer):
         dropout: Share of the features dropped after each layer, in training.
     """
 
-    def __init__(
-        self, hidden_dims: tuple[int, ...], *, dropout: float = 0.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, hidden_dims: Sequence[int], *, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive("hidden_dims", hidden_dims)
+        check_sizes("hidden_dims", hidden_dims)
         check_fraction("dropout", dropout)
         self.hidden_dims = hidden_dims
         self.dropout = dropout
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.blocks = []
+    def build(self, input_shape: Shape) -> None:
+        self.layers, self.drops = [], []
         for i, dim in enumerate(self.hidden_dims):
             dense = keras.layers.Dense(
                 dim, activation="relu", kernel_initializer="he_normal", name=f"dense_{i}",
@@ -161,18 +161,21 @@ class MLP(keras.layers.Layer):
             )  # fmt: skip
             dense.build(input_shape)
             input_shape = (*input_shape[:-1], dim)
-            drop = keras.layers.Dropout(self.dropout, name=f"dropout_{i}", dtype=self.dtype_policy)
-            self.blocks.append((dense, drop) if self.dropout else (dense,))
-        self._tracked = [layer for block in self.blocks for layer in block]
+            self.layers.append(dense)
+            if self.dropout:
+                name = f"dropout_{i}"
+                self.drops.append(
+                    keras.layers.Dropout(self.dropout, name=name, dtype=self.dtype_policy)
+                )
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        for dense, *drops in self.blocks:
+        for i, dense in enumerate(self.layers):
             inputs = dense(inputs)
-            for drop in drops:
-                inputs = drop(inputs, training=training)
+            if self.drops:
+                inputs = self.drops[i](inputs, training=training)
         return inputs
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.hidden_dims[-1])
 
     def get_config(self) -> dict[str, Any]:

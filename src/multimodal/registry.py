@@ -7,7 +7,7 @@ that a `.keras` file can hold.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import keras
@@ -17,14 +17,15 @@ from multimodal.errors import ConfigError, choices
 
 T = TypeVar("T", bound=type)
 _PARTS: dict[str, dict[str, type]] = {}
-_BASE_OPTIONS = {"name", "kwargs", "self"}
+_BASE_OPTIONS = {"kwargs", *inspect.signature(keras.layers.Layer.__init__).parameters}
 
 
 def register(kind: str, name: str) -> Callable[[T], T]:
     """Return a class decorator that makes the class available as `name` among the `kind`s.
 
     Args:
-        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `pooling`, `fusion` or `head`.
+        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `pooling`, `fusion`, `head`
+            or `layer` for what no config names.
         name: The name a config uses, in lower case.
 
     Raises:
@@ -67,6 +68,23 @@ def options(cls: type) -> list[str]:
     return [name for name in parameters if name not in _BASE_OPTIONS]
 
 
+def check(kind: str, component: Component, given: Collection[str] = ()) -> Any:
+    """Return the class that `component` names, or raise ConfigError for an unknown name or option.
+
+    Args:
+        kind: Kind of the part.
+        component: Name and options from the config.
+        given: Constructor arguments that a config cannot set.
+    """
+    cls = get(kind, component.name)
+    valid = [option for option in options(cls) if option not in given]
+    for option in component.options:
+        if option not in valid:
+            hint = choices(option, valid)
+            raise ConfigError(f"{kind} '{component.name}' has no option '{option}'. {hint}")
+    return cls
+
+
 def create(kind: str, component: Component, *, name: str, **given: Any) -> Any:
     """Create the part that `component` names.
 
@@ -79,12 +97,7 @@ def create(kind: str, component: Component, *, name: str, **given: Any) -> Any:
     Raises:
         ConfigError: The name or an option is unknown, or the constructor refuses a value.
     """
-    cls = get(kind, component.name)
-    valid = [option for option in options(cls) if option not in given]
-    for option in component.options:
-        if option not in valid:
-            hint = choices(option, valid)
-            raise ConfigError(f"{kind} '{component.name}' has no option '{option}'. {hint}")
+    cls = check(kind, component, given)
     try:
         return cls(name=name, **given, **component.options)
     except (TypeError, ValueError) as error:

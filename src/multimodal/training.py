@@ -1,4 +1,4 @@
-"""Fit a built model: optimizer, schedule, early stopping, and an end that keeps the best weights."""
+"""Fit a built model: optimizer, schedule, early stopping; the best weights are kept."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ class Fitted:
     best_epoch: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+
+    def add(self, stage: Fitted) -> None:
+        """Append a later stage, whose weights are the ones that count."""
+        self.log += stage.log
+        self.best_epoch = stage.best_epoch or self.best_epoch
+        self.seconds += stage.seconds
+        self.interrupted = stage.interrupted
 
 
 def choose_precision(wanted: str) -> str:
@@ -84,9 +91,8 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup_steps": self.warmup_steps, "steps": self.steps}
 
 
-def make_optimizer(training: Training, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Return AdamW with warm-up, cosine decay and clipping by the global norm."""
-    steps = training.epochs * steps_per_epoch
+def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
+    """Return AdamW with warm-up, cosine decay over `steps` and clipping by the global norm."""
     schedule = WarmupCosine(training.learning_rate, int(training.warmup * steps), steps)
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=training.weight_decay, global_clipnorm=training.clip_norm
@@ -114,6 +120,7 @@ def fit(
     validation: Any,
     *,
     steps_per_epoch: int,
+    first_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Fitted:
     """Compile and fit `model`; leave it with the weights of its best epoch.
@@ -121,24 +128,22 @@ def fit(
     Args:
         model: What `build` returned.
         config: Its config.
-        train: Batches of all epochs, one after the other.
+        train: Batches of all epochs from the first on, one after the other.
         validation: Batches of one pass over the validation rows.
         steps_per_epoch: Batches of one epoch.
+        first_epoch: Epochs that were trained before, in an earlier stage.
         callbacks: Further Keras callbacks.
 
     Raises:
         TrainingError: The loss became NaN.
     """
-    optimizer = make_optimizer(config.training, steps_per_epoch)
+    training = config.training
+    optimizer = make_optimizer(training, (training.epochs - first_epoch) * steps_per_epoch)
     compile_model(model, config, optimizer, **compiler_options())
     return fit_compiled(
-        model,
-        config.training,
-        train,
-        validation,
-        steps_per_epoch=steps_per_epoch,
-        callbacks=callbacks,
-    )
+        model, training, train, validation, steps_per_epoch=steps_per_epoch,
+        first_epoch=first_epoch, callbacks=callbacks,
+    )  # fmt: skip
 
 
 def fit_compiled(
@@ -148,20 +153,21 @@ def fit_compiled(
     validation: Any,
     *,
     steps_per_epoch: int,
+    first_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Fitted:
     """Fit a compiled model with early stopping; Ctrl-C ends it with the best weights so far."""
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss", mode="min", patience=training.patience, restore_best_weights=True
     )
-    history = _Log()
+    history, guard = _Log(), keras.callbacks.TerminateOnNaN(raise_error=True)
     result = Fitted(log=history.epochs)
     start = time.perf_counter()
     try:
         model.fit(
             train, validation_data=validation, epochs=training.epochs, verbose=0, shuffle=False,
-            steps_per_epoch=steps_per_epoch,
-            callbacks=[stopping, history, keras.callbacks.TerminateOnNaN(raise_error=True), *callbacks],
+            steps_per_epoch=steps_per_epoch, initial_epoch=first_epoch,
+            callbacks=[stopping, history, guard, *callbacks],
         )  # fmt: skip
     except KeyboardInterrupt:
         result.interrupted = True
@@ -175,7 +181,7 @@ def fit_compiled(
             "Lower `training.learning_rate`, or set `training.precision` to 'float32'."
         ) from None
     losses = [epoch["val_loss"] for epoch in history.epochs]
-    result.best_epoch = losses.index(min(losses)) + 1 if losses else 0
+    result.best_epoch = first_epoch + losses.index(min(losses)) + 1 if losses else 0
     result.seconds = time.perf_counter() - start
     return result
 

@@ -28,7 +28,7 @@ from multimodal.data.photos import locate
 from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.errors import RunError
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics
-from multimodal.finetune import carry_over, continue_config, freeze_groups
+from multimodal.finetune import carry_over, check_frozen, continue_config, freeze_groups
 from multimodal.report import write_report
 from multimodal.run import Run, load, save_parts, write
 from multimodal.training import Fitted, choose_precision, fit
@@ -108,6 +108,7 @@ def train(
         base=(origin.schema, origin.spec) if origin else None,
     )
     check_parts(prepared.config)
+    check_frozen(prepared.spec, prepared.config.training.freeze)
     for warning in prepared.warnings:
         say(f"warning: {warning}")
     return _Session(request, prepared, origin, say, callbacks).run()
@@ -164,33 +165,45 @@ class _Session:
             pd.DataFrame(faults, columns=["line", "reason"]).to_csv(out / QUARANTINE, index=False)
 
     def _fit(self) -> tuple[keras.Model, Fitted]:
-        config, prepared = self.prepared.config, self.prepared
-        training = config.training
-        keras.utils.set_random_seed(training.seed)
-        precision = choose_precision(training.precision)
-        model = build(config, prepared.spec, precision=precision)
+        model = self._build()
+        training, rows = self.prepared.config.training, self.prepared.rows("train")
+        self.say(
+            f"training on {len(rows):,} rows, {model.count_params():,} parameters, "
+            f"photos in {choose_precision(training.precision)}"
+        )
+        whole = Fitted()
+        middle = training.unfreeze_epoch if training.freeze else None
+        for first, last, frozen in _stages(training.epochs, middle, training.freeze):
+            freeze_groups(model, self.prepared.spec, frozen)
+            stage = self._fit_stage(model, first, last)
+            whole.add(stage)
+            if stage.interrupted:
+                break
+        return model, whole
+
+    def _build(self) -> keras.Model:
+        config, spec = self.prepared.config, self.prepared.spec
+        keras.utils.set_random_seed(config.training.seed)
+        model = build(config, spec, precision=choose_precision(config.training.precision))
         if self.origin is not None:
-            self.notes = carry_over(self.origin.model, self.origin.spec, model, prepared.spec)
+            self.notes = carry_over(self.origin.model, self.origin.spec, model, spec)
             for note in self.notes:
                 self.say(note)
-        freeze_groups(model, prepared.spec, training.freeze)
-        rows = prepared.rows("train")
-        self.say(
-            f"training on {len(rows):,} rows, {model.count_params():,} parameters, {precision}"
-        )
+        return model
+
+    def _fit_stage(self, model: keras.Model, first: int, last: int) -> Fitted:
+        prepared, rows = self.prepared, self.prepared.rows("train")
+        training = prepared.config.training.model_copy(update={"epochs": last})
         batches = training_dataset(
             prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
-            epochs=training.epochs, augment=config.data.augment,
+            epochs=last, first_epoch=first, augment=prepared.config.data.augment,
         )  # fmt: skip
-        validation = evaluation_dataset(
-            prepared.source, prepared.rows("validation"), batch_size=256
-        )
-        fitted = fit(
-            model, config, batches, validation,
-            steps_per_epoch=math.ceil(len(rows) / training.batch_size),
+        validation = evaluation_dataset(prepared.source, prepared.rows("validation"), batch_size=256)
+        return fit(
+            model, prepared.config.model_copy(update={"training": training}), batches, validation,
+            steps_per_epoch=math.ceil(len(rows) / training.batch_size), first_epoch=first,
             callbacks=[_LogFile(self.request.out / LOG), *self.callbacks],
         )  # fmt: skip
-        return model, fitted
 
     def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> None:
         """Predict the validation and test rows as `predict` would, and save the metrics."""
@@ -261,6 +274,15 @@ class _Session:
     def _save(self, update: dict[str, Any]) -> None:
         self.metrics = self.metrics.model_copy(update=update)
         write(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
+
+
+def _stages(
+    epochs: int, middle: int | None, frozen: list[str]
+) -> list[tuple[int, int, list[str]]]:
+    """Return (first epoch, last epoch, frozen groups) of each stage."""
+    if middle is None or middle >= epochs:
+        return [(0, epochs, frozen)]
+    return [(0, middle, frozen), (middle, epochs, [])]
 
 
 def _measure(frame: pd.DataFrame, head: str) -> dict[str, float]:

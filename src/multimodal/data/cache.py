@@ -1,14 +1,14 @@
 """Decoded photos, kept: in memory where they fit the budget, else in a file.
 
-Photos are decoded the first time they are asked for. The file has no name, so it is gone with the
-process, however that ends; it is read with positioned reads, so it adds nothing to the process's
-own memory.
+A photo is decoded the first time it is asked for, once for all rows that name it. The file has no
+name, so it is gone with the process, however that ends; it is read piece by piece, so it adds
+nothing to the process's own memory.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -17,35 +17,47 @@ from numpy.typing import NDArray
 from multimodal.data.photos import PhotoPaths, Pixels, decode
 from multimodal.errors import DataError
 
-_EMPTY, _KEPT, _UNREADABLE = 0, 1, 2
+_EMPTY, _KEPT, _NONE = 0, 1, 2
+_ALIGNMENT = 64  # TensorFlow takes arrays over without a copy only if they start here
+
+IntArray = NDArray[np.int64]
 
 
 class _Store(Protocol):
-    def read(self, slot: int, into: Pixels) -> None: ...
-    def write(self, slot: int, pixels: Pixels) -> None: ...
+    def read(self, photos: IntArray, into: Pixels) -> None: ...
+    def write(self, photo: int, pixels: Pixels) -> None: ...
 
 
 class _Memory:
-    def __init__(self, slots: int, shape: tuple[int, ...]) -> None:
-        self._pixels = np.empty((slots, *shape), np.uint8)
+    def __init__(self, photos: int, shape: tuple[int, ...]) -> None:
+        self._pixels = np.empty((max(photos, 1), *shape), np.uint8)
 
-    def read(self, slot: int, into: Pixels) -> None:
-        into[...] = self._pixels[slot]
+    def read(self, photos: IntArray, into: Pixels) -> None:
+        np.take(self._pixels, photos, axis=0, out=into, mode="clip")
 
-    def write(self, slot: int, pixels: Pixels) -> None:
-        self._pixels[slot] = pixels
+    def write(self, photo: int, pixels: Pixels) -> None:
+        self._pixels[photo] = pixels
 
 
 class _File:
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self._file = tempfile.TemporaryFile(prefix="multimodal-photos-")
+        self._file = tempfile.TemporaryFile(prefix="multimodal-photos-", buffering=0)
         self._bytes = int(np.prod(shape))
+        self._lock = Lock()  # a place in the file is sought, then read
 
-    def read(self, slot: int, into: Pixels) -> None:
-        os.preadv(self._file.fileno(), [memoryview(into).cast("B")], slot * self._bytes)
+    def read(self, photos: IntArray, into: Pixels) -> None:
+        for photo, pixels in zip(photos.tolist(), into, strict=True):
+            if photo >= 0:
+                with self._lock:
+                    self._file.seek(photo * self._bytes)
+                    self._file.readinto(pixels)
 
-    def write(self, slot: int, pixels: Pixels) -> None:
-        os.pwrite(self._file.fileno(), np.ascontiguousarray(pixels).data, slot * self._bytes)
+    def write(self, photo: int, pixels: Pixels) -> None:
+        content = pixels.tobytes()
+        with self._lock:
+            self._file.seek(photo * self._bytes)
+            if self._file.write(content) != len(content):
+                raise OSError("the disk is full")
 
 
 class PhotoCache:
@@ -64,41 +76,69 @@ class PhotoCache:
 
     def __init__(self, photos: PhotoPaths, *, budget: int) -> None:
         self.photos = photos
-        self.in_memory = photos.nbytes <= budget
-        rows, slots, *shape = photos.shape
-        self._state = np.zeros((rows, slots), np.uint8)
-        self._store: _Store = (
-            _Memory(rows * slots, tuple(shape)) if self.in_memory else _File(tuple(shape))
-        )
-        self.unreadable: dict[int, str] = {}
+        self._paths, self._index = _distinct(photos)
+        shape = photos.shape[2:]
+        self.nbytes = len(self._paths) * int(np.prod(shape))
+        self.in_memory = self.nbytes <= budget
+        self._store: _Store = _Memory(len(self._paths), shape) if self.in_memory else _File(shape)
+        self._state = np.full(len(self._paths) + 1, _EMPTY, np.uint8)
+        self._state[-1] = _NONE  # where index -1, no photo, points
+        self._faults: dict[int, str] = {}
 
     def get(self, rows: NDArray[np.integer]) -> tuple[Pixels, NDArray[np.bool_]]:
         """Return pixels uint8 (B, K, size, size, 3) and presence bool (B, K) of `rows`.
 
         A photo that turns out to be unreadable counts as absent and is noted in `unreadable`.
         """
-        _, slots, *shape = self.photos.shape
-        pixels = np.zeros((len(rows), slots, *shape), np.uint8)
-        present = np.zeros((len(rows), slots), bool)
-        for i, row in enumerate(rows):
-            for slot, path in enumerate(self.photos.paths[row]):
-                if path is not None:
-                    present[i, slot] = self._fill(int(row), slot, path, pixels[i, slot])
-        return pixels, present
+        wanted = self._index[rows]
+        flat = wanted.ravel()
+        new = dict.fromkeys(flat[self._state[flat] == _EMPTY].tolist())
+        loose = {photo: pixels for photo in new if (pixels := self._decode(photo)) is not None}
+        pixels = _aligned((len(flat), *self.photos.shape[2:]))
+        self._store.read(flat, pixels)
+        present = self._state[flat] == _KEPT
+        if not present.all():
+            pixels[~present] = 0
+        for photo, square in loose.items():
+            pixels[flat == photo], present[flat == photo] = square, True
+        return pixels.reshape(*wanted.shape, *pixels.shape[1:]), present.reshape(wanted.shape)
 
-    def _fill(self, row: int, slot: int, path: str, into: Pixels) -> bool:
-        where = row * self.photos.shape[1] + slot
-        if self._state[row, slot] == _EMPTY:
-            try:
-                into[...] = decode(path, self.photos.size)
-            except DataError as error:
-                self._state[row, slot] = _UNREADABLE
-                self.unreadable[row] = str(error)
-                return False
-            self._store.write(where, into)
-            self._state[row, slot] = _KEPT
-            return True
-        if self._state[row, slot] == _KEPT:
-            self._store.read(where, into)
-            return True
-        return False
+    @property
+    def unreadable(self) -> dict[int, str]:
+        """What is wrong with photos that could not be decoded so far, by row."""
+        faults = self._faults.copy()
+        rows = {photo: np.flatnonzero((self._index == photo).any(axis=1)) for photo in faults}
+        return {int(row): faults[photo] for photo in faults for row in rows[photo]}
+
+    def _decode(self, photo: int) -> Pixels | None:
+        """Decode and keep a photo; return its pixels only where the disk has no room for them."""
+        try:
+            pixels = decode(self._paths[photo], self.photos.size)
+        except DataError as error:
+            self._faults[photo] = str(error)
+            self._state[photo] = _NONE
+            return None
+        try:
+            self._store.write(photo, pixels)
+        except OSError:
+            return pixels
+        self._state[photo] = _KEPT
+        return None
+
+
+def _distinct(photos: PhotoPaths) -> tuple[list[str], IntArray]:
+    """Return the different paths, and each row's positions among them, (rows, K), -1 for none."""
+    found: dict[str, int] = {}
+    index = [
+        -1 if path is None else found.setdefault(path, len(found))
+        for row in photos.paths
+        for path in row
+    ]
+    return list(found), np.array(index, np.int64).reshape(photos.shape[:2])
+
+
+def _aligned(shape: tuple[int, ...]) -> Pixels:
+    size = int(np.prod(shape))
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].reshape(shape)

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 BoolArray = npt.NDArray[np.bool_]
+Column: TypeAlias = "pd.Series[Any] | Sequence[Any]"
 _QUOTED = re.compile(r"'([^']*)'")
 _PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
 
 
-def is_missing(series: pd.Series[Any]) -> BoolArray:
+def is_missing(series: Column) -> BoolArray:
     """Return bool (N,): None, NaN, NaT, an empty list, "" or blanks only; the word "NA" is text.
+
+    A plain list of cells is read as a series of them is.
 
     Example:
     >>> is_missing(pd.Series(["red", " ", None, "NA"], dtype=object)).tolist()
     [False, True, True, False]
     """
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind != "O":
-        return np.asarray(series.isna(), dtype=bool)
+    dtype = getattr(series, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind != "O":
+        return np.asarray(pd.Series(series).isna(), dtype=np.bool_)
     return np.fromiter((_blank(value) for value in series), dtype=bool, count=len(series))
 
 
-def as_text(series: pd.Series[Any]) -> npt.NDArray[np.object_]:
+def as_text(series: Column) -> npt.NDArray[np.object_]:
     """Return object (N,): one spelling per value, None where missing.
 
     Blanks around go; whole floats lose the point (a column of codes beside a missing one), dates
@@ -73,6 +78,8 @@ def _blank(value: Any) -> bool:
         return not value or value.isspace()
     if isinstance(value, list | tuple | np.ndarray):
         return len(value) == 0
+    if isinstance(value, float):
+        return value != value
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from multimodal.data.cells import BoolArray, is_missing
+from multimodal.data.cells import BoolArray, Column, is_missing
 
 DateArray = npt.NDArray[np.datetime64]
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")
@@ -32,7 +33,7 @@ class Dates(NamedTuple):
     bad: BoolArray
 
 
-def parse_dates(series: pd.Series[Any]) -> Dates:
+def parse_dates(series: Column) -> Dates:
     """Read a column as dates, times with a zone brought to UTC.
 
     Accepted: ISO dates and times, 2016-03, 2016/03/10, "10 Mar 2016", "March 10, 2016",
@@ -43,7 +44,7 @@ def parse_dates(series: pd.Series[Any]) -> Dates:
     [False, True]
     """
     missing = is_missing(series)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+    if isinstance(series, pd.Series) and pd.api.types.is_datetime64_any_dtype(series.dtype):
         stamps = series.dt.tz_convert("UTC").dt.tz_localize(None) if series.dt.tz else series
         values = stamps.to_numpy().astype("datetime64[us]")
     else:
@@ -66,17 +67,29 @@ def date_parts(dates: DateArray, part: str) -> npt.NDArray[np.float64]:
     """
     if part not in DATE_PARTS:
         raise ValueError(f"`part` must be one of {', '.join(DATE_PARTS)}. Received: {part!r}")
-    days = dates.astype("datetime64[D]")
-    months = dates.astype("datetime64[M]")
-    numbers = {
-        "year": dates.astype("datetime64[Y]").astype(np.int64) + 1970,
-        "month": months.astype(np.int64) % 12 + 1,
-        "day": (days - months.astype("datetime64[D]")).astype(np.int64) + 1,
-        "weekday": (days.astype(np.int64) + 3) % 7,
-        "hour": dates.astype("datetime64[h]").astype(np.int64) % 24,
-        "days": days.astype(np.int64),
-    }[part]
+    numbers = _PARTS[part](dates)
     return np.where(np.isnat(dates), np.nan, numbers.astype(np.float64))
+
+
+def _count(dates: DateArray, unit: str) -> npt.NDArray[np.int64]:
+    """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
+    whole: DateArray = dates.astype(f"datetime64[{unit}]")
+    return whole.astype(np.int64)
+
+
+def _day(dates: DateArray) -> npt.NDArray[np.int64]:
+    first = dates.astype("datetime64[M]").astype("datetime64[D]")
+    return (dates.astype("datetime64[D]") - first).astype(np.int64) + 1
+
+
+_PARTS: dict[str, Callable[[DateArray], npt.NDArray[np.int64]]] = {
+    "year": lambda dates: _count(dates, "Y") + 1970,
+    "month": lambda dates: _count(dates, "M") % 12 + 1,
+    "day": _day,
+    "weekday": lambda dates: (_count(dates, "D") + 3) % 7,
+    "hour": lambda dates: _count(dates, "h") % 24,
+    "days": lambda dates: _count(dates, "D"),
+}
 
 
 def _moment(value: Any) -> datetime | None:

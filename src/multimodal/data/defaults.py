@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,21 @@ def complete(
     for head in heads:
         if head.column not in targets:
             raise ConfigError(
-                f"head '{head.name}' learns column '{head.column}', which is not among the targets. "
-                f"{choices(head.column, targets)}"
+                f"head '{head.name}' learns column '{head.column}', which is not among the "
+                f"targets. {choices(head.column, targets)}"
             )
+    _check_learned(targets, heads)
     return config.model_copy(update={"groups": groups, "heads": heads})
+
+
+def _check_learned(targets: Iterable[str], heads: Sequence[Head]) -> None:
+    learned = {head.column for head in heads}
+    for column in targets:
+        if column not in learned:
+            raise ConfigError(
+                f"target '{column}' is learned by no head; the heads learn "
+                f"{', '.join(sorted(learned))}. Add a head for it, or leave the heads out."
+            )
 
 
 def _adapted(groups: Sequence[Group], inferred: Sequence[Group]) -> list[Group]:

@@ -70,6 +70,31 @@ def duplicate_groups(keys: Keys, rows: int, *, always: Collection[int] = ()) -> 
     return np.unique(np.array(roots, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
 
 
+def photo_keys(digests: Sequence[Sequence[str | None]]) -> list[str | None]:
+    """Return one key per row: rows that share a photo, in whatever slot, have the same one.
+
+    A photo that too many rows share to mean anything (see `placeholders`) ties none.
+
+    Args:
+        digests: each row's photos; rows may differ in how many they have.
+
+    Returns:
+        (N,), None for a row without a photo that could tie it.
+
+    Example:
+    >>> keys = photo_keys([["a", "b"], ["c", "a"], ["d"], [None]])
+    >>> keys[0] == keys[1] != keys[2], keys[3]
+    (True, None)
+    """
+    rows = [{digest for digest in row if digest is not None} for row in digests]
+    common = {p.key for p in placeholders([[d for row in rows for d in row]], len(rows))}
+    entries = [(str(i), digest) for i, row in enumerate(rows) for digest in row - common]
+    columns = list(zip(*entries, strict=True))
+    groups = duplicate_groups(columns, len(entries), always=(0, 1)).tolist()
+    keys = {row: f"photos {group}" for (row, _), group in zip(entries, groups, strict=True)}
+    return [keys.get(str(i)) for i in range(len(rows))]
+
+
 def content_keys(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
     """Return one key per row over its numbers, categories, texts and dates.
 

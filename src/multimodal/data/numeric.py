@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from multimodal.data.cells import BoolArray, is_missing
+from multimodal.data.cells import BoolArray, Column, is_missing
 
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "-"})
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -30,7 +29,7 @@ class Numbers(NamedTuple):
     bad: BoolArray
 
 
-def parse_numbers(series: pd.Series[Any], unit: str | None = None) -> Numbers:
+def parse_numbers(series: Column, unit: str | None = None) -> Numbers:
     """Read a column as numbers.
 
     Accepted: plain numbers with exponent and blanks around, and commas between groups of three
@@ -38,7 +37,7 @@ def parse_numbers(series: pd.Series[Any], unit: str | None = None) -> Numbers:
     null, None and "-" are missing.
 
     Args:
-        series: any column.
+        series: any column, or a list of cells.
         unit: a phrase with `#` for the number, as `find_unit` returns it; singular and plural
             are one, and plain numbers are accepted beside it.
 
@@ -47,8 +46,9 @@ def parse_numbers(series: pd.Series[Any], unit: str | None = None) -> Numbers:
     [1234.5, nan, nan]
     """
     missing = is_missing(series)
-    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "iufb":
-        values = series.to_numpy(dtype=np.float64, copy=True)
+    dtype = getattr(series, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        values = np.array(series, dtype=np.float64)
     else:
         key, memo = None if unit is None else _key(unit), dict[str, float]()
         cells = zip(series, missing, strict=True)

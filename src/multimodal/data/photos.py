@@ -1,33 +1,36 @@
-"""Photos: one decode function for training and serving, and a cache of decoded pixels.
+"""Photos: where they lie, whether they are whole, and one decode function for all uses.
 
-Every photo takes the same route, so a photo gives the same pixels everywhere: Pillow opens it, the
-header is checked for size before anything is decoded, a JPEG is decoded at the smallest of its
-1/1, 1/2, 1/4 and 1/8 scales that is not below the target, EXIF orientation is honoured, 16-bit
-values are divided by 257, transparency is laid over white, the first frame of an animation counts,
-and a bilinear filter that averages over the source pixels brings it to a square.
+Every photo takes the same route, so it gives the same pixels in training and in serving: Pillow
+opens its bytes, the header is checked for size before anything is decoded, a JPEG is decoded at
+the smallest of its 1/1, 1/2, 1/4 and 1/8 scales that is not below the target, EXIF orientation is
+honoured, 16-bit grey values are divided by 257, transparency is laid over white, the first frame
+of an animation counts, and a bilinear filter that averages over the source pixels brings it to a
+square.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from multimodal.errors import DataError
 
 MAX_PIXELS = 64_000_000
+MAX_BYTES = 256 * 2**20
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+ABSENT, CUT_OFF, UNREADABLE = "no such photo", "the photo is cut off", "not a readable photo"
 _ORIENTATION = 274
-_TAILS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_FAULTS = (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError)
 
 Pixels = NDArray[np.uint8]
 
@@ -41,83 +44,156 @@ class PhotoFacts:
     absent: bool = False
 
 
+class _Fault(ValueError):
+    """What is wrong with a photo, in a phrase."""
+
+
 def locate(name: str, root: Path) -> Path:
-    """Return the path of the photo `name` below `root`.
+    """Return the path of the photo `name` below `root`; it need not exist.
 
     Raises:
-        DataError: `name` is an address, an absolute path, or leaves `root`.
+        DataError: `name` is an address, an absolute path, or leads out of `root`, be it through
+            `..` or through a symbolic link.
+
+    Example:
+    >>> locate("shoes/red.jpg", Path("photos")).as_posix()
+    'photos/shoes/red.jpg'
     """
     if "://" in name:
         raise DataError(f"photo '{name}' is an address; expected a path below {root}. Download it.")
-    path = Path(name)
-    if path.is_absolute() or ".." in path.parts:
+    path = root / name
+    if os.path.isabs(name) or ".." in path.parts[len(root.parts) :]:
         raise DataError(
             f"photo '{name}' leads out of the photo folder; expected a path below {root}. "
             "Write paths relative to that folder, or name another one with --images."
         )
-    return root / path
+    place, top = os.path.abspath(path), os.path.abspath(root)
+    if not _inside(os.path.dirname(place), top) or (
+        os.path.islink(place) and not _inside.__wrapped__(place, top)
+    ):
+        raise DataError(
+            f"photo '{name}' is a link that leads out of the photo folder {root}. "
+            "Copy the photo there, or name the folder it lies in with --images."
+        )
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _inside(place: str, top: str) -> bool:
+    """Whether `place` lies in `top` once links are followed; remembered for folders."""
+    real, folder = os.path.realpath(place), os.path.realpath(top)
+    return os.path.commonpath([real, folder]) == folder
 
 
 def examine(path: Path) -> PhotoFacts:
-    """Read a photo's bytes and header without decoding it."""
+    """Read a photo's bytes and header; formats without an end mark are decoded once to be sure.
+
+    Nothing is raised: `fault` says what is wrong, after the path.
+    """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return PhotoFacts(fault=f"{path}: not a regular file")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return PhotoFacts(fault=f"{path}: no such photo", absent=True)
-    except OSError as error:
-        return PhotoFacts(fault=f"{path}: {error.strerror}")
-    try:
-        with _open(BytesIO(content)) as image:
-            tail = _TAILS.get(image.format or "", b"")
-    except _FAULTS as error:
-        return PhotoFacts(fault=f"{path}: not a readable photo ({_short(error)})")
-    if tail and tail not in content[-4096:]:
-        return PhotoFacts(fault=f"{path}: the photo is cut off")
+        content = _read(path)
+        with _open(content) as image:
+            _check_whole(image, content)
+    except Exception as error:  # a decoder met with damaged bytes may raise anything
+        reason = _reason(error)
+        return PhotoFacts(fault=f"{path}: {reason}", absent=reason == ABSENT)
     return PhotoFacts(digest=hashlib.blake2b(content, digest_size=16).hexdigest())
 
 
 def decode(source: str | Path | BytesIO, size: int) -> Pixels:
     """Return the photo as uint8 `(size, size, 3)`, in RGB.
 
+    Args:
+        source: a path, or the bytes of a file.
+        size: height and width in pixels; the photo is stretched to a square.
+
     Raises:
-        DataError: The photo is missing, damaged or larger than 64 megapixels.
+        DataError: The photo is missing, damaged, of an unknown format, or larger than 64
+            megapixels.
+
+    Example:
+    >>> file = BytesIO()
+    >>> Image.new("RGB", (9, 5), (255, 0, 0)).save(file, "PNG")
+    >>> decode(file, 2).tolist()
+    [[[255, 0, 0], [255, 0, 0]], [[255, 0, 0], [255, 0, 0]]]
     """
     try:
-        with _open(source) as image:
-            return np.asarray(_to_rgb(image, size).resize((size, size), Image.Resampling.BILINEAR))
-    except _FAULTS as error:
-        raise DataError(f"{source}: not a readable photo ({_short(error)})") from None
+        content = source.getvalue() if isinstance(source, BytesIO) else _read(source)
+        with _open(content) as image:
+            square = _to_rgb(image, size).resize((size, size), Image.Resampling.BILINEAR)
+        return np.asarray(square)
+    except Exception as error:  # a decoder met with damaged bytes may raise anything
+        name = "photo" if isinstance(source, BytesIO) else source
+        raise DataError(f"{name}: {_reason(error)}") from None
 
 
-def _open(source: str | Path | BytesIO) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of broken EXIF blocks; the pixels are fine
-        image = Image.open(source)
+def _read(path: str | Path) -> bytes:
+    facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for ever
+        raise _Fault(f"{UNREADABLE} (not a regular file)")
+    if facts.st_size > MAX_BYTES:
+        raise _Fault(f"{UNREADABLE} ({facts.st_size:,} bytes, the limit is {MAX_BYTES:,})")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _open(content: bytes) -> Image.Image:
+    if not content:
+        raise _Fault(f"{UNREADABLE} (the file is empty)")
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise _Fault(
+            f"{UNREADABLE} (expected {known}; the file starts with {content[:12]!r})"
+        ) from None
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,}")
+        raise _Fault(
+            f"{UNREADABLE} ({image.width} x {image.height} pixels, the limit is {MAX_PIXELS:,})"
+        )
     return image
 
 
+def _check_whole(image: Image.Image, content: bytes) -> None:
+    """Raise if the end of the file is missing; bytes after the end are no fault."""
+    if isinstance(image, JpegImageFile):
+        start = image.fp.tell() if image.fp else 0  # behind a thumbnail, which has an end as well
+        whole = content.rfind(b"\xff\xd9") >= start
+    elif image.format == "PNG":
+        whole = content.rfind(b"IEND\xaeB`\x82") >= 0
+    else:
+        image.load()
+        return
+    if not whole:
+        raise _Fault(CUT_OFF)
+
+
 def _to_rgb(image: Image.Image, size: int) -> Image.Image:
-    if image.format == "JPEG":
+    if isinstance(image, JpegImageFile):
         image.draft("RGB", (size, size))
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
-        values = np.asarray(image, np.float64) / 257.0
-        return Image.fromarray(values.round().clip(0, 255).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
+        values = np.rint(np.asarray(image, np.float32) / 257)
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _short(error: Exception) -> str:
-    return str(error).split("\n")[0][:120] or type(error).__name__
+def _reason(error: Exception) -> str:
+    """Put what went wrong in one line without addresses in memory."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ABSENT
+    if isinstance(error, _Fault):
+        return str(error)
+    if "truncated" in str(error).lower():
+        return CUT_OFF
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{UNREADABLE} ({text.splitlines()[0][:120] if text else type(error).__name__})"
 
 
 @dataclass(frozen=True)

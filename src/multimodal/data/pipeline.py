@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from multimodal.data.augment import augment_photos
 from multimodal.data.cache import PhotoCache
 from multimodal.spec import PADDING, FittedSpec
-
-MAX_SHIFT = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ class Source:
             {key: lengths for key, lengths in self.lengths.items() if key in keys},
         )
 
+    @cached_property
+    def tensors(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Inputs, targets and weights as tensors in main memory, made once for all datasets."""
+        with tf.init_scope(), tf.device("CPU:0"):
+            inputs = {key: tf.constant(array) for key, array in self.inputs.items()}
+            targets = {key: tf.constant(array) for key, array in self.targets.items()}
+            weights = {key: tf.constant(array) for key, array in self.weights.items()}
+        return inputs, targets, weights
+
 
 def training_dataset(
     source: Source,
@@ -73,29 +82,38 @@ def training_dataset(
     """Return the batches of epochs `first_epoch` to `epochs - 1`, one after the other.
 
     Every epoch holds every row once, in an order of its own, in `ceil(rows / batch_size)` batches.
+
+    Args:
+        source: what batches are cut from.
+        rows: (N,) positions of the rows to train on.
+        batch_size: rows of a batch; the last one of an epoch holds what is left.
+        seed: fixes order and augmentation, together with the epoch's number.
+        epochs: number of the epoch to stop before.
+        first_epoch: number of the epoch to start with.
+        augment: whether photos are mirrored and shifted, see `augment_photos`.
     """
-    order, source = tf.constant(rows, tf.int64), _on_device(source)
+    with tf.device("CPU:0"):
+        order = tf.constant(rows, tf.int64)
+    steps = -(-len(rows) // batch_size)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
-        batches = tf.data.Dataset.from_tensor_slices(shuffled).batch(batch_size)
-        return batches.map(lambda chosen: (chosen, epoch))
+        starts = tf.data.Dataset.range(0, steps * batch_size, batch_size)
+        return starts.map(lambda start: (shuffled[start : start + batch_size], epoch))
 
     def to_batch(chosen: tf.Tensor, epoch: tf.Tensor) -> Any:
-        batch = _gather(source, chosen)
-        return _augmented(batch, source, chosen, epoch, seed) if augment else batch
+        return _batch(source, chosen, (seed, epoch) if augment else None)
 
-    steps = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
-    return _finish(steps.map(to_batch, num_parallel_calls=2))
+    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+    return _finish(batches.map(to_batch, num_parallel_calls=2))
 
 
 def evaluation_dataset(
     source: Source, rows: NDArray[np.integer], *, batch_size: int
 ) -> tf.data.Dataset:
-    """Return the batches of `rows`, once, in order, without augmentation."""
-    source = _on_device(source)
+    """Return the batches of `rows` (N,), once, in order, without augmentation."""
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(rows, np.int64)).batch(batch_size)
-    return _finish(batches.map(lambda chosen: _gather(source, chosen), num_parallel_calls=2))
+    return _finish(batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=2))
 
 
 def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -105,25 +123,31 @@ def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.prefetch(2).with_options(options)
 
 
-def _on_device(source: Source) -> Source:
-    """Return the source with tensors for arrays, so that a graph refers to them by handle."""
-    inputs = {key: tf.constant(array) for key, array in source.inputs.items()}
-    targets = {key: tf.constant(array) for key, array in source.targets.items()}
-    weights = {key: tf.constant(array) for key, array in source.weights.items()}
-    return Source(inputs, source.caches, targets, weights, source.lengths)
-
-
-def _gather(source: Source, chosen: tf.Tensor) -> Any:
-    inputs = {key: tf.gather(array, chosen) for key, array in source.inputs.items()}
+def _batch(source: Source, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:
+    """Cut the rows `chosen` int64 (B,) out of the source; `draw` is (seed, epoch) or None."""
+    inputs, targets, weights = (
+        {key: tf.gather(array, chosen) for key, array in part.items()} for part in source.tensors
+    )
     for key, lengths in source.lengths.items():
         inputs[key] = _cut(inputs[key], lengths)
     for group, cache in source.caches.items():
-        pixels, present = tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool))
+        pixels, present = _photos(cache, chosen, draw)
         inputs[f"{group}_pixels"] = tf.ensure_shape(pixels, (None, *cache.photos.shape[1:]))
         inputs[f"{group}_present"] = tf.ensure_shape(present, (None, cache.photos.shape[1]))
-    targets = {head: tf.gather(array, chosen) for head, array in source.targets.items()}
-    weights = {head: tf.gather(array, chosen) for head, array in source.weights.items()}
     return inputs, targets, weights
+
+
+def _photos(cache: PhotoCache, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:
+    """Return pixels and presence of the rows, the pixels augmented where there is a draw."""
+    if draw is None:
+        return tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool))
+    seed, epoch = draw
+
+    def augmented(rows: NDArray[np.int64], epoch: np.int64) -> Any:
+        pixels, present = cache.get(rows)
+        return augment_photos(pixels, (seed, int(epoch)), rows), present
+
+    return tf.numpy_function(augmented, [chosen, epoch], (tf.uint8, tf.bool))
 
 
 def _cut(tokens: tf.Tensor, lengths: Sequence[int]) -> tf.Tensor:
@@ -132,38 +156,3 @@ def _cut(tokens: tf.Tensor, lengths: Sequence[int]) -> tf.Tensor:
     fixed = tf.constant(lengths, tf.int32)
     position = tf.minimum(tf.searchsorted(fixed, [longest])[0], len(lengths) - 1)
     return tokens[:, : fixed[position]]
-
-
-def _augmented(batch: Any, source: Source, chosen: tf.Tensor, epoch: tf.Tensor, seed: int) -> Any:
-    inputs, targets, weights = batch
-    inputs = dict(inputs)
-    for group in source.caches:
-        key = f"{group}_pixels"
-        inputs[key] = augment_photos(inputs[key], tf.stack([seed, epoch]), chosen)
-    return inputs, targets, weights
-
-
-def augment_photos(pixels: tf.Tensor, seed: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Mirror each row's photos at random and shift them by up to a sixteenth of their side.
-
-    Args:
-        pixels: uint8 (B, K, H, W, 3).
-        seed: Two integers, (seed, epoch).
-        rows: int64 (B,); the draw of a row depends on the seed and its first row's number.
-
-    Returns:
-        uint8 of the same shape; the border is repeated where the shift bares it.
-    """
-    shape = tf.shape(pixels)
-    batch, slots, side = shape[0], shape[1], shape[2]
-    start = tf.stack([tf.cast(seed[0], tf.int64) * 1_000_003 + tf.cast(seed[1], tf.int64), rows[0]])
-    draw = tf.random.stateless_uniform((3, batch * slots), seed=start)
-    reach = tf.cast(side, tf.float32) * MAX_SHIFT
-    shift = tf.cast(tf.round((draw[:2] * 2 - 1) * reach), tf.int32)
-    line = tf.range(side)[tf.newaxis]
-    down = tf.clip_by_value(line + shift[0][:, tf.newaxis], 0, side - 1)
-    across = tf.clip_by_value(line + shift[1][:, tf.newaxis], 0, side - 1)
-    across = tf.where(draw[2][:, tf.newaxis] < 0.5, across, side - 1 - across)
-    flat = tf.reshape(pixels, (batch * slots, side, side, 3))
-    moved = tf.gather(tf.gather(flat, down, axis=1, batch_dims=1), across, axis=2, batch_dims=1)
-    return tf.reshape(moved, shape)

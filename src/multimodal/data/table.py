@@ -67,8 +67,16 @@ class Table:
         >>> table.place(1)
         'table, row 2'
         """
-        word = "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
-        return f"{self.name}, {word} {self.lines[position]}"
+        return f"{self.name}, {self._unit} {self.lines[position]}"
+
+    def place_of(self, fault: Quarantined) -> str:
+        """Name the source and line of a row that was set aside."""
+        return f"{self.name}, {self._unit} {fault.line}"
+
+    @property
+    def _unit(self) -> str:
+        """What lines are counted in."""
+        return "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
 
     def drop(self, faults: Mapping[int, str]) -> Table:
         """Return a table whose rows at the frame positions in `faults` are quarantined.

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.spec import OUT_OF_VOCABULARY, PADDING
 
-_WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[%€$£₹+&#]")
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff"  # kana and Han, written without blanks
+_MARKS = "".join(  # accents and vowel signs that follow a letter: Hebrew, Arabic, Indic, Thai …
+    chr(code) for code in range(0x300, 0x1100) if unicodedata.category(chr(code))[0] == "M"
+)
+_LETTERS = rf"[^\W\d_{_UNSPACED}]"
+_WORD = re.compile(
+    rf"\d+(?:[.,]\d+)*|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*|['’]{_LETTERS}+)*"
+    rf"|[{_UNSPACED}]|[%€$£₹+&#]"
+)
 _FIRST = 2
 MAX_LENGTHS = 4
 
@@ -28,8 +37,9 @@ class Word(NamedTuple):
 def tokenise(text: str) -> list[Word]:
     """Split a text into words and numbers with their character offsets.
 
-    Letters of any script form words; a number keeps its decimal and thousands marks; currency and
-    a few other signs stand alone; other punctuation falls away.
+    Letters of any script form words, those of scripts without blanks stand alone; a number keeps
+    its decimal and thousands marks; currency and a few other signs stand alone; other punctuation
+    falls away.
 
     Example:
     >>> [word.text for word in tokenise("Don't pay 1,299.50 € für 2 Stück!")]
@@ -50,12 +60,7 @@ def shape_of(word: str) -> str | None:
     >>> shape_of("1,299.50")
     '0,000.00'
     """
-    return re.sub(r"\d", "0", word) if word[0].isdigit() else None
-
-
-def join_columns(values: Sequence[Any]) -> str:
-    """Join the texts of several columns into one; missing ones fall away."""
-    return "\n".join(str(value) for value in values if isinstance(value, str) and value.strip())
+    return re.sub(r"\d", "0", word) if word[0].isdecimal() else None
 
 
 def fit_vocabulary(texts: Iterable[str], *, size: int, min_count: int) -> list[str]:

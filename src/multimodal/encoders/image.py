@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from multimodal.contracts import Encoder, Tensor, check_choice, check_fraction, check_positive
+from multimodal.contracts import (
+    Encoder,
+    Shape,
+    Tensor,
+    check_choice,
+    check_fraction,
+    check_positive,
+    check_sizes,
+)
 from multimodal.registry import register
 
 NORMALIZATIONS = ("batch", "group", "none")
@@ -17,7 +26,8 @@ NORMALIZATIONS = ("batch", "group", "none")
 class ImageEncoder(Encoder):
     """Base: photos uint8 or float `(B, H, W, 3)`, values 0 to 255, to tokens `(B, T, D)`.
 
-    The mask is bool `(B,)`, True where the photo is there; an absent one enters no statistics.
+    The mask is bool `(B,)`, True where the photo is there. An absent one enters no statistics, and
+    whatever its slot holds counts as black.
     """
 
     gains_from_bfloat16 = True
@@ -39,7 +49,8 @@ class ConvolutionalEncoder(ImageEncoder):
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
-        mask: Optional bool `(B,)`; photos where it is False enter no batch statistics.
+        mask: Optional bool `(B,)`; a photo where it is False enters no batch statistics, and
+            whatever its slot holds counts as black.
 
     Example:
     >>> import numpy as np
@@ -70,7 +81,7 @@ class ConvolutionalEncoder(ImageEncoder):
             ("strides", strides),
             ("pool_sizes", pool_sizes),
         ):
-            check_positive(name, values)
+            check_sizes(name, values)
             if len(values) != len(filters):
                 raise ValueError(
                     f"`{name}` must have one entry per stage ({len(filters)}). "
@@ -88,12 +99,13 @@ class ConvolutionalEncoder(ImageEncoder):
         self.negative_slope = negative_slope
         self.dropout = dropout
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if len(input_shape) != 4 or input_shape[-1] != 3:
+    def build(self, input_shape: Shape) -> None:
+        if len(input_shape) != 4 or input_shape[-1] != 3 or None in input_shape[1:]:
             raise ValueError(
-                f"`inputs` must be photos of shape (batch, height, width, 3). "
-                f"Received: input_shape={input_shape}"
+                "`inputs` must be photos of shape (batch, height, width, 3) with a fixed height "
+                f"and width. Received: input_shape={input_shape}"
             )
+        super().build(input_shape)
         policy = self.dtype_policy
         self.convolutions, self.norms, self.pools = [], [], []
         for i, filters in enumerate(self.filters):
@@ -112,7 +124,7 @@ class ConvolutionalEncoder(ImageEncoder):
             self.dropout, data_format="channels_last", name="dropout", dtype=policy
         )
 
-    def _norm(self, i: int, shape: tuple[int | None, ...]) -> keras.layers.Layer:
+    def _norm(self, i: int, shape: Shape) -> keras.layers.Layer:
         policy, name = self.dtype_policy, f"normalization_{i}"
         if self.normalization == "batch":
             layer = keras.layers.BatchNormalization(momentum=0.9, name=name, dtype=policy)
@@ -133,6 +145,8 @@ class ConvolutionalEncoder(ImageEncoder):
         )
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        if mask is not None:
+            inputs = ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, ops.zeros_like(inputs))
         x = ops.cast(inputs, self.compute_dtype) / 127.5 - 1.0
         for convolution, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
             x = self._normalize(norm, convolution(x), mask, training)
@@ -148,15 +162,18 @@ class ConvolutionalEncoder(ImageEncoder):
         if mask is None:
             return norm(x, training=training)
         cells = ops.broadcast_to(ops.reshape(mask, (-1, 1, 1)), ops.shape(x)[:3])
-        return norm(x, training=training, mask=cells)
+        statistics = (norm.moving_mean, norm.moving_variance)
+        before = [ops.copy(each) for each in statistics] if training else []
+        x = norm(x, training=training, mask=cells)
+        for now, old in zip(statistics, before, strict=False):
+            now.assign(ops.where(ops.any(mask), now, old))  # no photo, nothing learned
+        return x
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        if self.pooling:
-            return (input_shape[0], self.filters[-1])
-        side = [input_shape[1], input_shape[2]]
+    def token_shape(self, input_shape: Shape) -> Shape:
+        side = [size or 0 for size in input_shape[1:3]]
         for stride, pool in zip(self.strides, self.pool_sizes, strict=True):
-            side = [-(-(-(-s // stride)) // pool) for s in side]  # type: ignore[operator]
-        return (input_shape[0], side[0] * side[1], self.filters[-1])  # type: ignore[operator]
+            side = [math.ceil(math.ceil(size / stride) / pool) for size in side]
+        return (input_shape[0], side[0] * side[1], self.filters[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {

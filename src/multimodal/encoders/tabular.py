@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Encoder, Tensor, check_fraction, check_positive
+from multimodal.contracts import Encoder, Shape, Tensor, check_fraction, check_positive, check_sizes
 from multimodal.layers import MLP
 from multimodal.registry import register
 from multimodal.spec import FittedGroup
@@ -28,7 +28,9 @@ class DenseEncoder(TabularEncoder):
 
     A missing number (NaN) counts as zero beside a flag that says so. All categories of all
     columns lie in one embedding table, so that one look-up serves every column; row 0 of a
-    column is the missing category and row 1 the unknown one.
+    column is the missing category and row 1 the unknown one. The arithmetic keeps the precision of
+    the weights (float32 under a mixed policy), so that 2013 and 2016 stay two numbers; only the
+    result is in the compute dtype.
 
     Args:
         cardinalities: Number of integer codes of each categorical column.
@@ -64,8 +66,8 @@ class DenseEncoder(TabularEncoder):
     ) -> None:
         super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
         if cardinalities:
-            check_positive("cardinalities", cardinalities)
-        check_positive("hidden_dims", hidden_dims)
+            check_sizes("cardinalities", cardinalities)
+        check_sizes("hidden_dims", hidden_dims)
         check_positive("embedding_dim", embedding_dim)
         check_fraction("dropout", dropout)
         self.cardinalities = cardinalities
@@ -75,6 +77,11 @@ class DenseEncoder(TabularEncoder):
 
     def build(self, input_shape: Any) -> None:
         shapes = input_shape if isinstance(input_shape, dict) else {"numeric": input_shape}
+        if not shapes or shapes.keys() - {"numeric", "categorical"}:
+            raise ValueError(
+                "`inputs` must be one tensor, or a dict with `numeric` and/or `categorical`. "
+                f"Received: input_shape={input_shape}"
+            )
         columns = len(self.cardinalities)
         if shapes.get("categorical", (None, 0))[-1] != columns:
             raise ValueError(
@@ -87,14 +94,15 @@ class DenseEncoder(TabularEncoder):
                 sum(self.cardinalities),
                 self.embedding_dim,
                 name="embedding",
-                dtype=self.dtype_policy,
+                dtype=self.variable_dtype,
             )
             self.embedding.build()
         width = 2 * (shapes["numeric"][-1] if "numeric" in shapes else 0)
         self.mlp = MLP(
-            tuple(self.hidden_dims), dropout=self.dropout, name="mlp", dtype=self.dtype_policy
+            tuple(self.hidden_dims), dropout=self.dropout, name="mlp", dtype=self.variable_dtype
         )
         self.mlp.build((None, width + columns * self.embedding_dim))
+        super().build(input_shape)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         columns = inputs if isinstance(inputs, dict) else {"numeric": inputs}
@@ -102,21 +110,23 @@ class DenseEncoder(TabularEncoder):
         if "numeric" in columns:
             parts += self._numeric(columns["numeric"])
         if "categorical" in columns:
-            codes = columns["categorical"] + ops.convert_to_tensor(self.offsets, dtype="int32")
+            codes = ops.cast(columns["categorical"], "int32")
+            codes += ops.convert_to_tensor(self.offsets, dtype="int32")
             width = len(self.cardinalities) * self.embedding_dim
             parts.append(ops.reshape(self.embedding(codes), (-1, width)))
         joined = ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
-        return ops.expand_dims(self.mlp(joined, training=training), 1)
+        token = ops.expand_dims(self.mlp(joined, training=training), 1)
+        return ops.saturate_cast(token, self.compute_dtype)
 
     def _numeric(self, numbers: Tensor) -> list[Tensor]:
+        numbers = ops.cast(numbers, self.variable_dtype)
         missing = ops.isnan(numbers)
         known = ops.where(missing, ops.zeros_like(numbers), numbers)
-        return [ops.cast(known, self.compute_dtype), ops.cast(missing, self.compute_dtype)]
+        return [known, ops.cast(missing, self.variable_dtype)]
 
-    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+    def token_shape(self, input_shape: Any) -> Shape:
         shapes = list(input_shape.values()) if isinstance(input_shape, dict) else [input_shape]
-        middle = () if self.pooling else (1,)
-        return (shapes[0][0], *middle, self.hidden_dims[-1])
+        return (shapes[0][0], 1, self.hidden_dims[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {

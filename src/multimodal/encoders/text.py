@@ -9,6 +9,7 @@ from keras import ops
 
 from multimodal.contracts import (
     Encoder,
+    Shape,
     Tensor,
     check_choice,
     check_fraction,
@@ -28,7 +29,7 @@ class TextEncoder(Encoder):
         return {"vocabulary_size": len(group.vocabulary) + 2}
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Return the embeddings `(B, L, E)` of word ids, which the encoder accepts in their place."""
+        """Return the embeddings `(B, L, E)` of word ids, which the encoder accepts instead."""
         raise NotImplementedError
 
     def token_mask(self, inputs: Tensor, mask: Tensor | None) -> Tensor | None:
@@ -75,7 +76,7 @@ class RecurrentEncoder(TextEncoder):
         pooling: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pooling=pooling, **kwargs)
+        super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
         check_positive("vocabulary_size", vocabulary_size)
         check_positive("hidden_dim", hidden_dim)
         check_positive("embedding_dim", embedding_dim)
@@ -90,7 +91,12 @@ class RecurrentEncoder(TextEncoder):
         self.bidirectional = bidirectional
         self.dropout = dropout
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
+        if len(input_shape) != 2 and (len(input_shape), input_shape[-1]) != (3, self.embedding_dim):
+            raise ValueError(
+                "`inputs` must be word ids of shape (batch, length), or embeddings of shape "
+                f"(batch, length, {self.embedding_dim}). Received: input_shape={input_shape}"
+            )
         self.embedding = keras.layers.Embedding(
             self.vocabulary_size, self.embedding_dim, name="embedding", dtype=self.dtype_policy
         )
@@ -105,6 +111,7 @@ class RecurrentEncoder(TextEncoder):
             layer.build(shape)
             shape = (*shape[:2], self._output_dim)
             self.recurrent.append(layer)
+        super().build(input_shape)
 
     def _recurrent_layer(self, name: str) -> keras.layers.Layer:
         cls = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[self.cell]
@@ -129,9 +136,8 @@ class RecurrentEncoder(TextEncoder):
             tokens = layer(self.drop(tokens, training=training), mask=mask, training=training)
         return tokens
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        middle = () if self.pooling else (input_shape[1],)
-        return (input_shape[0], *middle, self._output_dim)
+    def token_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[1], self._output_dim)
 
     def get_config(self) -> dict[str, Any]:
         return {

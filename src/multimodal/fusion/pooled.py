@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Fusion, Tensor, check_fraction, check_positive
+from multimodal.contracts import Fusion, Shape, Tensor, check_fraction, check_sizes
 from multimodal.layers import MLP
 from multimodal.registry import register
 
@@ -52,7 +52,7 @@ class ConcatFusion(Fusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_positive("hidden_dims", hidden_dims)
+        check_sizes("hidden_dims", hidden_dims)
         check_fraction("dropout", dropout)
         check_fraction("modality_dropout", modality_dropout)
         self.hidden_dims = hidden_dims
@@ -68,6 +68,11 @@ class ConcatFusion(Fusion):
                 f"Received: inputs_shape={inputs_shape}"
             )
         groups = sorted(inputs_shape)
+        if set(presence_shape or {}) - set(groups):
+            raise ValueError(
+                f"`presence` must name groups of `inputs`, {groups}. "
+                f"Received: presence_shape={presence_shape}"
+            )
         absent = groups if self.modality_dropout else sorted(presence_shape or {})
         self.missing = {
             group: self.add_weight(
@@ -111,9 +116,7 @@ class ConcatFusion(Fusion):
         kept = ops.where(ops.any(kept, axis=1, keepdims=True), kept, there)
         return {group: kept[:, i] for i, group in enumerate(groups)}
 
-    def compute_output_shape(
-        self, inputs_shape: Any, presence_shape: Any = None
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, inputs_shape: Any, presence_shape: Any = None) -> Shape:
         return (next(iter(inputs_shape.values()))[0], self.hidden_dims[-1])
 
     def get_config(self) -> dict[str, Any]:

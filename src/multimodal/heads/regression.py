@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal import transforms
-from multimodal.contracts import HeadLayer, Tensor, check_choice
+from multimodal.contracts import HeadLayer, Shape, Tensor, check_choice
 from multimodal.losses import TransformedMeanSquaredError
 from multimodal.metrics import DecodedMeanAbsoluteError, DecodedRootMeanSquaredError
 from multimodal.registry import register
@@ -49,6 +49,8 @@ class RegressionHead(HeadLayer):
         check_choice("transform", transform, transforms.TRANSFORMS)
         if not scale > 0:
             raise ValueError(f"`scale` must be greater than 0. Received: scale={scale}")
+        if bounds is not None and (len(bounds) != 2 or not bounds[0] <= bounds[1]):
+            raise ValueError(f"`bounds` must be (least, greatest). Received: bounds={bounds}")
         self.transform = transform
         self.mean = mean
         self.scale = scale
@@ -59,14 +61,14 @@ class RegressionHead(HeadLayer):
         bounds = [head.minimum - head.scale, head.maximum + head.scale]
         return {"mean": head.mean, "scale": head.scale, "bounds": bounds}
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.dense = keras.layers.Dense(1, name="dense", dtype="float32")
         self.dense.build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.dense(ops.cast(inputs, "float32"))
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 1)
 
     def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:

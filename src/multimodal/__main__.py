@@ -1,0 +1,5 @@
+"""`python -m multimodal`: the command line."""
+
+from multimodal.cli import main
+
+main()

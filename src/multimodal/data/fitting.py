@@ -1,0 +1,188 @@
+"""What is learned from the training rows: scales, categories, words, lengths, photo slots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.config import Config, Group
+from multimodal.data import features, text
+from multimodal.data.cells import Column as Cells
+from multimodal.data.cells import as_text, is_missing
+from multimodal.data.schema import Column, Schema
+from multimodal.errors import DataError
+from multimodal.spec import (
+    CategoricalColumn,
+    FittedGroup,
+    FittedSpec,
+    NumericColumn,
+    slug,
+    unique_slugs,
+)
+
+MAX_CATEGORIES = 10_000
+_NUMERIC = ("number", "date")
+
+
+def fit_spec(
+    config: Config, schema: Schema, frame: pd.DataFrame, base: FittedSpec | None = None
+) -> FittedSpec:
+    """Learn from the training rows `frame` what every group needs; heads are fitted apart.
+
+    With a `base`, columns that it knows keep their scale, and its words and categories keep their
+    places; new ones are added behind them.
+
+    Raises:
+        DataError: Nothing varies in any column of a group of numbers and categories.
+
+    Example:
+    >>> from multimodal.data.readers import read_table
+    >>> from multimodal.data.schema import infer_schema
+    >>> table = read_table([{"size": 1.5}, {"size": 2.5}, {"size": 7.0}])
+    >>> group = {"name": "t", "modality": "tabular", "columns": ["size"], "encoder": "dense"}
+    >>> spec = fit_spec(Config(groups=[group]), infer_schema(table), table.frame)
+    >>> spec.groups[0].numeric[0].centre
+    2.5
+    """
+    names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
+    known = {group.name: group for group in (base.groups if base else [])}
+    groups = []
+    for group, name in zip(config.groups, names, strict=False):
+        start = known.get(name)
+        if start is None or start.modality != group.modality:
+            start = FittedGroup(name=name, modality=group.modality, columns=[])
+        groups.append(_FITTERS[group.modality](config, group, start, schema, frame))
+    return FittedSpec(groups=groups, heads=[])
+
+
+def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
+    """Return a sentence for every column with more categories than are kept."""
+    columns = {c.source: len(c.categories) for group in spec.groups for c in group.categorical}
+    return [
+        f"column '{name}': {schema.column(name).distinct:,} different values; the {kept:,} most "
+        "frequent ones are kept, the others count as one."
+        for name, kept in columns.items()
+        if kept >= MAX_CATEGORIES and schema.column(name).distinct > kept
+    ]
+
+
+def _fit_tabular(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    columns = [schema.column(name) for name in group.columns]
+    numeric = _fit_numbers([c for c in columns if c.kind in _NUMERIC], base, frame)
+    old = {column.source: column.categories for column in base.categorical}
+    categorical = [
+        _fit_categories(c.name, frame[c.name], config.data.min_count, old.get(c.name, []))
+        for c in columns
+        if c.kind not in _NUMERIC
+    ]
+    if not numeric and not categorical:
+        raise DataError(
+            f"group '{group.name}': no column varies over the training rows "
+            f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
+        )
+    units = {column.name: column.unit for column in columns}
+    there = [~np.isnan(features.numbers(numeric, units, frame)).all(axis=1)] if numeric else []
+    there += [~is_missing(frame[column.source]) for column in categorical]
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "numeric": numeric,
+            "categorical": categorical,
+            "optional": base.optional or not bool(np.any(there, axis=0).all()),
+        }
+    )
+
+
+def _fit_numbers(
+    columns: Sequence[Column], base: FittedGroup, frame: pd.DataFrame
+) -> list[NumericColumn]:
+    """Return the numbers that the base knows, then the new ones; constant parts are left out."""
+    sources, units = {column.name for column in columns}, {c.name: c.unit for c in columns}
+    known = [column for column in base.numeric if column.source in sources]
+    sources -= {column.source for column in known}
+    fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
+    found = features.numbers(fresh, units, frame)
+    fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
+    return [*known, *(column for column in fitted if column.scale > 0)]
+
+
+def _drafts(column: Column) -> list[NumericColumn]:
+    """Return one numeric column, or one for each part of a date."""
+    if column.kind == "number":
+        return [NumericColumn(name=slug(column.name), source=column.name)]
+    return [
+        NumericColumn.model_validate(
+            {"name": slug(f"{column.name} {part}"), "source": column.name, "part": part}
+        )
+        for part in column.parts
+    ]
+
+
+def _fit_scale(column: NumericColumn, found: NDArray[np.float64]) -> NumericColumn:
+    """Centre on the median, scale by the quartiles' distance, or the range where that is zero.
+
+    1.349 quartile distances are a standard deviation of normal numbers.
+    """
+    finite = found[np.isfinite(found)]
+    if not len(finite):
+        return column
+    low, centre, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    scale = high / 1.349 - low / 1.349 or finite.max() / 2 - finite.min() / 2
+    if column.part is None:
+        scale = scale or 1.0  # a constant part of a date is dropped
+    return column.model_copy(update={"centre": float(centre), "scale": float(scale)})
+
+
+def _fit_categories(
+    source: str, cells: Cells, min_count: int, known: Sequence[str]
+) -> CategoricalColumn:
+    """Keep categories seen often enough; rarer ones train the out-of-vocabulary row."""
+    counts = Counter(name for name in as_text(cells) if name is not None)
+    old = set(known)
+    fresh = [(n, count) for n, count in counts.items() if count >= min_count and n not in old]
+    fresh.sort(key=lambda item: (-item[1], item[0]))
+    kept = [*known, *(name for name, _ in fresh)][: max(MAX_CATEGORIES, len(known))]
+    return CategoricalColumn(name=slug(source), source=source, categories=kept)
+
+
+def _fit_text(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    texts, data, old = features.texts(group.columns, frame), config.data, set(base.vocabulary)
+    found = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
+    counts = np.array([len(text.words(each)) for each in texts])
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "vocabulary": [*base.vocabulary, *(word for word in found if word not in old)],
+            "lengths": base.lengths or text.fit_lengths(counts, data.max_words),
+            "optional": base.optional or bool((counts == 0).any()),
+        }
+    )
+
+
+def _fit_image(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    names = features.photo_names(group.columns, frame)
+    most = max((len(row) for row in names), default=1)
+    if len(group.columns) == 1:
+        most = min(most, config.data.max_photos)
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "photos": max(1, most),
+            "image_size": base.image_size or config.data.image_size,
+            "optional": base.optional or any(not any(row) for row in names),
+        }
+    )
+
+
+_Fitter = Callable[[Config, Group, FittedGroup, Schema, pd.DataFrame], FittedGroup]
+_FITTERS: dict[str, _Fitter] = {"tabular": _fit_tabular, "text": _fit_text, "image": _fit_image}

@@ -1,0 +1,96 @@
+"""Concatenating fusion against plain NumPy: presence, modality dropout, error messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multimodal.fusion import ConcatFusion
+
+VECTORS = {
+    "text": np.random.default_rng(0).normal(size=(3, 2)).astype("float32"),
+    "table": np.random.default_rng(1).normal(size=(3, 4)).astype("float32"),
+}
+THERE = {"text": np.array([True, False, True])}
+
+
+def test_agrees_with_numpy_and_fills_absent_groups() -> None:
+    fusion = ConcatFusion([5], dropout=0)
+    fusion(VECTORS, presence=THERE)
+    fusion.missing["text"].assign([7.0, -8.0])
+    found = np.array(fusion(VECTORS, presence=THERE))
+    text = np.where(THERE["text"][:, None], VECTORS["text"], [7.0, -8.0])
+    kernel, bias = (np.array(weight) for weight in fusion.mlp.weights)
+    expected = np.maximum(np.concatenate([VECTORS["table"], text], axis=1) @ kernel + bias, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("presence", "modality_dropout", "learned"),
+    [(None, 0, []), ({}, 0, []), (THERE, 0, ["text"]), (None, 0.5, ["table", "text"])],
+)
+def test_only_groups_that_can_be_absent_learn_a_vector(
+    presence: Any, modality_dropout: float, learned: list[str]
+) -> None:
+    fusion = ConcatFusion([5], modality_dropout=modality_dropout)
+    fusion(VECTORS, presence=presence)
+    assert sorted(fusion.missing) == learned
+
+
+def kept_groups(presence: Any, rate: float) -> np.ndarray:
+    """Return which groups of many rows modality dropout keeps, bool (rows, groups)."""
+    rows = 4000
+    vectors = {name: np.ones((rows, 1), "float32") for name in ("a", "b", "c")}
+    fusion = ConcatFusion([3], dropout=0, modality_dropout=rate, seed=0)
+    fusion(vectors, presence=presence)
+    fusion.mlp.set_weights([np.eye(3), np.zeros(3)])
+    return np.array(fusion(vectors, presence=presence, training=True)) > 0
+
+
+def test_modality_dropout_withholds_at_its_rate_and_never_everything() -> None:
+    kept = kept_groups(None, 0.5)
+    assert kept.any(axis=1).all()
+    # all three were drawn in 1/8 of the rows, which then keep all
+    np.testing.assert_allclose(kept.mean(axis=0), 0.5 + 0.125, atol=0.03)
+
+
+def test_modality_dropout_brings_no_absent_group_back() -> None:
+    there = np.arange(4000) % 2 == 0
+    kept = kept_groups({"a": there, "b": np.zeros(4000, bool)}, 0.4)
+    assert not kept[~there, 0].any() and not kept[:, 1].any()
+    assert kept.any(axis=1).all()
+
+
+def test_modality_dropout_works_in_training_only() -> None:
+    fusion = ConcatFusion([5], modality_dropout=0.9, dropout=0)
+    fusion(VECTORS)
+    before = np.array(fusion(VECTORS))
+    np.testing.assert_array_equal(np.array(fusion(VECTORS, training=False)), before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden_dims": [0]}, "`hidden_dims` must be a list of integers of at least 1"),
+        ({"dropout": 1}, "`dropout` must be in [0, 1)"),
+        ({"modality_dropout": 1}, "`modality_dropout` must be in [0, 1). Received: modality_dropout=1"),
+    ],
+)  # fmt: skip
+def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ConcatFusion(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "presence", "message"),
+    [
+        (VECTORS["text"], None, "`inputs` must be a dict of group name -> vector"),
+        (VECTORS, {"photo": THERE["text"]}, "`presence` must name groups of `inputs`"),
+    ],
+)
+def test_refuses_inputs(inputs: Any, presence: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ConcatFusion()(inputs, presence=presence)
