@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from checks import Case, Check, checks_of
@@ -69,10 +70,10 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("fusion", "concat"): Case(
         {"hidden_dims": [8, 5], "dropout": 0.2, "modality_dropout": 0.3, "seed": 1},
-        {"text": floats(4, 3), "table": floats(4, 2)},
-        (4, 5),
+        {"text": floats(20, 3), "table": floats(20, 2)},
+        (20, 5),
         (6, 0),
-        extras={"presence": {"text": np.array([True, False, True, False])}},
+        extras={"presence": {"text": np.array([True, False] * 10)}},
     ),
     ("head", "regression"): Case(
         {"transform": "log1p", "mean": 2.0, "scale": 0.5, "bounds": [0.0, 9.0]},
@@ -82,6 +83,7 @@ CASES: dict[tuple[str, str], Case] = {
         head_dtype="float32",
     ),
     ("layer", "mlp"): Case({"hidden_dims": [5, 3], "dropout": 0.2}, floats(4, 2), (4, 3), (4, 0)),
+    ("layer", "any_photo"): Case({}, np.array([[True, False], [False, False]]), (2,)),
     ("layer", "fold_photos"): Case({}, floats(2, 3, 4, 4, 3), (6, 4, 4, 3)),
     ("layer", "unfold_photos"): Case({"photos": 3}, floats(6, 4), (2, 3, 4)),
 }
@@ -145,4 +147,5 @@ def test_every_registered_part_has_a_case() -> None:
 
 @pytest.mark.parametrize(("kind", "name", "case", "check"), RUNS)
 def test_part(kind: str, name: str, case: Case, check: Check, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
     check(registry.get(kind, name), case, tmp_path)

@@ -11,7 +11,7 @@ from multimodal import encoders, fusion, heads, registry
 from multimodal.config import Component, Config, Group
 from multimodal.contracts import Tensor
 from multimodal.errors import ConfigError
-from multimodal.layers import FoldPhotos, MeanPooling, UnfoldPhotos
+from multimodal.layers import AnyPhoto, FoldPhotos, MeanPooling, UnfoldPhotos
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
 
 __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
@@ -166,7 +166,7 @@ def _image_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
     vector = MeanPooling(name=f"{name}_photos")(photos, mask=present)
     inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
-    return inputs, vector, keras.ops.any(present, axis=1)
+    return inputs, vector, AnyPhoto(name=f"{name}_any")(present)
 
 
 _BRANCHES: dict[str, Callable[[Group, FittedGroup, Any], Branch]] = {

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from multimodal.errors import ConfigError, choices
 
@@ -30,6 +38,13 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _as_lists(value: Any) -> Any:
+    """Turn tuples into lists, as JSON would."""
+    if isinstance(value, dict):
+        return {key: _as_lists(each) for key, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 class Component(_Record):
     """A registered part by name, with options for its constructor.
 
@@ -37,7 +52,7 @@ class Component(_Record):
     """
 
     name: str
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, JsonValue], BeforeValidator(_as_lists)] = {}
 
 
 def _as_component(value: Any) -> Any:

@@ -136,6 +136,17 @@ class UnfoldPhotos(keras.layers.Layer):
         return {**super().get_config(), "photos": self.photos}
 
 
+@register("layer", "any_photo")
+class AnyPhoto(keras.layers.Layer):
+    """Presence of a group: whether any of its photos is there, `(B, K)` to `(B,)`."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.any(inputs, axis=1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0],)
+
+
 @register("layer", "mlp")
 class MLP(keras.layers.Layer):
     """Dense layers with ReLU, each followed by dropout.

@@ -45,6 +45,7 @@ def test_is_missing_by_dtype(series: pd.Series, missing: list[bool]) -> None:
     ("cell", "text"),
     [
         (" red ", "red"), ("00501", "00501"), (85255, "85255"), (85255.0, "85255"), (2.5, "2.5"),
+        ("85255.0", "85255"), ("2.0.0", "2.0.0"), ("v1.0", "v1.0"), ("1.50", "1.50"),
         (True, "True"), (np.True_, "True"), (date(2016, 3, 10), "2016-03-10"), (None, None),
         (" ", None), (["a", "b"], "a|b"), ("NA", "NA"), (2**70, str(2**70)),
     ],

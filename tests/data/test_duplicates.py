@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.data.duplicates import content_keys, duplicate_groups, placeholders
+from multimodal.data.duplicates import content_keys, duplicate_groups, photo_keys, placeholders
 from multimodal.data.readers import read_table
 from multimodal.data.schema import infer_schema
 
@@ -90,3 +90,24 @@ def test_coincidence_is_no_copy(text: bool, copies: bool) -> None:
 def test_no_content_columns() -> None:
     table = read_table([{"p": f"{i}.jpg"} for i in range(9)])
     assert content_keys(table.frame, infer_schema(table)) == [None] * 9
+
+
+def test_photos_tie_rows_across_slots() -> None:
+    keys = photo_keys([["a", "b"], ["c", "a"], ["d"], [], [None], ["e", "c"], ["d", "d"]])
+    assert keys[0] == keys[1] == keys[5] and keys[2] == keys[6]
+    assert keys[0] != keys[2] and keys[3] is None and keys[4] is None
+    assert duplicate_groups([keys], 7).tolist() == [0, 0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_a_placeholder_photo_ties_nothing(slots: int) -> None:
+    rows = [["none"] * (slots - 1) + [f"{i // 2}"] for i in range(60)]
+    keys = photo_keys([*rows, *([["none"]] * 30)])
+    assert keys[60:] == [None] * 30 or slots == 1
+    assert len(set(keys[:60])) == 30 and all(keys[i] == keys[i + 1] for i in range(0, 60, 2))
+    few = photo_keys([["none"]] * 10 + [["x"], ["y"]])
+    assert len(set(few[:10])) == 1 and few[0] is not None
+
+
+def test_photo_keys_of_no_rows() -> None:
+    assert photo_keys([]) == [] and photo_keys([[], [None]]) == [None, None]

@@ -73,7 +73,7 @@ def test_output_is_float32_in_a_low_precision_graph() -> None:
             RegressionHead(dtype="mixed_bfloat16"),
         ]
     )
-    assert model.output.dtype == "float32"
+    assert model.outputs[0].dtype == "float32"
     assert model(np.ones((2, 3), "float32")).dtype == "float32"
 
 

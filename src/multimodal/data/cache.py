@@ -8,6 +8,7 @@ nothing to the process's own memory.
 from __future__ import annotations
 
 import tempfile
+import weakref
 from threading import Lock
 from typing import Protocol
 
@@ -43,6 +44,7 @@ class _File:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._file = tempfile.TemporaryFile(prefix="multimodal-photos-", buffering=0)
         self._bytes = int(np.prod(shape))
+        weakref.finalize(self, self._file.close)
         self._lock = Lock()  # a place in the file is sought, then read
 
     def read(self, photos: IntArray, into: Pixels) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 
 BoolArray = npt.NDArray[np.bool_]
 Column: TypeAlias = "pd.Series[Any] | Sequence[Any]"
+_WHOLE = re.compile(r"[+-]?\d+\.0", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")
 _PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
 
@@ -35,8 +36,9 @@ def is_missing(series: Column) -> BoolArray:
 def as_text(series: Column) -> npt.NDArray[np.object_]:
     """Return object (N,): one spelling per value, None where missing.
 
-    Blanks around go; whole floats lose the point (a column of codes beside a missing one), dates
-    are ISO, lists are joined by `|`. So a value from JSON equals the same one from CSV.
+    Blanks around go; whole floats lose the point (a column of codes beside a missing one), also
+    where a text file has them as "85255.0"; dates are ISO, lists are joined by `|`. So a value
+    from JSON equals the same one from CSV.
 
     Example:
     >>> as_text(pd.Series([85255.0, float("nan")])).tolist()
@@ -85,7 +87,8 @@ def _blank(value: Any) -> bool:
 
 def _spell(value: Any) -> str:
     if isinstance(value, str):
-        return value.strip()
+        text = value.strip()
+        return text[:-2] if text.endswith(".0") and _WHOLE.fullmatch(text) else text
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, list | tuple | np.ndarray):

@@ -73,13 +73,13 @@ def date_parts(dates: DateArray, part: str) -> npt.NDArray[np.float64]:
 
 def _count(dates: DateArray, unit: str) -> npt.NDArray[np.int64]:
     """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
-    whole: DateArray = dates.astype(f"datetime64[{unit}]")
-    return whole.astype(np.int64)
+    count: npt.NDArray[np.int64] = dates.astype(f"datetime64[{unit}]").astype(np.int64)
+    return count
 
 
 def _day(dates: DateArray) -> npt.NDArray[np.int64]:
     first = dates.astype("datetime64[M]").astype("datetime64[D]")
-    return (dates.astype("datetime64[D]") - first).astype(np.int64) + 1
+    return np.asarray(dates.astype("datetime64[D]") - first, np.int64) + 1
 
 
 _PARTS: dict[str, Callable[[DateArray], npt.NDArray[np.int64]]] = {

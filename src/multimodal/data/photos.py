@@ -61,13 +61,13 @@ def locate(name: str, root: Path) -> Path:
     """
     if "://" in name:
         raise DataError(f"photo '{name}' is an address; expected a path below {root}. Download it.")
-    path = root / name
-    if os.path.isabs(name) or ".." in path.parts[len(root.parts) :]:
+    if os.path.isabs(name) or ".." in name.replace(os.sep, "/").split("/"):
         raise DataError(
             f"photo '{name}' leads out of the photo folder; expected a path below {root}. "
             "Write paths relative to that folder, or name another one with --images."
         )
-    place, top = os.path.abspath(path), os.path.abspath(root)
+    top = os.path.abspath(root)
+    place = os.path.join(top, name)
     if not _inside(os.path.dirname(place), top) or (
         os.path.islink(place) and not _inside.__wrapped__(place, top)
     ):
@@ -75,7 +75,7 @@ def locate(name: str, root: Path) -> Path:
             f"photo '{name}' is a link that leads out of the photo folder {root}. "
             "Copy the photo there, or name the folder it lies in with --images."
         )
-    return path
+    return root / name
 
 
 @lru_cache(maxsize=4096)

@@ -19,8 +19,19 @@ def single_tensor(spec: FittedSpec, modality: Modality, head: str) -> Callable[.
     Tables become one-hot codes, numbers (0 where missing) and missing flags, `(B, F)`; texts are
     joined, `(B, sum of lengths)`, with word ids of their own for each group; photos lie side by
     side, `(B, S, S * photos, 3)`.
+
+    Args:
+        spec: The fitted spec.
+        modality: The modality to keep.
+        head: The head whose target and weight to keep.
+
+    Raises:
+        ValueError: No group has that modality.
     """
     groups = [group for group in spec.groups if group.modality == modality]
+    if not groups:
+        names = ", ".join(group.name for group in spec.groups)
+        raise ValueError(f"the spec has no group of modality '{modality}'. Received: {names}")
 
     def to_single(inputs: Inputs, targets: Inputs, weights: Inputs) -> Any:
         return _JOINERS[modality](groups, inputs), targets[head], weights[head]

@@ -1,0 +1,97 @@
+"""Poolings, photo folding and the MLP against plain NumPy, and their error messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multimodal import layers
+
+TOKENS = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
+KEEP = np.array([[1, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)
+
+
+def softmax_mean(pooling: layers.AttentionPooling, tokens: np.ndarray) -> np.ndarray:
+    """Compute attention pooling of one row of kept tokens `(T, D)`."""
+    kernel, bias = pooling.get_weights()
+    scores = np.exp(tokens @ kernel + bias)
+    weights = scores / scores.sum(axis=0)
+    parts = tokens.reshape(len(tokens), pooling.num_heads, -1)
+    return np.einsum("th,thd->hd", weights, parts).ravel()
+
+
+@pytest.mark.parametrize("name", ["mean", "max", "attention"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_pooling_agrees_with_numpy(name: str, masked: bool) -> None:
+    pooling: Any = {
+        "mean": layers.MeanPooling,
+        "max": layers.MaxPooling,
+        "attention": lambda: layers.AttentionPooling(num_heads=3),
+    }[name]()
+    found = np.array(pooling(TOKENS, mask=KEEP if masked else None))
+    reduce = {
+        "mean": lambda tokens: tokens.mean(axis=0),
+        "max": lambda tokens: tokens.max(axis=0),
+        "attention": lambda tokens: softmax_mean(pooling, tokens),
+    }[name]
+    for row, tokens in enumerate(TOKENS):
+        kept = tokens[KEEP[row]] if masked else tokens
+        expected = reduce(kept) if len(kept) else np.zeros(6)
+        np.testing.assert_allclose(found[row], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [layers.MaxPooling(), layers.AttentionPooling(num_heads=2)])
+def test_one_token_is_its_own_pooling(pooling: Any) -> None:
+    np.testing.assert_allclose(np.array(pooling(TOKENS[:, :1])), TOKENS[:, 0], atol=1e-6)
+
+
+def test_fold_and_unfold_are_inverse() -> None:
+    photos = np.arange(2 * 3 * 4 * 4 * 3).reshape(2, 3, 4, 4, 3)
+    folded = np.array(layers.FoldPhotos()(photos))
+    np.testing.assert_array_equal(folded, photos.reshape(6, 4, 4, 3))
+    np.testing.assert_array_equal(np.array(layers.UnfoldPhotos(photos=3)(folded)), photos)
+
+
+def test_fold_joins_presence_in_the_same_order() -> None:
+    present = np.array([[True, False], [False, True]])
+    np.testing.assert_array_equal(np.array(layers.FoldPhotos()(present)), present.ravel())
+
+
+def test_any_photo() -> None:
+    present = np.array([[True, False], [False, False]])
+    found = layers.AnyPhoto()(present)
+    assert found.dtype == "bool"
+    np.testing.assert_array_equal(np.array(found), [True, False])
+
+
+def test_mlp_agrees_with_numpy() -> None:
+    mlp = layers.MLP([5, 3], dropout=0.5)
+    rows = TOKENS[:, 0]
+    found = np.array(mlp(rows))
+    for kernel, bias in zip(mlp.get_weights()[::2], mlp.get_weights()[1::2], strict=True):
+        rows = np.maximum(rows @ kernel + bias, 0)
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+    assert [weight.path for weight in mlp.weights][0] == "mlp/dense_0/kernel"
+
+
+def test_expand_mask_takes_the_dtype_of_the_tokens() -> None:
+    found = layers.expand_mask(KEEP, TOKENS)
+    assert found.shape == (3, 4, 1) and found.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.AttentionPooling(num_heads=0), "`num_heads` must be an integer"),
+        (lambda: layers.AttentionPooling(num_heads=4)(TOKENS), "`num_heads` must divide"),
+        (lambda: layers.UnfoldPhotos(photos=0), "`photos` must be an integer of at least 1"),
+        (lambda: layers.MLP([]), "`hidden_dims` must be a list of integers of at least 1"),
+        (lambda: layers.MLP([3], dropout=1), "`dropout` must be in [0, 1). Received: dropout=1"),
+    ],
+)
+def test_refuses(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
