@@ -23,7 +23,9 @@ from multimodal.cli import free_folder, load_backend, report_errors, show_compar
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="CSV, TSV, Parquet or JSON Lines file")
     parser.add_argument("--target", default=TARGET, help="column to predict (default: price)")
     parser.add_argument("--images", type=Path, help="folder that photo paths start from")
@@ -37,11 +39,13 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     """Train, then print the comparison."""
-    arguments, console = parse(), Console()
+    arguments, console = parse(), Console(markup=False, highlight=False, emoji=False)
     load_backend()
     from multimodal.progress import EpochProgress
 
-    config = multimodal.Config.from_yaml(arguments.config) if arguments.config else multimodal.Config()
+    config = (
+        multimodal.Config.from_yaml(arguments.config) if arguments.config else multimodal.Config()
+    )
     training = {"seed": arguments.seed}
     if arguments.epochs:
         training["epochs"] = arguments.epochs
@@ -51,12 +55,13 @@ def main() -> None:
         data, noise = catalogue("small" if arguments.quick else "default")
         config = config.merge(**CONFIG)
     config = config.merge(training=training)
-    run = multimodal.train(
-        data, arguments.target, out=arguments.out or free_folder(Path("runs/price")),
-        config=config, images=arguments.images, noise=noise,
-        command=shlex.join(["python", *sys.argv]), say=console.print,
-        callbacks=[EpochProgress(console)],
-    )  # fmt: skip
+    with EpochProgress(console) as progress:
+        run = multimodal.train(
+            data, arguments.target, out=arguments.out or free_folder(Path("runs/price")),
+            config=config, images=arguments.images, noise=noise, callbacks=[progress],
+            command=shlex.join(["python", *sys.argv]),
+            say=lambda message: console.print(message, soft_wrap=True),
+        )  # fmt: skip
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")
 

@@ -34,9 +34,8 @@ SPEC = FittedSpec(
     heads=[],
 )
 FITTED = FittedHead(name="price", column="p", mean=3, scale=2, minimum=0, maximum=6)
-HEAD = Head.model_validate(
-    {"name": "price", "column": "p", "head": {"name": "regression", "options": {"transform": "log1p"}}}
-)  # fmt: skip
+LOG = {"name": "regression", "options": {"transform": "log1p"}}
+HEAD = Head.model_validate({"name": "price", "column": "p", "head": LOG})
 INPUTS: dict[str, np.ndarray] = {
     "tabular": np.ones((2, 10), "float32"),
     "text": np.array([[1, 2, 3, 0, 4, 5, 0], [0, 0, 0, 0, 0, 0, 0]], "int32"),

@@ -68,7 +68,7 @@ def test_any_photo() -> None:
 
 
 def test_mlp_agrees_with_numpy() -> None:
-    mlp = layers.MLP([5, 3], dropout=0.5)
+    mlp = layers.MLP([5, 3], dropout=0.5, name="mlp")
     rows = TOKENS[:, 0]
     found = np.array(mlp(rows))
     for kernel, bias in zip(mlp.get_weights()[::2], mlp.get_weights()[1::2], strict=True):

@@ -41,7 +41,7 @@ ENCODERS: dict[str, Callable[[], keras.layers.Layer]] = {
     "text": lambda: RecurrentEncoder(9, 2, embedding_dim=2, pooling="attention"),
     "photo": lambda: ConvolutionalEncoder([4], strides=[2], pool_sizes=[1], pooling="max"),
 }
-OWN_MODULE = '''
+OWN_MODULE = """
 import keras
 
 
@@ -62,7 +62,7 @@ class OwnModel(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config.pop("encoder")), **config)
-'''
+"""
 LOADER = """
 import sys
 from pathlib import Path
@@ -70,10 +70,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import multimodal
+
+folder = Path(sys.argv[1])
+try:
+    keras.models.load_model(folder / "sequential-table.keras")
+except TypeError as error:
+    (folder / "too_early.txt").write_text(str(error))
+
 import multimodal.encoders, multimodal.heads
 import own_module
 
-folder = Path(sys.argv[1])
 with np.load(folder / "inputs.npz") as inputs:
     for path in sorted(folder.glob("*.keras")):
         model = keras.models.load_model(path)
@@ -81,9 +88,7 @@ with np.load(folder / "inputs.npz") as inputs:
         given = [inputs[name] for name in names]
         output = model(given if len(given) > 1 else given[0])
         np.save(path.with_suffix(".npy"), keras.ops.convert_to_numpy(output))
-print("loaded")
 """
-EARLY = "import sys, keras, multimodal; keras.models.load_model(sys.argv[1])"
 
 
 def symbol(name: str) -> keras.KerasTensor:
@@ -96,7 +101,8 @@ def functional_model(*names: str) -> keras.Model:
     branches = [ENCODERS[name]()(tensor) for name, tensor in zip(names, inputs, strict=True)]
     x = keras.layers.Concatenate()(branches) if len(branches) > 1 else branches[0]
     x = keras.layers.Dense(4, activation="relu")(x)
-    return keras.Model(inputs, RegressionHead(name="price")(x))
+    output = RegressionHead(name="price")(x)
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], output)
 
 
 def sequential_model(name: str) -> keras.Model:
@@ -114,11 +120,6 @@ def own_class(folder: Path) -> Any:
     return OwnModel
 
 
-def run(folder: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
     """Fit and save every kind of model, load all in one fresh process; return what each gave."""
@@ -127,7 +128,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.
     np.savez(folder / "inputs.npz", **INPUTS)
     models = {"functional-table+text+photo": functional_model("table", "text", "photo")}
     for name in ENCODERS:
-        models[f"functional-{name}"] = functional_model(name)
         models[f"sequential-{name}"] = sequential_model(name)
         models[f"subclassed-{name}"] = own(ENCODERS[name]())
     expected = {}
@@ -135,17 +135,18 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.
         given = [INPUTS[name] for name in key.split("-")[1].split("+")]
         x = given if len(given) > 1 else given[0]
         model.compile("adam", "mse", jit_compile=False)
-        history = model.fit(x, TARGET, batch_size=ROWS, epochs=2, verbose=0).history["loss"]
+        history = model.fit(x, TARGET, batch_size=ROWS, epochs=1, verbose=0).history["loss"]
         assert np.isfinite(history).all(), key
         model.save(folder / f"{key}.keras")
         expected[key] = keras.ops.convert_to_numpy(model(x))
-    result = run(folder, LOADER, str(folder))
+    command = [sys.executable, "-c", LOADER, str(folder)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
     return folder, expected
 
 
 KEYS = ["functional-table+text+photo"] + [
-    f"{kind}-{name}" for kind in ("functional", "sequential", "subclassed") for name in ENCODERS
+    f"{kind}-{name}" for kind in ("sequential", "subclassed") for name in ENCODERS
 ]
 
 
@@ -163,9 +164,9 @@ def test_without_the_import_keras_says_what_is_absent(
     saved: tuple[Path, dict[str, np.ndarray]],
 ) -> None:
     folder, _ = saved
-    result = run(folder, EARLY, str(folder / "sequential-table.keras"))
-    assert result.returncode != 0
-    assert "Could not locate class 'DenseEncoder'" in result.stderr
+    message = (folder / "too_early.txt").read_text()
+    assert "Could not locate class 'DenseEncoder'" in message
+    assert "make sure they are all imported" in message
 
 
 def test_a_frozen_encoder_keeps_its_weights() -> None:

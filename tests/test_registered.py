@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from checks import Case, Check, checks_of
@@ -147,5 +146,4 @@ def test_every_registered_part_has_a_case() -> None:
 
 @pytest.mark.parametrize(("kind", "name", "case", "check"), RUNS)
 def test_part(kind: str, name: str, case: Case, check: Check, tmp_path: Path) -> None:
-    keras.utils.set_random_seed(0)
     check(registry.get(kind, name), case, tmp_path)

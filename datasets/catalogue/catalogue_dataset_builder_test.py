@@ -261,7 +261,7 @@ def test_a_row_depends_on_seed_and_number_alone():
 
 def test_pinned_row():
     row = catalogue.make_row(0, "test", 0)
-    assert (row.id, row.price) == ("p20000000", 0.0)
+    assert (row.id, row.price) == ("p20000000", 122.68)
 
 
 def test_generate_is_a_stream():

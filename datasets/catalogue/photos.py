@@ -1,8 +1,8 @@
-"""Photos: a patterned silhouette with scratches on a plain background, drawn with NumPy.
+"""Photos: a patterned silhouette on a plain background, which shows through its scratches.
 
-Colours, position, size, turn and light are random and have nothing to do with the price. All
-silhouettes have the same area and all patterns show both colours in equal parts, so colour
-statistics say nothing either: only form does.
+Colours, position, turn and light are random and have nothing to do with the price. All silhouettes
+have the same area, all patterns show both colours in equal parts, and a worn product is drawn
+larger by the area of its scratches, so colour statistics say next to nothing: only form does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ RADIUS = 24.0
 CHROMA = 70.0
 """How far the channels of a colour may lie apart."""
 
-SCRATCH_AREA = 54.0
-"""Mean area of a visible scratch; a worn product is shown larger by so much, so that the number
-of pale pixels does not tell its wear."""
+SCRATCH_AREA = 50.0
+"""Mean area in pixels by which a scratch reduces the visible product."""
 
 _AXIS = np.arange(world.PHOTO_SIZE, dtype=np.float32) - (world.PHOTO_SIZE - 1) / 2
 _X, _Y = np.meshgrid(_AXIS, _AXIS)
@@ -54,13 +53,13 @@ def draw_photo(factors: Factors, key: str) -> bytes:
 
 def render(factors: Factors, rng: Random) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Paint one product; returns uint8 pixels (PHOTO_SIZE, PHOTO_SIZE, 3)."""
-    background, scratch, first, second = _colours(rng)
+    background, first, second = _colours(rng)
     count = world.SCRATCHES[factors.wear]
     x, y = _place(rng, math.sqrt(1.0 + count * SCRATCH_AREA / (math.pi * RADIUS**2)))
     silhouette = SILHOUETTES[factors.shape]
     product = _blend(first, second, _cover(PATTERN_FIELDS[factors.pattern](x, y, rng)))
     for _ in range(count):
-        product = _blend(product, scratch, _cover(_scratch(x, y, silhouette, rng)))
+        product = _blend(product, background, _cover(_scratch(x, y, silhouette, rng)))
     return _expose(_blend(background, product, _cover(silhouette(x, y))), rng)
 
 
@@ -156,11 +155,9 @@ def _scratch(x: Array, y: Array, silhouette: Field, rng: Random) -> Array:
     return np.hypot(along, cos * (y - y0) - sin * (x - x0)) - 1.2
 
 
-def _colours(rng: Random) -> tuple[Array, Array, Array, Array]:
-    """Pale background and scratches, a dark and a lighter product colour: RGB of random hue."""
-    levels = ((195, 240), (195, 240), (20, 60), (95, 140))
-    background, scratch, first, second = (_colour(rng, *level) for level in levels)
-    return background, scratch, first, second
+def _colours(rng: Random) -> tuple[Array, Array, Array]:
+    """A pale background, a dark and a medium product colour: RGB of random hue."""
+    return _colour(rng, 195, 240), _colour(rng, 20, 60), _colour(rng, 95, 140)
 
 
 def _colour(rng: Random, darkest: float, lightest: float) -> Array:

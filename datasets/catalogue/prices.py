@@ -135,13 +135,12 @@ def photo_part(factors: Factors) -> float:
 def interaction_part(factors: Factors) -> float:
     """Effect that needs two modalities at once.
 
-    Wear costs a premium brand more (table x photo), a fine material pays in some categories
-    (text x table), and a waterproof product gains from its shape (text x photo).
+    A fine material pays in some categories (text x table), and wear costs a product that is said
+    to be waterproof more (text x photo).
     """
     return (
-        _AMOUNT["tier_x_wear"] * _tier_score(factors) * _WEAR[factors.wear]
-        + _AMOUNT["material_x_category"] * _MATERIAL[factors.material] * _TASTE[factors.category]
-        + _AMOUNT["waterproof_x_shape"] * _sign(factors.waterproof) * _SHAPE[factors.shape]
+        _AMOUNT["material_x_category"] * _MATERIAL[factors.material] * _TASTE[factors.category]
+        + _AMOUNT["waterproof_x_wear"] * _sign(factors.waterproof) * _WEAR[factors.wear]
     )
 
 

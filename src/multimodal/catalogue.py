@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import sys
@@ -53,12 +52,15 @@ def catalogue(size: str = "default", seed: int = 0) -> tuple[Path, NDArray[np.fl
     Args:
         size: `small` (2,000 rows), `default` (10,000) or `large` (100,000).
         seed: Seed of the drawing.
+
+    Raises:
+        DataError: The project's source is not here, or the cache folder cannot be used.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    files = importlib.import_module(".files", builder_package().__name__)
-    folder = cache / "multimodal" / f"catalogue-{files.VERSION}-{size}-{seed}"
+    package = builder_package()
+    folder = cache / "multimodal" / f"catalogue-{package.VERSION}-{size}-{seed}"
     try:
-        files.export(folder, size, seed)
+        package.export(folder, size, seed)
     except OSError as error:
         raise DataError(f"{folder}: the catalogue cannot be written there. {error}") from None
     noise = pd.read_csv(folder / "truth.csv", usecols=["noise"])["noise"]

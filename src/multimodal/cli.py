@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Models for tables that also hold sentences and photos.",
 )
+MOST = 10
 File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]
 Images = Annotated[
     Path | None, typer.Option(help="Folder that photo paths start from; default: the file's own.")
@@ -53,16 +54,21 @@ def inspect(
 
     table, root = open_table(file, images)
     schema = infer_schema(table, targets=target or [], photo_root=root)
-    printed = Printed(title=f"{file}: {table.rows_read:,} rows, {len(table.quarantine):,} set aside")
+    printed = Printed(
+        title=f"{file}: {table.rows_read:,} rows, {len(table.quarantine):,} set aside"
+    )
     for name in ("column", "kind", "missing", "distinct", "example", "note"):
         printed.add_column(name)
     for row in schema.rows():
         printed.add_row(*row)
-    _console().print(printed)
-    for fault in table.quarantine[:10]:
-        _say(f"line {fault.line}: {fault.reason}")
+    _console(sys.stdout).print(printed)
+    for fault in table.quarantine[:MOST]:
+        _say(f"{table.place_of(fault)}: {fault.reason}")
+    if len(table.quarantine) > MOST:
+        _say(f"… and {len(table.quarantine) - MOST:,} more rows set aside")
     if out is not None:
-        schema.save(out)
+        with _written(out):
+            schema.save(out)
         _say(f"schema saved to {out}")
 
 
@@ -71,15 +77,21 @@ def train(
     file: Annotated[
         Path | None, typer.Argument(help="Table to train on; default: the generated catalogue.")
     ] = None,
-    target: Annotated[list[str] | None, typer.Option(help="Column to predict; may be repeated.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
     weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
     images: Images = None,
     config: Annotated[Path | None, typer.Option(help="YAML file; see the README.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory; default: runs/run, numbered.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; default: runs/run, numbered.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs to train.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     base: Annotated[Path | None, typer.Option("--from", help="Run to start from.")] = None,
-    freeze: Annotated[list[str] | None, typer.Option(help="Group whose encoder stays as it is.")] = None,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Group whose encoder stays as it is.")
+    ] = None,
 ) -> None:
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
     load_backend()
@@ -87,19 +99,24 @@ def train(
     from multimodal.catalogue import CONFIG, TARGET, catalogue
     from multimodal.progress import EpochProgress
 
-    wanted = _config(config, epochs=epochs, seed=seed, freeze=freeze)
+    wanted = _config(config, epochs=epochs, seed=seed, freeze=freeze or None)
     console, noise, out = _console(), None, out or free_folder(Path("runs/run"))
     data = file
     if data is None:
+        _say("drawing the catalogue (kept for the next time)")
         data, noise = catalogue()
         target, wanted = [TARGET], wanted.merge(**CONFIG)
     if not target:
-        raise ConfigError("--target is missing; expected the column to predict.")
-    workflow.train(
-        data, target, out=out, config=wanted, weight=weight, images=images, base=base, noise=noise,
-        command=shlex.join(["multimodal", *sys.argv[1:]]), say=_say,
-        callbacks=[EpochProgress(console)],
-    )  # fmt: skip
+        raise ConfigError(
+            f"--target is missing; expected the column to predict. Run `multimodal inspect {file}` "
+            "to see the columns."
+        )
+    with EpochProgress(console) as progress:
+        workflow.train(
+            data, target, out=out, config=wanted, weight=weight, images=images, base=base,
+            noise=noise, command=shlex.join(["multimodal", *sys.argv[1:]]), say=_say,
+            callbacks=[progress],
+        )  # fmt: skip
     show_comparison(out, console)
     _say(f"report: {out / 'report.html'}")
 
@@ -107,9 +124,9 @@ def train(
 @app.command()
 def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
     """Measure the model of RUN on FILE, which holds the target."""
-    for head, scores in _load(run).evaluate(file, images=images).items():
-        shown = "  ".join(f"{name} {value:,.4g}" for name, value in scores.items())
-        _say(f"{head}: {shown}")
+    for head, scores in _load(run).evaluate(file, images=images, say=_say).items():
+        shown = "  ".join(f"{name} {_short(value)}" for name, value in scores.items())
+        print(f"{head}: {shown}")
 
 
 @app.command()
@@ -117,19 +134,24 @@ def predict(
     run: RunFolder,
     file: File,
     images: Images = None,
-    out: Annotated[Path | None, typer.Option(help="CSV to write; default: standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write; default: standard output.")
+    ] = None,
 ) -> None:
     """Predict every row of FILE, which needs no target column."""
+    if out is not None and not out.absolute().parent.is_dir():
+        raise RunError(f"{out}: no such folder to write to. Name another --out.")
     predictions = _load(run).predict(file, images=images)
-    for name, count in predictions.counts.items():
-        if count:
-            _say(f"{name}: {count:,}")
+    for name, number in predictions.counts.items():
+        if number:
+            _say(f"{name}: {number:,}")
     if predictions.unused_columns:
         _say(f"columns not used: {', '.join(predictions.unused_columns)}")
     if out is None:
         predictions.frame.to_csv(sys.stdout, index=False)
     else:
-        _write_csv(predictions.frame, out)
+        with _written(out):
+            predictions.frame.to_csv(out, index=False)
         _say(f"{len(predictions.frame):,} rows written to {out}")
 
 
@@ -147,12 +169,12 @@ def show_comparison(run: Path, console: Console) -> None:
             printed.add_column(name, justify="left" if name in ("model", "reads") else "right")
         for score in sorted(scores, key=lambda score: score.metrics[metric]):
             printed.add_row(
-                score.name, score.inputs, f"{score.metrics[metric]:,.4g}",
-                f"{score.metrics['mae']:,.4g}", f"{score.parameters:,}", f"{score.seconds:.1f}",
+                score.name, score.inputs, _short(score.metrics[metric]),
+                _short(score.metrics["mae"]), f"{score.parameters:,}", f"{score.seconds:.1f}",
             )  # fmt: skip
         limit = record.limit.get(head, {}).get(metric)
         if limit is not None:
-            printed.add_row("known limit", "everything", f"{limit:,.4g}", "", "", "")
+            printed.add_row("known limit", "everything", _short(limit), "", "", "")
         console.print(printed)
 
 
@@ -171,22 +193,30 @@ def _load(run: Path) -> Run:
     return load(run)
 
 
-def _write_csv(frame: Any, out: Path) -> None:
+@contextmanager
+def _written(out: Path) -> Iterator[None]:
     try:
-        frame.to_csv(out, index=False)
+        yield
     except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror}). Name another --out.") from None
+        reason = error.strerror or error
+        raise RunError(f"{out}: cannot be written ({reason}). Name another --out.") from None
 
 
-def _console() -> Console:
+def _short(value: float) -> str:
+    """Show four digits, or all of a whole number."""
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def _console(file: TextIO | None = None) -> Console:
+    """Return a console on `file` or standard error that prints what it is given, as it is."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(file=file, stderr=file is None, markup=False, highlight=False, emoji=False)
 
 
 def _say(message: str) -> None:
     """Print a line of news to standard error, where it does not mix with predictions."""
-    _console().print(message, highlight=False, markup=False)
+    _console().print(message, soft_wrap=True)
 
 
 def free_folder(wanted: Path) -> Path:
@@ -200,7 +230,10 @@ def report_errors() -> Iterator[None]:
     """Print a mendable error without a traceback and exit with 2; Ctrl-C exits with 130."""
     try:
         yield
-    except MultimodalError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (MultimodalError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

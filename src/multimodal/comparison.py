@@ -33,11 +33,12 @@ def baseline_scores(prepared: Prepared, index: int, say: Say) -> Iterator[ModelS
     """Yield the score of each baseline for head number `index`, cheapest first."""
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
     truth = prepared.source.targets[fitted.name][:, 0].astype(np.float64)
+    weight = prepared.source.weights[fitted.name]
     train, test = prepared.rows("train"), prepared.rows("test")
-    yield median_score(truth, train, test)
+    yield median_score(truth, train, test, weight)
     say("gradient boosting")
     yield from tree_scores(
-        prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
+        prepared.spec, prepared.source, prepared.table.frame, truth, train, test, weight=weight,
         log=head.head.options.get("transform") == "log1p", seed=prepared.config.training.seed,
     )  # fmt: skip
     modalities = dict.fromkeys(group.modality for group in prepared.spec.groups)
@@ -65,8 +66,9 @@ def _sequential_score(
     steps = -(-len(rows) // training.batch_size)
     last = model.layers[-1]
     model.compile(
-        optimizer=make_optimizer(training, training.epochs * steps), loss=last.make_loss(), **compiler_options()
-    )
+        optimizer=make_optimizer(training, training.epochs * steps), loss=last.make_loss(),
+        **compiler_options(),
+    )  # fmt: skip
     single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)
     train = training_dataset(
@@ -84,7 +86,8 @@ def _sequential_score(
     raw = model.predict(batches.map(lambda tensor, target, weight: tensor), verbose=0)
     guess = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))[:, 0]
     truth = prepared.source.targets[fitted.name][test, 0]
+    metrics = regression_metrics(truth, guess, prepared.source.weights[fitted.name][test])
     return ModelScore(
         f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
-        regression_metrics(truth, guess), model.count_params(), time.perf_counter() - start,
+        metrics, model.count_params(), time.perf_counter() - start,
     )  # fmt: skip

@@ -23,31 +23,41 @@ Rows = dict[str, list[Any]]
 _UNKNOWN = "unknown"
 
 
-def continue_config(origin: Run, config: Config) -> Config:
+def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Config:
     """Return the origin's config with the new data and training sections.
 
-    Groups and heads that `config` leaves open come from the origin.
+    Groups that `config` leaves open come from the origin, and so do heads, where they learn the
+    same targets. The fusion is always the origin's.
+
+    Raises:
+        ConfigError: `config` asks for another fusion.
     """
-    return config.model_copy(
-        update={
-            "groups": config.groups or origin.config.groups,
-            "fusion": origin.config.fusion,
-            "heads": config.heads or origin.config.heads,
-        }
-    )
+    before = origin.config
+    if config.fusion not in (Config().fusion, before.fusion):
+        raise ConfigError(
+            f"fusion '{config.fusion.name}' differs from that of {origin.path}, whose weights it "
+            "is to start from. Leave `fusion` out, or train without --from."
+        )
+    same = {head.column for head in before.heads} == set(targets)
+    heads = config.heads or (before.heads if same else [])
+    groups = config.groups or before.groups
+    return config.model_copy(update={"groups": groups, "fusion": before.fusion, "heads": heads})
 
 
-def freeze_groups(model: keras.Model, spec: FittedSpec, groups: Sequence[str]) -> None:
+def freeze_groups(
+    model: keras.Model, config: Config, spec: FittedSpec, groups: Sequence[str]
+) -> None:
     """Let the encoders and poolings of all groups learn but those of `groups`."""
-    for group in spec.groups:
+    for group, fitted in zip(config.groups, spec.groups, strict=True):
         for part in ("encoder", "pooling"):
-            model.get_layer(f"{group.name}_{part}").trainable = group.name not in groups
+            layer = model.get_layer(f"{fitted.name}_{part}")
+            layer.trainable = group.name not in groups and fitted.name not in groups
 
 
-def check_frozen(spec: FittedSpec, groups: Sequence[str]) -> None:
-    """Raise ConfigError unless every name is that of a group."""
-    known = [group.name for group in spec.groups]
-    for name in groups:
+def check_frozen(config: Config, spec: FittedSpec) -> None:
+    """Raise ConfigError unless every frozen name is that of a group, as given or as a slug."""
+    known = {group.name for group in config.groups} | {group.name for group in spec.groups}
+    for name in config.training.freeze:
         if name not in known:
             raise ConfigError(f"cannot freeze group '{name}'. {choices(name, known)}")
 
@@ -126,16 +136,17 @@ def _codes(group: FittedGroup, size: int) -> list[Any]:
         ]
     rows: list[Any] = []
     for column in group.categorical:
-        rows += [(column.name, "missing"), (column.name, _UNKNOWN)]
-        rows += [(column.name, name, 0) for name in column.categories]
+        rows += [(column.source, "missing"), (column.source, _UNKNOWN)]
+        rows += [(column.source, name, 0) for name in column.categories]
     return rows
 
 
 def _features(group: FittedGroup, size: int) -> list[Any]:
     """Name the inputs of a first dense layer: numbers, missing flags, embedded categories."""
-    numeric, columns = [c.name for c in group.numeric], [c.name for c in group.categorical]
+    numeric = [(column.source, column.part) for column in group.numeric]
+    columns = [column.source for column in group.categorical]
     width = (size - 2 * len(numeric)) // max(len(columns), 1)
-    rows: list[Any] = [(name, "value") for name in numeric] + [(name, "flag") for name in numeric]
+    rows: list[Any] = [(*name, kind) for kind in ("value", "flag") for name in numeric]
     return rows + [(name, i) for name in columns for i in range(width)]
 
 
@@ -161,10 +172,10 @@ def _group_news(old: FittedGroup, new: FittedGroup) -> list[str]:
         found.append(
             f"group '{new.name}': {known:,} words known, {len(new.vocabulary) - known:,} new"
         )
-    known_categories = {column.name: set(column.categories) for column in old.categorical}
+    known_categories = {column.source: set(column.categories) for column in old.categorical}
     for column in new.categorical:
-        if column.name in known_categories:
-            added = len(set(column.categories) - known_categories[column.name])
-            total = len(known_categories[column.name])
+        if column.source in known_categories:
+            added = len(set(column.categories) - known_categories[column.source])
+            total = len(known_categories[column.source])
             found.append(f"column '{column.source}': {total:,} categories known, {added:,} new")
     return found

@@ -41,7 +41,8 @@ class Predictor:
 
     def predict(self, arrays: Arrays) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
         """Return predictions (rows,) by head in the user's units, and faults of photos by row."""
-        parts, faults = [], {}
+        parts: list[dict[str, NDArray[np.float64]]] = []
+        faults: dict[int, str] = {}
         for start in range(0, arrays.rows, BATCH):
             rows = range(start, min(start + BATCH, arrays.rows))
             batch, wrong = _batch(arrays, rows)

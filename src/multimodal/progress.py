@@ -1,9 +1,11 @@
-"""A progress bar and a line per epoch, on a terminal or in a log file."""
+"""What a fit shows while it runs: a bar and a line per epoch, and the log file of a run."""
 
 from __future__ import annotations
 
+import csv
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 from rich.console import Console
@@ -12,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 class EpochProgress(keras.callbacks.Callback):
     """Show the batches of the running epoch as a bar and each finished epoch as a line.
+
+    As a context manager it takes its bar off the terminal whatever happens.
 
     Args:
         console: Where to print; the bar shows only on a terminal.
@@ -47,15 +51,41 @@ class EpochProgress(keras.callbacks.Callback):
             f"{key} {values[key]:,.4g}" for key in values if key.endswith(("loss", "rmse"))
         )
         seconds = time.perf_counter() - self._start
-        self.console.print(
-            f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s", highlight=False
-        )
+        line = f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s"
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
 
     def close(self) -> None:
-        """Take the bar off the terminal, also after Ctrl-C."""
+        """Take the bar off the terminal."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class LogFile(keras.callbacks.Callback):
+    """Append a line of losses and metrics to a CSV file after every epoch.
+
+    Args:
+        path: The file; its header is written with the first epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        values = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
+        new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(values))
+            if new:
+                writer.writeheader()
+            writer.writerow(values)

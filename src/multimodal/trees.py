@@ -20,10 +20,13 @@ COMPONENTS = 64
 Matrix = NDArray[np.float32]
 
 
-def median_score(truth: NDArray[Any], train: NDArray[Any], test: NDArray[Any]) -> ModelScore:
-    """Score the median of the training rows on the test rows."""
-    guess = np.full(len(test), float(np.median(truth[train])))
-    return ModelScore("Median", "constant", "nothing", regression_metrics(truth[test], guess))
+def median_score(
+    truth: NDArray[Any], train: NDArray[Any], test: NDArray[Any], weight: NDArray[Any]
+) -> ModelScore:
+    """Score the median of the training rows on the test rows; `weight` (rows,) counts in both."""
+    guess = np.full(len(test), _median(truth[train], weight[train]))
+    metrics = regression_metrics(truth[test], guess, weight[test])
+    return ModelScore("Median", "constant", "nothing", metrics)
 
 
 def tree_scores(
@@ -34,6 +37,7 @@ def tree_scores(
     train: NDArray[Any],
     test: NDArray[Any],
     *,
+    weight: NDArray[Any],
     log: bool,
     seed: int,
 ) -> list[ModelScore]:
@@ -46,9 +50,11 @@ def tree_scores(
         truth: Targets (rows,) in the user's units.
         train: Positions of the training rows.
         test: Positions of the test rows.
+        weight: Row weights (rows,); rows that weigh nothing are not learned from.
         log: Learn the logarithm of the target, as the heads do.
         seed: Seed of the trees and the decomposition.
     """
+    train = train[weight[train] > 0]
     table, categorical = _table(spec, source)
     texts = _tfidf(spec, frame, train, seed)
     inputs = [("table", [table], categorical)] if table is not None else []
@@ -58,16 +64,16 @@ def tree_scores(
     scores = []
     for name, parts, columns in inputs:
         start = time.perf_counter()
-        guess = _boost(np.hstack(parts), columns, truth, train, test, log, seed)
-        metrics = regression_metrics(truth[test], guess)
+        guess = _boost(np.hstack(parts), columns, truth, weight, train, test, log, seed)
+        metrics = regression_metrics(truth[test], guess, weight[test])
         seconds = time.perf_counter() - start
         scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
     return scores
 
 
 def _boost(
-    features: Matrix, categorical: Sequence[int], truth: NDArray[Any], train: NDArray[Any],
-    test: NDArray[Any], log: bool, seed: int,
+    features: Matrix, categorical: Sequence[int], truth: NDArray[Any], weight: NDArray[Any],
+    train: NDArray[Any], test: NDArray[Any], log: bool, seed: int,
 ) -> NDArray[np.float64]:  # fmt: skip
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -75,9 +81,18 @@ def _boost(
         max_iter=500, learning_rate=0.05, early_stopping=True, n_iter_no_change=20,
         categorical_features=list(categorical) or None, random_state=seed,
     )  # fmt: skip
-    model.fit(features[train], np.log1p(truth[train]) if log else truth[train])
+    known = np.log1p(truth[train]) if log else truth[train]
+    model.fit(features[train], known, sample_weight=weight[train])
     guess = model.predict(features[test])
     return np.expm1(guess) if log else guess
+
+
+def _median(values: NDArray[Any], weight: NDArray[Any]) -> float:
+    """Return the weighted median; with equal weights the usual one."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(weight[order], dtype=np.float64) / weight.sum(dtype=np.float64)
+    middle = np.searchsorted(share, [0.5 - 1e-9, 0.5 + 1e-9])
+    return float(values[order][np.minimum(middle, len(order) - 1)].mean())
 
 
 def _table(spec: FittedSpec, source: Source) -> tuple[Matrix | None, list[int]]:

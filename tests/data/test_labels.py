@@ -110,8 +110,8 @@ def test_targets_that_teach_nothing(prices: list[Any], message: str) -> None:
 
 
 def test_numbers_too_large_to_learn_are_set_aside() -> None:
-    table, labels, _ = read([1, 2, 1e300, -1e39])
-    assert labels["price"].tolist() == [1, 2]
+    table, labels, _ = read([*range(60), 1e300, -1e39])
+    assert labels["price"].tolist() == list(range(60))
     assert "at most 1e+38, got 1e+300" in table.quarantine[0].reason
 
 

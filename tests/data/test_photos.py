@@ -219,7 +219,9 @@ def test_damaged_bytes_raise_one_error_or_none() -> None:
                 assert str(error).startswith("photo: ") and "0x" not in str(error)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "sub/a.jpg", "./a.jpg", "a..b.jpg", "ünï.jpg", "x y.jpg"])
+@pytest.mark.parametrize(
+    "name", ["a.jpg", "sub/a.jpg", "./a.jpg", "a..b.jpg", "ünï.jpg", "x y.jpg"]
+)
 def test_locate_below_the_root(tmp_path: Path, name: str) -> None:
     assert locate(name, tmp_path) == tmp_path / name
     assert locate(name, Path(".")) == Path(name)

@@ -116,7 +116,7 @@ def test_the_signature_has_fixed_ranks(source: Source) -> None:
 
 
 def test_rows_stay_together(source: Source) -> None:
-    for inputs, targets, weights in train(source, seed=4):
+    for inputs, targets, _ in train(source, seed=4):
         rows = inputs["table_numeric"][:, 0].astype(int)
         np.testing.assert_array_equal(targets["price"][:, 0], 100 + rows)
         np.testing.assert_array_equal((inputs["title_tokens"] > 0).sum(axis=1), rows + 1)

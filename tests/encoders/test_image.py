@@ -28,7 +28,7 @@ def test_agrees_with_numpy(slope: float) -> None:
 
 
 def test_statistics_are_those_of_the_photos_that_are_there() -> None:
-    encoder = ConvolutionalEncoder(**POINTWISE, pool_sizes=[1])
+    encoder = ConvolutionalEncoder(**POINTWISE, pool_sizes=[1], normalization="batch")
     there = np.array([True, False, True])
     found = np.array(encoder(PHOTOS, mask=there, training=True))
     kernel = encoder.get_weights()[0][0, 0]
@@ -43,7 +43,9 @@ def test_statistics_are_those_of_the_photos_that_are_there() -> None:
 
 def test_absent_photos_leave_the_gradients_alone() -> None:
     model_input, mask = keras.Input((8, 8, 3)), keras.Input((), dtype="bool")
-    encoder = ConvolutionalEncoder(**POINTWISE, pool_sizes=[1], pooling="mean")
+    encoder = ConvolutionalEncoder(
+        **POINTWISE, pool_sizes=[1], normalization="batch", pooling="mean"
+    )
     model = keras.Model([model_input, mask], encoder(model_input, mask=mask))
     model.compile("sgd", "mse")
     photos = PHOTOS.astype("float32")
@@ -84,7 +86,7 @@ def test_integers_and_floats_are_one() -> None:
     ("arguments", "message"),
     [
         ({"filters": []}, "`filters` must be a list of integers of at least 1"),
-        ({"strides": [1, 2]}, "`strides` must have one entry per stage (3). Received: strides=[1, 2]"),
+        ({"strides": [1, 2]}, "one entry per stage (3). Received: strides=[1, 2]"),
         ({"pool_sizes": [1]}, "`pool_sizes` must have one entry per stage (3)"),
         ({"kernel_size": 0}, "`kernel_size` must be an integer of at least 1"),
         ({"normalization": "layer"}, "`normalization` must be one of ['batch', 'group', 'none']"),

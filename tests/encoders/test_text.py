@@ -81,7 +81,7 @@ def test_fitted_group_decides_the_vocabulary() -> None:
     ("arguments", "message"),
     [
         ({"vocabulary_size": 0}, "`vocabulary_size` must be an integer of at least 1"),
-        ({"hidden_dim": 1.5}, "`hidden_dim` must be an integer of at least 1. Received: hidden_dim=1.5"),
+        ({"hidden_dim": 1.5}, "an integer of at least 1. Received: hidden_dim=1.5"),
         ({"embedding_dim": -1}, "`embedding_dim` must be an integer of at least 1"),
         ({"cell": "gro"}, "`cell` must be one of ['gru', 'lstm']. Received: cell='gro'"),
         ({"num_layers": 0}, "`num_layers` must be an integer of at least 1"),

@@ -76,7 +76,7 @@ def test_modality_dropout_works_in_training_only() -> None:
     [
         ({"hidden_dims": [0]}, "`hidden_dims` must be a list of integers of at least 1"),
         ({"dropout": 1}, "`dropout` must be in [0, 1)"),
-        ({"modality_dropout": 1}, "`modality_dropout` must be in [0, 1). Received: modality_dropout=1"),
+        ({"modality_dropout": 1}, "must be in [0, 1). Received: modality_dropout=1"),
     ],
 )  # fmt: skip
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:

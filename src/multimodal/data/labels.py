@@ -88,7 +88,7 @@ def _read_weights(
 def _check_numeric(table: Table, column: str, values: Values, faults: Mapping[int, str]) -> None:
     text = [row for row, why in faults.items() if not why.endswith(": the target is missing")]
     if text and len(text) >= 0.05 * max(len(values), 1):
-        first = text[0]
+        first = min(text)
         raise DataError(
             f"{table.place(first)}: {faults[first]}. {len(text):,} of {len(values):,} rows of the "
             f"target '{column}' are not numbers; expected plain numbers such as 1234.50. Remove "

@@ -42,7 +42,7 @@ def parse_numbers(series: Column, unit: str | None = None) -> Numbers:
             are one, and plain numbers are accepted beside it.
 
     Example:
-    >>> parse_numbers(pd.Series(["1,234.50", "12,50", "NA"], dtype=object)).values.tolist()
+    >>> parse_numbers(["1,234.50", "12,50", "NA"]).values.tolist()
     [1234.5, nan, nan]
     """
     missing = is_missing(series)

@@ -1,0 +1,310 @@
+"""The steps of one run, in order; what is done is on disk before the next step starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal import evaluation
+from multimodal.builder import build
+from multimodal.comparison import baseline_scores, input_name
+from multimodal.config import Config
+from multimodal.data.columns import photo_paths
+from multimodal.data.photos import locate
+from multimodal.data.pipeline import evaluation_dataset, training_dataset
+from multimodal.data.prepare import Prepared, Rows
+from multimodal.errors import RunError
+from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, regression_metrics
+from multimodal.finetune import carry_over, freeze_groups
+from multimodal.progress import LogFile
+from multimodal.report import write_report
+from multimodal.run import Run, load, save_parts, write
+from multimodal.training import Fitted, choose_precision, fit
+
+LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
+PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for."""
+
+    data: Rows
+    targets: Sequence[str]
+    config: Config
+    out: Path
+    weight: str | None = None
+    images: str | Path | None = None
+    base: str | Path | None = None
+    noise: NDArray[np.float64] | None = None
+    command: str = ""
+
+
+class Steps:
+    """Fit, save, score, compare, report.
+
+    Args:
+        request: What was asked for.
+        prepared: The table, made ready.
+        origin: The run to start from.
+        say: Called with a line of news.
+        callbacks: Further Keras callbacks of the fit.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        prepared: Prepared,
+        origin: Run | None,
+        say: Say,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        self.request = request
+        self.prepared = prepared
+        self.origin = origin
+        self.say = say
+        self.callbacks = callbacks
+        self.notes: list[str] = []
+        self.metrics = RunMetrics(
+            data=evaluation.DataSummary(**prepared.summary()),
+            versions=_versions(),
+            command=request.command,
+        )
+
+    def run(self) -> Run:
+        """Take all steps; until the model is saved, a failure leaves nothing behind."""
+        out = self.request.out
+        with claimed(out):
+            self._save_inputs()
+            model, fitted = self._fit()
+            self._save_model(model)
+        run = load(out)
+        tested = self._score(run, model, fitted)
+        if self.prepared.config.training.baselines and not fitted.interrupted:
+            self._compare()
+        self._report(tested)
+        return run
+
+    def _save_inputs(self) -> None:
+        out, prepared = self.request.out, self.prepared
+        save_parts(out, prepared.config, prepared.schema, prepared.spec, None)
+        if prepared.table.quarantine:
+            faults = [(fault.line, fault.reason) for fault in prepared.table.quarantine]
+            pd.DataFrame(faults, columns=["line", "reason"]).to_csv(out / QUARANTINE, index=False)
+
+    def _save_model(self, model: keras.Model) -> None:
+        """Save the run; an impatient second Ctrl-C does not cost the training."""
+        prepared = self.prepared
+        parts = (self.request.out, prepared.config, prepared.schema, prepared.spec, model)
+        try:
+            save_parts(*parts)
+        except KeyboardInterrupt:
+            save_parts(*parts)
+
+    def _fit(self) -> tuple[keras.Model, Fitted]:
+        """Fit in stages; the weights of the best epoch of all stages stay."""
+        model = self._build()
+        training, rows = self.prepared.config.training, self.prepared.rows("train")
+        precision = choose_precision(training.precision)
+        self.say(
+            f"training on {len(rows):,} rows: {model.count_params():,} parameters, {precision}"
+        )
+        whole = Fitted()
+        middle = training.unfreeze_epoch if training.freeze else None
+        for first, last, frozen in stages(training.epochs, middle, training.freeze):
+            freeze_groups(model, self.prepared.config, self.prepared.spec, frozen)
+            before = model.get_weights() if whole.log else []
+            stage = self._fit_stage(model, first, last)
+            if before and _least_loss(stage) >= _least_loss(whole):
+                model.set_weights(before)
+                stage.best_epoch = whole.best_epoch
+            whole.add(stage)
+            if stage.interrupted:
+                self.say("interrupted; the best weights so far are kept")
+                break
+        return model, whole
+
+    def _build(self) -> keras.Model:
+        config, spec = self.prepared.config, self.prepared.spec
+        keras.utils.set_random_seed(config.training.seed)
+        model = build(config, spec, precision=choose_precision(config.training.precision))
+        if self.origin is not None:
+            self.notes = carry_over(self.origin.model, self.origin.spec, model, spec)
+            for note in self.notes:
+                self.say(note)
+        return model
+
+    def _fit_stage(self, model: keras.Model, first: int, last: int) -> Fitted:
+        prepared, rows = self.prepared, self.prepared.rows("train")
+        training = prepared.config.training.model_copy(update={"epochs": last})
+        batches = training_dataset(
+            prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
+            epochs=last, first_epoch=first, augment=prepared.config.data.augment,
+        )  # fmt: skip
+        validation = evaluation_dataset(
+            prepared.source, prepared.rows("validation"), batch_size=256
+        )
+        stage = fit(
+            model, prepared.config.model_copy(update={"training": training}), batches, validation,
+            steps_per_epoch=math.ceil(len(rows) / training.batch_size), first_epoch=first,
+            callbacks=[LogFile(self.request.out / LOG), *self.callbacks],
+        )  # fmt: skip
+        if stage.interrupted:  # Keras ends its callbacks only where the fit ends by itself
+            for callback in self.callbacks:
+                callback.on_train_end()
+        return stage
+
+    def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> NDArray[np.int64]:
+        """Predict the validation and test rows as `predict` would; return the rows tested."""
+        prepared, heads, training = self.prepared, {}, self.prepared.config.training
+        faults = {
+            row: why
+            for cache in prepared.source.caches.values()
+            for row, why in cache.unreadable.items()
+        }
+        frames = {side: self._predict(run, side, faults) for side in ("validation", "test")}
+        frames["test"].to_csv(self.request.out / PREDICTIONS, index=False)
+        for head in prepared.spec.heads:
+            weights = prepared.source.weights[head.name]
+            measured = {side: _measure(frame, head.name, weights) for side, frame in frames.items()}
+            heads[head.name] = HeadMetrics(column=head.column, **measured)
+        summary = evaluation.TrainingSummary(
+            epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
+            precision=choose_precision(training.precision), parameters=model.count_params(),
+            interrupted=fitted.interrupted, seed=training.seed,
+        )  # fmt: skip
+        fusion = {
+            name: [ModelScore("Fusion", "fusion", input_name(prepared.config), head.test,
+                              model.count_params(), fitted.seconds)]
+            for name, head in heads.items()
+        }  # fmt: skip
+        update = {"heads": heads, "training": summary, "comparison": fusion, "notes": self.notes}
+        tested = frames["test"].index.to_numpy()
+        self._save(update | {"limit": self._limit(tested), "data": self._told(faults)})
+        return tested
+
+    def _predict(self, run: Run, side: str, faults: dict[int, str]) -> pd.DataFrame:
+        """Predict one side, indexed by position; rows with a damaged photo go to `faults`."""
+        prepared, rows = self.prepared, self.prepared.rows(side)
+        arrays = run.preprocessor.arrays(prepared.table.frame.iloc[rows], prepared.photo_root)
+        predictions, wrong = run.predictor.predict(arrays)
+        faults.update({int(rows[i]): why for i, why in wrong.items()})
+        frame = pd.DataFrame({"row": prepared.table.rows[rows]}, index=rows)
+        for name in prepared.schema.names("identifier")[:1]:
+            frame["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
+        for head in prepared.spec.heads:
+            frame[f"{head.name}_true"] = prepared.truths[head.column][rows]
+            frame[f"{head.name}_prediction"] = predictions[head.name]
+        return frame[~np.isin(np.arange(len(rows)), list(wrong))]
+
+    def _told(self, faults: dict[int, str]) -> evaluation.DataSummary:
+        """Return the data summary, with a warning if photos were damaged where it did not show."""
+        data = self.metrics.data
+        if not faults:
+            return data
+        first = min(faults)
+        warning = (
+            f"rows with a photo that proved damaged when it was decoded: {len(faults):,}. Training "
+            "took it as absent, and these rows are not scored. First: "
+            f"{self.prepared.table.place(first)}: {faults[first]}."
+        )
+        self.say(f"warning: {warning}")
+        return data.model_copy(update={"warnings": [*data.warnings, warning]})
+
+    def _limit(self, rows: NDArray[np.int64]) -> dict[str, dict[str, float]]:
+        noise, prepared = self.request.noise, self.prepared
+        if noise is None:
+            return {}
+        drawn = noise[prepared.table.rows[rows]]
+        return {prepared.spec.heads[0].name: {"log_rmse": float(np.sqrt(np.mean(drawn**2)))}}
+
+    def _compare(self) -> None:
+        comparison = dict(self.metrics.comparison)
+        try:
+            for i, head in enumerate(self.prepared.spec.heads):
+                say = lambda name: self.say(f"baseline: {name}")  # noqa: E731
+                for score in baseline_scores(self.prepared, i, say):
+                    comparison[head.name] = [*comparison[head.name], score]
+        except KeyboardInterrupt:
+            self.say("interrupted; the remaining baselines are left out")
+        self._save({"comparison": comparison})
+
+    def _report(self, tested: NDArray[np.int64]) -> None:
+        prepared = self.prepared
+        frame = prepared.table.frame.iloc[tested].reset_index(drop=True)
+        columns = prepared.schema.names("image")
+        photos = {
+            i: [
+                locate(name, prepared.photo_root)
+                for c in columns
+                for name in photo_paths(frame[c][i])
+            ]
+            for i in range(len(frame))
+        }
+        write_report(self.request.out, photos=photos, rows=frame)
+
+    def _save(self, update: dict[str, Any]) -> None:
+        self.metrics = self.metrics.model_copy(update=update)
+        write(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
+
+
+def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int, int, list[str]]]:
+    """Return (first epoch, last epoch, frozen groups) of each stage.
+
+    Example:
+    >>> stages(5, 2, ["photos"])
+    [(0, 2, ['photos']), (2, 5, [])]
+    """
+    if middle is None or middle >= epochs:
+        return [(0, epochs, frozen)]
+    return [(0, middle, frozen), (middle, epochs, [])]
+
+
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Make the folder `out`; if what is done inside fails, leave everything as it was.
+
+    Raises:
+        RunError: It cannot be made.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be made ({error.strerror}). Name another --out.") from None
+    try:
+        yield
+    except BaseException:
+        for entry in out.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        for folder in made:
+            with suppress(OSError):  # something else lies there by now
+                folder.rmdir()
+        raise
+
+
+def _least_loss(fitted: Fitted) -> float:
+    return min((epoch["val_loss"] for epoch in fitted.log), default=math.inf)
+
+
+def _measure(frame: pd.DataFrame, head: str, weights: NDArray[Any]) -> dict[str, float]:
+    truth, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
+    return regression_metrics(truth, guess, weights[frame.index])
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **found, "backend": keras.backend.backend()}

@@ -1,0 +1,127 @@
+"""Groups and heads that nobody declared, and those that do not fit the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multimodal.config import Config
+from multimodal.data.defaults import complete
+from multimodal.data.schema import Column, Schema
+from multimodal.errors import ConfigError, DataError
+
+KINDS = {
+    "size": "number", "colour": "category", "sold": "date", "title": "text", "Über uns": "text",
+    "front": "image", "back": "image", "id": "identifier", "empty": "ignored", "price": "target",
+}  # fmt: skip
+PRICES = np.exp(np.random.default_rng(0).normal(5, 1, 500))
+
+
+def schema(kinds: dict[str, Any]) -> Schema:
+    columns = [
+        Column(name=name, kind=kind, missing=0, distinct=9, example="")
+        for name, kind in kinds.items()
+    ]
+    return Schema(columns=columns)
+
+
+def group(name: str, modality: str, columns: list[str]) -> dict[str, Any]:
+    encoder = {"tabular": "dense", "text": "recurrent", "image": "convolutional"}[modality]
+    return {"name": name, "modality": modality, "columns": columns, "encoder": encoder}
+
+
+def test_groups_by_kind() -> None:
+    config = complete(Config(), schema(KINDS), {"price": PRICES})
+    assert [(g.name, g.modality, g.columns) for g in config.groups] == [
+        ("table", "tabular", ["size", "colour", "sold"]),
+        ("title", "text", ["title"]),
+        ("ber_uns", "text", ["Über uns"]),
+        ("photos", "image", ["front", "back"]),
+    ]
+    assert [(g.encoder.name, g.pooling.name) for g in config.groups] == [
+        ("dense", "mean"), ("recurrent", "attention"), ("recurrent", "attention"),
+        ("convolutional", "mean"),
+    ]  # fmt: skip
+    (head,) = config.heads
+    assert (head.name, head.column, head.head.name) == ("price", "price", "regression")
+    assert Config.from_json(config.to_json()) == config
+    assert complete(config, schema(KINDS), {"price": PRICES}) == config
+
+
+def test_group_names_are_unique() -> None:
+    found = complete(Config(), schema({"n": "number", "table": "text", "Table!": "text"}), {})
+    assert [g.name for g in found.groups] == ["table", "table_2", "table_3"]
+
+
+@pytest.mark.parametrize(
+    ("values", "transform"),
+    [
+        (PRICES, "log1p"),
+        (np.append(PRICES, np.nan), "log1p"),
+        (np.random.default_rng(0).normal(50, 5, 500), "standardise"),
+        (np.append(PRICES, -1.0), "standardise"),
+        (np.zeros(5), "standardise"),
+        (np.array([np.nan]), "standardise"),
+    ],
+)
+def test_transform_by_skewness(values: np.ndarray, transform: str) -> None:
+    (head,) = complete(Config(), schema(KINDS), {"price": values}).heads
+    assert head.head.options == {"transform": transform}
+
+
+def test_nothing_to_predict_from() -> None:
+    with pytest.raises(DataError, match="no feature column is left besides the target"):
+        complete(Config(), schema({"id": "identifier", "price": "target"}), {"price": PRICES})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"groups": [group("g", "tabular", ["sise"])]}, "no column 'sise'. Did you mean 'size'"),
+        (
+            {"groups": [group("g", "tabular", ["price"])]},
+            "group 'g' reads the target column 'price'",
+        ),
+        ({"heads": [{"name": "h", "column": "prices"}]}, "learns column 'prices'.*mean 'price'"),
+    ],
+)
+def test_what_does_not_fit(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        complete(Config.parse(config), schema(KINDS), {"price": PRICES})
+
+
+def test_a_target_without_a_head() -> None:
+    config = Config.parse({"heads": [{"name": "h", "column": "price"}]})
+    targets = {"price": PRICES, "rent": PRICES}
+    with pytest.raises(ConfigError, match="target 'rent' is learned by no head; .* learn price"):
+        complete(config, schema(KINDS), targets)
+
+
+def adapted(groups: list[dict[str, Any]], kinds: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    config = Config.parse({"groups": groups})
+    found = complete(config, schema(kinds), {}, adapt=True).groups
+    return [(g.name, g.columns) for g in found]
+
+
+def test_adapt_drops_what_is_gone_and_adds_what_is_new() -> None:
+    groups = [
+        group("t", "tabular", ["size", "weight"]), group("words", "text", ["title", "story"]),
+        group("p", "image", ["front"]),
+    ]  # fmt: skip
+    assert adapted(groups, KINDS) == [
+        ("t", ["size", "colour", "sold"]), ("words", ["title"]), ("p", ["front", "back"]),
+        ("ber_uns", ["Über uns"]),
+    ]  # fmt: skip
+
+
+def test_adapt_drops_groups_without_a_column() -> None:
+    groups = [group("t", "tabular", ["size"]), group("words", "text", ["title"])]
+    assert adapted(groups, {"size": "number"}) == [("t", ["size"])]
+    assert adapted(groups, {"front": "image"}) == [("photos", ["front"])]
+
+
+def test_without_adapt_given_groups_stay() -> None:
+    config = Config.parse({"groups": [group("t", "tabular", ["size"])]})
+    assert complete(config, schema(KINDS), {}).groups == config.groups

@@ -1,0 +1,82 @@
+"""Fixtures: one tiny catalogue, one whole run on it, and the command in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import tiny_config
+
+from multimodal.catalogue import builder_package
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a hundred rows need no threads for their trees
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run directory, the catalogue it was trained on, the test rows alone, what was said."""
+
+    run: Path
+    folder: Path
+    test: Path
+    said: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def catalogue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 + 30 + 30 rows with photos; `test.csv` holds the test rows."""
+    folder = tmp_path_factory.mktemp("data") / "catalogue"
+    builder_package().export(folder, (120, 30, 30), 3)
+    lines = (folder / "catalogue.csv").read_text().splitlines(keepends=True)
+    (folder / "test.csv").write_text("".join([lines[0], *lines[151:]]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A whole run over table, text and photos, with baselines and a known limit."""
+    from multimodal.workflow import train
+
+    noise = pd.read_csv(catalogue_folder / "truth.csv")["noise"].to_numpy()
+    said: list[str] = []
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(
+        catalogue_folder / "catalogue.csv", "price", out=out, config=tiny_config(baselines=True),
+        noise=noise, command="multimodal train catalogue.csv", say=said.append,
+    )  # fmt: skip
+    return Trained(out, catalogue_folder, catalogue_folder / "test.csv", said)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Run the `multimodal` command in this process."""
+    from multimodal.cli import main
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["multimodal", *map(str, arguments)])
+        code: object = 0
+        capsys.readouterr()
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return Answer(int(str(code)), out, err)
+
+    return run

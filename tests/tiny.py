@@ -1,0 +1,71 @@
+"""A tiny catalogue's config and rows, so that a whole run takes seconds."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal.config import Config
+
+TABLE = {
+    "name": "table", "modality": "tabular",
+    "columns": ["category", "brand", "weight_g", "year"],
+    "encoder": {"name": "dense", "options": {"hidden_dims": [8], "embedding_dim": 4}},
+}  # fmt: skip
+WORDS = {
+    "name": "words", "modality": "text", "columns": ["description"],
+    "encoder": {
+        "name": "recurrent",
+        "options": {"hidden_dim": 4, "embedding_dim": 4, "bidirectional": False},
+    },
+}  # fmt: skip
+PHOTOS = {
+    "name": "photos", "modality": "image", "columns": ["image"],
+    "encoder": {
+        "name": "convolutional",
+        "options": {"filters": [4, 8], "strides": [1, 1], "pool_sizes": [2, 1]},
+    },
+}  # fmt: skip
+DATA = {"image_size": 16, "split": {"method": "column", "column": "split"}}
+TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "baselines": False}
+
+
+def tiny_config(*groups: dict[str, Any], data: Any = None, **training: Any) -> Config:
+    """Return a config of small parts; without groups, all three of the catalogue."""
+    return Config.parse(
+        {
+            "groups": groups or (TABLE, WORDS, PHOTOS),
+            "fusion": {"name": "concat", "options": {"hidden_dims": [8]}},
+            "data": DATA if data is None else data,
+            "training": {**TRAINING, **training},
+        }
+    )
+
+
+def plain_config(**training: Any) -> Config:
+    """Return a config for `plain_rows`, whose groups are inferred."""
+    options = {"name": "concat", "options": {"hidden_dims": [8]}}
+    return Config.parse({"fusion": options, "training": {**TRAINING, **training}})
+
+
+def plain_rows(rows: int = 80, seed: int = 0) -> pd.DataFrame:
+    """Return rows without texts and photos: a size, a shop, two prices, a weight."""
+    random = np.random.default_rng(seed)
+    size = random.uniform(1, 9, rows)
+    shop = random.choice(["north", "south", "west"], rows)
+    price = size * 10 + (shop == "west") * 20 + random.normal(0, 1, rows)
+    values = {"size": size.round(3), "shop": shop, "price": price.round(2)}
+    return pd.DataFrame({**values, "cost": (price / 2).round(2), "weight": 1.0})
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return a digest of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
