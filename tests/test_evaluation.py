@@ -148,7 +148,8 @@ def test_score_of_an_unknown_kind_is_refused() -> None:
 def test_label_names_a_single_modality_once() -> None:
     assert SCORE.label == "CNN on photos"
     assert ModelScore("photos alone", "sequential", "photos", {}).label == "photos alone"
-    assert ModelScore("trees", "trees", "table", {}).label == "trees"
+    assert ModelScore("trees", "trees", "table", {}).label == "trees on table"
+    assert ModelScore("Fusion", "fusion", "table + text", {}).label == "Fusion"
 
 
 def test_main_metric_needs_every_model() -> None:

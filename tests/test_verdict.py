@@ -31,7 +31,7 @@ def test_fusion_wins() -> None:
         "On 1,000 test rows its error is 0.2 (RMSE of the logarithm); half of the rows are within "
         "12% of the truth.",
         "That is 50% less than the best single modality (sequential on photos, 0.4).",
-        "That is 20% less than the best of the trees (trees, 0.25).",
+        "That is 20% less than the best of the trees (trees on table + text, 0.25).",
         "Its error is 1.25 times the known limit, 0.16.",
     ]
 
@@ -39,7 +39,7 @@ def test_fusion_wins() -> None:
 def test_fusion_loses_to_one_rival() -> None:
     found = run(fusion=0.3, sequential=0.4, trees=0.2)
     assert found.outcome == "worse"
-    assert found.headline == "The fusion loses: for price, trees did better."
+    assert found.headline == "The fusion loses: for price, trees on table + text did better."
     assert "That is 50% more than the best of the trees (trees, 0.2)." in found.sentences
 
 
@@ -73,7 +73,7 @@ def test_best_of_several_is_the_rival() -> None:
         )
     ]  # fmt: skip
     found = verdict(RunMetrics(comparison={"y": scores}), "y")
-    assert "trees (good, 2)" in found.sentences[1]
+    assert "trees (good on table, 2)" in found.sentences[1]
 
 
 def test_nothing_to_compare_with() -> None:

@@ -68,11 +68,11 @@ def _cnn(spec: FittedSpec) -> list[layers.Layer]:
     return [
         keras.Input((side, side * count, 3), dtype="uint8"),
         layers.Rescaling(1 / 127.5, -1),
-        layers.Conv2D(32, 3, padding="same", activation="relu"),
-        layers.MaxPooling2D(),
+        layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
         layers.Conv2D(64, 3, padding="same", activation="relu"),
         layers.MaxPooling2D(),
         layers.Conv2D(128, 3, padding="same", activation="relu"),
+        layers.MaxPooling2D(),
         layers.GlobalAveragePooling2D(),
         layers.Dense(64, activation="relu"),
     ]

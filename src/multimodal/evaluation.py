@@ -131,8 +131,8 @@ class ModelScore:
 
     @property
     def label(self) -> str:
-        """The name, with what was read where that is one modality ("CNN on photos")."""
-        known = self.kind != "sequential" or self.inputs in self.name
+        """The name, with what was read where names repeat ("CNN on photos")."""
+        known = self.kind in ("constant", "fusion") or self.inputs in self.name
         return self.name if known else f"{self.name} on {self.inputs}"
 
     def to_dict(self) -> dict[str, Any]:
