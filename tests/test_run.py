@@ -211,7 +211,7 @@ def test_no_rows_give_no_predictions(run: Run, rows: pd.DataFrame, tmp_path: Pat
 def test_a_photo_path_that_leads_out_is_an_error(
     name: str, run: Run, spoil: Callable[..., Path]
 ) -> None:
-    with pytest.raises(DataError, match=r"rows\.csv, line 5: photo "):
+    with pytest.raises(DataError, match=r"rows\.csv, line 5, column 'image': photo "):
         run.predict(spoil({3: lambda line: cells(line, image=name)}))
 
 

@@ -177,7 +177,7 @@ def test_descriptions_have_20_to_45_words(frame):
     assert frame["description"].nunique() > 0.99 * len(frame)
 
 
-@pytest.mark.parametrize("model", [RidgeCV(), HistGradientBoostingRegressor(max_iter=60)])
+@pytest.mark.parametrize("model", [RidgeCV(), HistGradientBoostingRegressor(max_iter=40)])
 def test_words_without_their_order_do_not_tell_the_text_part(frame, model):
     counts = CountVectorizer().fit_transform(frame["description"]).toarray().astype(float)
     assert 0.2 < score(frame, counts, "text_part", model) < 0.6
@@ -217,7 +217,7 @@ def test_photo_is_a_small_baseline_jpeg():
 
 
 def test_colours_do_not_tell_the_photo_part(frame):
-    drawn = frame[(frame["split"] == "test") | (frame.index % 2 == 0)]
+    drawn = frame[(frame["split"] == "test") | (frame.index % 4 == 0)]
     makers = {row.id: row for row in catalogue.generate((4000, 0, 2000))}
     pixels = np.stack(
         [np.asarray(Image.open(io.BytesIO(makers[name].jpeg()))) for name in drawn["id"]]
@@ -457,14 +457,15 @@ def test_all_names_exist():
 
 
 def test_tfds_builder(tmp_path):
-    pytest.importorskip("tensorflow_datasets")
+    tfds = pytest.importorskip("tensorflow_datasets")
+    undecoded = {"image": tfds.decode.SkipDecoding()}
     module = importlib.import_module(f"{catalogue.__name__}.catalogue_dataset_builder")
     builder = module.Builder(config="small", data_dir=tmp_path)
     builder.download_and_prepare()
     assert builder.name == "catalogue"
     ids: list[str] = []
     for split, count in zip(("train", "validation", "test"), (1600, 200, 200), strict=True):
-        examples = list(builder.as_dataset(split=split).as_numpy_iterator())
+        examples = list(builder.as_dataset(split=split, decoders=undecoded).as_numpy_iterator())
         assert len(examples) == count
         ids += [example["id"].decode() for example in examples]
     assert len(set(ids)) == 2000
@@ -472,11 +473,10 @@ def test_tfds_builder(tmp_path):
 
 
 def check_example(example: dict, row) -> None:
-    """Compare a decoded TFDS example with the row that it was made from."""
+    """Compare a TFDS example with the row that it was made from."""
     assert example["id"].decode() == row.id
     assert example["description"].decode() == row.description
     assert example["price"] == pytest.approx(row.price, rel=1e-6)
     assert example["truth"]["noise"] == pytest.approx(row.truth.noise, rel=1e-6)
     assert np.isnan(example["weight_g"]) == (row.table.weight_g is None)
-    drawn = np.asarray(Image.open(io.BytesIO(row.jpeg())), np.int16)
-    assert abs(drawn - example["image"]).mean() < 1.0
+    assert example["image"] == row.jpeg()

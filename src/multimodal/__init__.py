@@ -45,6 +45,8 @@ _HOMES = {
     "train": "workflow",
 }
 
+_SUBPACKAGES = ("encoders", "fusion", "heads")
+
 __version__ = "0.1.0"
 __all__ = [
     "ConcatFusion",
@@ -70,6 +72,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"multimodal.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'multimodal' has no attribute '{name}'")
     value = getattr(importlib.import_module(f"multimodal.{_HOMES[name]}"), name)

@@ -150,22 +150,16 @@ class Run:
         self, table: Table, root: Path
     ) -> tuple[pd.DataFrame, dict[int, str], dict[str, int]]:
         """Return the rows without photos that are not there, notes on those, and counts."""
-        frame, notes, absent = table.frame.copy(deep=False), {}, 0
-        bare = np.zeros(len(frame), int)
+        frame, notes = table.frame.copy(deep=False), {}
         columns = [c for g in self.spec.groups if g.modality == "image" for c in g.columns]
+        absent, named = 0, np.zeros(len(frame), np.int64)
         for column in (column for column in columns if column in frame):
-            cells = []
-            for row, cell in enumerate(frame[column]):
-                named = photo_paths(cell)
-                paths = {name: _photo(name, root, table, row) for name in named}
-                gone = [name for name, path in paths.items() if not _is_there(path)]
-                cells.append([name for name in named if name not in gone])
-                absent += len(gone)
-                if gone:
-                    notes[row] = f"photo: {paths[gone[0]]}: no such photo"
+            cells, gone = _photos(table, column, root)
+            notes |= {row: f"photo: {paths[0]}: no such photo" for row, paths in gone.items()}
+            absent += sum(map(len, gone.values()))
+            named += np.array([len(cell) for cell in cells], np.int64)
             frame[column] = pd.Series(cells, dtype=object, index=frame.index)
-            bare += [not cell for cell in cells]
-        without = int((bare == len(columns)).sum()) if columns else 0
+        without = int((named == 0).sum()) if columns else 0
         return frame, notes, {"photos not found": absent, "rows without a photo": without}
 
     def _truth(self, table: Table, head: FittedHead) -> Floats:
@@ -199,11 +193,19 @@ class Run:
         return [str(name) for name in table.frame if name not in known]
 
 
-def _photo(name: str, root: Path, table: Table, row: int) -> Path:
-    try:
-        return locate(name, root)
-    except DataError as error:
-        raise DataError(f"{table.place(row)}: {error}") from None
+def _photos(table: Table, column: str, root: Path) -> tuple[list[list[str]], dict[int, list[Path]]]:
+    """Return each row's photos that are there, and the paths of those that are not by row."""
+    cells, gone = [], {}
+    for row, cell in enumerate(table.frame[column]):
+        try:
+            paths = {name: locate(name, root) for name in photo_paths(cell)}
+        except DataError as error:
+            raise DataError(f"{table.place(row)}, column '{column}': {error}") from None
+        there = {name: _is_there(path) for name, path in paths.items()}
+        cells.append([name for name in photo_paths(cell) if there[name]])
+        if not all(there.values()):
+            gone[row] = [path for name, path in paths.items() if not there[name]]
+    return cells, gone
 
 
 def _is_there(path: Path) -> bool:
