@@ -170,7 +170,7 @@ def test_every_row_comes_back_in_order(
     assert found.counts["unseen in 'category'"] == 1
     assert found.counts["photos not found"] == 1
     assert found.counts["rows without a photo"] == 2
-    assert found.counts["rows not read"] == 3
+    assert found.counts["rows without a prediction"] == 3
     plain = [i for i in range(30) if i not in (2, 4, 5, 7, 8, 9, 10)]
     np.testing.assert_allclose(frame["price_prediction"][plain], told[plain], rtol=1e-5)
 
@@ -256,7 +256,7 @@ def test_a_price_with_a_sign_is_read_in_evaluation_as_in_training(tmp_path: Path
     rows["price"] = ["$" + str(price) for price in rows["price"]]
     run = train(rows, "price", out=tmp_path / "run", config=plain_config(epochs=1))
     assert run.evaluate(rows)["price"]["n"] == 80
-    assert run.predict(rows.drop(columns="price")).counts["rows not read"] == 0
+    assert run.predict(rows.drop(columns="price")).counts["rows without a prediction"] == 0
 
 
 @pytest.fixture

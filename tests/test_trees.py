@@ -58,10 +58,11 @@ def test_the_median_counts_weights() -> None:
 @pytest.mark.parametrize("log", [True, False])
 def test_each_input_helps(log: bool) -> None:
     scores = tree_scores(SPEC, SOURCE, FRAME, TRUTH, TRAIN, TEST, weight=ONES, log=log, seed=0)
-    errors = {score.inputs: score.metrics["log_rmse"] for score in scores}
+    metric = "log_rmse" if log else "rmse"
+    errors = {score.inputs: score.metrics[metric] for score in scores}
     assert list(errors) == ["table", "text", "table + text"]
-    floor = median_score(TRUTH, TRAIN, TEST, ONES).metrics["log_rmse"]
-    assert errors["table + text"] < 0.5 * min(errors["table"], errors["text"])
+    floor = median_score(TRUTH, TRAIN, TEST, ONES).metrics[metric]
+    assert errors["table + text"] < 0.7 * min(errors["table"], errors["text"])
     assert max(errors["table"], errors["text"]) < floor
     assert all(score.kind == "trees" and score.seconds > 0 for score in scores)
 

@@ -191,7 +191,7 @@ def test_a_second_ctrl_c_does_not_cost_the_training(
     monkeypatch.setattr(steps, "save_parts", impatient)
     config = plain_config(epochs=5)
     workflow.train(plain_rows(), "price", out=tmp_path / "run", config=config, callbacks=[Stop(1)])
-    assert load(tmp_path / "run").predict(plain_rows(3)).counts["rows not read"] == 0
+    assert load(tmp_path / "run").predict(plain_rows(3)).counts["rows without a prediction"] == 0
 
 
 def test_ctrl_c_during_the_baselines_keeps_those_there_are(
@@ -367,7 +367,7 @@ def test_a_photo_that_proves_damaged_is_told(trained: Trained, tmp_path: Path) -
         frame = pd.read_csv(tmp_path / "run" / "predictions.csv")
         assert not set(frame["row"]) & set(range(0, 40, 8))
     assert predicted.frame["price_prediction"].isna().sum() == 5
-    assert predicted.counts["rows not read"] == 5
+    assert predicted.counts["rows without a prediction"] == 5
 
 
 def test_stages() -> None:

@@ -1,6 +1,6 @@
 """The `multimodal` command: inspect, train, evaluate, predict.
 
-Exit codes: 0 on success, 2 for what the user can mend, 130 after Ctrl-C.
+Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run.
 """
 
 from __future__ import annotations
@@ -259,4 +259,4 @@ def load_backend() -> None:
 def main() -> None:
     """Run the command."""
     with report_errors():
-        app()
+        app(prog_name="multimodal")

@@ -73,10 +73,10 @@ def carry_over(
         new: A freshly built model.
         new_spec: Its spec, fitted with `old_spec` as base.
     """
-    weights = {variable.path: np.asarray(variable) for variable in old.variables}
+    weights = {variable.path: np.asarray(variable) for variable in old.weights}
     old_rows, new_rows = _named_rows(old, old_spec), _named_rows(new, new_spec)
     carried, fresh = 0, []
-    for variable in new.variables:
+    for variable in new.weights:
         path, before = variable.path, weights.get(variable.path)
         if before is not None and path in old_rows and path in new_rows:
             moved = _moved(before, old_rows[path], np.asarray(variable), new_rows[path])
@@ -113,7 +113,7 @@ def _moved(
 
 def _named_rows(model: keras.Model, spec: FittedSpec) -> Rows:
     """Return, for each variable whose rows have names, the names by the variable's path."""
-    shapes = {variable.path: tuple(variable.shape) for variable in model.variables}
+    shapes = {variable.path: tuple(variable.shape) for variable in model.weights}
     found: Rows = {}
     for group in spec.groups:
         namers = {"embedding/embeddings": _codes, "mlp/dense_0/kernel": _features}

@@ -6,7 +6,8 @@ the backend's ordinary graph, where XLA on a processor is slower for convolution
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from multimodal.spec import PADDING, FittedSpec
 
 BATCH = 64
 Inputs = dict[str, NDArray[Any]]
+Positions = NDArray[np.int64]
 
 
 class Predictor:
@@ -41,16 +43,13 @@ class Predictor:
 
     def predict(self, arrays: Arrays) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
         """Return predictions (rows,) by head in the user's units, and faults of photos by row."""
-        parts: list[dict[str, NDArray[np.float64]]] = []
+        found = {head.name: np.zeros(arrays.rows) for head in self.spec.heads}
         faults: dict[int, str] = {}
-        for start in range(0, arrays.rows, BATCH):
-            rows = range(start, min(start + BATCH, arrays.rows))
-            batch, wrong = _batch(arrays, rows)
-            parts.append(self._run(batch, len(rows), alone=arrays.rows == 1))
-            faults |= {start + row: why for row, why in wrong.items()}
-        heads = [head.name for head in self.spec.heads]
-        empty = [np.zeros(0)]
-        return {h: np.concatenate([part[h] for part in parts] or empty) for h in heads}, faults
+        for rows, (batch, wrong) in _batches(arrays):
+            faults |= wrong
+            for head, values in self._run(batch, len(rows), alone=arrays.rows == 1).items():
+                found[head][rows] = values
+        return found, faults
 
     def _run(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, NDArray[np.float64]]:
         if alone:
@@ -81,13 +80,33 @@ class Predictor:
         return batch
 
 
-def _batch(arrays: Arrays, rows: range) -> tuple[Inputs, dict[int, str]]:
-    batch = {key: array[rows.start : rows.stop] for key, array in arrays.inputs.items()}
+def _batches(arrays: Arrays) -> Iterator[tuple[Positions, tuple[Inputs, dict[int, str]]]]:
+    """Yield the rows of each batch and the batch; the next one is decoded meanwhile.
+
+    Rows with texts of like length share a batch, so that short ones are not padded to long ones.
+    """
+    words = [(v != PADDING).sum(axis=1) for k, v in arrays.inputs.items() if k.endswith("_tokens")]
+    order = np.argsort(sum(words, np.zeros(arrays.rows, int)), kind="stable")
+    chunks = [order[start : start + BATCH] for start in range(0, arrays.rows, BATCH)]
+    if len(chunks) < 2:
+        yield from ((rows, _batch(arrays, rows)) for rows in chunks)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_batch, arrays, chunks[0])
+        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
+            batch = waiting.result()
+            if following is not None:
+                waiting = pool.submit(_batch, arrays, following)
+            yield rows, batch
+
+
+def _batch(arrays: Arrays, rows: Positions) -> tuple[Inputs, dict[int, str]]:
+    batch = {key: array[rows] for key, array in arrays.inputs.items()}
     faults: dict[int, str] = {}
     for group, photos in arrays.photos.items():
-        chosen = PhotoPaths(photos.paths[rows.start : rows.stop], photos.size)
+        chosen = PhotoPaths([photos.paths[row] for row in rows], photos.size)
         batch[f"{group}_pixels"], batch[f"{group}_present"], wrong = decode_rows(chosen)
-        faults |= wrong
+        faults |= {int(rows[i]): why for i, why in wrong.items()}
     return batch, faults
 
 
@@ -102,10 +121,9 @@ def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[st
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        compiled = (
-            tf.function(forward, jit_compile=True)
-            if xla
-            else tf.function(forward, input_signature=[_signature(model)])
+        signature = None if xla else [_signature(model)]
+        compiled = tf.function(
+            forward, input_signature=signature, jit_compile=xla or None, autograph=False
         )
         return lambda inputs: compiled({k: tf.constant(v) for k, v in inputs.items()})
 

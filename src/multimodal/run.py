@@ -38,9 +38,9 @@ class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
     `frame` has `row`, the identifier column where the model knows one, `<head>_prediction` in the
-    user's units (NaN for a row that could not be read) and `note`, the reason or a remark;
+    user's units (NaN for a row that could not be read) and `note`, the reason or a remark.
     `counts` tells what was unusual: unseen categories by column, photos that are not there, rows
-    without any photo, rows not read; `unused_columns` are those the model does not know.
+    without any photo, rows without a prediction. `unused_columns` are those the model never saw.
     """
 
     frame: pd.DataFrame
@@ -138,11 +138,11 @@ class Run:
         except DataError as error:
             raise DataError(f"{table.name}: {error}") from None
         predictions, faults = self.predictor.predict(arrays)
-        notes |= faults
+        notes |= {row: f"photo: {why}" for row, why in faults.items()}
         for values in predictions.values():
             values[list(faults)] = np.nan
         unseen = {f"unseen in '{column}'": count for column, count in arrays.unseen.items()}
-        lost = {"rows not read": len(faults) + len(table.quarantine)}
+        lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
         result = self._frame(table, predictions, notes)
         return Predictions(result, unseen | counts | lost, self._unused(table))
 
@@ -150,7 +150,8 @@ class Run:
         self, table: Table, root: Path
     ) -> tuple[pd.DataFrame, dict[int, str], dict[str, int]]:
         """Return the rows without photos that are not there, notes on those, and counts."""
-        frame, notes = table.frame.copy(deep=False), {}
+        frame = table.frame.copy(deep=False)
+        notes: dict[int, str] = {}
         columns = [c for g in self.spec.groups if g.modality == "image" for c in g.columns]
         absent, named = 0, np.zeros(len(frame), np.int64)
         for column in (column for column in columns if column in frame):

@@ -83,7 +83,7 @@ def _boost(
     )  # fmt: skip
     known = np.log1p(truth[train]) if log else truth[train]
     model.fit(features[train], known, sample_weight=weight[train])
-    guess = model.predict(features[test])
+    guess: NDArray[np.float64] = model.predict(features[test])
     return np.expm1(guess) if log else guess
 
 

@@ -1,0 +1,76 @@
+"""What a fit shows: a bar on a terminal, a line per epoch everywhere, and the log file."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from multimodal.progress import EpochProgress, LogFile
+
+LOGS = {"loss": 1.5, "price_rmse": 1234.5, "mae": 3.0, "val_loss": 2.25}
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+
+
+def two_epochs(progress: EpochProgress) -> None:
+    progress.set_params({"epochs": 2, "steps": 3})
+    progress.on_train_begin()
+    for epoch in range(2):
+        progress.on_epoch_begin(epoch)
+        for batch in range(3):
+            progress.on_train_batch_end(batch)
+        progress.on_epoch_end(epoch, LOGS)
+
+
+def test_a_line_per_epoch_in_a_file() -> None:
+    file = StringIO()
+    progress = EpochProgress(Console(file=file, width=40))
+    two_epochs(progress)
+    progress.on_train_end()
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2  loss 1.5  price_rmse 1,234  val_loss 2.25  ")
+    assert lines[1].startswith("epoch 2/2  loss 1.5")
+    assert "mae" not in file.getvalue()
+
+
+@pytest.mark.parametrize("way", ["end", "error"])
+def test_the_bar_leaves_the_terminal(way: str) -> None:
+    file = StringIO()
+    console = Console(file=file, force_terminal=True, width=120)
+    if way == "end":
+        progress = EpochProgress(console)
+        two_epochs(progress)
+        assert file.getvalue().count(SHOW) < file.getvalue().count(HIDE)
+        progress.on_train_end()
+    else:
+        with pytest.raises(KeyboardInterrupt), EpochProgress(console) as progress:
+            two_epochs(progress)
+            raise KeyboardInterrupt
+    progress.close()
+    shown = file.getvalue()
+    assert "epoch 2 of 2" in shown
+    assert shown.count(HIDE) == shown.count(SHOW) == 1
+
+
+def test_a_fit_may_follow_another() -> None:
+    file = StringIO()
+    progress = EpochProgress(Console(file=file))
+    for _ in range(2):
+        two_epochs(progress)
+        progress.on_train_end()
+    assert len(file.getvalue().splitlines()) == 4
+
+
+def test_the_log_file_has_one_header(tmp_path: Path) -> None:
+    for first in (0, 2):  # two stages
+        log = LogFile(tmp_path / "log.csv")
+        for epoch in range(first, first + 2):
+            log.on_epoch_end(epoch, {"loss": epoch / 2, "val_loss": 1})
+    frame = pd.read_csv(tmp_path / "log.csv")
+    assert frame["epoch"].tolist() == [1, 2, 3, 4]
+    assert frame["loss"].tolist() == [0, 0.5, 1, 1.5]
+    assert frame["val_loss"].tolist() == [1.0] * 4
