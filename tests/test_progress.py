@@ -11,7 +11,9 @@ from rich.console import Console
 
 from multimodal.progress import EpochProgress, LogFile
 
-LOGS = {"loss": 1.5, "price_rmse": 1234.5, "mae": 3.0, "val_loss": 2.25}
+LOGS = {
+    "a_loss": 1.0, "price_rmse": 1234.5, "loss": 1.5, "mae": 3.0, "val_rmse": 2, "val_loss": 2.25,
+}  # fmt: skip
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 
@@ -32,7 +34,7 @@ def test_a_line_per_epoch_in_a_file() -> None:
     progress.on_train_end()
     lines = file.getvalue().splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("epoch 1/2  loss 1.5  price_rmse 1,234  val_loss 2.25  ")
+    assert lines[0].startswith("epoch 1/2  loss 1.5  price_rmse 1,234  val_loss 2.25  val_rmse 2  ")
     assert lines[1].startswith("epoch 2/2  loss 1.5")
     assert "mae" not in file.getvalue()
 

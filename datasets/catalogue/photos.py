@@ -19,7 +19,7 @@ from PIL import Image
 from . import world
 from .factors import Factors
 
-Array = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, Any]
 Field = Callable[[Any, Any], Any]
 
 QUALITY = 90
@@ -51,7 +51,7 @@ def draw_photo(factors: Factors, key: str) -> bytes:
     return buffer.getvalue()
 
 
-def render(factors: Factors, rng: Random) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def render(factors: Factors, rng: Random) -> Array:
     """Paint one product; returns uint8 pixels (PHOTO_SIZE, PHOTO_SIZE, 3)."""
     background, first, second = _colours(rng)
     count = world.SCRATCHES[factors.wear]
@@ -166,7 +166,7 @@ def _colour(rng: Random, darkest: float, lightest: float) -> Array:
     return level + CHROMA * (hue - hue.mean())
 
 
-def _expose(canvas: Array, rng: Random) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _expose(canvas: Array, rng: Random) -> Array:
     """Light from one side, sensor grain, and rounding to 8 bits."""
     slope = (rng.random() - 0.5) * 0.3 / world.PHOTO_SIZE
     light = (1.0 + slope * _X)[..., None]

@@ -47,9 +47,9 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = {key: float(value) for key, value in (logs or {}).items()}
-        shown = "  ".join(
-            f"{key} {values[key]:,.4g}" for key in values if key.endswith(("loss", "rmse"))
-        )
+        keys = [key for key in values if key.endswith("rmse") or key in ("loss", "val_loss")]
+        keys.sort(key=lambda key: (key.startswith("val_"), not key.endswith("loss")))
+        shown = "  ".join(f"{key} {values[key]:,.4g}" for key in keys)
         seconds = time.perf_counter() - self._start
         line = f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  {seconds:.1f} s"
         self.console.print(line, highlight=False, soft_wrap=True)
