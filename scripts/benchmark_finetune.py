@@ -34,7 +34,9 @@ def error(path: Path, base: Path | None, seed: int, epochs: int) -> float:
 
 def main() -> None:
     """Train both ways for every seed and print the paired table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--from", dest="base", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=25)
@@ -47,14 +49,19 @@ def main() -> None:
     print("seed  from scratch  from run  difference")
     for seed in range(1, arguments.seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            path = drawn.export(Path(folder) / "c", ROWS, seed, shift=drawn.Shift()) / "catalogue.csv"
+            path = (
+                drawn.export(Path(folder) / "c", ROWS, seed, shift=drawn.Shift()) / "catalogue.csv"
+            )
             scratch = error(path, None, seed, arguments.epochs)
             tuned = error(path, arguments.base, seed, arguments.epochs)
         gains.append(scratch - tuned)
         print(f"{seed:4}  {scratch:12.4f}  {tuned:8.4f}  {scratch - tuned:10.4f}", flush=True)
     better = sum(gain > 0 for gain in gains)
     spread = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else float("nan")
-    print(f"mean difference {statistics.mean(gains):.4f}, standard error {spread:.4f}, better in {better} of {len(gains)}")
+    print(
+        f"mean difference {statistics.mean(gains):.4f}, standard error {spread:.4f}, "
+        f"better in {better} of {len(gains)}"
+    )
 
 
 if __name__ == "__main__":

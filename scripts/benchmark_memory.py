@@ -36,7 +36,9 @@ def peak(size: str, epochs: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure both sizes and print their difference."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=1)
     epochs = parser.parse_args().epochs
     found = {}

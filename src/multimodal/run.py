@@ -142,6 +142,8 @@ class Run:
         for values in predictions.values():
             values[list(faults)] = np.nan
         unseen = {f"unseen in '{column}'": count for column, count in arrays.unseen.items()}
+        for column, count in arrays.unreadable.items():
+            unseen[f"taken for missing, since no number or date, in '{column}'"] = count
         lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
         result = self._frame(table, predictions, notes)
         return Predictions(result, unseen | counts | lost, self._unused(table))

@@ -33,7 +33,7 @@ def column(source: str, part: Any = None, centre: float = 0, scale: float = 1) -
 @both
 def test_numbers(frame: Any) -> None:
     columns = [column("size"), column("reviews"), column("sold", "year"), column("sold", "month")]
-    found = features.numbers(columns, {"reviews": "# reviews"}, frame)
+    found = features.numbers(columns, {"reviews": "# reviews"}, frame).values
     wanted = [
         [5, 8, 2016, 3], [NAN, 1, 2017, 1], [1200, NAN, NAN, NAN], [NAN, NAN, NAN, NAN],
         [7, 3, 2016, 3],
@@ -77,7 +77,7 @@ def test_photo_names(frame: Any) -> None:
 def test_no_rows(frame: Any) -> None:
     assert features.row_count(frame) == 0
     if len(frame):
-        assert features.numbers([column("a")], {}, {"a": []}).shape == (0, 1)
+        assert features.numbers([column("a")], {}, {"a": []}).values.shape == (0, 1)
         assert features.texts(["a"], frame) == [] == features.photo_names(["a"], frame)
 
 
@@ -99,3 +99,10 @@ def test_scaling_never_overflows() -> None:
 def test_scaling_keeps_the_order() -> None:
     values = np.linspace(-50, 50, 201)[:, None]
     assert (np.diff(features.scaled(values, [column("size")])[:, 0]) > 0).all()
+
+
+def test_unreadable_numbers_are_counted_not_hidden() -> None:
+    frame = {"size": ["3", "12,50", None, "wide"]}
+    found = features.numbers([column("size")], {}, frame)
+    assert found.unreadable == {"size": 2}
+    assert np.isnan(found.values[:, 0]).tolist() == [False, True, True, True]

@@ -6,7 +6,7 @@ Rows are a DataFrame, or a dict of lists where there are few: both go through th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,15 @@ def row_count(frame: Frame) -> int:
     return len(frame) if isinstance(frame, pd.DataFrame) else len(next(iter(frame.values()), ()))
 
 
-def numbers(columns: Sequence[NumericColumn], units: Units, frame: Frame) -> NDArray[np.float64]:
-    """Return float64 (rows, N) as they stand in the rows, NaN where missing or unreadable.
+class Read(NamedTuple):
+    """Numbers float64 (rows, N), NaN where missing or unreadable; unreadable cells by column."""
+
+    values: NDArray[np.float64]
+    unreadable: dict[str, int]
+
+
+def numbers(columns: Sequence[NumericColumn], units: Units, frame: Frame) -> Read:
+    """Return the numbers as they stand in the rows.
 
     Args:
         columns: N numbers, or parts of dates.
@@ -36,16 +43,19 @@ def numbers(columns: Sequence[NumericColumn], units: Units, frame: Frame) -> NDA
         frame: the rows.
     """
     dates: dict[str, Dates] = {}
+    bad: dict[str, int] = {}
     found = np.empty((row_count(frame), len(columns)))
     for i, column in enumerate(columns):
         cells = frame[column.source]
         if column.part is None:
-            found[:, i] = parse_numbers(cells, units.get(column.source)).values
+            parsed = parse_numbers(cells, units.get(column.source))
+            found[:, i], bad[column.source] = parsed.values, int(parsed.bad.sum())
             continue
         if column.source not in dates:
             dates[column.source] = parse_dates(cells)
+            bad[column.source] = int(dates[column.source].bad.sum())
         found[:, i] = date_parts(dates[column.source].values, column.part)
-    return found
+    return Read(found, {source: count for source, count in bad.items() if count})
 
 
 def scaled(found: NDArray[np.float64], columns: Sequence[NumericColumn]) -> NDArray[np.float32]:

@@ -87,7 +87,9 @@ def _fit_tabular(
             f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
         )
     units = {column.name: column.unit for column in columns}
-    there = [~np.isnan(features.numbers(numeric, units, frame)).all(axis=1)] if numeric else []
+    there = (
+        [~np.isnan(features.numbers(numeric, units, frame).values).all(axis=1)] if numeric else []
+    )
     there += [~is_missing(frame[column.source]) for column in categorical]
     return base.model_copy(
         update={
@@ -107,7 +109,7 @@ def _fit_numbers(
     known = [column for column in base.numeric if column.source in sources]
     sources -= {column.source for column in known}
     fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
-    found = features.numbers(fresh, units, frame)
+    found = features.numbers(fresh, units, frame).values
     fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
     return [*known, *(column for column in fitted if column.scale > 0)]
 

@@ -26,12 +26,14 @@ _FIRST = 2
 class Arrays:
     """Rows as the model takes them: everything but pixels, and the photos' paths by group.
 
-    `unseen` counts, by column, the cells with a category that the model does not know.
+    `unseen` counts, by column, the cells with a category that the model does not know,
+    `unreadable` those that should hold a number or a date and do not; they count as missing.
     """
 
     inputs: dict[str, NDArray[Any]]
     photos: dict[str, PhotoPaths] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -100,7 +102,8 @@ class Preprocessor:
     def _tabular(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
         there = np.zeros(features.row_count(frame), bool)
         if group.numeric:
-            found = features.numbers(group.numeric, self._units, frame)
+            found, bad = features.numbers(group.numeric, self._units, frame)
+            result.unreadable.update(bad)
             result.inputs[f"{group.name}_numeric"] = features.scaled(found, group.numeric)
             there |= ~np.isnan(found).all(axis=1)
         if group.categorical:
