@@ -227,3 +227,10 @@ def test_compiler_is_off_on_a_processor() -> None:
 
     expected = bool(tf.config.list_physical_devices("GPU"))
     assert compiler_options() == {"jit_compile": expected}
+
+
+def test_lowest_precision_names_what_is_used() -> None:
+    plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    assert module.lowest_precision(plain) == "float32"
+    mixed = keras.layers.Dense(1, dtype="mixed_bfloat16")
+    assert module.lowest_precision(keras.Sequential([plain, mixed])) == "mixed_bfloat16"

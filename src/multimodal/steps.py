@@ -31,7 +31,7 @@ from multimodal.finetune import carry_over, freeze_groups
 from multimodal.progress import LogFile
 from multimodal.report import write_report
 from multimodal.run import Run, load, save_parts, write
-from multimodal.training import Fitted, choose_precision, fit
+from multimodal.training import Fitted, choose_precision, fit, lowest_precision
 
 LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -118,9 +118,9 @@ class Steps:
         """Fit in stages; the weights of the best epoch of all stages stay."""
         model = self._build()
         training, rows = self.prepared.config.training, self.prepared.rows("train")
-        precision = choose_precision(training.precision)
         self.say(
-            f"training on {len(rows):,} rows: {model.count_params():,} parameters, {precision}"
+            f"training on {len(rows):,} rows: {model.count_params():,} parameters, "
+            f"{lowest_precision(model)}"
         )
         whole = Fitted()
         middle = training.unfreeze_epoch if training.freeze else None
@@ -183,7 +183,7 @@ class Steps:
             heads[head.name] = HeadMetrics(column=head.column, **measured)
         summary = evaluation.TrainingSummary(
             epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
-            precision=choose_precision(training.precision), parameters=model.count_params(),
+            precision=lowest_precision(model), parameters=model.count_params(),
             interrupted=fitted.interrupted, seed=training.seed,
         )  # fmt: skip
         fusion = {
@@ -235,12 +235,14 @@ class Steps:
         comparison = dict(self.metrics.comparison)
         try:
             for i, head in enumerate(self.prepared.spec.heads):
-                say = lambda name: self.say(f"baseline: {name}")  # noqa: E731
-                for score in baseline_scores(self.prepared, i, say):
+                for score in baseline_scores(self.prepared, i, self._announce):
                     comparison[head.name] = [*comparison[head.name], score]
         except KeyboardInterrupt:
             self.say("interrupted; the remaining baselines are left out")
         self._save({"comparison": comparison})
+
+    def _announce(self, baseline: str) -> None:
+        self.say(f"baseline: {baseline}")
 
     def _report(self, tested: NDArray[np.int64]) -> None:
         prepared = self.prepared

@@ -55,6 +55,12 @@ def choose_precision(wanted: str) -> str:
     return "mixed_bfloat16" if flags & _NATIVE_BFLOAT16 else "float32"
 
 
+def lowest_precision(model: keras.Model) -> str:
+    """Return the name of the model's mixed dtype policy, or `float32` where no layer has one."""
+    names = {layer.dtype_policy.name for layer in model.layers}
+    return next((name for name in sorted(names) if name.startswith("mixed")), "float32")
+
+
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
     """Build the layers made inside under the dtype policy `name`."""
