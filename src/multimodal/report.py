@@ -262,17 +262,9 @@ def _curves(run: _Run) -> str:
 
 
 def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:
-    """List the keys that any column of the schema has a plain value for, in a fixed order."""
-    found = dict.fromkeys(
-        str(key)
-        for column in schema
-        for key, value in column.items()
-        if value not in (None, "", [])
-    )
-    first = [
-        key for key in ("name", "kind", "missing", "distinct", "example", "note") if key in found
-    ]
-    return first + [key for key in found if key not in first]
+    """List what is shown of the columns: what any of them has a value for, in a fixed order."""
+    wanted = ("name", "kind", "missing", "distinct", "example", "note")
+    return [key for key in wanted if any(c.get(key) not in (None, "", []) for c in schema)]
 
 
 def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
