@@ -29,7 +29,7 @@ import tensorflow as tf
 from multimodal.data.cache import PhotoCache
 from multimodal.data.pipeline import Source, training_dataset
 
-BATCH, STEPS, EPOCHS = 64, 20, 3
+BATCH, STEPS, EPOCHS = 64, 12, 3
 Work = Callable[[], float]
 Times = Mapping[str, list[float]]
 
