@@ -179,7 +179,8 @@ def test_what_the_config_of_a_continued_run_is(tmp_path: Path) -> None:
     found = continue_config(origin, Config.parse({"training": {"epochs": 3}}), ["price"])
     assert (found.groups, found.fusion, found.heads) == (before.groups, before.fusion, before.heads)
     assert found.training.epochs == 3
-    assert found.data == Config().data
+    assert found.data.image_size == before.data.image_size != Config().data.image_size
+    assert found.data.model_copy(update={"image_size": 64}) == Config().data
     assert continue_config(origin, before, ["price"]).fusion == before.fusion
     assert continue_config(origin, Config(), ["cost"]).heads == []  # another target, another head
 

@@ -27,7 +27,7 @@ def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Conf
     """Return the origin's config with the new data and training sections.
 
     Groups that `config` leaves open come from the origin, and so do heads, where they learn the
-    same targets. The fusion is always the origin's.
+    same targets. The fusion and the size of the photos are always the origin's.
 
     Raises:
         ConfigError: `config` asks for another fusion.
@@ -40,8 +40,9 @@ def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Conf
         )
     same = {head.column for head in before.heads} == set(targets)
     heads = config.heads or (before.heads if same else [])
-    groups = config.groups or before.groups
-    return config.model_copy(update={"groups": groups, "fusion": before.fusion, "heads": heads})
+    data = config.data.model_copy(update={"image_size": before.data.image_size})
+    kept = {"groups": config.groups or before.groups, "fusion": before.fusion, "data": data}
+    return config.model_copy(update={**kept, "heads": heads})
 
 
 def freeze_groups(

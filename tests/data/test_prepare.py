@@ -230,3 +230,11 @@ def test_wrong_names(folder: Path, tmp_path: Path) -> None:
     groups = [{"name": "t", "modality": "text", "columns": ["titel"], "encoder": "recurrent"}]
     with pytest.raises(ConfigError, match="no column 'titel'. Did you mean 'title'"):
         run(rows(), folder, config={"groups": groups})
+
+
+def test_rows_of_weight_zero_do_not_move_the_head() -> None:
+    rows = [{"size": i / 7, "price": 10.0 + i, "w": 1} for i in range(60)]
+    spoiled = [{**row, "price": 1e6, "w": 0} if i % 2 else row for i, row in enumerate(rows)]
+    config = Config.parse({"data": {"split": {"validation": 0.2, "test": 0.2}}})
+    head = prepare(spoiled, ["price"], config, weight="w").spec.heads[0]
+    assert head.maximum < 100

@@ -114,7 +114,7 @@ def prepare(
         config.data.split, table.frame, groups=groups, target=truths[targets[0]],
         seed=config.training.seed, source=table.name,
     )  # fmt: skip
-    spec = _fit(config, schema, table, truths, sides == "train", base)
+    spec = _fit(config, schema, table, truths, weights, sides == "train", base)
     notes = [*_leaks(table, used, truths), *screening.notes(table), *capped_columns(spec, schema)]
     notes += _split_notes(len(leaking_rows(sides, groups)))
     source = _source(config, schema, spec, table, root, truths, weights)
@@ -150,13 +150,13 @@ def _used(config: Config, schema: Schema) -> Schema:
 
 def _fit(
     config: Config, schema: Schema, table: Table, truths: Mapping[str, Floats],
-    train: NDArray[np.bool_], base: Base | None,
+    weights: Floats, train: NDArray[np.bool_], base: Base | None,
 ) -> FittedSpec:  # fmt: skip
-    """Fit groups and heads on the training rows."""
+    """Fit groups on the training rows, heads on those of them that weigh anything."""
     spec = fit_spec(config, schema, table.frame[train], base[1] if base else None)
     names = unique_slugs([g.name for g in config.groups] + [h.name for h in config.heads])
     heads = [
-        labels.fit_head(head, name, truths[head.column][train])
+        labels.fit_head(head, name, truths[head.column][train & (weights > 0)])
         for head, name in zip(config.heads, names[len(config.groups) :], strict=True)
     ]
     return spec.model_copy(update={"heads": heads})
