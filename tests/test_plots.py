@@ -146,3 +146,11 @@ def test_import_does_not_load_matplotlib() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_labels_of_large_linear_prices_do_not_overlap() -> None:
+    truth = np.linspace(69_900, 1_500_000, 80)
+    figure = predicted_against_true(truth, truth * 1.1, "price")
+    figure.canvas.draw()
+    boxes = [t.get_window_extent() for t in figure.axes[0].get_xticklabels() if t.get_text()]
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))

@@ -140,6 +140,8 @@ def predicted_against_true(
         p = np.maximum(p, LOG_FLOOR * y.min())
         axes.set_xscale("log")
         axes.set_yscale("log")
+    else:
+        axes.locator_params(nbins=4)  # seven-digit prices would run into each other
     alpha = float(np.clip(40 / math.sqrt(len(y)), 0.15, 0.8))
     axes.scatter(y, p, s=16, color=BLUE, alpha=alpha, linewidths=0)
     ends = [min(y.min(), p.min()), max(y.max(), p.max())]

@@ -26,7 +26,7 @@ from multimodal.data.splits import SIDES, leaking_rows, split_rows
 from multimodal.data.table import Table
 from multimodal.spec import FittedSpec, unique_slugs
 
-__all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "open_table", "prepare"]
+__all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "prepare"]
 
 FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image")
 Floats = NDArray[np.float64]
