@@ -1,4 +1,4 @@
-"""The generated catalogue as a file to train on."""
+"""Generated data as files to train on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from multimodal import catalogue as module
-from multimodal.catalogue import CONFIG, TARGET, builder_package, catalogue
+from multimodal.catalogue import CONFIG, TARGET, builder_package, catalogue, faces
 from multimodal.config import Config
 from multimodal.errors import DataError
 
@@ -61,8 +61,8 @@ def test_a_spoiled_cache_is_told(tiny: Path) -> None:
 
 
 def test_without_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "_FOLDER", tmp_path / "none")
-    monkeypatch.delitem(module.sys.modules, module._NAME)
+    monkeypatch.setattr(module, "_DATASETS", tmp_path / "none")
+    monkeypatch.delitem(module.sys.modules, "multimodal_catalogue")
     with pytest.raises(DataError, match="Name a FILE to train on, or run from a checkout"):
         builder_package()
 
@@ -74,3 +74,13 @@ def test_it_shadows_no_library() -> None:
     assert builder_package() is package
     found = importlib.util.find_spec("datasets")
     assert found is None or "multimodal" not in str(found.origin)
+
+
+def test_faces_are_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = builder_package("faces")
+    export = package.export
+    monkeypatch.setattr(package, "export", lambda at, size, seed: export(at, (4, 3), seed))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ages, emotions = (pd.read_csv(path) for path in faces("small", seed=5))
+    assert (len(ages), len(emotions)) == (4, 3)
+    assert not set(ages["image"]) & set(emotions["image"])
