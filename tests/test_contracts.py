@@ -64,7 +64,7 @@ def test_pooling_follows_the_dtype_of_the_encoder() -> None:
 
 def test_nothing_is_decided_by_the_data_unless_a_part_says_so() -> None:
     assert Encoder.from_group(FittedGroup(name="g", modality="text", columns=["t"])) == {}
-    assert HeadLayer.from_head(FittedHead(name="h", column="h")) == {}
+    assert HeadLayer.from_head(FittedHead(name="h", columns=["h"])) == {}
     assert Encoder.gains_from_bfloat16 is False
 
 

@@ -23,18 +23,20 @@ def softmax_mean(pooling: layers.AttentionPooling, tokens: np.ndarray) -> np.nda
     return np.einsum("th,thd->hd", weights, parts).ravel()
 
 
-@pytest.mark.parametrize("name", ["mean", "max", "attention"])
+@pytest.mark.parametrize("name", ["mean", "max", "last", "attention"])
 @pytest.mark.parametrize("masked", [True, False])
 def test_pooling_agrees_with_numpy(name: str, masked: bool) -> None:
     pooling: Any = {
         "mean": layers.MeanPooling,
         "max": layers.MaxPooling,
+        "last": layers.LastPooling,
         "attention": lambda: layers.AttentionPooling(num_heads=3),
     }[name]()
     found = np.array(pooling(TOKENS, mask=KEEP if masked else None))
     reduce = {
         "mean": lambda tokens: tokens.mean(axis=0),
         "max": lambda tokens: tokens.max(axis=0),
+        "last": lambda tokens: tokens[-1],
         "attention": lambda tokens: softmax_mean(pooling, tokens),
     }[name]
     for row, tokens in enumerate(TOKENS):

@@ -17,7 +17,7 @@ def expand_mask(mask: Tensor, tokens: Tensor) -> Tensor:
     return ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
 
 
-class _Pooling(keras.layers.Layer):
+class Pooling(keras.layers.Layer):
     """Base: tokens `(B, T, D)` to a vector `(B, D)`; no mask comes out."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -32,7 +32,7 @@ class _Pooling(keras.layers.Layer):
 
 
 @register("pooling", "mean")
-class MeanPooling(_Pooling):
+class MeanPooling(Pooling):
     """Mean over the tokens that the mask keeps; zeros where it keeps none.
 
     Example:
@@ -51,7 +51,7 @@ class MeanPooling(_Pooling):
 
 
 @register("pooling", "max")
-class MaxPooling(_Pooling):
+class MaxPooling(Pooling):
     """Largest value of each feature over the kept tokens; zeros where none is kept."""
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -63,8 +63,29 @@ class MaxPooling(_Pooling):
         return ops.where(ops.any(keep, axis=1), largest, ops.zeros_like(largest))
 
 
+@register("pooling", "last")
+class LastPooling(Pooling):
+    """The last token that the mask keeps, as for a forecast; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(LastPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    3.0
+    """
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return inputs[:, -1]
+        mask = ops.cast(mask, "bool")
+        places = ops.where(mask, ops.expand_dims(ops.arange(ops.shape(mask)[1]), 0), -1)
+        last = ops.reshape(ops.maximum(ops.max(places, axis=1), 0), (-1, 1, 1))
+        token = ops.squeeze(ops.take_along_axis(inputs, last, axis=1), axis=1)
+        return ops.where(ops.any(mask, axis=1, keepdims=True), token, ops.zeros_like(token))
+
+
 @register("pooling", "attention")
-class AttentionPooling(_Pooling):
+class AttentionPooling(Pooling):
     """Weighted mean over the kept tokens, by a learned softmax score per token and head.
 
     Args:
@@ -85,7 +106,9 @@ class AttentionPooling(_Pooling):
                 f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
                 f"input_shape={input_shape}"
             )
-        self.score = keras.layers.Dense(self.num_heads, name="score", dtype=self.dtype_policy)
+        self.score = keras.layers.Dense(  # a bias would move all tokens' scores alike
+            self.num_heads, use_bias=False, name="score", dtype=self.dtype_policy
+        )
         self.score.build(input_shape)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -116,10 +139,13 @@ class FoldPhotos(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (None, *input_shape[2:])
 
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
+
 
 @register("layer", "unfold_photos")
 class UnfoldPhotos(keras.layers.Layer):
-    """Divide the first axis again: `(B * K, D)` to `(B, K, D)`."""
+    """Divide the first axis again: `(B * K, ...)` to `(B, K, ...)`."""
 
     def __init__(self, *, photos: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -136,6 +162,28 @@ class UnfoldPhotos(keras.layers.Layer):
         return {**super().get_config(), "photos": self.photos}
 
 
+@register("layer", "join_tokens")
+class JoinTokens(keras.layers.Layer):
+    """Put the tokens of all photos of a row in one sequence: `(B, K, T, D)` to `(B, K * T, D)`.
+
+    The mask is bool `(B, K)`, True where the photo is there; the tokens come out with a Keras mask
+    `(B, K * T)` that keeps the tokens of those.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        return ops.reshape(inputs, (-1, inputs.shape[1] * inputs.shape[2], inputs.shape[3]))
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+        return None if previous_mask is None else ops.repeat(previous_mask, inputs.shape[2], axis=1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], (input_shape[1] or 0) * (input_shape[2] or 0), input_shape[3])
+
+
 @register("layer", "any_photo")
 class AnyPhoto(keras.layers.Layer):
     """Presence of a group: whether any of its photos is there, `(B, K)` to `(B,)`."""
@@ -145,6 +193,9 @@ class AnyPhoto(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0],)
+
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
+        return keras.KerasTensor((inputs.shape[0],), dtype="bool")
 
 
 @register("layer", "mlp")

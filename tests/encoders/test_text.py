@@ -97,3 +97,35 @@ def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_refuses_inputs(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"embeddings of shape \(batch, length, 32\). Received"):
         RecurrentEncoder(9)(np.zeros(shape, "float32"))
+
+
+def test_refuses_ids_and_embeddings_of_a_wrong_dtype_in_one_line() -> None:
+    with pytest.raises(
+        TypeError, match=r"^`inputs` must be int or float\. Received: dtype='bool'$"
+    ):
+        RecurrentEncoder(9)(np.zeros((2, 3), bool))
+    with pytest.raises(TypeError, match=r"^`inputs` must be float\. Received: dtype='int32'$"):
+        RecurrentEncoder(9)(np.zeros((2, 3, 32), "int32"))
+
+
+def test_found_words_start_from_their_vectors() -> None:
+    encoder = RecurrentEncoder(4, 2, embedding_dim=3)
+    encoder(IDS % 4)
+    before = encoder.get_weights()
+    matrix = np.arange(12, dtype="float32").reshape(4, 3)
+    encoder.load_vectors(matrix, np.array([False, False, True, False]))
+    after = encoder.get_weights()
+    np.testing.assert_array_equal(after[0][2], matrix[2])
+    np.testing.assert_array_equal(after[0][[0, 1, 3]], before[0][[0, 1, 3]])
+    encoder.load_vectors(matrix)
+    np.testing.assert_array_equal(encoder.get_weights()[0], matrix)
+
+
+def test_refuses_vectors() -> None:
+    encoder = RecurrentEncoder(4, 2, embedding_dim=3)
+    with pytest.raises(ValueError, match="needs a built encoder. Call it on a batch first"):
+        encoder.load_vectors(np.zeros((4, 3)))
+    encoder.build((None, None))
+    message = "(vocabulary_size, embedding_dim) = (4, 3). Received: shape=(4, 5)"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        encoder.load_vectors(np.zeros((4, 5)))

@@ -1,7 +1,40 @@
 """Encoders: plain Keras layers from inputs to tokens or to a vector."""
 
+from multimodal import poolings as poolings
+from multimodal.encoders.bag import EmbeddingBagEncoder
+from multimodal.encoders.cross import CrossEncoder
+from multimodal.encoders.dense import DenseEncoder
+from multimodal.encoders.ensemble import DenseBlock, EnsembleDense
+from multimodal.encoders.ft_transformer import FTTransformerEncoder
 from multimodal.encoders.image import ConvolutionalEncoder
-from multimodal.encoders.tabular import DenseEncoder
+from multimodal.encoders.image_backbone import ImageBackboneEncoder
+from multimodal.encoders.inception import InceptionEncoder
+from multimodal.encoders.numeric import NumericEmbedding
+from multimodal.encoders.residual import ResidualEncoder
+from multimodal.encoders.series import ConvolutionalSeriesEncoder, RecurrentSeriesEncoder
 from multimodal.encoders.text import RecurrentEncoder
+from multimodal.encoders.text_backbone import TextBackboneEncoder
+from multimodal.encoders.text_convolution import ConvolutionalTextEncoder
+from multimodal.encoders.text_transformer import TransformerTextEncoder
+from multimodal.encoders.vit import ViTEncoder
 
-__all__ = ["ConvolutionalEncoder", "DenseEncoder", "RecurrentEncoder"]
+__all__ = [
+    "ConvolutionalEncoder",
+    "ConvolutionalSeriesEncoder",
+    "ConvolutionalTextEncoder",
+    "CrossEncoder",
+    "DenseBlock",
+    "DenseEncoder",
+    "EmbeddingBagEncoder",
+    "EnsembleDense",
+    "FTTransformerEncoder",
+    "ImageBackboneEncoder",
+    "InceptionEncoder",
+    "NumericEmbedding",
+    "RecurrentEncoder",
+    "RecurrentSeriesEncoder",
+    "ResidualEncoder",
+    "TextBackboneEncoder",
+    "TransformerTextEncoder",
+    "ViTEncoder",
+]

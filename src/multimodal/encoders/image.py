@@ -14,6 +14,7 @@ from multimodal.contracts import (
     Shape,
     Tensor,
     check_choice,
+    check_dtype,
     check_fraction,
     check_positive,
     check_sizes,
@@ -23,14 +24,120 @@ from multimodal.registry import register
 NORMALIZATIONS = ("batch", "group", "none")
 
 
+def check_stages(filters: Sequence[int], **options: Sequence[int]) -> None:
+    """Raise ValueError unless `filters` and each option list one integer per stage."""
+    for name, values in {"filters": filters, **options}.items():
+        check_sizes(name, values)
+        if len(values) != len(filters):
+            raise ValueError(
+                f"`{name}` must have one entry per stage ({len(filters)}). "
+                f"Received: {name}={values}"
+            )
+
+
+def check_photos(shape: Any) -> None:
+    """Raise ValueError unless `shape` is that of photos whose height and width are known."""
+    known = len(shape) == 4 and shape[-1] == 3 and None not in tuple(shape)[1:]
+    if not known:
+        raise ValueError(
+            "`inputs` must be photos of shape (batch, height, width, 3) with a fixed height "
+            f"and width. Received: input_shape={tuple(shape)}"
+        )
+
+
+def make_convolution(
+    filters: int, kernel_size: int, *, policy: Any, name: str, **options: Any
+) -> keras.layers.Conv2D:
+    """Return a convolution that keeps the map's size, but for its stride."""
+    given: dict[str, Any] = {"padding": "same", "kernel_initializer": "he_normal", **options}
+    return keras.layers.Conv2D(
+        filters, kernel_size, data_format="channels_last", name=name, dtype=policy, **given
+    )
+
+
+def make_normalization(kind: str, shape: Shape, *, policy: Any, name: str) -> keras.layers.Layer:
+    """Return the built normalization layer that `kind`, one of `NORMALIZATIONS`, names."""
+    layer: keras.layers.Layer
+    if kind == "batch":
+        layer = keras.layers.BatchNormalization(momentum=0.9, name=name, dtype=policy)
+    elif kind == "group":
+        channels = shape[-1] or 1
+        groups = max(g for g in (1, 2, 4, 8) if channels % g == 0)
+        layer = keras.layers.GroupNormalization(groups, name=name, dtype=policy)
+    else:
+        layer = keras.layers.Identity(name=name, dtype=policy)
+    layer.build(shape)
+    return layer
+
+
+def normalize(
+    layer: keras.layers.Layer, x: Tensor, mask: Tensor | None, training: bool | None
+) -> Tensor:
+    """Apply a layer of `make_normalization`; photos that `mask` leaves out enter no statistics."""
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        return layer(x)
+    if mask is None:
+        return layer(x, training=training)
+    cells = ops.broadcast_to(ops.reshape(mask, (-1, 1, 1)), ops.shape(x)[:3])
+    statistics = [layer.moving_mean, layer.moving_variance] if training else []
+    before = copies(statistics)
+    x = layer(x, training=training, mask=cells)
+    restore(statistics, before, mask)
+    return x
+
+
+def copies(statistics: Sequence[Any]) -> list[Tensor]:
+    """Return the values that the running statistics have now."""
+    return [ops.copy(ops.convert_to_tensor(each)) for each in statistics]
+
+
+def restore(statistics: Sequence[Any], before: Sequence[Tensor], mask: Tensor) -> None:
+    """Undo what a batch without any photo has taught the running statistics."""
+    for now, old in zip(statistics, before, strict=True):
+        now.assign(ops.where(ops.any(mask), ops.convert_to_tensor(now), old))
+
+
+def map_tokens(input_shape: Shape, strides: Sequence[int], dim: int) -> Shape:
+    """Return the shape of the tokens of a map that `strides`, one after the other, leave."""
+    height, width = (size or 0 for size in input_shape[1:3])
+    for stride in strides:
+        height, width = math.ceil(height / stride), math.ceil(width / stride)
+    return (input_shape[0], height * width, dim)
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """Return a map `(B, H, W, D)` as tokens `(B, H * W, D)`, row by row."""
+    return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+
 class ImageEncoder(Encoder):
     """Base: photos uint8 or float `(B, H, W, 3)`, values 0 to 255, to tokens `(B, T, D)`.
 
-    The mask is bool `(B,)`, True where the photo is there. An absent one enters no statistics, and
-    whatever its slot holds counts as black.
+    The tokens are the cells of the last map, row by row. The mask is bool `(B,)`, True where the
+    photo is there. An absent one enters no statistics, and whatever its slot holds counts as
+    black.
     """
 
     gains_from_bfloat16 = True
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        check_photos(getattr(inputs, "shape", ()))
+        check_dtype("inputs", inputs, ("int", "float"))
+
+    def build(self, input_shape: Shape) -> None:
+        check_photos(input_shape)
+        super().build(input_shape)
+
+    @staticmethod
+    def blacken(inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the photos with zeros in place of those that `mask` leaves out."""
+        if mask is None:
+            return inputs
+        return ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, ops.zeros_like(inputs))
+
+    def pixels(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the photos scaled to [-1, 1] in the compute dtype, absent ones black."""
+        return ops.cast(self.blacken(inputs, mask), self.compute_dtype) / 127.5 - 1.0
 
 
 @register("image_encoder", "convolutional")
@@ -76,17 +183,7 @@ class ConvolutionalEncoder(ImageEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
-        for name, values in (
-            ("filters", filters),
-            ("strides", strides),
-            ("pool_sizes", pool_sizes),
-        ):
-            check_sizes(name, values)
-            if len(values) != len(filters):
-                raise ValueError(
-                    f"`{name}` must have one entry per stage ({len(filters)}). "
-                    f"Received: {name}={values}"
-                )
+        check_stages(filters, strides=strides, pool_sizes=pool_sizes)
         check_positive("kernel_size", kernel_size)
         check_choice("normalization", normalization, NORMALIZATIONS)
         check_fraction("negative_slope", negative_slope)
@@ -100,41 +197,27 @@ class ConvolutionalEncoder(ImageEncoder):
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        if len(input_shape) != 4 or input_shape[-1] != 3 or None in input_shape[1:]:
-            raise ValueError(
-                "`inputs` must be photos of shape (batch, height, width, 3) with a fixed height "
-                f"and width. Received: input_shape={input_shape}"
-            )
         super().build(input_shape)
         policy = self.dtype_policy
         self.convolutions, self.norms, self.pools = [], [], []
         for i, filters in enumerate(self.filters):
-            convolution = keras.layers.Conv2D(
-                filters, self.kernel_size, strides=self.strides[i], padding="same",
-                use_bias=self.normalization == "none", kernel_initializer="he_normal",
-                data_format="channels_last", name=f"convolution_{i}", dtype=policy,
+            layer = make_convolution(
+                filters, self.kernel_size, strides=self.strides[i],
+                use_bias=self.normalization == "none", policy=policy, name=f"convolution_{i}",
             )  # fmt: skip
-            convolution.build(input_shape)
-            self.convolutions.append(convolution)
-            input_shape = convolution.compute_output_shape(input_shape)
-            self.norms.append(self._norm(i, input_shape))
+            layer.build(input_shape)
+            self.convolutions.append(layer)
+            input_shape = layer.compute_output_shape(input_shape)
+            self.norms.append(
+                make_normalization(
+                    self.normalization, input_shape, policy=policy, name=f"normalization_{i}"
+                )
+            )
             self.pools.append(self._pool_stage(i))
             input_shape = self.pools[-1].compute_output_shape(input_shape)
         self.drop = keras.layers.SpatialDropout2D(
             self.dropout, data_format="channels_last", name="dropout", dtype=policy
         )
-
-    def _norm(self, i: int, shape: Shape) -> keras.layers.Layer:
-        policy, name = self.dtype_policy, f"normalization_{i}"
-        if self.normalization == "batch":
-            layer = keras.layers.BatchNormalization(momentum=0.9, name=name, dtype=policy)
-        elif self.normalization == "group":
-            groups = max(g for g in (1, 2, 4, 8) if self.filters[i] % g == 0)
-            layer = keras.layers.GroupNormalization(groups, name=name, dtype=policy)
-        else:
-            layer = keras.layers.Identity(name=name, dtype=policy)
-        layer.build(shape)
-        return layer
 
     def _pool_stage(self, i: int) -> keras.layers.Layer:
         size, name = self.pool_sizes[i], f"max_pooling_{i}"
@@ -145,35 +228,17 @@ class ConvolutionalEncoder(ImageEncoder):
         )
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
-        if mask is not None:
-            inputs = ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, ops.zeros_like(inputs))
-        x = ops.cast(inputs, self.compute_dtype) / 127.5 - 1.0
-        for convolution, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
-            x = self._normalize(norm, convolution(x), mask, training)
+        x = self.pixels(inputs, mask)
+        for layer, norm, pool in zip(self.convolutions, self.norms, self.pools, strict=True):
+            x = normalize(norm, layer(x), mask, training)
             x = pool(ops.leaky_relu(x, self.negative_slope) if self.negative_slope else ops.relu(x))
-        x = self.drop(x, training=training)
-        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
-
-    def _normalize(
-        self, norm: keras.layers.Layer, x: Tensor, mask: Tensor | None, training: bool | None
-    ) -> Tensor:
-        if self.normalization != "batch":
-            return norm(x)
-        if mask is None:
-            return norm(x, training=training)
-        cells = ops.broadcast_to(ops.reshape(mask, (-1, 1, 1)), ops.shape(x)[:3])
-        statistics = (norm.moving_mean, norm.moving_variance)
-        before = [ops.copy(each) for each in statistics] if training else []
-        x = norm(x, training=training, mask=cells)
-        for now, old in zip(statistics, before, strict=False):
-            now.assign(ops.where(ops.any(mask), now, old))  # no photo, nothing learned
-        return x
+        return to_tokens(self.drop(x, training=training))
 
     def token_shape(self, input_shape: Shape) -> Shape:
-        side = [size or 0 for size in input_shape[1:3]]
-        for stride, pool in zip(self.strides, self.pool_sizes, strict=True):
-            side = [math.ceil(math.ceil(size / stride) / pool) for size in side]
-        return (input_shape[0], side[0] * side[1], self.filters[-1])
+        stages = zip(self.strides, self.pool_sizes, strict=True)
+        return map_tokens(
+            input_shape, [each for stage in stages for each in stage], self.filters[-1]
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {

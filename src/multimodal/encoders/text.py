@@ -12,8 +12,10 @@ from multimodal.contracts import (
     Shape,
     Tensor,
     check_choice,
+    check_dtype,
     check_fraction,
     check_positive,
+    check_rank,
 )
 from multimodal.registry import register
 from multimodal.spec import PADDING, FittedGroup
@@ -28,16 +30,106 @@ class TextEncoder(Encoder):
     def from_group(cls, group: FittedGroup) -> dict[str, Any]:
         return {"vocabulary_size": len(group.vocabulary) + 2}
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Return the embeddings `(B, L, E)` of word ids, which the encoder accepts instead."""
-        raise NotImplementedError
-
     def token_mask(self, inputs: Tensor, mask: Tensor | None) -> Tensor | None:
         return ops.not_equal(inputs, PADDING) if len(inputs.shape) == 2 else mask
 
 
+class WordEncoder(TextEncoder):
+    """Base of the text encoders with word embeddings of their own.
+
+    A subclass builds its layers in `build` after `super().build`, and implements `encode_words`.
+
+    Args:
+        vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
+        embedding_dim: Size E of one word's vector.
+        pooling: None for tokens, or the name of a registered pooling for a vector.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        *,
+        embedding_dim: int,
+        pooling: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
+        check_positive("vocabulary_size", vocabulary_size)
+        check_positive("embedding_dim", embedding_dim)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        shape = tuple(getattr(inputs, "shape", ()))
+        self._check_shape(shape)
+        check_dtype("inputs", inputs, ("int", "float") if len(shape) == 2 else ("float",))
+
+    def _check_shape(self, shape: Shape) -> None:
+        if len(shape) != 2 and (len(shape), shape[-1:]) != (3, (self.embedding_dim,)):
+            raise ValueError(
+                "`inputs` must be word ids of shape (batch, length), or embeddings of shape "
+                f"(batch, length, {self.embedding_dim}). Received: shape={shape}"
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        self._check_shape(tuple(input_shape))
+        self.embedding = keras.layers.Embedding(
+            self.vocabulary_size, self.embedding_dim, name="embedding", dtype=self.dtype_policy
+        )
+        self.embedding.build()
+        super().build(input_shape)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Return the embeddings `(B, L, E)` of word ids, which the encoder accepts instead."""
+        return self.embedding(tokens)
+
+    def load_vectors(self, matrix: Tensor, found: Tensor | None = None) -> None:
+        """Start from pretrained word vectors; the encoder is built.
+
+        Args:
+            matrix: Float `(vocabulary_size, embedding_dim)`: row i is the vector of word id i.
+            found: Bool `(vocabulary_size,)`: which rows to take; the others stay as they are.
+                None takes all.
+
+        Raises:
+            ValueError: The encoder is not built, or a shape differs.
+        """
+        if not self.built:
+            raise ValueError("`load_vectors` needs a built encoder. Call it on a batch first.")
+        wanted, shape = (self.vocabulary_size, self.embedding_dim), tuple(ops.shape(matrix))
+        if shape != wanted:
+            raise ValueError(
+                f"`matrix` must have shape (vocabulary_size, embedding_dim) = {wanted}. "
+                f"Received: shape={shape}"
+            )
+        table = self.embedding.embeddings
+        matrix = ops.cast(ops.convert_to_tensor(matrix), table.dtype)
+        if found is not None:
+            check_rank("found", tuple(ops.shape(found)), "(batch,)")
+            keep = ops.expand_dims(ops.cast(ops.convert_to_tensor(found), "bool"), -1)
+            matrix = ops.where(keep, matrix, ops.convert_to_tensor(table))
+        table.assign(matrix)
+
+    def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        """Return tokens `(B, L, D)` from embeddings `(B, L, E)` and the mask of the words."""
+        raise NotImplementedError
+
+    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        words = self.embed(inputs) if len(inputs.shape) == 2 else inputs
+        return self.encode_words(
+            ops.cast(words, self.compute_dtype), self.token_mask(inputs, mask), training
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+        }
+
+
 @register("text_encoder", "recurrent")
-class RecurrentEncoder(TextEncoder):
+class RecurrentEncoder(WordEncoder):
     """Word embeddings through GRU or LSTM layers: tokens `(B, L, D)` with the padding masked.
 
     Args:
@@ -76,31 +168,19 @@ class RecurrentEncoder(TextEncoder):
         pooling: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
-        check_positive("vocabulary_size", vocabulary_size)
+        super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
         check_positive("hidden_dim", hidden_dim)
-        check_positive("embedding_dim", embedding_dim)
         check_choice("cell", cell, CELLS)
         check_positive("num_layers", num_layers)
         check_fraction("dropout", dropout)
-        self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
-        self.embedding_dim = embedding_dim
         self.cell = cell
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
 
     def build(self, input_shape: Shape) -> None:
-        if len(input_shape) != 2 and (len(input_shape), input_shape[-1]) != (3, self.embedding_dim):
-            raise ValueError(
-                "`inputs` must be word ids of shape (batch, length), or embeddings of shape "
-                f"(batch, length, {self.embedding_dim}). Received: input_shape={input_shape}"
-            )
-        self.embedding = keras.layers.Embedding(
-            self.vocabulary_size, self.embedding_dim, name="embedding", dtype=self.dtype_policy
-        )
-        self.embedding.build()
+        super().build(input_shape)
         self.drop = keras.layers.SpatialDropout1D(
             self.dropout, name="dropout", dtype=self.dtype_policy
         )
@@ -111,7 +191,6 @@ class RecurrentEncoder(TextEncoder):
             layer.build(shape)
             shape = (*shape[:2], self._output_dim)
             self.recurrent.append(layer)
-        super().build(input_shape)
 
     def _recurrent_layer(self, name: str) -> keras.layers.Layer:
         cls = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[self.cell]
@@ -126,15 +205,10 @@ class RecurrentEncoder(TextEncoder):
     def _output_dim(self) -> int:
         return self.hidden_dim * (2 if self.bidirectional else 1)
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        return self.embedding(tokens)
-
-    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
-        mask = self.token_mask(inputs, mask)
-        tokens = self.embed(inputs) if len(inputs.shape) == 2 else inputs
+    def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         for layer in self.recurrent:
-            tokens = layer(self.drop(tokens, training=training), mask=mask, training=training)
-        return tokens
+            words = layer(self.drop(words, training=training), mask=mask, training=training)
+        return words
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[1], self._output_dim)
@@ -142,9 +216,7 @@ class RecurrentEncoder(TextEncoder):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
             "hidden_dim": self.hidden_dim,
-            "embedding_dim": self.embedding_dim,
             "cell": self.cell,
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,

@@ -1,0 +1,116 @@
+"""The convolutional encoder of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.contracts import (
+    Shape,
+    Tensor,
+    check_fraction,
+    check_positive,
+    check_sizes,
+)
+from multimodal.encoders.text import WordEncoder
+from multimodal.registry import register
+
+
+@register("text_encoder", "convolutional")
+class ConvolutionalTextEncoder(WordEncoder):
+    """Word embeddings through parallel 1-D convolutions: tokens `(B, L, D)`.
+
+    Each layer runs one convolution per kernel size beside each other and joins them, so that one
+    token sees groups of as many words around it; D is `filters * len(kernel_sizes)`. What padding
+    holds is set to zero before each layer, which is what the edge of a text looks like, too: a
+    longer padding changes nothing. With `pooling="max"` and one layer it is the network of Kim.
+
+    Args:
+        vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
+        filters: Features of each kernel size.
+        embedding_dim: Size of one word's vector.
+        kernel_sizes: Words that each of the parallel kernels sees.
+        num_layers: Number of stacked layers.
+        dropout: Dropout of whole features on the embeddings and between the layers.
+        pooling: None for tokens, or the name of a registered pooling for a vector.
+
+    Call arguments:
+        inputs: Word ids `(B, L)`, or embeddings `(B, L, embedding_dim)` with a Keras mask.
+
+    Example:
+    >>> import numpy as np
+    >>> encoder = ConvolutionalTextEncoder(100, 8, kernel_sizes=[2, 3], pooling="max")
+    >>> tuple(encoder(np.array([[5, 7, 0]])).shape)
+    (1, 16)
+
+    References:
+        Kim, Convolutional Neural Networks for Sentence Classification, 2014.
+    """
+
+    gains_from_bfloat16 = True
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        filters: int = 64,
+        *,
+        embedding_dim: int = 64,
+        kernel_sizes: Sequence[int] = (3, 4, 5),
+        num_layers: int = 1,
+        dropout: float = 0.1,
+        pooling: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
+        check_positive("filters", filters)
+        check_sizes("kernel_sizes", kernel_sizes)
+        check_positive("num_layers", num_layers)
+        check_fraction("dropout", dropout)
+        self.filters = filters
+        self.kernel_sizes = kernel_sizes
+        self.num_layers = num_layers
+        self.dropout = dropout
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        self.drop = keras.layers.SpatialDropout1D(
+            self.dropout, name="dropout", dtype=self.dtype_policy
+        )
+        self.convolutions = []
+        shape: Shape = (input_shape[0], input_shape[1], self.embedding_dim)
+        for i in range(self.num_layers):
+            row = []
+            for j, size in enumerate(self.kernel_sizes):
+                layer = keras.layers.Conv1D(
+                    self.filters, size, padding="same", activation="relu",
+                    kernel_initializer="he_normal", name=f"convolution_{i}_{j}",
+                    dtype=self.dtype_policy,
+                )  # fmt: skip
+                layer.build(shape)
+                row.append(layer)
+            shape = self.token_shape(shape)
+            self.convolutions.append(row)
+
+    def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        for row in self.convolutions:
+            words = self.drop(words, training=training)
+            if mask is not None:
+                words = ops.where(ops.expand_dims(mask, -1), words, ops.zeros_like(words))
+            found = [layer(words) for layer in row]
+            words = ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
+        return words
+
+    def token_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:2], self.filters * len(self.kernel_sizes))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_sizes": self.kernel_sizes,
+            "num_layers": self.num_layers,
+            "dropout": self.dropout,
+        }
