@@ -42,6 +42,16 @@ PHOTOS: dict[str, Any] = {
 }
 LOG = {"name": "regression", "options": {"transform": "log1p"}}
 PRICE: dict[str, Any] = {"name": "price", "column": "p", "head": LOG}
+SERIES: dict[str, Any] = {
+    "name": "sales",
+    "modality": "series",
+    "columns": ["s"],
+    "encoder": {"name": "recurrent", "options": {"hidden_dim": 3}},
+}
+TOKENS = {
+    "name": "transformer",
+    "options": {"hidden_dim": 4, "num_heads": 2, "num_layers": 1, "mlp_dim": 4, "dropout": 0.0},
+}
 FITTED = {
     "tabular": {
         "numeric": [NumericColumn(name="w", source="w")],
@@ -49,6 +59,7 @@ FITTED = {
     },
     "text": {"vocabulary": ["red", "blue"], "lengths": [3]},
     "image": {"photos": 2, "image_size": 6},
+    "series": {"steps": 5, "channels": [NumericColumn(name="s", source="s")]},
 }
 
 
@@ -73,7 +84,7 @@ def spec_of(config: Config, optional: Any = (), **changes: Any) -> FittedSpec:
         for group in config.groups
     ]
     heads = [
-        FittedHead(name=h.name, column=h.column, mean=2, scale=1.5, minimum=0, maximum=6)
+        FittedHead(name=h.name, columns=h.columns, mean=2, scale=1.5, minimum=0, maximum=6)
         for h in config.heads
     ]
     return FittedSpec(groups=groups, heads=heads)
@@ -91,6 +102,7 @@ def batch_of(spec: FittedSpec, rows: int = 4, seed: int = 0) -> dict[str, np.nda
             f"{group.name}_pixels": rng.integers(0, 256, (rows, photos, side, side, 3)).astype(
                 "uint8"
             ),
+            f"{group.name}_series": rng.normal(size=(rows, group.steps, 1)).astype("float32"),
             f"{group.name}_present": np.ones((rows, photos) if photos else rows, bool),
         }
     return {key: made[key] for key in spec.input_keys}
@@ -103,7 +115,7 @@ def build_for(*groups: dict[str, Any], optional: Any = ()) -> tuple[keras.Model,
 
 
 def predict(model: keras.Model, batch: dict[str, np.ndarray]) -> np.ndarray:
-    return np.array(model(batch)["price"])
+    return keras.ops.convert_to_numpy(model(batch)["price"])
 
 
 @pytest.mark.parametrize("optional", [(), ("table", "title", "photos")])
@@ -223,7 +235,7 @@ def test_loss_and_metrics_agree_with_numpy() -> None:
     price = np.array([[10.0], [0.0], [500.0], [30.0]], "float32")  # the second label is missing
     rent = np.array([[1.0], [2.0], [3.0], [4.0]], "float32")
     weights = {"price": np.array([1, 0, 2, 1.0]), "rent": np.array([1, 1, 1, 3.0])}
-    raw = {name: np.array(each) for name, each in model(batch).items()}
+    raw = {name: keras.ops.convert_to_numpy(each) for name, each in model(batch).items()}
     found = model.evaluate(
         batch, {"price": price, "rent": rent}, sample_weight=weights, verbose=0, return_dict=True
     )
@@ -299,7 +311,7 @@ def test_config_and_spec_must_belong_together() -> None:
     ("group", "changes", "message"),
     [
         (TABLE, {"encoder": "dens"},
-         "unknown tabular_encoder 'dens'. Did you mean 'dense'? Valid: dense."),
+         "unknown tabular_encoder 'dens'. Did you mean 'dense'? Valid: "),
         (TABLE, {"encoder": {"name": "dense", "options": {"hidden_dim": [3]}}},
          "tabular_encoder 'dense' has no option 'hidden_dim'. Did you mean 'hidden_dims'?"),
         (TABLE, {"encoder": {"name": "dense", "options": {"cardinalities": [3]}}},
@@ -325,7 +337,7 @@ def test_unknown_parts_and_options(group: Any, changes: Any, message: str) -> No
         ({"fusion": "concatenate"}, "unknown fusion 'concatenate'"),
         ({"heads": [{**PRICE, "head": "regresion"}]}, "unknown head 'regresion'. Did you mean"),
         ({"heads": [{**PRICE, "head": {"name": "regression", "options": {"mean": 3}}}]},
-         "head 'regression' has no option 'mean'. Valid: transform."),
+         "head 'regression' has no option 'mean'. Valid: "),
     ],
 )  # fmt: skip
 def test_unknown_fusions_and_heads(sections: Any, message: str) -> None:
@@ -349,3 +361,112 @@ def test_values_that_do_not_fit(changes: Any, message: str) -> None:
     check_parts(config)
     with pytest.raises(ConfigError, match=re.escape(message)):
         build(config, spec_of(config))
+
+
+def test_a_series_is_one_more_branch() -> None:
+    model, spec = build_for(TABLE, SERIES, optional=("sales",))
+    assert model.input["sales_series"].shape == (None, 5, 1)
+    batch = batch_of(spec)
+    batch["sales_series"][0, 2] = np.nan
+    batch["sales_present"][1] = False
+    before = predict(model, batch)
+    assert np.isfinite(before).all()
+    batch["sales_series"] += 1
+    after = predict(model, batch)
+    assert after[1] == before[1] and (after[2:] != before[2:]).any()
+
+
+# Fusions that take tokens
+
+GROUPS = (TABLE, TITLE, PHOTOS, SERIES)
+
+
+def token_model(
+    *groups: dict[str, Any], optional: Any = (), fusion: Any = TOKENS
+) -> tuple[keras.Model, FittedSpec, Config]:
+    config = config_of(*groups, fusion=fusion)
+    spec = spec_of(config, optional)
+    return build(config, spec), spec, config
+
+
+def test_tokens_come_with_their_masks_and_without_poolings() -> None:
+    model, spec, _ = token_model(*GROUPS)
+    names = {layer.name for layer in model.layers}
+    assert not any(name.endswith("_pooling") for name in names)
+    assert sorted(tensor.name for tensor in model.inputs) == sorted(spec.input_keys)
+    photos = model.get_layer("photos_photos").output
+    assert photos.shape == (None, 18, 2)  # two photos of nine tokens
+    assert photos._keras_mask.shape == (None, 18)
+    assert getattr(model.get_layer("fusion").output, "_keras_mask", None) is None
+    assert predict(model, batch_of(spec)).shape == (4, 1)
+
+
+@pytest.mark.parametrize("name", ["transformer", "cross_attention"])
+def test_longer_padding_changes_nothing(name: str) -> None:
+    model, spec, _ = token_model(TABLE, TITLE, optional=("title",), fusion=name)
+    batch = batch_of(spec)
+    batch["title_tokens"][0, 1:] = 0
+    longer = {**batch, "title_tokens": np.pad(batch["title_tokens"], ((0, 0), (0, 4)))}
+    np.testing.assert_allclose(predict(model, longer), predict(model, batch), atol=1e-5)
+
+
+def test_an_absent_photo_has_no_tokens() -> None:
+    model, spec, _ = token_model(*GROUPS)
+    batch = batch_of(spec)
+    batch["photos_present"][:, 1] = False
+    other = {**batch, "photos_pixels": batch["photos_pixels"].copy()}
+    other["photos_pixels"][:, 1] = 7
+    np.testing.assert_array_equal(predict(model, other), predict(model, batch))
+    batch["photos_present"][:, 1] = True
+    assert np.abs(predict(model, batch) - predict(model, other)).max() > 1e-6
+
+
+@pytest.mark.parametrize("name", ["table", "title", "photos", "sales"])
+def test_garbage_in_absent_tokens_changes_nothing(name: str) -> None:
+    model, spec, _ = token_model(*GROUPS, optional=(name,))
+    batch = batch_of(spec)
+    batch[f"{name}_present"][0] = False
+    other = batch_of(spec, seed=9)
+    garbage = {key: other[key] if key.startswith(name) else a for key, a in batch.items()}
+    garbage[f"{name}_present"] = batch[f"{name}_present"]
+    one, two = predict(model, batch), predict(model, garbage)
+    np.testing.assert_array_equal(one[0], two[0])
+    assert np.abs(one[1:] - two[1:]).max() > 0
+
+
+def test_a_model_with_tokens_trains_and_survives_saving(tmp_path: Any) -> None:
+    model, spec, config = token_model(*GROUPS, optional=("table", "title", "photos", "sales"))
+    compile_model(model, config, keras.optimizers.Adam(0.01), jit_compile=False)
+    batch = batch_of(spec)
+    assert np.isfinite(model.train_on_batch(batch, {"price": np.ones((4, 1), "float32")})).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(predict(again, batch), predict(model, batch), atol=1e-6)
+
+
+# Weights of heads
+
+
+def test_weights_of_heads_follow_their_names() -> None:
+    heads = ({**PRICE, "name": "rent", "weight": 3.0}, PRICE, {**PRICE, "name": "a"})
+    config = config_of(TABLE, heads=heads)
+    model = build(config, spec_of(config))
+    compile_model(model, config, keras.optimizers.SGD(0.1))
+    shares = model._compile_loss._user_loss_weights
+    assert shares == {"rent": 3.0, "price": 1.0, "a": 1.0}
+
+
+def test_a_learned_weight_is_an_option_of_the_head_and_not_of_the_loss() -> None:
+    config = config_of(TABLE, heads=({**PRICE, "weight": "learned"}, {**PRICE, "name": "rent"}))
+    model = build(config, spec_of(config))
+    assert model.get_layer("price").learned_weight and not model.get_layer("rent").learned_weight
+    compile_model(model, config, keras.optimizers.SGD(0.1))
+    assert model._compile_loss._user_loss_weights == {"price": 1.0, "rent": 1.0}
+
+
+def test_a_head_that_learns_from_no_column_is_refused() -> None:
+    config = config_of(TABLE, heads=({**PRICE, "head": "reconstruction"},))
+    message = "head 'reconstruction' learns from no column of a table; use it in a model of your"
+    for attempt in (lambda: check_parts(config), lambda: build(config, spec_of(config))):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            attempt()

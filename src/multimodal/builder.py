@@ -8,10 +8,10 @@ from typing import Any
 import keras
 
 from multimodal import encoders, fusion, heads, registry
-from multimodal.config import Component, Config, Group
+from multimodal.config import Config, Group, Head
 from multimodal.contracts import Tensor
 from multimodal.errors import ConfigError
-from multimodal.layers import AnyPhoto, FoldPhotos, MeanPooling, UnfoldPhotos
+from multimodal.layers import AnyPhoto, FoldPhotos, JoinTokens, MeanPooling, UnfoldPhotos
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
 
 __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
@@ -23,9 +23,9 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
     """Return the model that `config` declares, for data that looks like `spec`.
 
     Inputs and outputs are dicts; the input keys are exactly `spec.input_keys`, the outputs are
-    named after the heads and hold raw values in each head's transformed space. Encoders, poolings
-    and heads are layers of the outer graph, named `<group>_encoder`, `<group>_pooling` and
-    `<head>`.
+    named after the heads and hold raw values in each head's transformed space. Encoders, poolings,
+    the fusion and heads are layers of the outer graph, named `<group>_encoder`, `<group>_pooling`,
+    `fusion` and `<head>`. A fusion that takes tokens gets them with their masks, without poolings.
 
     Args:
         config: What the user wants, with groups and heads.
@@ -46,50 +46,57 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
 
 def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
     inputs: dict[str, Tensor] = {}
-    vectors: dict[str, Tensor] = {}
+    features: dict[str, Tensor] = {}
     presence: dict[str, Tensor] = {}
+    layer = registry.create("fusion", config.fusion, name="fusion")
     for group, fitted in zip(config.groups, spec.groups, strict=True):
         encoder = _encoder(group, fitted, precision)
-        keys, vector, present = _BRANCHES[group.modality](group, fitted, encoder)
+        pool = None if layer.takes_tokens else _pooling(group, fitted)
+        keys, feature, present = _BRANCHES[group.modality](fitted, encoder, pool)
         inputs |= keys
-        vectors[fitted.name] = vector
+        features[fitted.name] = feature
         if fitted.optional:
             presence[fitted.name] = present
-    fused = registry.create("fusion", config.fusion, name="fusion")(vectors, presence=presence)
+    fused = layer(features, presence=presence)
     _check_heads(spec, keras.Model(inputs, fused))
     outputs = {}
     for head, fitted_head in zip(config.heads, spec.heads, strict=True):
-        given = registry.get("head", head.head.name).from_head(fitted_head)
-        layer = registry.create("head", head.head, name=fitted_head.name, **given)
-        outputs[fitted_head.name] = layer(fused)
+        given = _given_head(head, fitted_head)
+        outputs[fitted_head.name] = registry.create(
+            "head", head.head, name=fitted_head.name, **given
+        )(fused)
     return keras.Model(inputs, outputs, name="multimodal")
 
 
 def check_parts(config: Config) -> None:
     """Raise ConfigError for an unknown part or option, before any data is read."""
-    registry.check("fusion", config.fusion)
+    takes_tokens = registry.check("fusion", config.fusion).takes_tokens
     for group in config.groups:
-        registry.check("pooling", group.pooling)
+        if not takes_tokens:
+            registry.check("pooling", group.pooling)
         blank = FittedGroup(name="", modality=group.modality, columns=[])
         given = _given_group(group, blank, "float32")
         registry.check(f"{group.modality}_encoder", group.encoder, given)
     for head in config.heads:
-        given = registry.get("head", head.head.name).from_head(FittedHead(name="", column=""))
-        registry.check("head", head.head, given)
+        registry.check("head", head.head, _given_head(head, FittedHead(name="", columns=[])))
 
 
 def compile_model(
     model: keras.Model, config: Config, optimizer: keras.optimizers.Optimizer, **options: Any
 ) -> None:
     """Compile `model` with the losses, metrics and weights of the heads it holds."""
-    layers = [model.get_layer(name) for name in model.output_names]
+    layers = {name: model.get_layer(name) for name in model.output_names}
+    groups = [group.name for group in config.groups]
+    slugs = unique_slugs([*groups, *(head.name for head in config.heads)])[len(groups) :]
+    shares = {
+        name: 1.0 if head.weight == "learned" else head.weight
+        for name, head in zip(slugs, config.heads, strict=True)
+    }
     model.compile(
         optimizer=optimizer,
-        loss={layer.name: layer.make_loss() for layer in layers},
-        loss_weights={
-            layer.name: head.weight for layer, head in zip(layers, config.heads, strict=True)
-        },
-        weighted_metrics={layer.name: layer.make_metrics() for layer in layers},
+        loss={name: layer.make_loss() for name, layer in layers.items()},
+        loss_weights={name: shares[name] for name in layers},
+        weighted_metrics={name: layer.make_metrics() for name, layer in layers.items()},
         **options,
     )
 
@@ -124,8 +131,19 @@ def _encoder(group: Group, fitted: FittedGroup, precision: str) -> Any:
     return registry.create(f"{group.modality}_encoder", group.encoder, name=name, **given)
 
 
-def _pool(group: Group, fitted: FittedGroup, tokens: Tensor) -> Tensor:
-    return registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")(tokens)
+def _pooling(group: Group, fitted: FittedGroup) -> Any:
+    return registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")
+
+
+def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
+    """Return the head's arguments that a config cannot set."""
+    cls = registry.get("head", head.head.name)
+    if cls.label_kind is None:
+        raise ConfigError(
+            f"head '{head.head.name}' learns from no column of a table; "
+            "use it in a model of your own."
+        )
+    return {**cls.from_head(fitted), "learned_weight": head.weight == "learned"}
 
 
 def _present(fitted: FittedGroup) -> dict[str, Tensor]:
@@ -133,7 +151,14 @@ def _present(fitted: FittedGroup) -> dict[str, Tensor]:
     return {key: keras.Input((), dtype="bool", name=key)} if fitted.optional else {}
 
 
-def _tabular_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
+def _rows_branch(fitted: FittedGroup, keys: dict[str, Tensor], tokens: Tensor, pool: Any) -> Branch:
+    """Return the branch of a group with one cell per row: its inputs, features and presence."""
+    present = _present(fitted)
+    feature = tokens if pool is None else pool(tokens)
+    return keys | present, feature, next(iter(present.values()), None)
+
+
+def _tabular_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
     columns: dict[str, Tensor] = {}
     for kind, size, dtype in (
         ("numeric", len(fitted.numeric), "float32"),
@@ -141,42 +166,41 @@ def _tabular_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
     ):
         if size:
             columns[kind] = keras.Input((size,), dtype=dtype, name=f"{fitted.name}_{kind}")
-    vector = _pool(group, fitted, encoder(columns))
-    present = _present(fitted)
     inputs = {f"{fitted.name}_{kind}": tensor for kind, tensor in columns.items()}
-    return inputs | present, vector, next(iter(present.values()), None)
+    return _rows_branch(fitted, inputs, encoder(columns), pool)
 
 
-def _text_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
+def _text_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
     key = f"{fitted.name}_tokens"
     tokens = keras.Input((None,), dtype="int32", name=key)
-    vector = _pool(group, fitted, encoder(tokens))
-    present = _present(fitted)
-    return {key: tokens} | present, vector, next(iter(present.values()), None)
+    return _rows_branch(fitted, {key: tokens}, encoder(tokens), pool)
 
 
-def _image_branch(group: Group, fitted: FittedGroup, encoder: Any) -> Branch:
+def _series_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
+    key = f"{fitted.name}_series"
+    series = keras.Input((fitted.steps, len(fitted.channels)), dtype="float32", name=key)
+    return _rows_branch(fitted, {key: series}, encoder(series), pool)
+
+
+def _image_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
     name, side = fitted.name, fitted.image_size
     pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
     present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
     flat = FoldPhotos(name=f"{name}_fold")(pixels)
     always = fitted.photos == 1 and not fitted.optional
     mask = None if always else FoldPhotos(name=f"{name}_fold_present")(present)
-    each = _pool(group, fitted, encoder(flat, mask=mask))
+    each = encoder(flat, mask=mask)
+    each = each if pool is None else pool(each)
     photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
-    vector = MeanPooling(name=f"{name}_photos")(photos, mask=present)
+    join = MeanPooling if pool is not None else JoinTokens
+    feature = join(name=f"{name}_photos")(photos, mask=present)
     inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
-    return inputs, vector, AnyPhoto(name=f"{name}_any")(present)
+    return inputs, feature, AnyPhoto(name=f"{name}_any")(present)
 
 
-_BRANCHES: dict[str, Callable[[Group, FittedGroup, Any], Branch]] = {
+_BRANCHES: dict[str, Callable[[FittedGroup, Any, Any], Branch]] = {
     "tabular": _tabular_branch,
     "text": _text_branch,
     "image": _image_branch,
-}
-
-DEFAULT_ENCODERS = {
-    "tabular": Component(name="dense"),
-    "text": Component(name="recurrent"),
-    "image": Component(name="convolutional"),
+    "series": _series_branch,
 }

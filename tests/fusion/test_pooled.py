@@ -1,14 +1,15 @@
-"""Concatenating fusion against plain NumPy: presence, modality dropout, error messages."""
+"""Fusions by dense layers against plain NumPy: presence, modality dropout, error messages."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-from multimodal.fusion import ConcatFusion
+from multimodal.fusion import ConcatFusion, LateFusion
 
 VECTORS = {
     "text": np.random.default_rng(0).normal(size=(3, 2)).astype("float32"),
@@ -21,9 +22,9 @@ def test_agrees_with_numpy_and_fills_absent_groups() -> None:
     fusion = ConcatFusion([5], dropout=0)
     fusion(VECTORS, presence=THERE)
     fusion.missing["text"].assign([7.0, -8.0])
-    found = np.array(fusion(VECTORS, presence=THERE))
+    found = keras.ops.convert_to_numpy(fusion(VECTORS, presence=THERE))
     text = np.where(THERE["text"][:, None], VECTORS["text"], [7.0, -8.0])
-    kernel, bias = (np.array(weight) for weight in fusion.mlp.weights)
+    kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in fusion.mlp.weights)
     expected = np.maximum(np.concatenate([VECTORS["table"], text], axis=1) @ kernel + bias, 0)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -47,7 +48,7 @@ def kept_groups(presence: Any, rate: float) -> np.ndarray:
     fusion = ConcatFusion([3], dropout=0, modality_dropout=rate, seed=0)
     fusion(vectors, presence=presence)
     fusion.mlp.set_weights([np.eye(3), np.zeros(3)])
-    return np.array(fusion(vectors, presence=presence, training=True)) > 0
+    return keras.ops.convert_to_numpy(fusion(vectors, presence=presence, training=True)) > 0
 
 
 def test_modality_dropout_withholds_at_its_rate_and_never_everything() -> None:
@@ -67,8 +68,26 @@ def test_modality_dropout_brings_no_absent_group_back() -> None:
 def test_modality_dropout_works_in_training_only() -> None:
     fusion = ConcatFusion([5], modality_dropout=0.9, dropout=0)
     fusion(VECTORS)
-    before = np.array(fusion(VECTORS))
-    np.testing.assert_array_equal(np.array(fusion(VECTORS, training=False)), before)
+    before = keras.ops.convert_to_numpy(fusion(VECTORS))
+    found = keras.ops.convert_to_numpy(fusion(VECTORS, training=False))
+    np.testing.assert_array_equal(found, before)
+
+
+def test_late_fusion_with_a_linear_head_is_the_mean_of_one_head_per_group() -> None:
+    fusion, head = LateFusion([5], dropout=0), keras.layers.Dense(1)
+    found = keras.ops.convert_to_numpy(head(fusion(VECTORS, presence=THERE)))
+    table, text = (  # one model per group: the group's layers and the same head
+        keras.ops.convert_to_numpy(head(mlp(VECTORS[group])))
+        for mlp, group in zip(fusion.mlps, fusion.groups, strict=True)
+    )
+    expected = np.where(THERE["text"][:, None], (table + text) / 2, table)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_late_fusion_of_nothing_is_zeros() -> None:
+    fusion, nowhere = LateFusion([5]), np.zeros(3, bool)
+    found = fusion(VECTORS, presence={"text": nowhere, "table": nowhere})
+    assert not keras.ops.convert_to_numpy(found).any()
 
 
 @pytest.mark.parametrize(
