@@ -1,13 +1,14 @@
-"""Target transforms against plain NumPy."""
+"""Target transforms and probabilities of grades, against plain NumPy."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
-from multimodal.transforms import TRANSFORMS, decode, encode
+from multimodal.transforms import TRANSFORMS, decode, encode, grade_probabilities
 
 PRICES = np.array([0.0, 1.0, 99.0, 25_000.0], "float32")
 
@@ -44,3 +45,12 @@ def test_bounds_apply_to_the_logarithm_alone(transform: str, expected: Any) -> N
     raw = np.array([-9.0, 9.0], "float32")
     found = decode(raw, transform, mean=0.0, scale=1.0, bounds=(1.0, 2.0))
     np.testing.assert_allclose(np.array(found), expected, rtol=1e-6)
+
+
+def test_grade_probabilities_sum_to_one() -> None:
+    raw = np.array([[2.0, 0.5, -1.0], [0.0, 0.0, 0.0]], "float32")
+    found = keras.ops.convert_to_numpy(grade_probabilities(raw))
+    above = 1 / (1 + np.exp(-raw))
+    expected = [1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1] - above[:, 2], above[:, 2]]
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Target transforms: the user's units to the space a regression head works in, and back."""
+"""Targets and raw outputs: the user's units to the space a head works in, and back."""
 
 from __future__ import annotations
 
@@ -39,3 +39,14 @@ def decode(
     if bounds is not None:
         values = ops.clip(values, bounds[0], bounds[1])
     return ops.expm1(values)
+
+
+def grade_probabilities(raw: Tensor) -> Tensor:
+    """Turn logits `(B, C - 1)` of being above each grade into probabilities `(B, C)` of the grades.
+
+    The logits must not rise along a row; the probabilities then sum to 1.
+    """
+    above = ops.sigmoid(raw)
+    first = above[:, :1]
+    at_least = ops.concatenate([ops.ones_like(first), above], axis=-1)
+    return at_least - ops.concatenate([above, ops.zeros_like(first)], axis=-1)

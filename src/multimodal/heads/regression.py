@@ -1,4 +1,4 @@
-"""Heads that predict a number."""
+"""Heads that predict a number, or quantiles of it."""
 
 from __future__ import annotations
 
@@ -10,39 +10,32 @@ from keras import ops
 
 from multimodal import transforms
 from multimodal.contracts import HeadLayer, Shape, Tensor, check_choice
-from multimodal.losses import TransformedMeanSquaredError
-from multimodal.metrics import DecodedMeanAbsoluteError, DecodedRootMeanSquaredError
+from multimodal.losses import PinballLoss, TransformedHuber, TransformedMeanSquaredError
+from multimodal.metrics import (
+    Coverage,
+    DecodedMeanAbsoluteError,
+    DecodedPinball,
+    DecodedRootMeanSquaredError,
+)
 from multimodal.registry import register
 from multimodal.spec import FittedHead
+from multimodal.targets import split_raw
+
+LOSSES = ("squared", "huber")
 
 
-@register("head", "regression")
-class RegressionHead(HeadLayer):
-    """One number per row: float32 `(B, 1)` in the transformed space.
+class _NumberHead(HeadLayer):
+    """Base: targets in the user's units, raw outputs in the transformed space."""
 
-    Targets in a batch stay in the user's units; the loss transforms them, the metrics and
-    `decode` undo the transform on the prediction.
-
-    Args:
-        transform: `none`, `standardise` or `log1p`.
-        mean: Mean of the transformed training targets.
-        scale: Standard deviation of the transformed training targets.
-        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns.
-
-    Example:
-    >>> import numpy as np
-    >>> head = RegressionHead("log1p", mean=0.0, scale=1.0)
-    >>> round(float(head.decode(np.log1p(np.array([[99.0]]))).squeeze()), 3)  # doctest: +SKIP
-    99.0
-    """
+    label_kind = "number"
 
     def __init__(
         self,
-        transform: str = "standardise",
+        transform: str,
         *,
-        mean: float = 0.0,
-        scale: float = 1.0,
-        bounds: Sequence[float] | None = None,
+        mean: float,
+        scale: float,
+        bounds: Sequence[float] | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -62,36 +55,174 @@ class RegressionHead(HeadLayer):
         return {"mean": head.mean, "scale": head.scale, "bounds": bounds}
 
     def build(self, input_shape: Shape) -> None:
-        self.dense = keras.layers.Dense(1, name="dense", dtype="float32")
+        super().build(input_shape)
+        self.dense = keras.layers.Dense(self.num_outputs, name="dense", dtype="float32")
         self.dense.build(input_shape)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return self.dense(ops.cast(inputs, "float32"))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], 1)
-
-    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
-        return keras.KerasTensor((inputs.shape[0], 1), dtype="float32")
 
     @property
     def _space(self) -> dict[str, Any]:
         return {"transform": self.transform, "mean": self.mean, "scale": self.scale}
 
     @property
+    def _loss_space(self) -> dict[str, Any]:
+        return {**self._space, "learned_weight": self.learned_weight}
+
+    @property
     def _limits(self) -> tuple[float, float] | None:
         return (self.bounds[0], self.bounds[1]) if self.bounds is not None else None
 
-    def make_loss(self) -> keras.losses.Loss:
-        return TransformedMeanSquaredError(**self._space)
-
-    def make_metrics(self) -> list[keras.metrics.Metric]:
-        arguments = {**self._space, "bounds": self._limits}
-        return [DecodedRootMeanSquaredError(**arguments), DecodedMeanAbsoluteError(**arguments)]
-
     def decode(self, raw: Tensor) -> Tensor:
-        """Turn raw outputs `(B, 1)` into the user's units."""
-        return transforms.decode(raw, **self._space, bounds=self._limits)
+        """Turn raw outputs into the user's units, `(B, num_outputs)`."""
+        values, _ = split_raw(raw, self.learned_weight)
+        return transforms.decode(values, **self._space, bounds=self._limits)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._space, "bounds": self.bounds}
+
+
+@register("head", "regression")
+class RegressionHead(_NumberHead):
+    """One number per row: float32 `(B, 1)` in the transformed space.
+
+    Targets in a batch stay in the user's units; the loss transforms them, the metrics and
+    `decode` undo the transform on the prediction.
+
+    Args:
+        transform: `none`, `standardise` or `log1p`.
+        loss: `squared`, or `huber`, which a few wild targets move less.
+        delta: Under `huber`, the error in the transformed space from which on the loss grows in a
+            straight line.
+        mean: Mean of the transformed training targets.
+        scale: Standard deviation of the transformed training targets.
+        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns.
+        learned_weight: As in `HeadLayer`.
+
+    Example:
+    >>> import numpy as np
+    >>> head = RegressionHead("log1p", mean=0.0, scale=1.0)
+    >>> round(float(np.squeeze(head.decode(np.log1p(np.array([[99.0]], "float32"))))), 2)
+    99.0
+    """
+
+    def __init__(
+        self,
+        transform: str = "standardise",
+        *,
+        loss: str = "squared",
+        delta: float = 1.0,
+        mean: float = 0.0,
+        scale: float = 1.0,
+        bounds: Sequence[float] | None = None,
+        learned_weight: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            transform, mean=mean, scale=scale, bounds=bounds, learned_weight=learned_weight,
+            **kwargs,
+        )  # fmt: skip
+        check_choice("loss", loss, LOSSES)
+        if not delta > 0:
+            raise ValueError(f"`delta` must be greater than 0. Received: delta={delta}")
+        self.loss = loss
+        self.delta = delta
+
+    @property
+    def num_outputs(self) -> int:
+        return 1
+
+    def compute_raw(self, vector: Tensor) -> Tensor:
+        return self.dense(vector)
+
+    def make_loss(self) -> keras.losses.Loss:
+        if self.loss == "huber":
+            return TransformedHuber(**self._loss_space, delta=self.delta)
+        return TransformedMeanSquaredError(**self._loss_space)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        arguments = {**self._loss_space, "bounds": self._limits}
+        return [DecodedRootMeanSquaredError(**arguments), DecodedMeanAbsoluteError(**arguments)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "loss": self.loss, "delta": self.delta}
+
+
+@register("head", "quantile")
+class QuantileHead(_NumberHead):
+    """Quantiles of a number: float32 `(B, Q)` in the transformed space, never crossing.
+
+    One output is the quantile nearest to the median; the others are steps away from it, each a
+    softplus and therefore positive. The loss is the pinball loss in the transformed space; the
+    metrics are the pinball loss in the user's units and the share of targets between the lowest
+    and the highest quantile.
+
+    Args:
+        quantiles: Rising numbers between 0 and 1: the share of targets below each output.
+        transform: `none`, `standardise` or `log1p`.
+        mean: Mean of the transformed training targets.
+        scale: Standard deviation of the transformed training targets.
+        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns.
+        learned_weight: As in `HeadLayer`.
+
+    Example:
+    >>> import numpy as np
+    >>> head = QuantileHead([0.1, 0.5, 0.9])
+    >>> raw = np.array(head.decode(head(np.ones((1, 2), "float32"))))
+    >>> bool((np.diff(raw) > 0).all())
+    True
+
+    References:
+        Koenker and Bassett, Regression Quantiles, 1978; Gasthaus et al., Probabilistic Forecasting
+        with Spline Quantile Function RNNs, 2019 (quantiles as a sum of positive steps).
+    """
+
+    def __init__(
+        self,
+        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+        *,
+        transform: str = "standardise",
+        mean: float = 0.0,
+        scale: float = 1.0,
+        bounds: Sequence[float] | None = None,
+        learned_weight: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            transform, mean=mean, scale=scale, bounds=bounds, learned_weight=learned_weight,
+            **kwargs,
+        )  # fmt: skip
+        check_quantiles(quantiles)
+        self.quantiles = quantiles
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.quantiles)
+
+    def compute_raw(self, vector: Tensor) -> Tensor:
+        outputs = self.dense(vector)
+        start, steps = outputs[:, :1], ops.softplus(outputs[:, 1:])
+        rising = ops.concatenate([ops.zeros_like(start), ops.cumsum(steps, axis=-1)], axis=-1)
+        distances = [abs(quantile - 0.5) for quantile in self.quantiles]
+        middle = distances.index(min(distances))
+        return start + (rising - rising[:, middle : middle + 1])
+
+    def make_loss(self) -> keras.losses.Loss:
+        return PinballLoss(self.quantiles, **self._loss_space)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        arguments = {**self._loss_space, "bounds": self._limits}
+        return [DecodedPinball(self.quantiles, **arguments), Coverage(**arguments)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "quantiles": self.quantiles}
+
+
+def check_quantiles(quantiles: Sequence[float]) -> None:
+    """Raise ValueError unless the quantiles rise between 0 and 1."""
+    listed = list(quantiles) if isinstance(quantiles, Sequence) else []
+    ends = [0, *listed, 1]
+    pairs = zip(ends[:-1], ends[1:], strict=True)
+    if not listed or not all(low < high for low, high in pairs):
+        raise ValueError(
+            "`quantiles` must be a list of rising numbers between 0 and 1. "
+            f"Received: quantiles={quantiles!r}"
+        )

@@ -9,7 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.metrics import DecodedMeanAbsoluteError, DecodedRootMeanSquaredError
+from multimodal.metrics import (
+    Coverage,
+    DecodedMeanAbsoluteError,
+    DecodedPinball,
+    DecodedRootMeanSquaredError,
+    ReconstructionError,
+)
 
 TRUE = np.array([[10.0], [200.0], [0.0]], "float32")
 RAW = np.array([[0.5], [1.5], [9.0]], "float32")
@@ -63,3 +69,30 @@ def test_plain_units_need_no_arguments() -> None:
     metric = DecodedMeanAbsoluteError()
     metric.update_state(TRUE, TRUE + 4)
     assert float(metric.result()) == 4
+
+
+def test_quantiles_are_measured_in_the_users_units() -> None:
+    raw = np.array([[0.5, 1.0, 2.0], [0.5, 1.0, 1.5], [0.0, 0.0, 0.0]], "float32")
+    guess = np.expm1(np.clip(raw * 3 + 2, 0, 7))
+    error, levels = TRUE - guess, np.array([[0.1, 0.5, 0.9]])
+    rows = np.where(error > 0, levels * error, (levels - 1) * error).mean(axis=1)
+    inside = (TRUE[:, 0] >= guess[:, 0]) & (TRUE[:, 0] <= guess[:, 2])
+    for metric, each in (
+        (DecodedPinball([0.1, 0.5, 0.9], **ARGUMENTS), rows),
+        (Coverage(**ARGUMENTS), inside),
+    ):
+        metric.update_state(TRUE, raw, WEIGHTS)
+        expected = (WEIGHTS * each).sum() / WEIGHTS.sum()
+        assert float(metric.result()) == pytest.approx(float(expected), rel=1e-4)
+    assert 0 < float(metric.result()) < 1
+
+
+@pytest.mark.parametrize("loss", ["squared", "binary"])
+def test_reconstruction(loss: str) -> None:
+    truth = np.array([[[0.0, 1.0]], [[0.5, 0.5]]], "float32")
+    raw = np.array([[1.0, -1.0], [0.0, 2.0]], "float32")
+    metric = ReconstructionError(loss)
+    metric.update_state(truth, raw)
+    guess = raw if loss == "squared" else 1 / (1 + np.exp(-raw))
+    expected = math.sqrt(np.mean((truth.reshape(2, 2) - guess) ** 2))
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)

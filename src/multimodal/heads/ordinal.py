@@ -1,0 +1,112 @@
+"""Head that predicts a grade: one of several classes in an order."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.contracts import HeadLayer, Shape, Tensor
+from multimodal.heads.classification import check_num_classes
+from multimodal.losses import OrdinalCrossentropy
+from multimodal.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
+from multimodal.registry import register
+from multimodal.spec import FittedHead
+from multimodal.targets import split_raw
+from multimodal.transforms import grade_probabilities
+
+
+@register("head", "ordinal")
+class OrdinalHead(HeadLayer):
+    """One of several ordered classes, such as age bands; targets are class ids, `(B,)`.
+
+    One number per row is compared with `C - 1` thresholds: the raw outputs `(B, C - 1)` are the
+    logits of "the grade is above k". The thresholds rise by a softplus each, so the probabilities
+    of the grades, which `decode` gives as `(B, C)`, are never negative and sum to 1. Before
+    training, all grades are equally likely at 0.
+
+    Args:
+        num_classes: Number of grades, at least 2, lowest first.
+        learned_weight: As in `HeadLayer`.
+
+    Example:
+    >>> import numpy as np
+    >>> head = OrdinalHead(4)
+    >>> np.array(head.decode(head(np.zeros((1, 3), "float32")))).round(3).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+
+    References:
+        McCullagh, Regression Models for Ordinal Data, 1980; Cao et al., Rank Consistent Ordinal
+        Regression (CORAL), 2020.
+    """
+
+    label_kind = "class"
+
+    def __init__(self, num_classes: int, *, learned_weight: bool = False, **kwargs: Any) -> None:
+        super().__init__(learned_weight=learned_weight, **kwargs)
+        check_num_classes(num_classes)
+        self.num_classes = num_classes
+
+    @classmethod
+    def from_head(cls, head: FittedHead) -> dict[str, Any]:
+        return {"num_classes": len(head.classes)}
+
+    @property
+    def num_outputs(self) -> int:
+        return self.num_classes - 1
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        self.dense = keras.layers.Dense(1, use_bias=False, name="dense", dtype="float32")
+        self.dense.build(input_shape)
+        start, steps = _even_thresholds(self.num_classes)
+        self.lowest = self._weight("lowest", [start])
+        self.steps = self._weight("steps", steps) if steps else None
+
+    def _weight(self, name: str, values: list[float]) -> Tensor:
+        def initializer(shape: Shape, dtype: Any = None) -> Tensor:
+            return ops.convert_to_tensor([values], dtype=dtype)
+
+        return self.add_weight(
+            shape=(1, len(values)),
+            initializer=initializer,
+            dtype="float32",
+            autocast=False,
+            name=name,
+        )
+
+    def compute_raw(self, vector: Tensor) -> Tensor:
+        first = self.dense(vector) - self.lowest
+        if self.steps is None:
+            return first
+        distances = ops.cumsum(ops.softplus(self.steps), axis=-1)
+        return ops.concatenate([first, first - distances], axis=-1)
+
+    def make_loss(self) -> keras.losses.Loss:
+        return OrdinalCrossentropy(learned_weight=self.learned_weight)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        learned = self.learned_weight
+        return [
+            OrdinalMeanAbsoluteError(learned_weight=learned),
+            OrdinalAccuracy(learned_weight=learned),
+        ]
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Turn raw outputs into probabilities `(B, C)`, lowest grade first."""
+        return grade_probabilities(split_raw(raw, self.learned_weight)[0])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+def _even_thresholds(num_classes: int) -> tuple[float, list[float]]:
+    """Return the lowest threshold and the steps, before softplus, that make grades equally likely.
+
+    Threshold k is the logit of k / C; a step is the inverse softplus of a difference.
+    """
+    logits = [math.log(k / (num_classes - k)) for k in range(1, num_classes)]
+    gaps = [high - low for low, high in zip(logits[:-1], logits[1:], strict=True)]
+    return logits[0], [math.log(math.expm1(gap)) for gap in gaps]

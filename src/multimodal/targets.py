@@ -1,0 +1,80 @@
+"""What losses and metrics do first with a batch: missing labels, shapes, the learned weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def known(y_true: Tensor, sample_weight: Tensor | None, missing: float = 0.0) -> Tensor:
+    """Return the targets with `missing` in each row of weight 0.
+
+    Whatever stands in such a row, a NaN too, then reaches no sum: a NaN times 0 is a NaN.
+    """
+    y_true = ops.convert_to_tensor(y_true)
+    if sample_weight is None:
+        return y_true
+    there = ops.convert_to_tensor(sample_weight) > 0
+    if len(there.shape) != len(y_true.shape):
+        there = ops.reshape(there, (-1,) + (1,) * (len(y_true.shape) - 1))
+    return ops.where(there, y_true, ops.full_like(y_true, missing))
+
+
+def split_raw(raw: Tensor, learned_weight: bool) -> tuple[Tensor, Tensor | None]:
+    """Return the raw outputs `(B, N)`, and the log variance `(B,)` where a head learns its weight.
+
+    A head that does emits its log variance as one more, last column.
+    """
+    raw = ops.convert_to_tensor(raw)
+    return (raw[:, :-1], raw[:, -1]) if learned_weight else (raw, None)
+
+
+def columns(y_true: Tensor, width: int) -> Tensor:
+    """Return targets as float32 `(B, width)`; `(B,)` serves where `width` is 1.
+
+    Raises:
+        ValueError: The targets have another shape. Keras would broadcast them in silence.
+    """
+    shape = tuple(y_true.shape)
+    if width == 1 and len(shape) == 1:
+        y_true = ops.expand_dims(y_true, -1)
+    elif len(shape) != 2 or shape[1] not in (None, width):
+        raise ValueError(f"targets must have shape (batch, {width}). Received: shape={shape}")
+    # where TensorFlow has traced for any width, a wrong one fails here instead of broadcasting
+    return ops.reshape(ops.cast(y_true, "float32"), (ops.shape(y_true)[0], width))
+
+
+def class_ids(y_true: Tensor) -> Tensor:
+    """Return targets `(B,)` or `(B, 1)` as int32 `(B,)`; -1 for what is negative or NaN.
+
+    Raises:
+        ValueError: The targets have another shape, such as one column for each class.
+    """
+    shape = tuple(y_true.shape)
+    if len(shape) == 2 and shape[1] in (None, 1):
+        y_true = ops.reshape(y_true, (ops.shape(y_true)[0],))
+    elif len(shape) != 1:
+        raise ValueError(
+            f"targets must be class ids of shape (batch,). Received: shape={shape}; "
+            "from one column for each class, take `argmax(axis=1)`"
+        )
+    numbers = ops.cast(y_true, "float32")
+    return ops.cast(ops.where(numbers >= 0, numbers, ops.full_like(numbers, -1)), "int32")
+
+
+def flat(y_true: Tensor, width: int) -> Tensor:
+    """Return targets of any shape `(B, ...)` as float32 `(B, width)`.
+
+    Raises:
+        ValueError: A row does not hold `width` numbers.
+    """
+    shape = tuple(y_true.shape)
+    size = 1
+    for length in shape[1:]:
+        size *= length or 1
+    if len(shape) < 2 or (None not in shape[1:] and size != width):
+        raise ValueError(f"targets must hold {width} numbers in a row. Received: shape={shape}")
+    return ops.reshape(ops.cast(y_true, "float32"), (ops.shape(y_true)[0], width))
