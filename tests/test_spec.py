@@ -26,7 +26,7 @@ TITLE = FittedGroup(name="title", modality="text", columns=["Title"], vocabulary
 PHOTO = FittedGroup(name="photo", modality="image", columns=["p"], photos=2, image_size=8)
 SPEC = FittedSpec(
     groups=[TABLE, TITLE, PHOTO],
-    heads=[FittedHead(name="price", column="Price", mean=0.1 + 0.2, scale=1e-9)],
+    heads=[FittedHead(name="price", columns=["Price"], mean=0.1 + 0.2, scale=1e-9)],
 )
 
 

@@ -24,7 +24,8 @@ from pydantic import (
 
 from multimodal.errors import ConfigError, choices
 
-Modality = Literal["tabular", "text", "image"]
+Modality = Literal["tabular", "text", "image", "series"]
+LabelKind = Literal["number", "class", "labels", "box"]
 Kind = Literal[
     "number", "category", "text", "image", "identifier", "date", "target", "weight", "split",
     "ignored",
@@ -67,6 +68,7 @@ class Group(_Record):
     """Columns of one modality that share one encoder.
 
     `pooling` names the registered pooling that turns the encoder's tokens into one vector.
+    `vectors` is a GloVe or word2vec text file whose vectors a text group starts from.
     """
 
     name: str
@@ -74,15 +76,29 @@ class Group(_Record):
     columns: list[str] = Field(min_length=1)
     encoder: Part
     pooling: Part = Component(name="mean")
+    vectors: str | None = None
 
 
 class Head(_Record):
-    """One prediction: a registered head, the column it learns, its weight in the total loss."""
+    """One prediction: a registered head, the column it learns, its weight in the total loss.
+
+    Several columns are the corners of a box (`[xmin, ymin, xmax, ymax]`, in pixels) or one
+    0/1 column per label. `weight` is a number, or `learned` for a share of the loss that follows
+    from the head's own uncertainty. With `partial`, rows without this label are kept: they teach
+    the other heads. `classes` fixes the classes and their order, lowest first.
+    """
 
     name: str
-    column: str
+    column: str | list[str]
     head: Part = Component(name="regression")
-    weight: float = Field(1.0, gt=0)
+    weight: Annotated[float, Field(gt=0)] | Literal["learned"] = 1.0
+    partial: bool = False
+    classes: list[str] = []
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns it learns, as a list."""
+        return [self.column] if isinstance(self.column, str) else self.column
 
 
 class Split(_Record):
@@ -106,7 +122,14 @@ class Split(_Record):
 
 
 class Data(_Record):
-    """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes."""
+    """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes.
+
+    `columns` overrides what a column is taken for; of a target, `category` says that its numbers
+    are classes, and `number` that they are not.
+    `bins` and `num_bins` say where and into how many parts piecewise-linear embeddings cut a
+    number: at its quantiles, or (`target`) where a decision tree cuts it to tell the labels of
+    the first head.
+    """
 
     columns: dict[str, Kind] = {}
     split: Split = Split()
@@ -116,6 +139,8 @@ class Data(_Record):
     min_count: int = Field(2, ge=1)
     max_words: int = Field(160, ge=4)
     max_photos: int = Field(4, ge=1)
+    bins: Literal["quantile", "target"] = "quantile"
+    num_bins: int = Field(32, ge=2, le=256)
     cache_mb: int = Field(1024, ge=0)
     max_quarantine: float = Field(0.05, ge=0, le=1)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from multimodal.config import Modality
+from multimodal.config import LabelKind, Modality
 
 MISSING = 0
 OUT_OF_VOCABULARY = 1
@@ -27,6 +27,7 @@ class NumericColumn(_Record):
     """One number per row: `(x - centre) / scale`, then a smooth clip to (-3, 3).
 
     `part` names the part of a date in `source`, or is None when the source holds the number.
+    `bins` are the edges of piecewise-linear embeddings, in the scaled and clipped space, rising.
     """
 
     name: str
@@ -34,6 +35,7 @@ class NumericColumn(_Record):
     part: Literal["year", "month", "day", "weekday", "hour", "days"] | None = None
     centre: float = 0.0
     scale: float = 1.0
+    bins: list[float] = []
 
 
 class CategoricalColumn(_Record):
@@ -50,7 +52,8 @@ class FittedGroup(_Record):
     `name` is a slug, the prefix of the group's input keys. `optional` says that the group can be
     absent, so that fusion learns a vector for its absence. `vocabulary` holds the words from id 2
     on; `lengths` the fixed text lengths; `photos` the number K of photo slots of `image_size`
-    pixels squared.
+    pixels squared; `steps` the length of a series' window, with one of `channels` (a centre and a
+    scale) for each number per step.
     """
 
     name: str
@@ -63,6 +66,8 @@ class FittedGroup(_Record):
     lengths: list[int] = []
     photos: int = 0
     image_size: int = 0
+    steps: int = 0
+    channels: list[NumericColumn] = []
 
     @property
     def input_keys(self) -> list[str]:
@@ -71,6 +76,7 @@ class FittedGroup(_Record):
             "tabular": ["numeric"] * bool(self.numeric) + ["categorical"] * bool(self.categorical),
             "text": ["tokens"],
             "image": ["pixels", "present"],
+            "series": ["series"],
         }[self.modality]
         if self.optional and "present" not in kinds:
             kinds.append("present")
@@ -78,10 +84,17 @@ class FittedGroup(_Record):
 
 
 class FittedHead(_Record):
-    """Statistics of one target over the training rows, in the head's transformed space."""
+    """What one head learns: its columns, and their statistics over the training rows.
+
+    `kind` is the label kind of the head (see `contracts.HeadLayer`). A number has its mean, scale
+    and range in the head's transformed space; a class or labels have their names, in the order of
+    the outputs.
+    """
 
     name: str
-    column: str
+    columns: list[str]
+    kind: LabelKind = "number"
+    classes: list[str] = []
     mean: float = 0.0
     scale: float = 1.0
     minimum: float = 0.0

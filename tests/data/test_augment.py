@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.data.augment import augment_photos
+from multimodal.data.augment import augment_boxes, augment_photos
 
 SIDE = 32
 RNG = np.random.default_rng(0)
@@ -80,6 +80,52 @@ def test_shapes(shape: tuple[int, ...]) -> None:
     given = photos.copy()
     assert augment_photos(photos, (0, 0), np.arange(shape[0])).shape == shape
     np.testing.assert_array_equal(photos, given)
+
+
+def drawn(corners: np.ndarray) -> np.ndarray:
+    """Black photos with one white rectangle each, (B, 1, SIDE, SIDE, 3)."""
+    photos = np.zeros((len(corners), 1, SIDE, SIDE, 3), np.uint8)
+    for photo, (left, top, right, bottom) in zip(photos[:, 0], corners, strict=True):
+        photo[top:bottom, left:right] = 255
+    return photos
+
+
+def test_a_drawn_rectangle_and_its_box_stay_together() -> None:
+    rng = np.random.default_rng(3)
+    low, size = rng.integers(3, 12, (200, 2)), rng.integers(3, 15, (200, 2))
+    corners = np.concatenate([low, low + size], axis=1)
+    rows = np.arange(200) + 17
+    photos = augment_photos(drawn(corners), (1, 4), rows)[:, 0, :, :, 0] > 0
+    shares = (corners / SIDE).astype(np.float32)
+    boxes = augment_boxes(shares, (1, 4), rows, slots=1, size=(SIDE, SIDE)) * SIDE
+    found = []
+    for photo in photos:
+        down, across = np.flatnonzero(photo.any(axis=1)), np.flatnonzero(photo.any(axis=0))
+        found.append([across[0], down[0], across[-1] + 1, down[-1] + 1])
+    np.testing.assert_allclose(boxes, found, atol=1e-4)
+    assert boxes.dtype == np.float32 and (boxes != corners).any(axis=1).mean() > 0.9
+
+
+def test_a_box_goes_with_the_first_photo_of_its_row() -> None:
+    corners = np.tile([[5, 8, 11, 20]], (40, 1))
+    pair = np.concatenate([drawn(corners), drawn(corners)], axis=1)
+    photos = augment_photos(pair, (1, 2), ROWS)[:, 0, :, :, 0] > 0
+    boxes = augment_boxes((corners / SIDE).astype(np.float32), (1, 2), ROWS, slots=2,
+                          size=(SIDE, SIDE)) * SIDE  # fmt: skip
+    for photo, box in zip(photos, boxes, strict=True):
+        left, top, right, bottom = box.round().astype(int)
+        assert photo[top:bottom, left:right].all() and photo.sum() == (right - left) * (
+            bottom - top
+        )
+
+
+def test_boxes_are_cut_at_the_edge_of_the_photo() -> None:
+    edge = np.tile(np.array([[0, 0, 0.01, 1]], np.float32), (400, 1))
+    boxes = augment_boxes(edge, (0, 0), np.arange(400), slots=1, size=(64, 64))
+    assert boxes.min() == 0 and boxes.max() == 1 and (boxes[:, 2:] >= boxes[:, :2]).all()
+    gone = boxes[:, 2] == boxes[:, 0]
+    assert 0.3 < gone.mean() < 0.6  # shifted out by up to 4 of 64 pixels, on either side
+    np.testing.assert_array_equal(edge, np.tile(np.array([[0, 0, 0.01, 1]], np.float32), (400, 1)))
 
 
 EXPECTED = [107, 197, 152, 152, 197, 101]  # runs must stay reproducible across versions

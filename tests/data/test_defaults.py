@@ -1,10 +1,9 @@
-"""Groups and heads that nobody declared, and those that do not fit the table."""
+"""Groups that nobody declared, and those that do not fit the table."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from multimodal.config import Config
@@ -16,7 +15,7 @@ KINDS = {
     "size": "number", "colour": "category", "sold": "date", "title": "text", "Über uns": "text",
     "front": "image", "back": "image", "id": "identifier", "empty": "ignored", "price": "target",
 }  # fmt: skip
-PRICES = np.exp(np.random.default_rng(0).normal(5, 1, 500))
+TARGETS = ["price"]
 
 
 def schema(kinds: dict[str, Any]) -> Schema:
@@ -33,7 +32,7 @@ def group(name: str, modality: str, columns: list[str]) -> dict[str, Any]:
 
 
 def test_groups_by_kind() -> None:
-    config = complete(Config(), schema(KINDS), {"price": PRICES})
+    config = complete(Config(), schema(KINDS), TARGETS)
     assert [(g.name, g.modality, g.columns) for g in config.groups] == [
         ("table", "tabular", ["size", "colour", "sold"]),
         ("title", "text", ["title"]),
@@ -44,36 +43,19 @@ def test_groups_by_kind() -> None:
         ("dense", "mean"), ("recurrent", "attention"), ("recurrent", "attention"),
         ("convolutional", "mean"),
     ]  # fmt: skip
-    (head,) = config.heads
-    assert (head.name, head.column, head.head.name) == ("price", "price", "regression")
+    assert config.heads == []
     assert Config.from_json(config.to_json()) == config
-    assert complete(config, schema(KINDS), {"price": PRICES}) == config
+    assert complete(config, schema(KINDS), TARGETS) == config
 
 
 def test_group_names_are_unique() -> None:
-    found = complete(Config(), schema({"n": "number", "table": "text", "Table!": "text"}), {})
+    found = complete(Config(), schema({"n": "number", "table": "text", "Table!": "text"}), [])
     assert [g.name for g in found.groups] == ["table", "table_2", "table_3"]
-
-
-@pytest.mark.parametrize(
-    ("values", "transform"),
-    [
-        (PRICES, "log1p"),
-        (np.append(PRICES, np.nan), "log1p"),
-        (np.random.default_rng(0).normal(50, 5, 500), "standardise"),
-        (np.append(PRICES, -1.0), "standardise"),
-        (np.zeros(5), "standardise"),
-        (np.array([np.nan]), "standardise"),
-    ],
-)
-def test_transform_by_skewness(values: np.ndarray, transform: str) -> None:
-    (head,) = complete(Config(), schema(KINDS), {"price": values}).heads
-    assert head.head.options == {"transform": transform}
 
 
 def test_nothing_to_predict_from() -> None:
     with pytest.raises(DataError, match="no feature column is left besides the target"):
-        complete(Config(), schema({"id": "identifier", "price": "target"}), {"price": PRICES})
+        complete(Config(), schema({"id": "identifier", "price": "target"}), TARGETS)
 
 
 @pytest.mark.parametrize(
@@ -84,24 +66,16 @@ def test_nothing_to_predict_from() -> None:
             {"groups": [group("g", "tabular", ["price"])]},
             "group 'g' reads the target column 'price'",
         ),
-        ({"heads": [{"name": "h", "column": "prices"}]}, "learns column 'prices'.*mean 'price'"),
     ],
 )
 def test_what_does_not_fit(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        complete(Config.parse(config), schema(KINDS), {"price": PRICES})
-
-
-def test_a_target_without_a_head() -> None:
-    config = Config.parse({"heads": [{"name": "h", "column": "price"}]})
-    targets = {"price": PRICES, "rent": PRICES}
-    with pytest.raises(ConfigError, match="target 'rent' is learned by no head; .* learn price"):
-        complete(config, schema(KINDS), targets)
+        complete(Config.parse(config), schema(KINDS), TARGETS)
 
 
 def adapted(groups: list[dict[str, Any]], kinds: dict[str, Any]) -> list[tuple[str, list[str]]]:
     config = Config.parse({"groups": groups})
-    found = complete(config, schema(kinds), {}, adapt=True).groups
+    found = complete(config, schema(kinds), [], adapt=True).groups
     return [(g.name, g.columns) for g in found]
 
 
@@ -124,4 +98,4 @@ def test_adapt_drops_groups_without_a_column() -> None:
 
 def test_without_adapt_given_groups_stay() -> None:
     config = Config.parse({"groups": [group("t", "tabular", ["size"])]})
-    assert complete(config, schema(KINDS), {}).groups == config.groups
+    assert complete(config, schema(KINDS), []).groups == config.groups

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from multimodal.config import Config
-from multimodal.data import fitting
+from multimodal.data import features, fitting
 from multimodal.data.fitting import capped_columns, fit_spec
 from multimodal.data.readers import read_table
 from multimodal.data.schema import Schema, infer_schema
@@ -175,3 +175,38 @@ def test_slugs_are_unique() -> None:
     parts = prepared({"a": [1, 2, 3], "b": [3, 5, 9]}, {"a": "number", "b": "number"},
                      {("Preis €", "tabular"): ["a"], ("preis", "tabular"): ["b"]})  # fmt: skip
     assert [group.name for group in fit_spec(*parts).groups] == ["preis", "preis_2"]
+
+
+def test_bins_are_edges_of_the_scaled_numbers() -> None:
+    cells = {"n": list(range(101)), "m": [None, *range(100)]}
+    group = fit(cells, "number", num_bins=4)
+    values = np.arange(101.0)[:, None]
+    moved = features.scaled(values, group.numeric[:1])[:, 0]
+    np.testing.assert_allclose(
+        group.numeric[0].bins, np.quantile(moved, np.arange(5) / 4), atol=1e-3
+    )
+    assert len(group.numeric[1].bins) == 5
+
+
+def test_bins_follow_the_target_only_if_asked() -> None:
+    cells = {"n": list(range(100))}
+    kinds, groups = {"n": "number"}, {("g", "tabular"): ["n"]}
+    target = np.where(np.arange(100) < 20, 1.0, 7.0)
+    found = {}
+    for bins in ("quantile", "target"):
+        parts = prepared(cells, kinds, groups, bins=bins, num_bins=2)
+        found[bins] = fit_spec(*parts, target=target).groups[0].numeric[0].bins
+    (column,) = fit(cells, "number").numeric
+    cut = float(features.scaled(np.array([[19.5]]), [column])[0, 0])
+    assert found["target"][1] == pytest.approx(cut, abs=1e-3)
+    assert found["quantile"][1] == pytest.approx(0, abs=1e-3)
+
+
+def test_base_keeps_bins_and_gets_those_it_lacks() -> None:
+    old = fit({"n": [1, 2, 3], "m": [4, 5, 6]}, "number", num_bins=2)
+    bare = old.numeric[0].model_copy(update={"bins": []})
+    base = old.model_copy(update={"numeric": [bare, old.numeric[1]]})
+    new = fit({"n": [10, 20, 30], "m": [1, 1, 9]}, "number", base=base, num_bins=3)
+    assert [column.source for column in new.numeric] == ["n", "m"]
+    assert new.numeric[1] == old.numeric[1]
+    assert len(new.numeric[0].bins) > 1 and new.numeric[0].centre == old.numeric[0].centre

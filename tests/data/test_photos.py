@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multimodal.data.photos import PhotoPaths, decode, decode_rows, examine, locate
+from multimodal.data.photos import PhotoPaths, decode, decode_rows, examine, locate, measure
 from multimodal.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -54,6 +54,27 @@ def test_orientation_equals_the_rotated_photo(orientation: int, kind: str) -> No
     plain = np.asarray(Image.open(saved(SMOOTH, kind)))
     turned = np.ascontiguousarray(moves[orientation - 1](plain))
     np.testing.assert_array_equal(decode(file, 16), decode(saved(turned), 16))
+
+
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_measure_is_that_of_the_upright_photo(
+    tmp_path: Path, kind: str, orientation: int | None
+) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[274] = orientation
+    path = tmp_path / "photo"
+    path.write_bytes(saved(NOISE, kind, exif=exif).getvalue())
+    assert measure(path) == ((24, 40) if orientation in (5, 6, 7, 8) else (40, 24))
+
+
+def test_what_cannot_be_measured(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gone.png: no such photo"):
+        measure(tmp_path / "gone.png")
+    (tmp_path / "bomb.png").write_bytes(bomb())
+    with pytest.raises(DataError, match="bomb.png: not a readable photo"):
+        measure(tmp_path / "bomb.png")
 
 
 def test_pixels_are_a_filtered_resize() -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multimodal.data.augment import augment_photos
+from multimodal.data.augment import augment_boxes, augment_photos
 from multimodal.data.cache import PhotoCache
 from multimodal.data.labels import label_arrays
 from multimodal.data.photos import PhotoPaths
-from multimodal.data.pipeline import Source, evaluation_dataset, training_dataset
+from multimodal.data.pipeline import Source, by_length, evaluation_dataset, training_dataset
 from multimodal.spec import FittedHead, FittedSpec
 
 ROWS, SIZE, LENGTHS = 23, 16, [8, 16, 32]
@@ -29,7 +29,7 @@ SPEC = FittedSpec.model_validate(
             {"name": "photos", "modality": "image", "columns": ["p"], "photos": 2,
              "image_size": SIZE},
         ],
-        "heads": [{"name": "price", "column": "price"}, {"name": "rent", "column": "rent"}],
+        "heads": [{"name": "price", "columns": ["price"]}, {"name": "rent", "columns": ["rent"]}],
     }
 )  # fmt: skip
 
@@ -195,6 +195,136 @@ def test_tensors_are_made_once(source: Source) -> None:
 
 
 def test_heads_without_a_label_still_appear() -> None:
-    heads = [FittedHead(name="price", column="price")]
+    heads = [FittedHead(name="price", columns=["price"])]
     targets, weights = label_arrays(heads, {"price": np.array([np.nan, 4.0])}, np.array([1.0, 3.0]))
     assert targets["price"].tolist() == [[0.0], [4.0]] and weights["price"].tolist() == [0.0, 3.0]
+
+
+def texts(counts: dict[str, np.ndarray], lengths: dict[str, list[int]]) -> Source:
+    """Rows whose texts have so many words; the target is the row's number."""
+    rows = len(next(iter(counts.values())))
+    inputs = {
+        key: (np.arange(lengths[key][-1]) < words[:, None]).astype(np.int32)
+        for key, words in counts.items()
+    }
+    number = np.arange(rows, dtype=np.float32)
+    return Source(inputs, {}, {"h": number[:, None]}, {"h": np.ones(rows, np.float32)}, lengths)
+
+
+def chosen(batches: list[Any]) -> list[list[int]]:
+    return [targets["h"][:, 0].astype(int).tolist() for _, targets, _ in batches]
+
+
+WORDS = np.random.default_rng(0).integers(0, 33, 203)
+BOOK = texts({"t": WORDS}, {"t": LENGTHS})
+
+
+def test_texts_of_one_length_share_batches() -> None:
+    rows = np.arange(200)
+    batches = train(BOOK, rows=rows, batch_size=10)
+    sizes = [inputs["t"].shape[1] for inputs, _, _ in batches]
+    levels = np.searchsorted(LENGTHS, WORDS[:200])
+    needed = np.array(LENGTHS)[levels].sum()
+    assert needed <= 10 * sum(sizes) < needed + 10 * sum(LENGTHS)
+    assert 1.2 * 10 * sum(sizes) < 200 * LENGTHS[-1]
+    assert sizes != sorted(sizes) and sizes != sorted(sizes, reverse=True)
+
+
+def test_every_row_once_an_epoch_where_texts_are_sorted() -> None:
+    epochs = [chosen(train(BOOK, rows=np.arange(203), batch_size=10, epochs=e + 1, first_epoch=e))
+              for e in range(3)]  # fmt: skip
+    for batches in epochs:
+        assert [len(batch) for batch in batches] == [10] * 20 + [3]
+        assert sorted(row for batch in batches for row in batch) == list(range(203))
+    assert len({str(batches) for batches in epochs}) == 3
+    again = chosen(train(BOOK, rows=np.arange(203), batch_size=10, epochs=2, first_epoch=1))
+    assert again == epochs[1]
+
+
+def test_rows_of_one_length_meet_by_chance() -> None:
+    pairs, mixed = set(), False
+    batches = chosen(train(BOOK, rows=np.arange(203), batch_size=10, epochs=12))
+    for batch in batches:
+        levels = np.searchsorted(LENGTHS, WORDS[batch])
+        mixed |= len(batch) == 3 and len(set(levels.tolist())) > 1  # what is left is of any length
+        pairs |= {(a, b) for a in batch for b in batch if a < b}
+    short = np.flatnonzero(WORDS <= LENGTHS[0])
+    met = sum((a, b) in pairs for a in short for b in short if a < b)
+    assert met > 0.8 * len(short) * (len(short) - 1) / 2
+    assert mixed
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5])
+def test_fewer_rows_than_a_batch(rows: int) -> None:
+    (batch,) = chosen(train(BOOK, rows=np.arange(rows), batch_size=5))
+    assert sorted(batch) == list(range(rows))
+
+
+def test_several_texts_are_sorted_by_all_lengths() -> None:
+    rng = np.random.default_rng(1)
+    counts = {"a": rng.integers(1, 9, 400), "b": rng.integers(1, 65, 400)}
+    source = texts(counts, {"a": [4, 8], "b": [16, 64]})
+    sizes = [
+        inputs["a"].shape[1] + inputs["b"].shape[1]
+        for inputs, _, _ in train(source, rows=np.arange(400), batch_size=10)
+    ]
+    needed = np.where(counts["a"] > 4, 8, 4) + np.where(counts["b"] > 16, 64, 16)
+    assert sum(sizes) * 10 < 1.06 * needed.sum() < 0.9 * 400 * 72
+
+
+@pytest.mark.parametrize("rows", [203, 200, 7])
+def test_the_last_batch_can_be_filled_with_rows_of_weight_zero(rows: int) -> None:
+    plain = train(BOOK, rows=np.arange(rows), batch_size=10, epochs=2)
+    filled = train(BOOK, rows=np.arange(rows), batch_size=10, epochs=2, fill=True)
+    assert len(plain) == len(filled)
+    for (_, targets, _), (inputs, filling, weights) in zip(plain, filled, strict=True):
+        size = len(targets["h"])
+        assert len(inputs["t"]) == len(filling["h"]) == len(weights["h"]) == 10
+        np.testing.assert_array_equal(filling["h"][:size], targets["h"])
+        assert weights["h"].tolist() == [1.0] * size + [0.0] * (10 - size)
+
+
+def test_one_length_needs_no_sorting() -> None:
+    one = texts({"t": WORDS}, {"t": [32]})
+    assert one.buckets is None and BOOK.only("image", SPEC).buckets is None
+    rows = np.array([5, 3, 9])
+    assert by_length(one, rows).tolist() == [5, 3, 9]
+
+
+def test_rows_by_length() -> None:
+    rows = np.arange(100, 200)
+    found = by_length(BOOK, rows)
+    assert found.dtype == np.int64 and sorted(found) == rows.tolist()
+    levels = np.searchsorted(LENGTHS, WORDS[found])
+    assert (np.diff(levels) >= 0).all()
+    assert (np.diff(found)[np.diff(levels) == 0] > 0).all()
+
+
+def test_boxes_move_with_their_photos(source: Source) -> None:
+    boxes = np.tile(np.array([[0.25, 0.25, 0.5, 0.75]], np.float32), (ROWS, 1))
+    boxes[3], boxes[4] = [0, 0, 0.01, 1], 0
+    weights = np.where(np.arange(ROWS) == 4, 0, 2).astype(np.float32)
+    spec = FittedSpec(
+        groups=SPEC.groups,
+        heads=[*SPEC.heads, FittedHead(name="box", columns=["x"], kind="box")],
+    )
+    targets = {**source.targets, "box": boxes}
+    with_boxes = Source.of(spec, source.inputs, source.caches, targets,
+                           {**source.weights, "box": weights})  # fmt: skip
+    left = False
+    for epoch in range(4):
+        for inputs, found, given in train(with_boxes, augment=True, epochs=epoch + 1,
+                                          first_epoch=epoch):  # fmt: skip
+            rows = inputs["table_numeric"][:, 0].astype(np.int64)
+            wanted = augment_boxes(boxes[rows], (1, epoch), rows, slots=2, size=(SIZE, SIZE))
+            np.testing.assert_array_equal(found["box"], wanted)
+            area = (wanted[:, 2] > wanted[:, 0]) & (wanted[:, 3] > wanted[:, 1])
+            np.testing.assert_array_equal(given["box"], weights[rows] * area)
+            np.testing.assert_array_equal(found["price"][:, 0], 100 + rows)
+            left |= bool(((rows == 3) & ~area).any())
+    assert left
+    for given_data in (train(with_boxes, rows=np.arange(5)), train(with_boxes.only("text", spec))):
+        for _, found, given in given_data:
+            rows = (found["price"][:, 0] - 100).astype(int)
+            np.testing.assert_array_equal(found["box"], boxes[rows])
+            np.testing.assert_array_equal(given["box"], weights[rows])

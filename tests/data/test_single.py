@@ -25,7 +25,7 @@ SPEC = FittedSpec.model_validate(
             {"name": "p", "modality": "image", "columns": ["p"], "photos": 2, "image_size": 4},
             {"name": "q", "modality": "image", "columns": ["q"], "photos": 1, "image_size": 4},
         ],
-        "heads": [{"name": "price", "column": "price"}, {"name": "rent", "column": "rent"}],
+        "heads": [{"name": "price", "columns": ["price"]}, {"name": "rent", "columns": ["rent"]}],
     }
 )  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4, 3)).astype(np.uint8)
@@ -60,6 +60,21 @@ def test_photos_lie_side_by_side() -> None:
     tensor, _, _ = single_tensor(SPEC, "image", "price")(INPUTS, TARGETS, WEIGHTS)
     assert tensor.dtype == tf.uint8
     np.testing.assert_array_equal(tensor, np.concatenate([PIXELS[:, k] for k in range(3)], axis=2))
+
+
+def test_series_end_together() -> None:
+    groups = [
+        {"name": "s", "modality": "series", "columns": ["s"], "steps": 3},
+        {"name": "r", "modality": "series", "columns": ["r"], "steps": 2},
+    ]
+    spec = FittedSpec.model_validate({"groups": groups, "heads": SPEC.model_dump()["heads"]})
+    inputs = {
+        "s_series": tf.constant([[[1.0], [NAN], [3.0]]]),
+        "r_series": tf.constant([[[4.0, 5.0], [6.0, NAN]]]),
+    }
+    tensor, _, _ = single_tensor(spec, "series", "price")(inputs, TARGETS, WEIGHTS)
+    wanted = [[1, 0, 0, 0, 1, 1], [0, 1, 4, 5, 0, 0], [3, 0, 6, 0, 0, 1]]
+    np.testing.assert_array_equal(tensor, [wanted])
 
 
 def test_it_maps_a_dataset() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from multimodal.config import Split
 from multimodal.data.duplicates import duplicate_groups
-from multimodal.data.splits import SIDES, leaking_rows, split_rows
+from multimodal.data.splits import SIDES, leaking_rows, rare_classes, split_rows
 from multimodal.errors import DataError
 
 RNG = np.random.default_rng(1)
@@ -35,7 +35,7 @@ SPLITS = {
 
 
 def draw(split: Split, groups: Any = CLUSTERS, target: Any = PRICE, seed: int = 0) -> Any:
-    return split_rows(split, FRAME, groups=groups, target=target, seed=seed, source="t.csv")
+    return split_rows(split, FRAME, groups=groups, targets=[target], seed=seed, source="t.csv")
 
 
 def share(sides: Any, side: str) -> float:
@@ -85,6 +85,49 @@ def test_a_tiny_class_stays_in_training() -> None:
     assert set(draw(Split(), ALONE, target)[-2:]) == {"train"}
 
 
+MOODS = np.array(list("abcdef"), object)[RNG.integers(0, 6, N)]
+
+
+def joined(*targets: Any, seed: int = 0) -> Any:
+    return split_rows(Split(), FRAME, groups=ALONE, targets=list(targets), seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_targets_are_both_shared_out(seed: int) -> None:
+    sizes = np.array(list("xyz"), object)[RNG.integers(0, 3, N)]
+    sides = joined(sizes, MOODS, seed=seed)
+    for target, names in ((sizes, "xyz"), (MOODS, "abcdef")):
+        for name in names:
+            assert share(sides[target == name], "test") == pytest.approx(0.15, abs=0.035)
+
+
+def test_partly_labelled_rows_are_shared_out_by_what_they_have() -> None:
+    ages, moods = PRICE.copy(), MOODS.copy()
+    ages[:300], moods[300:] = np.nan, None
+    sides = joined(ages, moods)
+    for part in (slice(0, 300), slice(300, N)):
+        assert share(sides[part], "test") == pytest.approx(0.15, abs=0.01)
+    for name in "abcdef":
+        assert share(sides[moods == name], "test") == pytest.approx(0.15, abs=0.04)
+    decile = np.searchsorted(np.quantile(ages[300:], np.arange(1, 10) / 10), ages[300:])
+    assert np.bincount(decile[sides[300:] == "test"], minlength=10).min() >= 2
+
+
+def test_a_tiny_class_of_any_target_stays_in_training() -> None:
+    moods = MOODS.copy()
+    moods[[4, 77]] = "rare"
+    assert set(joined(PRICE, moods)[[4, 77]]) == {"train"}
+    flags = np.zeros(N, object)
+    flags[9] = 1
+    assert joined(PRICE, flags)[9] == "train"
+
+
+def test_rare_classes_are_counted_by_group() -> None:
+    names = np.array(["a", "a", "a", "b", "b", "b", None], object)
+    assert rare_classes(names, np.array([0, 1, 2, 3, 3, 4, 5])) == ["b"]
+    assert rare_classes(names, np.arange(7)) == []
+
+
 @pytest.mark.parametrize("missing", [np.nan, None])
 def test_missing_targets_are_shared_out_too(missing: Any) -> None:
     target = PRICE.astype(object if missing is None else float)
@@ -106,7 +149,7 @@ def test_values_of_the_group_column_stay_together() -> None:
 
 def test_a_missing_group_joins_nothing() -> None:
     frame = FRAME.assign(seller=None)
-    sides = split_rows(SPLITS["group"], frame, groups=ALONE, target=PRICE, seed=0)
+    sides = split_rows(SPLITS["group"], frame, groups=ALONE, targets=[PRICE], seed=0)
     assert share(sides, "test") == pytest.approx(0.15, abs=0.01)
 
 
@@ -136,7 +179,7 @@ def by_words(words: list[Any], groups: Any = None) -> Any:
         Split(method="column", column="part"),
         pd.DataFrame({"part": pd.Series(words, dtype=object)}),
         groups=np.arange(size) if groups is None else groups,
-        target=np.arange(size, dtype=float),
+        targets=[np.arange(size, dtype=float)],
         seed=0,
         source="t.csv",
     )
@@ -187,13 +230,12 @@ def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
 def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_rows(
-            split, FRAME.assign(**change), groups=ALONE, target=PRICE, seed=0, source="t.csv"
+            split, FRAME.assign(**change), groups=ALONE, targets=[PRICE], seed=0, source="t.csv"
         )
 
 
 def test_nine_rows_are_too_few() -> None:
     with pytest.raises(DataError, match="cannot split 9 rows"):
-        split_rows(Split(), FRAME[:9], groups=ALONE[:9], target=PRICE[:9], seed=0)
-    assert set(split_rows(Split(), FRAME[:10], groups=ALONE[:10], target=PRICE[:10], seed=0)) == {
-        *SIDES
-    }
+        split_rows(Split(), FRAME[:9], groups=ALONE[:9], targets=[PRICE[:9]], seed=0)
+    sides = split_rows(Split(), FRAME[:10], groups=ALONE[:10], targets=[PRICE[:10]], seed=0)
+    assert set(sides) == {*SIDES}

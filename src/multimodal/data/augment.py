@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from multimodal.data.photos import Pixels
 
+Boxes = NDArray[np.float32]
 MAX_SHIFT = 1 / 16
 
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -30,15 +31,50 @@ def augment_photos(pixels: Pixels, seed: tuple[int, int], rows: NDArray[np.integ
     (1, 1, 2, 2, 3)
     """
     batch, slots, height, width, _ = pixels.shape
-    bits = _draws(seed, rows, slots)
-    mirrored = (bits >> np.uint64(63)).astype(bool).tolist()
-    down = _shifts(bits, height).tolist()
-    across = _shifts(bits >> np.uint64(24), width).tolist()
+    down, across, mirrored = (each.tolist() for each in _moves(seed, rows, slots, (height, width)))
     result = np.empty_like(pixels)
     flat, out = pixels.reshape(-1, *pixels.shape[2:]), result.reshape(-1, *pixels.shape[2:])
     for i in range(batch * slots):
         _move(flat[i], out[i], down[i], across[i], mirrored[i])
     return result
+
+
+def augment_boxes(
+    boxes: Boxes, seed: tuple[int, int], rows: NDArray[np.integer], *, slots: int,
+    size: tuple[int, int],
+) -> Boxes:  # fmt: skip
+    """Move boxes as `augment_photos` moves the first photo of their rows; cut them at its edge.
+
+    Args:
+        boxes: float32 (B, 4), shares of the photo's width and height: xmin, ymin, xmax, ymax.
+        seed: (seed, epoch).
+        rows: integers (B,).
+        slots: the number K of photos of a row.
+        size: height and width of the photos in pixels.
+
+    Returns:
+        float32 (B, 4); a box that has left the photo altogether has no area.
+
+    Example:
+    >>> box = np.array([[0.25, 0.25, 0.75, 0.5]], np.float32)
+    >>> augment_boxes(box, (0, 3), np.array([7]), slots=1, size=(2, 2)).tolist()
+    [[0.25, 0.25, 0.75, 0.5]]
+    """
+    moves = _moves(seed, rows, slots, size)
+    down, across, mirrored = (each.reshape(len(rows), slots)[:, 0] for each in moves)
+    flipped = np.where(mirrored[:, None], 1 - boxes[:, [2, 1, 0, 3]], boxes)
+    flipped[:, [1, 3]] = boxes[:, [1, 3]]
+    shift = np.stack([across / size[1], down / size[0]], axis=1)
+    return (flipped + np.tile(shift, 2)).clip(0, 1).astype(np.float32)
+
+
+def _moves(
+    seed: tuple[int, int], rows: NDArray[np.integer], slots: int, size: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Return shifts down and across in pixels, and whether mirrored, per row and slot (B * K,)."""
+    bits = _draws(seed, rows, slots)
+    mirrored = (bits >> np.uint64(63)).astype(bool)
+    return _shifts(bits, size[0]), _shifts(bits >> np.uint64(24), size[1]), mirrored
 
 
 def _move(photo: Pixels, into: Pixels, down: int, across: int, mirrored: bool) -> None:

@@ -1,13 +1,10 @@
-"""Fill in what a config leaves open: feature groups and heads, from the schema."""
+"""Fill in the feature groups that a config leaves open, from the schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from multimodal.config import Component, Config, Group, Head
+from multimodal.config import Config, Group
 from multimodal.data.schema import Schema
 from multimodal.errors import ConfigError, DataError, choices
 from multimodal.spec import slug, unique_slugs
@@ -16,59 +13,50 @@ DEFAULT_PARTS = {
     "tabular": ("dense", "mean"),
     "text": ("recurrent", "attention"),
     "image": ("convolutional", "mean"),
+    "series": ("recurrent", "mean"),
 }
 _TABULAR_KINDS = ("number", "category", "date")
 
 
 def complete(
-    config: Config,
-    schema: Schema,
-    targets: Mapping[str, NDArray[np.float64]],
-    *,
-    adapt: bool = False,
+    config: Config, schema: Schema, targets: Sequence[str], *, adapt: bool = False
 ) -> Config:
-    """Return `config` with groups and heads, checked against the columns of the schema.
+    """Return `config` with groups, checked against the columns of the schema.
 
     Numbers, categories and dates form one tabular group; every text column is a group of its own;
-    all photo columns share one encoder. A head stands for each target; its transform is `log1p`
-    where no target is negative and the logarithm is less skewed than the target itself. With
-    `adapt`, given groups lose columns that the table lacks and gain those that are new.
+    all photo columns share one encoder. With `adapt`, given groups lose columns that the table
+    lacks and gain those that are new.
+
+    Args:
+        config: what the user wants.
+        schema: the columns.
+        targets: columns that heads learn; no group may read them.
+        adapt: whether given groups follow the table.
 
     Raises:
-        ConfigError: A group or head names an unknown column, or a group reads the target.
+        ConfigError: A group names an unknown column, or reads a target.
         DataError: There is nothing to predict from.
     """
     groups = config.groups or _infer_groups(schema)
     if adapt and config.groups:
-        groups = _adapted(groups, _infer_groups(schema))
+        groups = _adapted(groups, _infer_groups(schema), schema)
     if not groups:
         raise DataError("no feature column is left besides the target; expected at least one.")
     for group in groups:
         _check_columns(group, schema, targets)
-    heads = config.heads or [_infer_head(column, values) for column, values in targets.items()]
-    for head in heads:
-        if head.column not in targets:
-            raise ConfigError(
-                f"head '{head.name}' learns column '{head.column}', which is not among the "
-                f"targets. {choices(head.column, targets)}"
-            )
-    _check_learned(targets, heads)
-    return config.model_copy(update={"groups": groups, "heads": heads})
+    return config.model_copy(update={"groups": groups})
 
 
-def _check_learned(targets: Iterable[str], heads: Sequence[Head]) -> None:
-    learned = {head.column for head in heads}
-    for column in targets:
-        if column not in learned:
-            raise ConfigError(
-                f"target '{column}' is learned by no head; the heads learn "
-                f"{', '.join(sorted(learned))}. Add a head for it, or leave the heads out."
-            )
+def _adapted(groups: Sequence[Group], inferred: Sequence[Group], schema: Schema) -> list[Group]:
+    """Fit known groups to a new table: its columns of one modality join the first such group.
 
-
-def _adapted(groups: Sequence[Group], inferred: Sequence[Group]) -> list[Group]:
-    """Fit known groups to a new table: its columns of one modality join the first such group."""
+    The columns of a series stay together, whatever they would be taken for alone.
+    """
     there = {column for group in inferred for column in group.columns}
+    all_columns = {column.name for column in schema.columns}
+    for group in groups:
+        if group.modality == "series":
+            there |= set(group.columns) & all_columns
     known = {column for group in groups for column in group.columns}
     result = []
     for group in groups:
@@ -85,7 +73,7 @@ def _adapted(groups: Sequence[Group], inferred: Sequence[Group]) -> list[Group]:
     return result
 
 
-def _check_columns(group: Group, schema: Schema, targets: Mapping[str, object]) -> None:
+def _check_columns(group: Group, schema: Schema, targets: Sequence[str]) -> None:
     known = [column.name for column in schema.columns]
     for column in group.columns:
         if column not in known:
@@ -117,21 +105,3 @@ def _group(name: str, modality: str, columns: Sequence[str]) -> Group:
             "pooling": pooling,
         }
     )
-
-
-def _infer_head(column: str, values: NDArray[np.float64]) -> Head:
-    transform = "log1p" if _prefers_log(values) else "standardise"
-    component = Component(name="regression", options={"transform": transform})
-    return Head(name=slug(column), column=column, head=component)
-
-
-def _prefers_log(values: NDArray[np.float64]) -> bool:
-    known = values[np.isfinite(values)]
-    if not len(known) or known.min() < 0 or known.max() <= 0:
-        return False
-    return abs(_skewness(np.log1p(known))) < abs(_skewness(known))
-
-
-def _skewness(values: NDArray[np.float64]) -> float:
-    spread = values.std()
-    return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0

@@ -1,16 +1,18 @@
-"""What is learned from the training rows: scales, categories, words, lengths, photo slots."""
+"""What is learned from the training rows: scales, categories, words, lengths, photos, steps."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.config import Config, Group
-from multimodal.data import features, text
+from multimodal.data import bins, features, series, text
 from multimodal.data.cells import Column as Cells
 from multimodal.data.cells import as_text, is_missing
 from multimodal.data.schema import Column, Schema
@@ -29,12 +31,17 @@ _NUMERIC = ("number", "date")
 
 
 def fit_spec(
-    config: Config, schema: Schema, frame: pd.DataFrame, base: FittedSpec | None = None
+    config: Config,
+    schema: Schema,
+    frame: pd.DataFrame,
+    base: FittedSpec | None = None,
+    target: NDArray[Any] | None = None,
 ) -> FittedSpec:
     """Learn from the training rows `frame` what every group needs; heads are fitted apart.
 
-    With a `base`, columns that it knows keep their scale, and its words and categories keep their
-    places; new ones are added behind them.
+    With a `base`, columns that it knows keep their scale and bins, and its words and categories
+    keep their places; new ones are added behind them. `target` holds the labels of `frame` that
+    bins are placed by under `data.bins: target`; see `bins.fit_bins`.
 
     Raises:
         DataError: Nothing varies in any column of a group of numbers and categories.
@@ -50,12 +57,13 @@ def fit_spec(
     """
     names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
     known = {group.name: group for group in (base.groups if base else [])}
+    fitters: dict[str, _Fitter] = {**_FITTERS, "tabular": partial(_fit_tabular, target=target)}
     groups = []
     for group, name in zip(config.groups, names, strict=False):
         start = known.get(name)
         if start is None or start.modality != group.modality:
             start = FittedGroup(name=name, modality=group.modality, columns=[])
-        groups.append(_FITTERS[group.modality](config, group, start, schema, frame))
+        groups.append(fitters[group.modality](config, group, start, schema, frame))
     return FittedSpec(groups=groups, heads=[])
 
 
@@ -71,10 +79,14 @@ def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
 
 
 def _fit_tabular(
-    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
-) -> FittedGroup:
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame,
+    target: NDArray[Any] | None = None,
+) -> FittedGroup:  # fmt: skip
     columns = [schema.column(name) for name in group.columns]
-    numeric = _fit_numbers([c for c in columns if c.kind in _NUMERIC], base, frame)
+    numeric = _fit_numbers(
+        [c for c in columns if c.kind in _NUMERIC], base, frame, config.data.num_bins,
+        target if config.data.bins == "target" else None,
+    )  # fmt: skip
     old = {column.source: column.categories for column in base.categorical}
     categorical = [
         _fit_categories(c.name, frame[c.name], config.data.min_count, old.get(c.name, []))
@@ -102,8 +114,9 @@ def _fit_tabular(
 
 
 def _fit_numbers(
-    columns: Sequence[Column], base: FittedGroup, frame: pd.DataFrame
-) -> list[NumericColumn]:
+    columns: Sequence[Column], base: FittedGroup, frame: pd.DataFrame, num_bins: int,
+    target: NDArray[Any] | None,
+) -> list[NumericColumn]:  # fmt: skip
     """Return the numbers that the base knows, then the new ones; constant parts are left out."""
     sources, units = {column.name for column in columns}, {c.name: c.unit for c in columns}
     known = [column for column in base.numeric if column.source in sources]
@@ -111,7 +124,25 @@ def _fit_numbers(
     fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
     found = features.numbers(fresh, units, frame).values
     fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
-    return [*known, *(column for column in fitted if column.scale > 0)]
+    vary = [i for i, column in enumerate(fitted) if column.scale > 0]
+    fitted = _fit_bins([fitted[i] for i in vary], found[:, vary], num_bins, target)
+    if not all(column.bins for column in known):
+        found = features.numbers(known, units, frame).values
+        fresh_bins = _fit_bins(known, found, num_bins, target)
+        known = [old if old.bins else new for old, new in zip(known, fresh_bins, strict=True)]
+    return [*known, *fitted]
+
+
+def _fit_bins(
+    columns: Sequence[NumericColumn], found: NDArray[np.float64], num_bins: int,
+    target: NDArray[Any] | None,
+) -> list[NumericColumn]:  # fmt: skip
+    """Return the columns with bins; `found` holds their numbers as they stand in the rows."""
+    moved = features.scaled(found, columns)
+    return [
+        column.model_copy(update={"bins": bins.fit_bins(moved[:, i], num_bins, target)})
+        for i, column in enumerate(columns)
+    ]
 
 
 def _drafts(column: Column) -> list[NumericColumn]:
@@ -186,5 +217,37 @@ def _fit_image(
     )
 
 
+def _fit_series(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    lists = series.holds_lists(group.columns, frame)
+    channels = series.drafts(group.columns, lists)
+    same = [c.source for c in base.channels] == [c.source for c in channels]
+    same = same if lists else len(base.channels) == 1  # all steps are of one channel
+    steps = series.longest(group.columns, frame) if lists else len(group.columns)
+    steps = base.steps or steps if lists else steps
+    units = {column.name: column.unit for column in schema.columns}
+    found, _ = series.read_series(group.columns, len(channels), steps, units, frame)
+    if np.isnan(found).all():
+        raise DataError(
+            f"group '{group.name}': no cell holds a number or a list of numbers "
+            f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
+        )
+    fitted = [_fit_scale(column, found[:, :, i]) for i, column in enumerate(channels)]
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "steps": steps,
+            "channels": base.channels if same else fitted,
+            "optional": base.optional or bool(np.isnan(found).all(axis=(1, 2)).any()),
+        }
+    )
+
+
 _Fitter = Callable[[Config, Group, FittedGroup, Schema, pd.DataFrame], FittedGroup]
-_FITTERS: dict[str, _Fitter] = {"tabular": _fit_tabular, "text": _fit_text, "image": _fit_image}
+_FITTERS: dict[str, _Fitter] = {
+    "tabular": _fit_tabular,
+    "text": _fit_text,
+    "image": _fit_image,
+    "series": _fit_series,
+}

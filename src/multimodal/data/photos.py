@@ -30,7 +30,7 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 2**20
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 ABSENT, CUT_OFF, UNREADABLE = "no such photo", "the photo is cut off", "not a readable photo"
-_ORIENTATION = 274
+_ORIENTATION, _LYING = 274, (5, 6, 7, 8)
 
 Pixels = NDArray[np.uint8]
 
@@ -125,6 +125,23 @@ def decode(source: str | Path | BytesIO, size: int) -> Pixels:
     except Exception as error:  # a decoder met with damaged bytes may raise anything
         name = "photo" if isinstance(source, BytesIO) else source
         raise DataError(f"{name}: {_reason(error)}") from None
+
+
+def measure(path: str | Path) -> tuple[int, int]:
+    """Return the width and height in pixels of the photo as `decode` sees it, upright by EXIF.
+
+    The pixels of a PNG are read where its header says nothing of the orientation; those of a JPEG
+    are not.
+
+    Raises:
+        DataError: The photo is missing, of an unknown format, or larger than 64 megapixels.
+    """
+    try:
+        with _open(_read(path)) as image:
+            lying = image.getexif().get(_ORIENTATION, 1) in _LYING
+            return (image.height, image.width) if lying else (image.width, image.height)
+    except Exception as error:  # a decoder met with damaged bytes may raise anything
+        raise DataError(f"{path}: {_reason(error)}") from None
 
 
 def _read(path: str | Path) -> bytes:

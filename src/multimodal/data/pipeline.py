@@ -1,7 +1,9 @@
 """Arrays and cached photos to tf.data batches `(inputs, targets, weights)`.
 
 An epoch is a function of (seed, epoch): the order of the rows and the augmentation of each photo
-follow from the two and the row alone, whatever happened before.
+follow from the two and the row alone, whatever happened before. Where texts are cut to one of a few
+fixed lengths, rows of one length share batches, so that the cost of short texts is that of short
+texts.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from multimodal.data.augment import augment_photos
+from multimodal.data.augment import augment_boxes, augment_photos
 from multimodal.data.cache import PhotoCache
 from multimodal.spec import PADDING, FittedSpec
 
@@ -24,8 +26,9 @@ from multimodal.spec import PADDING, FittedSpec
 class Source:
     """Everything batches are cut from; the first axis of every array is the row.
 
-    `inputs` holds all but the pixels, `caches` the photos by group, `targets` (rows, 1) and
-    `weights` (rows,) are by head; `lengths` are the fixed text lengths by input key.
+    `inputs` holds all but the pixels, `caches` the photos by group, `targets` (rows, …) and
+    `weights` (rows,) are by head; `lengths` are the fixed text lengths by input key; `boxes` names
+    the heads whose targets are boxes in the first photo of the first cache.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -33,6 +36,7 @@ class Source:
     targets: Mapping[str, NDArray[Any]]
     weights: Mapping[str, NDArray[Any]]
     lengths: Mapping[str, Sequence[int]]
+    boxes: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -43,9 +47,10 @@ class Source:
         targets: Mapping[str, NDArray[Any]],
         weights: Mapping[str, NDArray[Any]],
     ) -> Source:
-        """Take the text lengths from the spec."""
+        """Take the text lengths and the heads with boxes from the spec."""
         lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
-        return cls(inputs, caches, targets, weights, lengths)
+        boxes = [head.name for head in spec.heads if head.kind == "box"]
+        return cls(inputs, caches, targets, weights, lengths, boxes)
 
     def only(self, modality: str, spec: FittedSpec) -> Source:
         """Return a source that holds the inputs of one modality, so that no other is decoded."""
@@ -57,7 +62,22 @@ class Source:
             self.targets,
             self.weights,
             {key: lengths for key, lengths in self.lengths.items() if key in keys},
+            self.boxes,
         )
+
+    @cached_property
+    def buckets(self) -> NDArray[np.int64] | None:
+        """Rows with one number have texts of one length, int64 (rows,), longest last; None: all.
+
+        Of several groups of texts, that with the longest fixed length decides first.
+        """
+        keys = sorted(self.lengths, key=lambda key: -self.lengths[key][-1])
+        keys = [key for key in keys if len(self.lengths[key]) > 1]
+        if not keys:
+            return None
+        levels = [_level(self.inputs[key], self.lengths[key]) for key in keys]
+        sizes = [len(self.lengths[key]) for key in keys]
+        return np.asarray(np.ravel_multi_index(levels, sizes), np.int64)
 
     @cached_property
     def tensors(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -78,10 +98,14 @@ def training_dataset(
     epochs: int,
     first_epoch: int = 0,
     augment: bool = True,
+    fill: bool = False,
 ) -> tf.data.Dataset:
     """Return the batches of epochs `first_epoch` to `epochs - 1`, one after the other.
 
     Every epoch holds every row once, in an order of its own, in `ceil(rows / batch_size)` batches.
+    Where texts have several fixed lengths, the shuffled rows are sorted by them before they are cut
+    into batches, and the batches shuffled; which rows of one length meet is left to chance. The
+    rows that do not fill a batch are the last ones of the epoch, of any length.
 
     Args:
         source: what batches are cut from.
@@ -91,18 +115,28 @@ def training_dataset(
         epochs: number of the epoch to stop before.
         first_epoch: number of the epoch to start with.
         augment: whether photos are mirrored and shifted, see `augment_photos`.
+        fill: whether the last batch of an epoch is filled up with rows of weight 0, for a backend
+            that compiles anew for each batch size.
     """
     with tf.device("CPU:0"):
         order = tf.constant(rows, tf.int64)
+        buckets = None if source.buckets is None else tf.constant(source.buckets)
     steps = -(-len(rows) // batch_size)
+    spare = (steps * batch_size - len(rows)) * fill
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
+        if buckets is not None:
+            shuffled = _bucketed(shuffled, buckets, batch_size, seed=[seed, -1 - epoch])
+        filled = tf.concat([shuffled, tf.repeat(shuffled[:1], spare)], axis=0)
         starts = tf.data.Dataset.range(0, steps * batch_size, batch_size)
-        return starts.map(lambda start: (shuffled[start : start + batch_size], epoch))
+        return starts.map(
+            lambda start: (filled[start : start + batch_size], epoch, len(rows) - start)
+        )
 
-    def to_batch(chosen: tf.Tensor, epoch: tf.Tensor) -> Any:
-        return _batch(source, chosen, (seed, epoch) if augment else None)
+    def to_batch(chosen: tf.Tensor, epoch: tf.Tensor, real: tf.Tensor) -> Any:
+        batch = _batch(source, chosen, (seed, epoch) if augment else None)
+        return _weighed(batch, real) if spare else batch
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return _finish(batches.map(to_batch, num_parallel_calls=2))
@@ -114,6 +148,40 @@ def evaluation_dataset(
     """Return the batches of `rows` (N,), once, in order, without augmentation."""
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(rows, np.int64)).batch(batch_size)
     return _finish(batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=2))
+
+
+def by_length(source: Source, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return `rows` sorted by the fixed length of their texts, for evaluation in any order."""
+    chosen = np.asarray(rows, np.int64)
+    if source.buckets is None:
+        return chosen
+    order = np.argsort(source.buckets[chosen], kind="stable")
+    return np.asarray(chosen[order], np.int64)
+
+
+def _bucketed(
+    shuffled: tf.Tensor, buckets: tf.Tensor, batch_size: int, seed: Sequence[Any]
+) -> tf.Tensor:
+    """Sort shuffled rows int64 (N,) by bucket, all but the last partial batch; shuffle batches."""
+    whole = shuffled.shape[0] // batch_size * batch_size
+    alike = tf.argsort(tf.gather(buckets, shuffled[:whole]), stable=True)
+    batches = tf.reshape(tf.gather(shuffled, alike), (-1, batch_size))
+    mixed = tf.random.experimental.stateless_shuffle(batches, seed=seed)
+    return tf.concat([tf.reshape(mixed, [-1]), shuffled[whole:]], axis=0)
+
+
+def _weighed(batch: Any, real: tf.Tensor) -> Any:
+    """Give weight 0 to all rows of a batch but the first `real`."""
+    inputs, targets, weights = batch
+    size = tf.shape(next(iter(weights.values())))[0]
+    there = tf.cast(tf.range(tf.cast(size, tf.int64)) < real, tf.float32)
+    return inputs, targets, {head: weight * there for head, weight in weights.items()}
+
+
+def _level(tokens: NDArray[np.int32], lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Return the position of each row's fixed length among `lengths`, int64 (rows,)."""
+    longest = np.count_nonzero(tokens != PADDING, axis=1)
+    return np.asarray(np.searchsorted(lengths, longest).clip(0, len(lengths) - 1), np.int64)
 
 
 def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -134,7 +202,27 @@ def _batch(source: Source, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
         pixels, present = _photos(cache, chosen, draw)
         inputs[f"{group}_pixels"] = tf.ensure_shape(pixels, (None, *cache.photos.shape[1:]))
         inputs[f"{group}_present"] = tf.ensure_shape(present, (None, cache.photos.shape[1]))
+    for head in source.boxes if source.caches else ():
+        boxes = _boxes(next(iter(source.caches.values())), targets[head], chosen, draw)
+        there = tf.cast(tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1), tf.float32)
+        targets[head], weights[head] = boxes, weights[head] * there
     return inputs, targets, weights
+
+
+def _boxes(
+    cache: PhotoCache, boxes: tf.Tensor, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
+) -> tf.Tensor:
+    """Move the boxes (B, 4) with their photos; a missing one, all zeros, ends without an area."""
+    if draw is None:
+        return boxes
+    _, slots, height, width, _ = cache.photos.shape
+    seed, epoch = draw
+
+    def moved(boxes: NDArray[np.float32], rows: NDArray[np.int64], epoch: np.int64) -> Any:
+        return augment_boxes(boxes, (seed, int(epoch)), rows, slots=slots, size=(height, width))
+
+    result = tf.numpy_function(moved, [boxes, chosen, epoch], tf.float32)
+    return tf.ensure_shape(result, boxes.shape)
 
 
 def _photos(cache: PhotoCache, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.data import features, text
+from multimodal.data import features, series, text
 from multimodal.data.features import Frame
 from multimodal.data.photos import PhotoPaths, locate
 from multimodal.data.schema import Schema
@@ -135,10 +135,20 @@ class Preprocessor:
             rows.append(paths + [None] * (group.photos - len(paths)))
         result.photos[group.name] = PhotoPaths(rows, group.image_size)
 
+    def _series(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
+        channels, steps = group.channels, group.steps
+        found, bad = series.read_series(group.columns, len(channels), steps, self._units, frame)
+        result.unreadable.update(bad)
+        result.inputs[f"{group.name}_series"] = series.scaled(found, channels)
+        if group.optional:
+            there = ~np.isnan(found).all(axis=(1, 2))
+            result.inputs[f"{group.name}_present"] = np.asarray(there, bool)
+
 
 _Transformer = Callable[[Preprocessor, FittedGroup, Frame, Path, Arrays], None]
 _TRANSFORMERS: dict[str, _Transformer] = {
     "tabular": Preprocessor._tabular,
     "text": Preprocessor._text,
     "image": Preprocessor._image,
+    "series": Preprocessor._series,
 }

@@ -18,7 +18,8 @@ def single_tensor(spec: FittedSpec, modality: Modality, head: str) -> Callable[.
 
     Tables become one-hot codes, numbers (0 where missing) and missing flags, `(B, F)`; texts are
     joined, `(B, sum of lengths)`, with word ids of their own for each group; photos lie side by
-    side, `(B, S, S * photos, 3)`.
+    side, `(B, S, S * photos, 3)`; series end together and become channels and missing flags,
+    `(B, longest window, F)`.
 
     Args:
         spec: The fitted spec.
@@ -62,6 +63,17 @@ def _texts(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
     return tf.concat(parts, axis=1)
 
 
+def _series(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
+    steps = max(group.steps for group in groups)
+    parts = []
+    for group in groups:
+        early = [[0, 0], [steps - group.steps, 0], [0, 0]]
+        window = tf.pad(inputs[f"{group.name}_series"], early, constant_values=float("nan"))
+        missing = tf.math.is_nan(window)
+        parts += [tf.where(missing, tf.zeros_like(window), window), tf.cast(missing, tf.float32)]
+    return tf.concat(parts, axis=2)
+
+
 def _photos(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
     parts = [inputs[f"{g.name}_pixels"][:, k] for g in groups for k in range(g.photos)]
     return tf.concat(parts, axis=2)
@@ -71,4 +83,5 @@ _JOINERS: dict[str, Callable[[list[FittedGroup], Inputs], tf.Tensor]] = {
     "tabular": _table,
     "text": _texts,
     "image": _photos,
+    "series": _series,
 }

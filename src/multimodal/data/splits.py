@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,17 +23,20 @@ __all__ = [
     "duplicate_groups",
     "leaking_rows",
     "placeholders",
+    "rare_classes",
     "split_rows",
 ]
 
 SIDES = ("train", "validation", "test")
 Sides = npt.NDArray[np.object_]
+Targets = Sequence[npt.NDArray[Any]]
 _WORDS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",
 }  # fmt: skip
 _LEAST_ROWS = 10
 _CLASSES = 20
+_DIVISIBLE = 20  # groups that two targets must share to be a stratum
 
 
 def split_rows(
@@ -40,14 +44,15 @@ def split_rows(
     frame: pd.DataFrame,
     *,
     groups: IntArray,
-    target: npt.NDArray[Any],
+    targets: Targets,
     seed: int,
     source: str = "",
 ) -> Sides:
     """Assign every row to a side.
 
-    - `random`: stratified by target decile (or class), duplicates together. A class in fewer
-      than three groups stays in training.
+    - `random`: stratified by target decile (or class), duplicates together. Of several targets,
+      the first that a row has decides, and the others as far as there are rows enough. A class in
+      fewer than three groups stays in training.
     - `group`: the same, and rows with one value of the column stay together too.
     - `time`: the latest rows test, those before validate; rows of one moment stay together, and
       duplicates go with the latest of them.
@@ -58,7 +63,8 @@ def split_rows(
         split: method, column and shares.
         frame: the rows.
         groups: int64 (N,) of `duplicate_groups`.
-        target: (N,) numbers, or objects for classes; NaN and None are a stratum of their own.
+        targets: each (N,) numbers, or objects for classes; NaN and None are a stratum of their
+            own.
         seed: fixes the draw.
         source: name of the table, for messages.
 
@@ -76,7 +82,7 @@ def split_rows(
             f"At least {_LEAST_ROWS} are needed."
         )
     if split.method == "column":
-        sides = _by_column(split, _cells(split, frame, place), groups, target, seed, place)
+        sides = _by_column(split, _cells(split, frame, place), groups, targets, seed, place)
     elif split.method == "time":
         sides = _by_time(split, _cells(split, frame, place), groups, place)
     else:
@@ -84,7 +90,7 @@ def split_rows(
             told = as_text(_cells(split, frame, place)).tolist()
             joined = [[str(group) for group in groups], told]
             groups = duplicate_groups(joined, len(frame), always=(0, 1))
-        sides = _at_random(split.validation, split.test, groups, target, seed)
+        sides = _at_random(split.validation, split.test, groups, targets, seed)
     return _complete(sides, groups, place)
 
 
@@ -113,13 +119,13 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 
 
 def _at_random(
-    validation: float, test: float, groups: IntArray, target: npt.NDArray[Any], seed: int
+    validation: float, test: float, groups: IntArray, targets: Targets, seed: int
 ) -> Sides:
     """Deal whole groups out, stratum by stratum, to the side that lacks most rows so far."""
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
-    strata, small = _strata(target, member, first)
+    strata, small = _strata(targets, member, len(first))
     chance = np.random.default_rng(seed).random(len(sizes))
     shares = np.array([1 - validation - test, validation, test])
     dealt, side = np.zeros(3), np.zeros(len(sizes), dtype=np.int64)
@@ -131,24 +137,62 @@ def _at_random(
 
 
 def _strata(
-    target: npt.NDArray[Any], member: IntArray, first: IntArray
+    targets: Targets, member: IntArray, count: int
 ) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Return each group's stratum, and whether it belongs to a class too small to divide."""
+    """Return each group's stratum, and whether a class of it is too small to divide."""
+    each = [_by_target(target, member, count) for target in targets]
+    small = np.any([rare for _, rare in each], axis=0)
+    strata = np.full(count, -1)
+    for number, (codes, _) in enumerate(each):  # the first target that a group has
+        fresh = (strata < 0) & (codes >= 0)
+        strata[fresh] = codes[fresh] * len(each) + number
+    for codes, _ in each if len(each) > 1 else ():
+        both = strata * (codes.max() + 2) + codes + 1
+        pairs = np.unique(both, return_inverse=True)[1]
+        enough = np.bincount(pairs)[pairs] >= _DIVISIBLE
+        strata = np.unique(np.where(enough, pairs, -2 - strata), return_inverse=True)[1]
+    return strata, small
+
+
+def _by_target(
+    target: npt.NDArray[Any], member: IntArray, count: int
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return each group's stratum by one target, -1 without it, and whether its class is rare."""
     if target.dtype.kind in "iufb":
-        values = target.astype(np.float64)
-        known = ~np.isnan(values)
-        sums = np.bincount(member, np.where(known, values, 0.0), len(first))
-        counts = np.bincount(member, known, len(first))
-        means = np.divide(sums, counts, out=np.full(len(first), np.nan), where=counts > 0)
-        if len(np.unique(values[known])) > _CLASSES:
-            edges = np.unique(np.quantile(values[known], np.arange(1, 10) / 10))
-            strata = np.searchsorted(edges, means, side="right")
-        else:
-            strata = np.unique(means, return_inverse=True)[1]
-        return np.where(np.isnan(means), len(first) + 10, strata), np.zeros(len(first), dtype=bool)
-    names = ["" if gone else str(name) for name, gone in zip(target, pd.isna(target), strict=True)]
-    strata = np.unique(np.array(names, dtype=str)[first], return_inverse=True)[1]
-    return strata, np.bincount(strata)[strata] < len(SIDES)
+        return _by_number(target.astype(np.float64), member, count), np.zeros(count, bool)
+    rows = np.flatnonzero(~pd.isna(target))
+    names = np.array([str(target[row]) for row in rows], str)
+    codes = np.full(count, -1)
+    codes[member[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
+    rare = np.bincount(codes[codes >= 0], minlength=1) < len(SIDES)
+    return codes, (codes >= 0) & rare[codes]
+
+
+def _by_number(values: npt.NDArray[np.float64], member: IntArray, count: int) -> IntArray:
+    known = ~np.isnan(values)
+    sums = np.bincount(member, np.where(known, values, 0.0), count)
+    there = np.bincount(member, known, count)
+    means = np.divide(sums, there, out=np.full(count, np.nan), where=there > 0)
+    if len(np.unique(values[known])) > _CLASSES:
+        edges = np.unique(np.quantile(values[known], np.arange(1, 10) / 10))
+        strata = np.searchsorted(edges, means, side="right")
+    else:
+        strata = np.unique(means, return_inverse=True)[1]
+    return np.where(np.isnan(means), -1, strata)
+
+
+def rare_classes(target: npt.NDArray[np.object_], groups: IntArray) -> list[str]:
+    """Return the classes in fewer than three groups, in order.
+
+    Example:
+    >>> rare_classes(np.array(["a", "a", "a", "b", None], object), np.arange(5))
+    ['b']
+    """
+    found: dict[str, set[int]] = {}
+    for name, group in zip(target, groups.tolist(), strict=True):
+        if name is not None:
+            found.setdefault(name, set()).add(group)
+    return sorted(name for name, where in found.items() if len(where) < len(SIDES))
 
 
 def _by_time(split: Split, cells: pd.Series[Any], groups: IntArray, place: str) -> Sides:
@@ -191,7 +235,7 @@ def _by_column(
     split: Split,
     cells: pd.Series[Any],
     groups: IntArray,
-    target: npt.NDArray[Any],
+    targets: Targets,
     seed: int,
     place: str,
 ) -> Sides:
@@ -207,7 +251,9 @@ def _by_column(
     train = np.flatnonzero(sides == "train")
     if "validation" not in words and len(train) > 1:
         share = min(0.5, split.validation * len(words) / len(train))
-        sides[train] = _at_random(share, 0.0, groups[train], target[train], seed)
+        sides[train] = _at_random(
+            share, 0.0, groups[train], [target[train] for target in targets], seed
+        )
     return sides
 
 
