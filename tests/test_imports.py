@@ -21,22 +21,26 @@ import multimodal
 PACKAGE = Path(str(multimodal.__file__)).parent
 TESTS = Path(__file__).parent
 LEVELS = {
-    0: {"errors", "config", "spec", "transforms", "progress"},
+    0: {"errors", "config", "spec", "transforms", "targets", "boxes", "detection", "progress"},
     1: {"registry", "contracts", "losses", "metrics"},
-    2: {"layers"},
+    2: {"layers", "poolings", "backbones", "transformer"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
-    4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue"},
-    5: {"training", "gallery", "verdict", "run"},
-    6: {"comparison", "finetune", "report"},
-    7: {"steps"},
-    8: {"workflow"},
-    9: {"cli"},
-    10: {"__main__"},
-}
+    4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
+        "contributions", "weight_axes"},
+    5: {"training", "gallery", "vectors", "verdict", "run", "run_files", "class_plots",
+        "box_plots"},
+    6: {"comparison", "finetune", "sections"},
+    7: {"report"},
+    8: {"steps"},
+    9: {"workflow"},
+    10: {"cli"},
+    11: {"__main__"},
+}  # fmt: skip
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 GRAPH = [
-    "config", "spec", "errors", "registry", "contracts", "layers", "transforms", "losses",
-    "metrics", "encoders", "fusion", "heads", "builder", "baselines", "training",
+    "config", "spec", "errors", "registry", "contracts", "layers", "poolings", "backbones",
+    "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
+    "heads", "builder", "baselines", "training", "contributions",
 ]  # fmt: skip
 NOT_IN_GRAPH = {"tensorflow", "numpy", "pandas", "jax", "torch", "PIL", "sklearn"}
 NOT_IN_DATA = {"builder", "baselines", "encoders", "fusion", "heads", "layers", "contracts",
