@@ -33,7 +33,7 @@ SPEC = FittedSpec(
     ],
     heads=[],
 )
-FITTED = FittedHead(name="price", column="p", mean=3, scale=2, minimum=0, maximum=6)
+FITTED = FittedHead(name="price", columns=["p"], mean=3, scale=2, minimum=0, maximum=6)
 LOG = {"name": "regression", "options": {"transform": "log1p"}}
 HEAD = Head.model_validate({"name": "price", "column": "p", "head": LOG})
 INPUTS: dict[str, np.ndarray] = {

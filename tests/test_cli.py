@@ -47,7 +47,7 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     )  # fmt: skip
     assert (done.code, done.out) == (0, "")
     assert "epoch 3/3  loss " in done.err
-    assert "price: error on the test rows" in done.err
+    assert "price: the test rows, best model first" in done.err
     assert "report: run/report.html" in done.err
     record = RunMetrics.read(folder / "run")
     assert (record.training.epochs, record.training.seed) == (3, 7)

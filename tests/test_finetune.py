@@ -21,7 +21,7 @@ from multimodal.errors import ConfigError
 from multimodal.evaluation import RunMetrics
 from multimodal.finetune import carry_over, check_frozen, continue_config, freeze_groups
 from multimodal.run import Run, load
-from multimodal.spec import FittedSpec
+from multimodal.spec import FittedHead, FittedSpec
 from multimodal.workflow import train
 
 HEADS = [{"name": "price", "column": "price"}]
@@ -52,7 +52,8 @@ def spec(
             "name": "photos", "modality": "image", "columns": ["i"], "photos": 1,
             "image_size": 16, "optional": True,
         })  # fmt: skip
-    return FittedSpec.model_validate({"groups": groups, "heads": HEADS})
+    heads = [{"name": "price", "columns": ["price"]}]
+    return FittedSpec.model_validate({"groups": groups, "heads": heads})
 
 
 def model_of(fitted: FittedSpec, seed: int) -> keras.Model:
@@ -150,7 +151,8 @@ def test_columns_of_like_names_are_kept_apart() -> None:
         table["numeric"] = [{"name": "size", "source": name} for name in (first, second)]
         table["categorical"] = []
         groups = [table, *(group.model_dump() for group in plain.groups[1:])]
-        return FittedSpec.model_validate({"groups": groups, "heads": HEADS})
+        heads = [head.model_dump() for head in plain.heads]
+        return FittedSpec.model_validate({"groups": groups, "heads": heads})
 
     old, _, new, _ = carried(twins("Size", "size"), twins("size", "Size"))
     path = "table_encoder/mlp/dense_0/kernel"
@@ -308,3 +310,35 @@ def test_photos_may_come_to_a_run_without(tmp_path: Path) -> None:
     )
     assert "group 'photos' is new" in RunMetrics.read(run.path).notes
     assert [group.name for group in run.spec.groups] == ["table", "photos"]
+
+
+def test_class_outputs_are_carried_over_by_name() -> None:
+    def classes(*names: str) -> FittedSpec:
+        head = {"name": "mood", "columns": ["m"], "kind": "class", "classes": names}
+        return spec(photos=False).model_copy(update={"heads": [FittedHead.model_validate(head)]})
+
+    def mood(fitted: FittedSpec, seed: int) -> keras.Model:
+        head = Head.model_validate({"name": "mood", "column": "m", "head": "multiclass"})
+        model = build(tiny_config(TABLE, WORDS).model_copy(update={"heads": [head]}), fitted)
+        random = np.random.default_rng(seed)
+        model.set_weights([random.normal(size=value.shape) for value in model.get_weights()])
+        return model
+
+    before, after = classes("calm", "glad", "sad"), classes("angry", "sad", "calm")
+    old, new = mood(before, 1), mood(after, 2)
+    fresh = values(new)["mood/dense/kernel"]
+    notes = carry_over(old, before, new, after)
+    was, found = (values(model)["mood/dense/kernel"] for model in (old, new))
+    np.testing.assert_array_equal(found[:, 1:], was[:, [2, 0]])
+    np.testing.assert_array_equal(found[:, 0], fresh[:, 0])
+    bias_was, bias = (values(model)["mood/dense/bias"] for model in (old, new))
+    np.testing.assert_array_equal(bias[1:], bias_was[[2, 0]])
+    assert "head 'mood': 2 classes known, 1 new" in notes
+    number = spec(photos=False).model_copy(
+        update={"heads": [FittedHead(name="mood", columns=["m"])]}
+    )
+    other = mood(after, 3)
+    kept = values(other)["mood/dense/kernel"]
+    notes = carry_over(old, number, other, after)
+    np.testing.assert_array_equal(values(other)["mood/dense/kernel"], kept)
+    assert "head 'mood' learns another kind of label and starts fresh" in notes

@@ -19,7 +19,6 @@ from multimodal.plots import (
     comparison,
     learning_curves,
     predicted_against_true,
-    readable,
     residuals_by_decile,
     save,
 )
@@ -39,17 +38,6 @@ def words(figure) -> str:
     """All text of a figure, drawn."""
     figure.canvas.draw()
     return "\n".join(text.get_text() for text in figure.findobj(lambda a: hasattr(a, "get_text")))
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0, "0"), (1e-5, "1e-05"), (0.12345, "0.1235"), (449.5, "449.5"), (999.96, "1,000"),
-        (-1234.5, "-1,234"), (1e20, "1e+20"), (math.nan, "not a number"), (math.inf, "inf"),
-    ],
-)  # fmt: skip
-def test_readable(value: float, shown: str) -> None:
-    assert readable(value) == shown
 
 
 def test_comparison_ranks_and_prints_values() -> None:
@@ -73,6 +61,17 @@ def test_comparison_names_metric_and_unit() -> None:
     assert "RMSE (EUR)" in words(comparison(SCORES, "rmse", name="price", unit="EUR"))
     relative = words(comparison(SCORES, "log_rmse", name="price", unit="EUR"))
     assert "RMSE of the logarithm" in relative and "EUR" not in relative
+
+
+def test_comparison_of_scores_has_the_largest_on_top() -> None:
+    scores = [
+        ModelScore(name, "trees", "table", {"accuracy": value})
+        for name, value in (("low", 0.5), ("high", 0.9))
+    ]
+    figure = comparison(scores, "accuracy", name="mood")
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.9, 0.5]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["90.0%", "50.0%"]
+    assert "Score of mood on the test rows: larger is better" in words(figure)
 
 
 def test_comparison_of_nothing_is_still_a_picture(tmp_path: Path) -> None:

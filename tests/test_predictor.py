@@ -33,7 +33,7 @@ SPEC = FittedSpec.model_validate(
             },
         ],
         "heads": [
-            {"name": "price", "column": "price", "mean": 3.0, "scale": 2.0,
+            {"name": "price", "columns": ["price"], "mean": 3.0, "scale": 2.0,
              "minimum": -9.0, "maximum": 99.0},
         ],
     }
@@ -77,7 +77,7 @@ def by_hand(model: keras.Model, found: Arrays) -> np.ndarray:
         "photos_pixels": np.zeros((rows, 2, 16, 16, 3), np.uint8),
         "photos_present": np.zeros((rows, 2), bool),
     }
-    return np.asarray(model(inputs, training=False)["price"])[:, 0] * 2.0 + 3.0
+    return np.asarray(model(inputs, training=False)["price"]) * 2.0 + 3.0
 
 
 @pytest.mark.parametrize("rows", [1, 2, BATCH, BATCH + 1, 2 * BATCH + 7])
@@ -86,13 +86,13 @@ def test_rows_agree_with_the_model(rows: int, model: keras.Model, predictor: Pre
     predictions, faults = predictor.predict(found)
     assert not faults
     assert predictions["price"].dtype == np.float64
-    assert predictions["price"].shape == (rows,)
+    assert predictions["price"].shape == (rows, 1)
     np.testing.assert_allclose(predictions["price"], by_hand(model, found), rtol=1e-4, atol=1e-5)
 
 
 def test_no_rows(predictor: Predictor) -> None:
     predictions, faults = predictor.predict(arrays(0))
-    assert predictions["price"].shape == (0,)
+    assert predictions["price"].shape == (0, 1)
     assert not faults
 
 
@@ -151,5 +151,5 @@ def test_other_backends_predict_without_tensorflow(
     monkeypatch.undo()
     found = arrays(2)
     batch, _ = module._batch(found, range(2))
-    raw = np.asarray(forward(batch)["price"])[:, 0]
+    raw = np.asarray(forward(batch)["price"])
     np.testing.assert_allclose(raw, by_hand(model, found), rtol=1e-5)

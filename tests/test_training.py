@@ -177,7 +177,7 @@ def test_fit_compiles_what_the_builder_made() -> None:
     number = NumericColumn(name="w", source="w")
     spec = FittedSpec(
         groups=[FittedGroup(name="t", modality="tabular", columns=["w"], numeric=[number])],
-        heads=[FittedHead(name="price", column="p", mean=1, scale=2)],
+        heads=[FittedHead(name="price", columns=["p"], mean=1, scale=2)],
     )
     import tensorflow as tf
 

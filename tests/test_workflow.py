@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,7 @@ def test_config_round_trips(trained: Trained) -> None:
     config = Config.from_json(text)
     assert config.to_json() == text
     assert config.groups == tiny_config().groups
-    assert [head.column for head in config.heads] == ["price"]
+    assert [head.columns for head in config.heads] == [["price"]]
 
 
 def test_metrics_are_complete(trained: Trained) -> None:
@@ -203,6 +206,79 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
     assert both["junk"]["n"] == (rows["weight"] > 0).sum()
     bias = (frame["junk_prediction"] - rows["price"].to_numpy()[frame["row"]]).mean()
     assert abs(bias) < 10  # a learner of the spoiled quarter would be off by 15
+
+
+MANY = [
+    {"name": "price", "column": "price", "partial": True, "head": "quantile"},
+    {"name": "shop", "column": "shop", "partial": True, "head": "multiclass"},
+    {"name": "grade", "column": "grade", "classes": ["low", "high"], "head": "ordinal"},
+    {"name": "tags", "column": "tags", "head": "multilabel"},
+]
+
+
+def rows_of_many_labels() -> pd.DataFrame:
+    """Return rows with a number, a class, a grade and labels, the first two partly missing."""
+    rows = plain_rows(90).drop(columns=["cost", "weight"])
+    rows["grade"] = np.where(rows["size"] > 5, "high", "low")
+    rows["tags"] = np.where(rows["shop"] == "west", "far|dear", "[]")
+    rows["size"] = rows["size"] + 0.01
+    rows.loc[::3, "price"] = None
+    rows.loc[1::3, "shop"] = None
+    return rows
+
+
+def test_heads_of_several_kinds_partly_labelled(tmp_path: Path) -> None:
+    rows = rows_of_many_labels()
+    config = plain_config(epochs=2).merge(heads=MANY)
+    run = workflow.train(rows, out=tmp_path / "run", config=config)
+    record = RunMetrics.read(tmp_path / "run")
+    frame = pd.read_csv(tmp_path / "run" / "predictions.csv", keep_default_na=False)
+    kinds = {name: head.kind for name, head in record.heads.items()}
+    assert kinds == {"price": "number", "shop": "class", "grade": "class", "tags": "labels"}
+    assert record.heads["shop"].test["n"] == (frame["shop_true"] != "").sum()
+    assert record.heads["price"].test["n"] == (frame["price_true"] != "").sum()
+    assert {"price_q05", "shop_probability_west", "grade_prediction", "tags_true"} <= set(frame)
+    assert set(frame["shop_prediction"]) <= {"north", "south", "west"}
+    said: list[str] = []
+    scores = run.evaluate(rows.drop(columns="price"), say=said.append)
+    assert set(scores) == {"shop", "grade", "tags"} and scores["shop"]["n"] == 60
+    assert said[0] == "price: not scored; the rows lack price"
+    assert len(run.predict(rows[["size"]]).frame) == 90
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert all(f"Results for {name}" in page for name in kinds)
+
+
+def test_a_head_without_labels_on_a_side_is_refused(tmp_path: Path) -> None:
+    rows = rows_of_many_labels()
+    rows["split"] = ["train"] * 50 + ["validation"] * 20 + ["test"] * 20
+    rows.loc[70:, "shop"] = None
+    config = plain_config().merge(
+        heads=MANY, data={"split": {"method": "column", "column": "split"}}
+    )
+    with pytest.raises(DataError, match="head 'shop'.* none of the 20 test rows has its label"):
+        workflow.train(rows, out=tmp_path / "run", config=config)
+
+
+def test_targets_or_heads_are_needed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no target is named and the config has no heads"):
+        workflow.train(plain_rows(), out=tmp_path / "run")
+
+
+def test_a_run_on_another_backend(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from multimodal import workflow; from tiny import plain_config, plain_rows\n"
+        "rows = plain_rows(60).drop(columns=['cost', 'weight'])\n"
+        "config = plain_config(epochs=1)\n"
+        "run = workflow.train(rows, ['price', 'shop'], out=sys.argv[1], config=config)\n"
+        "print(len(run.predict(rows).frame.dropna()))\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "run"), str(Path(__file__).parent)]
+    env = {**os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert done.stdout.split()[-1] == "60"
+    assert RunMetrics.read(tmp_path / "run").versions["backend"] == "jax"
 
 
 def test_rows_that_weigh_nothing_teach_the_weights_nothing(tmp_path: Path) -> None:

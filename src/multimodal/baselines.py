@@ -30,9 +30,15 @@ def sequential(
         head: The head to learn.
         fitted: Its statistics.
     """
+    layers = [*_BODIES[modality](spec), head_layer(head, fitted)]
+    return keras.Sequential(layers, name=f"{modality}_baseline")
+
+
+def head_layer(head: Head, fitted: FittedHead) -> HeadLayer:
+    """Return the layer of a head, not built yet."""
     given = get("head", head.head.name).from_head(fitted)
-    last: HeadLayer = create("head", head.head, name=fitted.name, **given)
-    return keras.Sequential([*_BODIES[modality](spec), last], name=f"{modality}_baseline")
+    layer: HeadLayer = create("head", head.head, name=fitted.name, **given)
+    return layer
 
 
 def table_width(spec: FittedSpec) -> int:

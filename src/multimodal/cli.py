@@ -106,14 +106,14 @@ def train(
         _say("drawing the catalogue (kept for the next time)")
         data, noise = catalogue()
         target, wanted = [TARGET], wanted.merge(**CONFIG)
-    if not target:
+    if not target and not wanted.heads:
         raise ConfigError(
             f"--target is missing; expected the column to predict. Run `multimodal inspect {file}` "
             "to see the columns."
         )
     with EpochProgress(console) as progress:
         workflow.train(
-            data, target, out=out, config=wanted, weight=weight, images=images, base=base,
+            data, target or [], out=out, config=wanted, weight=weight, images=images, base=base,
             noise=noise, command=shlex.join(["multimodal", *sys.argv[1:]]), say=_say,
             callbacks=[progress],
         )  # fmt: skip
@@ -160,21 +160,22 @@ def show_comparison(run: Path, console: Console) -> None:
     from rich.table import Table as Printed
 
     from multimodal.evaluation import RunMetrics, main_metric
+    from multimodal.evaluation.measures import BESIDE, ranked, written
 
     record = RunMetrics.read(run)
     for head, scores in record.comparison.items():
         metric = main_metric(scores)
-        printed = Printed(title=f"{head}: error on the test rows")
-        for name in ("model", "reads", metric, "mae", "parameters", "seconds"):
+        shown = (metric, *BESIDE.get(metric, ())[:1])
+        printed = Printed(title=f"{head}: the test rows, best model first")
+        for name in ("model", "reads", *shown, "parameters", "seconds"):
             printed.add_column(name, justify="left" if name in ("model", "reads") else "right")
-        for score in sorted(scores, key=lambda score: score.metrics[metric]):
-            printed.add_row(
-                score.name, score.inputs, _short(score.metrics[metric]),
-                _short(score.metrics["mae"]), f"{score.parameters:,}", f"{score.seconds:.1f}",
-            )  # fmt: skip
+        for score in ranked(scores, metric):
+            values = [written(name, score.metrics.get(name), 4) for name in shown]
+            costs = (f"{score.parameters:,}", f"{score.seconds:.1f}")
+            printed.add_row(score.name, score.inputs, *values, *costs)
         limit = record.limit.get(head, {}).get(metric)
         if limit is not None:
-            printed.add_row("known limit", "everything", _short(limit), "", "", "")
+            printed.add_row("known limit", "everything", written(metric, limit, 4), "", "", "")
         console.print(printed)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
-from multimodal.baselines import NAMES, sequential
+from multimodal.baselines import NAMES, head_layer, sequential
 from multimodal.config import Config, Head, Modality
-from multimodal.data.pipeline import evaluation_dataset, training_dataset
+from multimodal.data.pipeline import by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared
 from multimodal.data.single import single_tensor
-from multimodal.evaluation import ModelScore, regression_metrics
+from multimodal.evaluation import ModelScore, Task, measure
 from multimodal.spec import FittedHead
 from multimodal.training import (
     choose_precision,
@@ -22,29 +21,59 @@ from multimodal.training import (
     dtype_policy,
     fit_compiled,
     make_optimizer,
+    one_batch_size,
 )
-from multimodal.trees import median_score, tree_scores
+from multimodal.trees import constant_score, serves, tree_scores
 
-INPUT_NAMES: dict[Modality, str] = {"tabular": "table", "text": "text", "image": "photos"}
+INPUT_NAMES: dict[Modality, str] = {
+    "tabular": "table", "text": "text", "image": "photos", "series": "series",
+}  # fmt: skip
 Say = Callable[[str], None]
 
 
 def baseline_scores(prepared: Prepared, index: int, say: Say) -> Iterator[ModelScore]:
-    """Yield the score of each baseline for head number `index`, cheapest first."""
+    """Yield the score of each baseline for head number `index`, cheapest first.
+
+    Every baseline learns from the training rows that have this head's label, and from no other.
+    """
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
-    truth = prepared.source.targets[fitted.name][:, 0].astype(np.float64)
-    weight = prepared.source.weights[fitted.name]
+    task = Task.of(head, fitted, head_layer(head, fitted))
+    truth, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
     train, test = prepared.rows("train"), prepared.rows("test")
-    yield median_score(truth, train, test, weight)
-    say("gradient boosting")
+    yield constant_score(task, truth, train, test, weight)
+    if serves(task):
+        say("gradient boosting")
     yield from tree_scores(
-        prepared.spec, prepared.source, prepared.table.frame, truth, train, test, weight=weight,
-        log=head.head.options.get("transform") == "log1p", seed=prepared.config.training.seed,
+        task, prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
+        weight=weight, log=head.head.options.get("transform") == "log1p",
+        seed=prepared.config.training.seed,
     )  # fmt: skip
-    modalities = dict.fromkeys(group.modality for group in prepared.spec.groups)
-    for modality in modalities:
+    for modality in _modalities(prepared):
         say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
         yield _sequential_score(prepared, modality, head, fitted)
+
+
+def left_out(prepared: Prepared) -> list[str]:
+    """Say which baselines there are not, and why."""
+    kinds = {"labels": "several labels", "box": "boxes"}
+    modalities = dict.fromkeys(group.modality for group in prepared.spec.groups)
+    readable = {"tabular", "text"} & set(modalities)
+    notes = [
+        f"head '{head.name}': gradient boosting is left out, since it does not predict "
+        f"{kinds[head.kind]}"
+        for head in prepared.spec.heads
+        if head.kind in kinds and readable
+    ]
+    return notes + [
+        f"no baseline reads the {INPUT_NAMES[modality]} alone"
+        for modality in modalities
+        if modality not in NAMES
+    ]
+
+
+def _modalities(prepared: Prepared) -> list[Modality]:
+    found = dict.fromkeys(group.modality for group in prepared.spec.groups)
+    return [modality for modality in found if modality in NAMES]
 
 
 def input_name(config: Config) -> str:
@@ -62,7 +91,8 @@ def _sequential_score(
     precision = choose_precision(training.precision) if modality == "image" else "float32"
     with dtype_policy(precision):
         model = sequential(modality, prepared.spec, head, fitted)
-    rows = prepared.rows("train")
+    labelled = prepared.source.weights[fitted.name] > 0
+    rows, checked = (side[labelled[side]] for side in map(prepared.rows, ("train", "validation")))
     steps = -(-len(rows) // training.batch_size)
     last = model.layers[-1]
     model.compile(
@@ -73,20 +103,22 @@ def _sequential_score(
     source = prepared.source.only(modality, prepared.spec)
     train = training_dataset(
         source, rows, batch_size=training.batch_size, seed=training.seed,
-        epochs=training.epochs, augment=prepared.config.data.augment,
+        epochs=training.epochs, augment=prepared.config.data.augment, fill=one_batch_size(),
     )  # fmt: skip
-    validation = evaluation_dataset(source, prepared.rows("validation"), batch_size=256)
+    validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
     fitted_model = fit_compiled(
         model, training, train.map(single), validation.map(single), steps_per_epoch=steps
     )
     if fitted_model.interrupted:
         raise KeyboardInterrupt
-    test = prepared.rows("test")
+    test = by_length(source, prepared.rows("test"))
     batches: Any = evaluation_dataset(source, test, batch_size=256).map(single)
     raw = model.predict(batches.map(_tensor), verbose=0)
-    guess = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))[:, 0]
-    truth = prepared.source.targets[fitted.name][test, 0]
-    metrics = regression_metrics(truth, guess, prepared.source.weights[fitted.name][test])
+    outputs = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))
+    metrics = measure(
+        Task.of(head, fitted, last), prepared.truths[fitted.name][test], outputs,
+        prepared.source.weights[fitted.name][test],
+    )  # fmt: skip
     return ModelScore(
         f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
         metrics, model.count_params(), time.perf_counter() - start,

@@ -1,8 +1,9 @@
 """Start from a trained run: keep what is known, add what is new, say which is which.
 
-Rows of an embedding belong to words or categories, rows of a first dense kernel to columns or
-groups; they are carried over by name. A new word or category starts where the unknown one ended,
-a new column without effect. Weights without such rows are carried over where their shapes agree.
+Where weights belong to words, categories, columns or groups (see `weight_axes`), they are carried
+over by name. A new word or category starts where the unknown one ended, a new column without
+effect. The outputs of a class or label are carried over by its name, too; a new one starts fresh.
+Other weights are carried over where their shapes agree, unless it cannot be told what they are for.
 """
 
 from __future__ import annotations
@@ -11,23 +12,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.config import Config
 from multimodal.errors import ConfigError, choices
 from multimodal.run import Run
 from multimodal.spec import FittedGroup, FittedSpec
-
-Rows = dict[str, list[Any]]
-_UNKNOWN = "unknown"
+from multimodal.weight_axes import fresh_encoders, moved, named_axes
 
 
 def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Config:
     """Return the origin's config with the new data and training sections.
 
-    Groups that `config` leaves open come from the origin, and so do heads, where they learn the
-    same targets. The fusion and the size of the photos are always the origin's.
+    Groups that `config` leaves open come from the origin, without the file of their word vectors,
+    and so do heads, where they learn the same targets. The fusion and the size of the photos are
+    always the origin's.
 
     Raises:
         ConfigError: `config` asks for another fusion.
@@ -38,10 +37,12 @@ def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Conf
             f"fusion '{config.fusion.name}' differs from that of {origin.path}, whose weights it "
             "is to start from. Leave `fusion` out, or train without --from."
         )
-    same = {head.column for head in before.heads} == set(targets)
+    learned = {column for head in before.heads for column in head.columns}
+    same = not targets or learned == set(targets)
     heads = config.heads or (before.heads if same else [])
     data = config.data.model_copy(update={"image_size": before.data.image_size})
-    kept = {"groups": config.groups or before.groups, "fusion": before.fusion, "data": data}
+    known = [group.model_copy(update={"vectors": None}) for group in before.groups]
+    kept = {"groups": config.groups or known, "fusion": before.fusion, "data": data}
     return config.model_copy(update={**kept, "heads": heads})
 
 
@@ -50,8 +51,8 @@ def freeze_groups(
 ) -> None:
     """Let the encoders and poolings of all groups learn but those of `groups`."""
     for group, fitted in zip(config.groups, spec.groups, strict=True):
-        for part in ("encoder", "pooling"):
-            layer = model.get_layer(f"{fitted.name}_{part}")
+        parts = {f"{fitted.name}_encoder", f"{fitted.name}_pooling"}  # token fusions do not pool
+        for layer in (layer for layer in model.layers if layer.name in parts):
             layer.trainable = group.name not in groups and fitted.name not in groups
 
 
@@ -74,81 +75,79 @@ def carry_over(
         new: A freshly built model.
         new_spec: Its spec, fitted with `old_spec` as base.
     """
-    weights = {variable.path: np.asarray(variable) for variable in old.weights}
-    old_rows, new_rows = _named_rows(old, old_spec), _named_rows(new, new_spec)
+    weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in old.weights}
+    outputs, other = _class_outputs(old_spec, new_spec), _other_heads(old_spec, new_spec)
+    lost = fresh_encoders(old, old_spec, new, new_spec)
+    unlike = {*other, *(f"{group}_encoder" for group in lost)}
+    old_axes, new_axes = named_axes(old, old_spec), named_axes(new, new_spec)
     carried, fresh = 0, []
     for variable in new.weights:
-        path, before = variable.path, weights.get(variable.path)
-        if before is not None and path in old_rows and path in new_rows:
-            moved = _moved(before, old_rows[path], np.asarray(variable), new_rows[path])
-            variable.assign(moved)
-        elif before is not None and before.shape == tuple(variable.shape):
-            variable.assign(before)
+        path, part = variable.path, variable.path.split("/")[0]
+        before, start = weights.get(path), keras.ops.convert_to_numpy(variable)
+        if before is None or part in unlike:
+            after = None
+        elif part in outputs:
+            wide = _is_wide(before, variable, *outputs[part])
+            after = _moved_outputs(before, start, *outputs[part]) if wide else None
         else:
+            after = moved(path, before, old_axes.get(path, {}), start, new_axes.get(path, {}))
+        if after is None:
             fresh.append(path)
             continue
+        variable.assign(after)
         carried += 1
     return [
         f"carried over {carried} of {carried + len(fresh)} weights",
         *_news(old_spec, new_spec),
+        *(f"group '{name}': its encoder starts fresh, since {why}" for name, why in lost.items()),
+        *_head_news(outputs, other),
     ] + [f"fresh: {path}" for path in fresh]
 
 
-def _moved(
-    before: NDArray[Any], old_names: list[Any], fresh: NDArray[Any], new_names: list[Any]
-) -> NDArray[Any]:
-    """Return `fresh` with the rows of `before` under the same names.
+def _class_outputs(old: FittedSpec, new: FittedSpec) -> dict[str, tuple[list[str], list[str]]]:
+    """Return, by head, the old and the new classes, where they are not one and the same list."""
+    before = {head.name: head for head in old.heads}
+    return {
+        head.name: (before[head.name].classes, head.classes)
+        for head in new.heads
+        if head.name in before
+        and head.kind == before[head.name].kind
+        and head.classes != before[head.name].classes
+    }
 
-    A new name starts from the row of the unknown one of its kind; one of an unknown kind keeps its
-    fresh row in an embedding table, and gets zeros in a kernel.
-    """
-    where = {name: i for i, name in enumerate(old_names)}
-    embedding = ("word", "padding") in where or any(name[-1] == _UNKNOWN for name in old_names)
-    result = fresh.copy() if embedding else np.zeros_like(fresh)
-    for i, name in enumerate(new_names):
-        row = where.get(name, where.get((name[0], _UNKNOWN)))
-        if row is not None:
-            result[i] = before[row]
+
+def _other_heads(old: FittedSpec, new: FittedSpec) -> list[str]:
+    """Name the heads that learn another kind of label than the head of that name did."""
+    before = {head.name: head.kind for head in old.heads}
+    return [head.name for head in new.heads if before.get(head.name, head.kind) != head.kind]
+
+
+def _is_wide(before: NDArray[Any], after: Any, old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether the last axis of both variables has one place for each class."""
+    shape = tuple(after.shape)
+    same = before.shape[:-1] == shape[:-1]
+    return same and before.shape[-1:] == (len(old),) and shape[-1:] == (len(new),)
+
+
+def _moved_outputs(
+    before: NDArray[Any], fresh: NDArray[Any], old: Sequence[str], new: Sequence[str]
+) -> NDArray[Any]:
+    """Return `fresh` with the outputs of `before` under the same class names."""
+    where = {name: i for i, name in enumerate(old)}
+    result = fresh.copy()
+    for i, name in enumerate(new):
+        if name in where:
+            result[..., i] = before[..., where[name]]
     return result
 
 
-def _named_rows(model: keras.Model, spec: FittedSpec) -> Rows:
-    """Return, for each variable whose rows have names, the names by the variable's path."""
-    shapes = {variable.path: tuple(variable.shape) for variable in model.weights}
-    found: Rows = {}
-    for group in spec.groups:
-        namers = {"embedding/embeddings": _codes, "mlp/dense_0/kernel": _features}
-        for path, namer in namers.items():
-            full = f"{group.name}_encoder/{path}"
-            if full in shapes:
-                found[full] = namer(group, shapes[full][0])
-    widths = {g.name: model.get_layer(f"{g.name}_pooling").output.shape[-1] for g in spec.groups}
-    found["fusion/mlp/dense_0/kernel"] = [(g, i) for g in sorted(widths) for i in range(widths[g])]
-    return {path: names for path, names in found.items() if len(names) == shapes.get(path, (0,))[0]}
-
-
-def _codes(group: FittedGroup, size: int) -> list[Any]:
-    """Name the rows of an embedding table: words, or the categories of each column in turn."""
-    if group.modality == "text":
-        return [
-            ("word", "padding"),
-            ("word", _UNKNOWN),
-            *(("word", w, 0) for w in group.vocabulary),
-        ]
-    rows: list[Any] = []
-    for column in group.categorical:
-        rows += [(column.source, "missing"), (column.source, _UNKNOWN)]
-        rows += [(column.source, name, 0) for name in column.categories]
-    return rows
-
-
-def _features(group: FittedGroup, size: int) -> list[Any]:
-    """Name the inputs of a first dense layer: numbers, missing flags, embedded categories."""
-    numeric = [(column.source, column.part) for column in group.numeric]
-    columns = [column.source for column in group.categorical]
-    width = (size - 2 * len(numeric)) // max(len(columns), 1)
-    rows: list[Any] = [(*name, kind) for kind in ("value", "flag") for name in numeric]
-    return rows + [(name, i) for name in columns for i in range(width)]
+def _head_news(outputs: dict[str, tuple[list[str], list[str]]], other: Sequence[str]) -> list[str]:
+    """Say which classes were known, head by head."""
+    found = [f"head '{name}' learns another kind of label and starts fresh" for name in other]
+    for name, (old, new) in outputs.items():
+        known = len(set(old) & set(new))
+        found.append(f"head '{name}': {known:,} classes known, {len(new) - known:,} new")
+    return found
 
 
 def _news(old: FittedSpec, new: FittedSpec) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal.plots import readable
+from multimodal.evaluation.measures import readable
 
 THUMBNAIL = 160
 SHORT_TEXT = 160

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.evaluation import LOG_FLOOR, Floats, ModelScore, deciles
+from multimodal.evaluation.measures import label, measure_of, ranked, readable, written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,26 +35,12 @@ KIND_NAMES = {
     "sequential": "one modality alone",
     "fusion": "fusion",
 }
-METRIC_NAMES = {
-    "log_rmse": "RMSE of the logarithm (0.10 is about 10 % off)",
-    "rmse": "RMSE",
-    "mae": "mean absolute error",
-    "mape": "mean relative error",
-    "median_ape": "median relative error",
-}
 WIDE_SPAN = 100.0
-
-
-def readable(value: float, digits: int = 4) -> str:
-    """Write a number with `digits` digits, more only before the decimal point.
-
-    Example:
-    >>> readable(1234567.0), readable(0.123456), readable(449.5), readable(0.123456, 2)
-    ('1,234,567', '0.1235', '449.5', '0.12')
-    """
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else str(value)
-    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+_TITLES = {
+    "higher": "Score{} on the test rows: larger is better",
+    "lower": "Error{} on the test rows: smaller is better",
+    None: "Score{} on the test rows",
+}
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -73,7 +60,7 @@ def comparison(
     name: str = "",
     unit: str = "",
 ) -> Figure:
-    """Draw the error of each model that has `metric`, the smallest on top; `limit` is dashed.
+    """Draw the value of `metric` of each model that has it, the best on top; `limit` is dashed.
 
     `name` says what is predicted, `unit` the unit of an error that is not relative.
 
@@ -81,21 +68,20 @@ def comparison(
     >>> score = ModelScore("median", "constant", "nothing", {"rmse": 3.0})
     >>> figure = comparison([score], "rmse", unit="EUR")
     """
-    ranked = sorted(
-        (score for score in scores if math.isfinite(score.metrics.get(metric, math.nan))),
-        key=lambda score: score.metrics[metric],
-    )
-    figure, axes = _axes(1.5 + 0.46 * max(len(ranked), 2))
-    values = [score.metrics[metric] for score in ranked]
-    colours = [KIND_COLOURS[score.kind] for score in ranked]
-    axes.barh(range(len(ranked)), values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
-    _name_bars(axes, ranked, values)
+    best_first = ranked(scores, metric)
+    figure, axes = new_axes(1.5 + 0.46 * max(len(best_first), 2))
+    values = [score.metrics[metric] for score in best_first]
+    colours = [KIND_COLOURS[score.kind] for score in best_first]
+    places = range(len(best_first))
+    axes.barh(places, values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
+    _name_bars(axes, best_first, [written(metric, value) for value in values])
     axes.locator_params(axis="x", nbins=6)
     axes.set_xlim(0, 1.17 * max([*values, limit or 0]) or 1)
     what = f" of {name}" if name else ""
-    _words(axes, f"Error{what} on the test rows: smaller is better", metric_label(metric, unit))
+    title = _TITLES[measure_of(metric).better].format(what)
+    write_words(axes, title, label(metric, unit))
     _format_numbers(axes.xaxis)
-    _legend(axes, ranked, limit)
+    _legend(axes, best_first, limit)
     return figure
 
 
@@ -104,7 +90,7 @@ def learning_curves(log: pd.DataFrame) -> Figure:
 
     The loss axis is logarithmic where the losses span more than two powers of ten.
     """
-    figure, axes = _axes(3.6)
+    figure, axes = new_axes(3.6)
     epochs = log["epoch"].to_numpy(dtype=float)
     drawn = [column for column in ("loss", "val_loss") if column in log]
     curves = {column: log[column].to_numpy(dtype=float) for column in drawn}
@@ -119,7 +105,7 @@ def learning_curves(log: pd.DataFrame) -> Figure:
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
     _format_numbers(axes.yaxis)
-    _words(axes, "Loss while training", "epoch", "loss (of the transformed target)")
+    write_words(axes, "Loss while training", "epoch", "loss (of the transformed target)")
     if curves:
         axes.legend(frameon=False)
     return figure
@@ -134,7 +120,7 @@ def predicted_against_true(
     predictions too small for that are drawn at the lower edge.
     """
     y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
-    figure, axes = _axes(5.0)
+    figure, axes = new_axes(5.0)
     logarithmic = _wide(y)
     if logarithmic:
         p = np.maximum(p, LOG_FLOOR * y.min())
@@ -149,7 +135,7 @@ def predicted_against_true(
     label = f"{name} ({unit})" if unit else name
     scale = ", log scale" if logarithmic else ""
     title = f"Predicted against true {label}, {len(y):,} test rows"
-    _words(axes, title, f"true {label}{scale}", f"predicted {label}{scale}")
+    write_words(axes, title, f"true {label}{scale}", f"predicted {label}{scale}")
     axes.legend(frameon=False, loc="upper left")
     _format_numbers(axes.xaxis, axes.yaxis)
     return figure
@@ -167,7 +153,7 @@ def residuals_by_decile(
     error = 100 * (p - y) / y if relative else p - y
     tenth = deciles(y)
     rows = [(y[tenth == i], error[tenth == i]) for i in np.unique(tenth)]
-    figure, axes = _axes(1.6 + 0.36 * max(len(rows), 3))
+    figure, axes = new_axes(1.6 + 0.36 * max(len(rows), 3))
     for position, (_, errors) in enumerate(rows):
         _box(axes, position, errors)
     axes.axvline(0, color=INK, linewidth=1)
@@ -175,14 +161,15 @@ def residuals_by_decile(
     axes.set_yticks(range(len(rows)), labels=labels)
     shown = "% of the truth" if relative else unit or "units of the target"
     up = f"true {name} ({unit})" if unit else f"true {name}"
-    _words(axes, f"Error by tenth of the true {name}", f"prediction − truth, {shown}", up)
+    write_words(axes, f"Error by tenth of the true {name}", f"prediction − truth, {shown}", up)
     note = "dot: median; box: the middle half of the rows; line: 90 % of them"
     axes.figure.supxlabel(note, fontsize=9.5, color=FAINT)
     _format_numbers(axes.xaxis)
     return figure
 
 
-def _axes(height: float) -> tuple[Figure, Any]:
+def new_axes(height: float) -> tuple[Figure, Any]:
+    """Return an empty figure of the page's width, `height` inches high, and its axes."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -196,35 +183,30 @@ def _axes(height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _words(axes: Any, title: str, across: str, up: str = "") -> None:
+def write_words(axes: Any, title: str, across: str, up: str = "") -> None:
     """Write the title and the names of both axes."""
-    axes.figure.suptitle(_plain(title), x=0.02, ha="left", fontsize=12)
-    axes.set_xlabel(_plain(across), fontsize=11)
-    axes.set_ylabel(_plain(up, 36, 2), fontsize=11)
+    axes.figure.suptitle(plain(title), x=0.02, ha="left", fontsize=12)
+    axes.set_xlabel(plain(across), fontsize=11)
+    axes.set_ylabel(plain(up, 36, 2), fontsize=11)
 
 
-def _plain(text: str, width: int = 54, lines: int = 3) -> str:
+def plain(text: str, width: int = 54, lines: int = 3) -> str:
     """Return user text that matplotlib takes literally: no mathematics, no endless line."""
     folded = textwrap.wrap(text, width, max_lines=lines, placeholder=" …")
     return "\n".join(folded).replace("$", r"\$")
 
 
-def metric_label(metric: str, unit: str) -> str:
-    """Name a metric for an axis or a caption, with the unit of an error that has one."""
-    label = METRIC_NAMES.get(metric, metric)
-    return f"{label} ({unit})" if unit and metric in ("rmse", "mae") else label
-
-
-def _name_bars(axes: Any, ranked: Sequence[ModelScore], values: Sequence[float]) -> None:
-    names = [_plain(score.label, 24) for score in ranked]
-    axes.set_yticks(range(len(ranked)), labels=names)
+def _name_bars(axes: Any, scores: Sequence[ModelScore], shown: Sequence[str]) -> None:
+    names = [plain(score.label, 24) for score in scores]
+    axes.set_yticks(range(len(scores)), labels=names)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
-    for position, (score, value) in enumerate(zip(ranked, values, strict=True)):
+    widths = [bar.get_width() for bar in axes.patches]
+    for position, (score, value) in enumerate(zip(scores, shown, strict=True)):
         weight = "bold" if score.kind == "fusion" else "normal"
         axes.annotate(
-            readable(value, 3),
-            (value, position),
+            value,
+            (widths[position], position),
             xytext=(4, 0),
             textcoords="offset points",
             va="center",
@@ -236,10 +218,10 @@ def _name_bars(axes: Any, ranked: Sequence[ModelScore], values: Sequence[float])
         axes.get_yticklabels()[position].set_fontweight(weight)
 
 
-def _legend(axes: Any, ranked: Sequence[ModelScore], limit: float | None) -> None:
+def _legend(axes: Any, scores: Sequence[ModelScore], limit: float | None) -> None:
     from matplotlib.patches import Patch
 
-    present = [kind for kind in KIND_COLOURS if any(score.kind == kind for score in ranked)]
+    present = [kind for kind in KIND_COLOURS if any(score.kind == kind for score in scores)]
     handles: list[Any] = [
         Patch(facecolor=KIND_COLOURS[k], edgecolor=INK, linewidth=0.5, label=KIND_NAMES[k])
         for k in reversed(present)

@@ -1,4 +1,4 @@
-"""Arrays to predictions in the user's units, compiled once per shape.
+"""Arrays to decoded outputs of every head, compiled once per shape.
 
 One row goes through XLA at the greatest fixed text length; many rows go in batches of 64 through
 the backend's ordinary graph, where XLA on a processor is slower for convolutions.
@@ -33,6 +33,7 @@ class Predictor:
 
     def __init__(self, model: keras.Model, spec: FittedSpec) -> None:
         self.spec = spec
+        self.widths = {name: _width(model, name) for name in model.output_names}
         self._lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
         self._one = _compiled(model, xla=True)
         self._many = _compiled(model, xla=False)
@@ -42,8 +43,12 @@ class Predictor:
         self._one(self._fixed(_zeros(self.spec)))
 
     def predict(self, arrays: Arrays) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
-        """Return predictions (rows,) by head in the user's units, and faults of photos by row."""
-        found = {head.name: np.zeros(arrays.rows) for head in self.spec.heads}
+        """Return decoded outputs (rows, width) by head, and faults of photos by row.
+
+        What the columns stand for is told by the head's `decode`: a number in the user's units,
+        its quantiles, probabilities of classes or labels, or the corners of a box in shares.
+        """
+        found = {name: np.zeros((arrays.rows, width)) for name, width in self.widths.items()}
         faults: dict[int, str] = {}
         for rows, (batch, wrong) in _batches(arrays):
             faults |= wrong
@@ -60,7 +65,7 @@ class Predictor:
                 {k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()}
             )
         return {
-            name: np.asarray(keras.ops.convert_to_numpy(value), np.float64).reshape(-1)[:rows]
+            name: np.asarray(keras.ops.convert_to_numpy(value), np.float64)[:rows]
             for name, value in raw.items()
         }
 
@@ -110,6 +115,12 @@ def _batch(arrays: Arrays, rows: Positions) -> tuple[Inputs, dict[int, str]]:
     return batch, faults
 
 
+def _width(model: keras.Model, head: str) -> int:
+    """Return the number of decoded outputs of a head per row."""
+    raw = keras.ops.zeros((1, *model.output[head].shape[1:]))
+    return int(model.get_layer(head).decode(raw).shape[1])
+
+
 def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[str, Any]]:
     """Return the forward pass with decoded outputs, compiled where the backend can."""
     heads = [model.get_layer(name) for name in model.output_names]
@@ -156,6 +167,7 @@ def _zeros(spec: FittedSpec) -> Inputs:
             "tokens": ((1, max(group.lengths, default=1)), np.int32),
             "pixels": ((1, group.photos, side, side, 3), np.uint8),
             "present": ((1, group.photos) if group.photos else (1,), bool),
+            "series": ((1, group.steps, len(group.channels)), np.float32),
         }
         for key in group.input_keys:
             shape, dtype = shapes[key.removeprefix(f"{group.name}_")]

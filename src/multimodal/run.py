@@ -16,18 +16,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from multimodal.answers import answers, one_answer
 from multimodal.builder import build
 from multimodal.config import Config
-from multimodal.data.columns import column_of, parse_numbers, parse_target, photo_paths
+from multimodal.data.boxes import photo_sizes
+from multimodal.data.columns import column_of, parse_numbers, photo_paths
+from multimodal.data.labels import read_truth
 from multimodal.data.photos import locate
 from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.readers import Source, open_table
 from multimodal.data.schema import Schema
 from multimodal.data.table import Table
 from multimodal.errors import DataError, MultimodalError, RunError
-from multimodal.evaluation import regression_metrics
+from multimodal.evaluation import Task, has_answer, has_truth, measure
 from multimodal.predictor import Predictor
-from multimodal.spec import FittedHead, FittedSpec
+from multimodal.spec import FittedSpec
 
 CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
 Floats = NDArray[np.float64]
@@ -37,8 +40,10 @@ Floats = NDArray[np.float64]
 class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
-    `frame` has `row`, the identifier column where the model knows one, `<head>_prediction` in the
-    user's units (NaN for a row that could not be read) and `note`, the reason or a remark.
+    `frame` has `row`, the identifier column where the model knows one, the answers of each head as
+    :func:`multimodal.answers.answers` names them (blank for a row that could not be read) and
+    `note`, the reason or a remark. Numbers are in the user's units, boxes in pixels of the row's
+    first photo.
     `counts` tells what was unusual: unseen categories by column, photos that are not there, rows
     without any photo, rows without a prediction. `unused_columns` are those the model never saw.
     """
@@ -46,6 +51,16 @@ class Predictions:
     frame: pd.DataFrame
     counts: dict[str, int]
     unused_columns: list[str]
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Decoded outputs of the rows of a table, the sizes of their photos, remarks and counts."""
+
+    outputs: dict[str, Floats]
+    sizes: Floats | None
+    notes: dict[int, str]
+    counts: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -68,17 +83,28 @@ class Run:
         """Arrays to predictions; compiled on first use."""
         return Predictor(self.model, self.spec)
 
-    def predict_row(self, row: Mapping[str, Any], *, images: str | Path = ".") -> dict[str, float]:
-        """Predict one raw row quickly: a dict of column -> value to a dict of head -> value.
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """What each head is asked."""
+        heads = zip(self.config.heads, self.spec.heads, strict=True)
+        return [Task.of(head, fitted, self.model.get_layer(fitted.name)) for head, fitted in heads]
+
+    def predict_row(self, row: Mapping[str, Any], *, images: str | Path = ".") -> dict[str, Any]:
+        """Predict one raw row quickly: a dict of column -> value to a dict of head -> answer.
+
+        A number is answered by a number, all else by a dict of what `predict` has in columns:
+        `{"mood": {"prediction": "glad", "probability": 0.8, "probability_glad": 0.8, ...}}`.
 
         Raises:
             DataError: A column is missing, or a photo is named that is not there or unreadable.
         """
-        arrays = self.preprocessor.arrays({k: [v] for k, v in row.items()}, Path(images))
-        predictions, faults = self.predictor.predict(arrays)
+        cells = {key: [value] for key, value in row.items()}
+        arrays = self.preprocessor.arrays(cells, Path(images))
+        outputs, faults = self.predictor.predict(arrays)
         if faults:
             raise DataError(faults[0])
-        return {head: float(values[0]) for head, values in predictions.items()}
+        sizes = self._sizes(pd.DataFrame(cells), Path(images))
+        return {task.name: one_answer(task, outputs[task.name], sizes) for task in self.tasks}
 
     def predict(self, rows: Source, *, images: str | Path | None = None) -> Predictions:
         """Predict every row of a file, DataFrame or list of dicts; no target column is needed.
@@ -102,6 +128,8 @@ class Run:
         """Return the metrics of every head on rows that hold the targets.
 
         The column of row weights counts, where the run was trained with one and the rows have it.
+        A row that lacks the label of a head is not scored for that head; a head whose columns are
+        not there is left out, as long as the rows hold the label of another.
 
         Args:
             rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
@@ -109,44 +137,66 @@ class Run:
             say: Called with a line of news, such as how many rows do not count.
 
         Raises:
-            DataError: As `predict`, or a target column is missing or holds no number.
+            DataError: As `predict`, or no head's target column is there or holds a label.
         """
         table, root = open_table(rows, images)
-        truths = {head.name: self._truth(table, head) for head in self.spec.heads}
-        frame = self._predict(table, root).frame
+        truths = self._truths(table, root, say)
+        found = self._outputs(table, root)
         weights = self._weights(table)
-        scores = {}
-        for head in self.spec.heads:
-            truth = truths[head.name]
-            guess = frame[f"{head.name}_prediction"].to_numpy()[table.rows]
-            known = np.isfinite(truth) & np.isfinite(guess) & (weights > 0)
-            if not known.any():
-                raise DataError(
-                    f"{table.name}: no row has both a '{head.column}' and a prediction."
-                )
+        scores: dict[str, dict[str, float]] = {}
+        for task in (task for task in self.tasks if task.name in truths):
+            truth, outputs = truths[task.name], found.outputs[task.name]
+            known = has_truth(task, truth) & has_answer(outputs) & (weights > 0)
             if known.sum() < table.rows_read:
                 left = table.rows_read - int(known.sum())
-                say(f"{head.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
+                say(f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
                     "truth, a weight or a prediction")  # fmt: skip
-            scores[head.name] = regression_metrics(truth[known], guess[known], weights[known])
+            if known.any():
+                scores[task.name] = measure(task, truth, outputs, weights)
+        if not scores:
+            columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
+            raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
         return scores
 
     def _predict(self, table: Table, root: Path) -> Predictions:
+        found = self._outputs(table, root)
+        result = self._frame(table, found)
+        return Predictions(result, found.counts, self._unused(table))
+
+    def _outputs(self, table: Table, root: Path) -> _Outputs:
         frame, notes, counts = self._without_absent(table, root)
         try:
             arrays = self.preprocessor.arrays(frame, root)
         except DataError as error:
             raise DataError(f"{table.name}: {error}") from None
-        predictions, faults = self.predictor.predict(arrays)
+        outputs, faults = self.predictor.predict(arrays)
         notes |= {row: f"photo: {why}" for row, why in faults.items()}
-        for values in predictions.values():
+        for values in outputs.values():
             values[list(faults)] = np.nan
         unseen = {f"unseen in '{column}'": count for column, count in arrays.unseen.items()}
         for column, count in arrays.unreadable.items():
             unseen[f"taken for missing, since no number or date, in '{column}'"] = count
         lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
-        result = self._frame(table, predictions, notes)
-        return Predictions(result, unseen | counts | lost, self._unused(table))
+        return _Outputs(outputs, self._sizes(frame, root), notes, unseen | counts | lost)
+
+    def _sizes(self, frame: pd.DataFrame, root: Path) -> Floats | None:
+        """Return the sizes of the photos that boxes lie on, None where no head predicts a box."""
+        boxes = any(task.kind == "box" for task in self.tasks)
+        return photo_sizes(frame, self.spec.groups, root) if boxes else None
+
+    def _truths(
+        self, table: Table, root: Path, say: Callable[[str], None]
+    ) -> dict[str, NDArray[Any]]:
+        """Read the labels of the heads whose columns are there, which one must be."""
+        there = {h.name for h in self.spec.heads if set(h.columns) <= set(table.frame.columns)}
+        for head in self.spec.heads:
+            if there and head.name not in there:
+                say(f"{head.name}: not scored; the rows lack {', '.join(head.columns)}")
+        heads = [head for head in self.spec.heads if head.name in there or not there]
+        return {
+            head.name: read_truth(table, self.schema, head, root, groups=self.spec.groups, say=say)
+            for head in heads
+        }
 
     def _without_absent(
         self, table: Table, root: Path
@@ -165,9 +215,6 @@ class Run:
         without = int((named == 0).sum()) if columns else 0
         return frame, notes, {"photos not found": absent, "rows without a photo": without}
 
-    def _truth(self, table: Table, head: FittedHead) -> Floats:
-        return parse_target(table, head.column, self.schema.column(head.column).unit)[0]
-
     def _weights(self, table: Table) -> Floats:
         """Return the weights (rows,), 1 where there is no such column; a bad one weighs nothing."""
         for name in self.schema.names("weight"):
@@ -176,17 +223,17 @@ class Run:
                 return np.where(np.isfinite(found) & (found > 0), found, 0.0)
         return np.ones(len(table.frame))
 
-    def _frame(
-        self, table: Table, predictions: Mapping[str, Floats], notes: Mapping[int, str]
-    ) -> pd.DataFrame:
-        """Put predictions and notes in the order of the source, with the rows not read."""
+    def _frame(self, table: Table, predicted: _Outputs) -> pd.DataFrame:
+        """Put answers and notes in the order of the source, with the rows not read."""
         found: dict[str, Any] = {}
         for name in self.schema.names("identifier")[:1]:
             if name in table.frame:
                 found["id"] = table.frame[name].to_numpy()
-        found |= {f"{head}_prediction": values for head, values in predictions.items()}
+        for task in self.tasks:
+            columns = answers(task, predicted.outputs[task.name], predicted.sizes)
+            found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
         frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))
-        remarks = {int(table.rows[row]): note for row, note in notes.items()}
+        remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}
         remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.quarantine}
         frame["note"] = [remarks.get(row, "") for row in range(table.rows_read)]
         return frame.rename_axis("row").reset_index()

@@ -18,20 +18,28 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal import evaluation
+from multimodal.answers import answers, truths
 from multimodal.builder import build
-from multimodal.comparison import baseline_scores, input_name
+from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
 from multimodal.data.columns import photo_paths
 from multimodal.data.photos import locate
-from multimodal.data.pipeline import evaluation_dataset, training_dataset
+from multimodal.data.pipeline import by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.errors import RunError
-from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, regression_metrics
+from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.finetune import carry_over, freeze_groups
 from multimodal.progress import LogFile
 from multimodal.report import write_report
 from multimodal.run import Run, load, save_parts, write
-from multimodal.training import Fitted, choose_precision, fit, lowest_precision
+from multimodal.training import (
+    Fitted,
+    choose_precision,
+    fit,
+    lowest_precision,
+    one_batch_size,
+)
+from multimodal.vectors import start_from_vectors
 
 LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -51,6 +59,15 @@ class Request:
     base: str | Path | None = None
     noise: NDArray[np.float64] | None = None
     command: str = ""
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of the split: positions of its rows, decoded outputs, truths and answers."""
+
+    rows: NDArray[np.int64]
+    outputs: dict[str, NDArray[Any]]
+    frame: pd.DataFrame
 
 
 class Steps:
@@ -141,10 +158,11 @@ class Steps:
         config, spec = self.prepared.config, self.prepared.spec
         keras.utils.set_random_seed(config.training.seed)
         model = build(config, spec, precision=choose_precision(config.training.precision))
+        self.notes = start_from_vectors(model, config, spec)
         if self.origin is not None:
-            self.notes = carry_over(self.origin.model, self.origin.spec, model, spec)
-            for note in self.notes:
-                self.say(note)
+            self.notes += carry_over(self.origin.model, self.origin.spec, model, spec)
+        for note in self.notes:
+            self.say(note)
         return model
 
     def _fit_stage(self, model: keras.Model, first: int, last: int) -> Fitted:
@@ -153,10 +171,10 @@ class Steps:
         batches = training_dataset(
             prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
             epochs=last, first_epoch=first, augment=prepared.config.data.augment,
+            fill=one_batch_size(),
         )  # fmt: skip
-        validation = evaluation_dataset(
-            prepared.source, prepared.rows("validation"), batch_size=256
-        )
+        checked = by_length(prepared.source, prepared.rows("validation"))
+        validation = evaluation_dataset(prepared.source, checked, batch_size=256)
         stage = fit(
             model, prepared.config.model_copy(update={"training": training}), batches, validation,
             steps_per_epoch=math.ceil(len(rows) / training.batch_size), first_epoch=first,
@@ -175,12 +193,13 @@ class Steps:
             for cache in prepared.source.caches.values()
             for row, why in cache.unreadable.items()
         }
-        frames = {side: self._predict(run, side, faults) for side in ("validation", "test")}
-        frames["test"].to_csv(self.request.out / PREDICTIONS, index=False)
-        for head in prepared.spec.heads:
-            weights = prepared.source.weights[head.name]
-            measured = {side: _measure(frame, head.name, weights) for side, frame in frames.items()}
-            heads[head.name] = HeadMetrics(column=head.column, **measured)
+        sides = {side: self._predict(run, side, faults) for side in ("validation", "test")}
+        sides["test"].frame.to_csv(self.request.out / PREDICTIONS, index=False)
+        for task, head in zip(run.tasks, prepared.spec.heads, strict=True):
+            measured = {name: self._measure(task, side) for name, side in sides.items()}
+            heads[task.name] = HeadMetrics(
+                column=", ".join(head.columns), kind=task.kind, classes=task.classes, **measured
+            )
         summary = evaluation.TrainingSummary(
             epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
             precision=lowest_precision(model), parameters=model.count_params(),
@@ -192,23 +211,39 @@ class Steps:
             for name, head in heads.items()
         }  # fmt: skip
         update = {"heads": heads, "training": summary, "comparison": fusion, "notes": self.notes}
-        tested = frames["test"].index.to_numpy()
+        tested = sides["test"].rows
         self._save(update | {"limit": self._limit(tested), "data": self._told(faults)})
         return tested
 
-    def _predict(self, run: Run, side: str, faults: dict[int, str]) -> pd.DataFrame:
-        """Predict one side, indexed by position; rows with a damaged photo go to `faults`."""
+    def _predict(self, run: Run, side: str, faults: dict[int, str]) -> _Side:
+        """Predict one side; rows with a damaged photo are left out and go to `faults`."""
         prepared, rows = self.prepared, self.prepared.rows(side)
         arrays = run.preprocessor.arrays(prepared.table.frame.iloc[rows], prepared.photo_root)
-        predictions, wrong = run.predictor.predict(arrays)
+        outputs, wrong = run.predictor.predict(arrays)
         faults.update({int(rows[i]): why for i, why in wrong.items()})
-        frame = pd.DataFrame({"row": prepared.table.rows[rows]}, index=rows)
+        whole = ~np.isin(np.arange(len(rows)), list(wrong))
+        rows, outputs = rows[whole], {name: values[whole] for name, values in outputs.items()}
+        return _Side(rows, outputs, self._frame(run.tasks, rows, outputs))
+
+    def _frame(
+        self, tasks: Sequence[Task], rows: NDArray[np.int64], outputs: dict[str, NDArray[Any]]
+    ) -> pd.DataFrame:
+        """Put truths and answers side by side."""
+        prepared = self.prepared
+        columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
         for name in prepared.schema.names("identifier")[:1]:
-            frame["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
-        for head in prepared.spec.heads:
-            frame[f"{head.name}_true"] = prepared.truths[head.column][rows]
-            frame[f"{head.name}_prediction"] = predictions[head.name]
-        return frame[~np.isin(np.arange(len(rows)), list(wrong))]
+            columns["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
+        sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
+        for task in tasks:
+            known = truths(task, prepared.truths[task.name][rows], sizes)
+            guessed = answers(task, outputs[task.name], sizes)
+            columns |= {f"{task.name}_{end}": each for end, each in {**known, **guessed}.items()}
+        return pd.DataFrame(columns)
+
+    def _measure(self, task: Task, side: _Side) -> dict[str, float]:
+        truth = self.prepared.truths[task.name][side.rows]
+        weights = self.prepared.source.weights[task.name][side.rows]
+        return measure(task, truth, side.outputs[task.name], weights)
 
     def _told(self, faults: dict[int, str]) -> evaluation.DataSummary:
         """Return the data summary, with a warning if photos were damaged where it did not show."""
@@ -233,13 +268,16 @@ class Steps:
 
     def _compare(self) -> None:
         comparison = dict(self.metrics.comparison)
+        notes = left_out(self.prepared)
+        for note in notes:
+            self.say(note)
         try:
             for i, head in enumerate(self.prepared.spec.heads):
                 for score in baseline_scores(self.prepared, i, self._announce):
                     comparison[head.name] = [*comparison[head.name], score]
         except KeyboardInterrupt:
             self.say("interrupted; the remaining baselines are left out")
-        self._save({"comparison": comparison})
+        self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
 
     def _announce(self, baseline: str) -> None:
         self.say(f"baseline: {baseline}")
@@ -300,11 +338,6 @@ def claimed(out: Path) -> Iterator[None]:
 
 def _least_loss(fitted: Fitted) -> float:
     return min((epoch["val_loss"] for epoch in fitted.log), default=math.inf)
-
-
-def _measure(frame: pd.DataFrame, head: str, weights: NDArray[Any]) -> dict[str, float]:
-    truth, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
-    return regression_metrics(truth, guess, weights[frame.index])
 
 
 def _versions() -> dict[str, str]:

@@ -119,6 +119,11 @@ def compiler_options() -> dict[str, Any]:
     return {"jit_compile": bool(tf.config.list_physical_devices("GPU"))}
 
 
+def one_batch_size() -> bool:
+    """Whether all batches should be of one size: JAX compiles anew for each."""
+    return bool(keras.backend.backend() == "jax")
+
+
 def fit(
     model: keras.Model,
     config: Config,

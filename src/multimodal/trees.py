@@ -1,4 +1,4 @@
-"""What a careful person would try first: the median, and scikit-learn's gradient boosting."""
+"""What a careful person tries first: always one answer, and scikit-learn's gradient boosting."""
 
 from __future__ import annotations
 
@@ -12,24 +12,57 @@ from numpy.typing import NDArray
 
 from multimodal.data.columns import as_text
 from multimodal.data.pipeline import Source
-from multimodal.evaluation import ModelScore, regression_metrics
+from multimodal.evaluation import ModelScore, Task, measure
 from multimodal.spec import OUT_OF_VOCABULARY, FittedSpec
 
 MAX_CODES = 250
 COMPONENTS = 64
+OPTIONS = {
+    "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
+}  # fmt: skip
 Matrix = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
-def median_score(
-    truth: NDArray[Any], train: NDArray[Any], test: NDArray[Any], weight: NDArray[Any]
+def constant_score(
+    task: Task,
+    truth: NDArray[Any],
+    train: NDArray[Any],
+    test: NDArray[Any],
+    weight: NDArray[Any],
 ) -> ModelScore:
-    """Score the median of the training rows on the test rows; `weight` (rows,) counts in both."""
-    guess = np.full(len(test), _median(truth[train], weight[train]))
-    metrics = regression_metrics(truth[test], guess, weight[test])
-    return ModelScore("Median", "constant", "nothing", metrics)
+    """Score always one answer on the test rows: that which the training rows suggest.
+
+    It is the median of a number, the quantiles asked for, the shares of classes or labels, the
+    mean of boxes; `weight` (rows,) counts in both, and rows of weight 0 in neither.
+    """
+    train = train[weight[train] > 0]
+    name, answer = _constant(task, truth[train], weight[train].astype(np.float64))
+    outputs = np.tile(answer, (len(test), 1))
+    return ModelScore(
+        name, "constant", "nothing", measure(task, truth[test], outputs, weight[test])
+    )
+
+
+def _constant(task: Task, truth: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
+    if task.kind == "class":
+        shares = np.bincount(truth, weights=weight, minlength=len(task.classes)) / weight.sum()
+        return "Class shares", shares
+    if task.kind in ("labels", "box"):
+        mean = np.average(truth, axis=0, weights=weight)
+        return ("Label shares" if task.kind == "labels" else "Mean box"), mean
+    if task.quantiles:
+        return "Quantiles", np.array([_quantile(truth, weight, q) for q in task.quantiles])
+    return "Median", np.array([_quantile(truth, weight, 0.5)])
+
+
+def serves(task: Task) -> bool:
+    """Tell whether the trees can learn the task: a number, its quantiles, or a class."""
+    return task.kind in ("number", "class")
 
 
 def tree_scores(
+    task: Task,
     spec: FittedSpec,
     source: Source,
     frame: pd.DataFrame,
@@ -43,11 +76,14 @@ def tree_scores(
 ) -> list[ModelScore]:
     """Score histogram gradient boosting on the table, on TF-IDF of the texts, and on both.
 
+    Nothing is scored where trees cannot learn the task, or the training rows have one class only.
+
     Args:
+        task: What the head is asked.
         spec: Fitted spec; its tabular and text groups are used.
         source: Arrays of all rows.
         frame: The same rows, raw.
-        truth: Targets (rows,) in the user's units.
+        truth: Numbers in the user's units, or classes (rows,).
         train: Positions of the training rows.
         test: Positions of the test rows.
         weight: Row weights (rows,); rows that weigh nothing are not learned from.
@@ -55,6 +91,8 @@ def tree_scores(
         seed: Seed of the trees and the decomposition.
     """
     train = train[weight[train] > 0]
+    if not serves(task) or (task.kind == "class" and len(np.unique(truth[train])) < 2):
+        return []
     table, categorical = _table(spec, source)
     texts = _tfidf(spec, frame, train, seed)
     inputs = [("table", [table], categorical)] if table is not None else []
@@ -64,34 +102,59 @@ def tree_scores(
     scores = []
     for name, parts, columns in inputs:
         start = time.perf_counter()
-        guess = _boost(np.hstack(parts), columns, truth, weight, train, test, log, seed)
-        metrics = regression_metrics(truth[test], guess, weight[test])
+        features = np.hstack(parts)
+        options = {"categorical_features": columns or None, "random_state": seed, **OPTIONS}
+        known = (features[train], truth[train], weight[train])
+        if task.kind == "class":
+            outputs = _classify(*known, features[test], len(task.classes), options)
+        else:
+            outputs = _regress(*known, features[test], task.quantiles, log, options)
+        metrics = measure(task, truth[test], outputs, weight[test])
         seconds = time.perf_counter() - start
         scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
     return scores
 
 
-def _boost(
-    features: Matrix, categorical: Sequence[int], truth: NDArray[Any], weight: NDArray[Any],
-    train: NDArray[Any], test: NDArray[Any], log: bool, seed: int,
-) -> NDArray[np.float64]:  # fmt: skip
+def _regress(
+    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix,
+    quantiles: Sequence[float], log: bool, options: dict[str, Any],
+) -> Floats:  # fmt: skip
+    """Return the numbers (rows, 1), or their quantiles (rows, Q) in rising order."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    model = HistGradientBoostingRegressor(
-        max_iter=500, learning_rate=0.05, early_stopping=True, n_iter_no_change=20,
-        categorical_features=list(categorical) or None, random_state=seed,
-    )  # fmt: skip
-    known = np.log1p(truth[train]) if log else truth[train]
-    model.fit(features[train], known, sample_weight=weight[train])
-    guess: NDArray[np.float64] = model.predict(features[test])
-    return np.expm1(guess) if log else guess
+    losses: list[dict[str, Any]] = [{"loss": "quantile", "quantile": q} for q in quantiles]
+    found = []
+    for loss in losses or [{}]:
+        model = HistGradientBoostingRegressor(**loss, **options)
+        model.fit(features, np.log1p(truth) if log else truth, sample_weight=weight)
+        guess = model.predict(asked)
+        found.append(np.expm1(guess) if log else guess)
+    return np.sort(np.stack(found, axis=1), axis=1)
 
 
-def _median(values: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the weighted median; with equal weights the usual one."""
+def _classify(
+    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix, classes: int,
+    options: dict[str, Any],
+) -> Floats:  # fmt: skip
+    """Return the probabilities (rows, classes); without early stopping where a class is alone."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rounds = max(500 // classes, 100)  # each round grows one tree per class
+    options = {**options, "learning_rate": 0.1, "max_iter": rounds}
+    if np.unique(truth, return_counts=True)[1].min() < 2:
+        options = {**options, "early_stopping": False, "max_iter": 100}
+    model = HistGradientBoostingClassifier(**options)
+    model.fit(features, truth, sample_weight=weight)
+    result = np.zeros((len(asked), classes))
+    result[:, model.classes_.astype(int)] = model.predict_proba(asked)
+    return result
+
+
+def _quantile(values: NDArray[Any], weight: NDArray[Any], share: float) -> float:
+    """Return the weighted quantile; the median with equal weights is the usual one."""
     order = np.argsort(values, kind="stable")
-    share = np.cumsum(weight[order], dtype=np.float64) / weight.sum(dtype=np.float64)
-    middle = np.searchsorted(share, [0.5 - 1e-9, 0.5 + 1e-9])
+    below = np.cumsum(weight[order], dtype=np.float64) / weight.sum(dtype=np.float64)
+    middle = np.searchsorted(below, [share - 1e-9, share + 1e-9])
     return float(values[order][np.minimum(middle, len(order) - 1)].mean())
 
 

@@ -1,7 +1,8 @@
 """The finding of a run in words: was reading everything together worth it?
 
-A sentence is only as sure as the test rows allow. Two errors count as equal when they differ by
-less than an RMSE over that many rows wanders by chance, about `1 / sqrt(2 n)` of itself.
+A sentence is only as sure as the test rows allow. Two results count as equal when they differ by
+less than chance moves them over that many rows: an RMSE by about `1 / sqrt(2 n)` of itself, a share
+`e` of wrong rows by `sqrt((1 - e) / (e n))` of itself, anything else by `1 / sqrt(n)` of itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multimodal.evaluation import ModelScore, RunMetrics, main_metric
-from multimodal.plots import readable
+from multimodal.evaluation.measures import label, measure_of, ranked, readable, shortfall, written
 
 MIN_MARGIN = 0.02
 Outcome = Literal["better", "equal", "worse", "unknown"]
@@ -40,35 +41,42 @@ def verdict(record: RunMetrics, head: str) -> Verdict:
     """
     scores = record.comparison.get(head, [])
     metric = main_metric(scores)
-    ranked = sorted(
-        (s for s in scores if math.isfinite(s.metrics.get(metric, math.nan))),
-        key=lambda score: score.metrics[metric],
-    )
-    fusion = next((score for score in ranked if score.kind == "fusion"), None)
+    best_first = ranked(scores, metric)
+    fusion = next((score for score in best_first if score.kind == "fusion"), None)
     if fusion is None:
         return _without_comparison(record, head)
-    rivals = [next((s for s in ranked if s.kind == kind), None) for kind in RIVALS]
+    rivals = [next((s for s in best_first if s.kind == kind), None) for kind in RIVALS]
     found = [rival for rival in rivals if rival is not None]
     outcomes = [_against(fusion, rival, metric) for rival in found]
     sentences = [_result(record, head, fusion, metric)]
     sentences += [_compared(fusion, rival, metric) for rival in found]
-    sentences += _beside_constant(fusion, ranked, metric)
+    sentences += _beside_constant(fusion, best_first, metric)
     sentences += _beside_limit(record, head, fusion, metric)
     return Verdict(_worst(outcomes), _headline(head, fusion, found, outcomes), sentences)
 
 
 def _against(fusion: ModelScore, rival: ModelScore, metric: str) -> Outcome:
     ratio = _ratio(fusion, rival, metric)
-    margin = max(MIN_MARGIN, 1 / math.sqrt(2 * max(fusion.metrics.get("n", 1), 1)))
-    if abs(ratio - 1) <= margin:
+    if abs(ratio - 1) <= max(MIN_MARGIN, _chance(fusion, metric)):
         return "equal"
     return "better" if ratio < 1 else "worse"
 
 
+def _chance(score: ModelScore, metric: str) -> float:
+    """Return by which share of itself chance moves a result over the test rows."""
+    n = max(score.metrics.get("n", 1), 1)
+    if metric in ("rmse", "log_rmse"):
+        return 1 / math.sqrt(2 * n)
+    if metric == "accuracy":
+        wrong = max(shortfall(metric, score.metrics[metric]), 1 / n)
+        return math.sqrt((1 - wrong) / (wrong * n))
+    return 1 / math.sqrt(n)
+
+
 def _ratio(fusion: ModelScore, rival: ModelScore, metric: str) -> float:
-    mine, other = fusion.metrics[metric], rival.metrics[metric]
-    if other == 0:
-        return 1.0 if mine == 0 else math.inf
+    mine, other = (shortfall(metric, score.metrics[metric]) for score in (fusion, rival))
+    if other <= 0:
+        return 1.0 if mine <= 0 else math.inf
     return mine / other
 
 
@@ -85,8 +93,9 @@ def _headline(
     outcome = _worst(outcomes)
     names = " and ".join(r.label for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
     if outcome == "better":
-        inputs = _joined(fusion.inputs)
-        return f"Reading {inputs} together predicts {head} better than anything else tried."
+        together = " together" if " + " in fusion.inputs else ""
+        inputs = f"{_joined(fusion.inputs)}{together}"
+        return f"Reading {inputs} predicts {head} better than anything else tried."
     if outcome == "equal":
         return f"Too close to call: for {head} the fusion is no better than {names}."
     return f"The fusion loses: for {head}, {names} did better."
@@ -106,30 +115,33 @@ def _result(record: RunMetrics, head: str, fusion: ModelScore, metric: str) -> s
 
 
 def _error(score: ModelScore, metric: str, unit: str) -> str:
-    value = readable(score.metrics[metric], 3)
+    value = written(metric, score.metrics[metric])
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
-    return f"error is {value}{f' {unit}' if unit else ''} (RMSE)"
+    shown = f"{value}{f' {unit}' if unit and measure_of(metric).unit else ''}"
+    return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
 
 
 def _typical(metrics: dict[str, float]) -> str:
+    if "coverage" in metrics:
+        return f"; {metrics['coverage']:.0%} of the truths lie between the outer quantiles"
     share = metrics.get("median_ape")
     return "" if share is None else f"; half of the rows are within {share:.0%} of the truth"
 
 
 def _compared(fusion: ModelScore, rival: ModelScore, metric: str) -> str:
     ratio = _ratio(fusion, rival, metric)
-    value = readable(rival.metrics[metric], 3)
+    value = written(metric, rival.metrics[metric])
     who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
     if _against(fusion, rival, metric) == "equal":
         return f"That is the same, as far as these rows can tell, as {who}."
-    if not math.isfinite(ratio):
-        return f"That is worse than {who}."
+    if measure_of(metric).better == "higher" or not math.isfinite(ratio):
+        return f"That is {'better' if ratio < 1 else 'worse'} than {who}."
     return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'} than {who}."
 
 
-def _beside_constant(fusion: ModelScore, ranked: Sequence[ModelScore], metric: str) -> list[str]:
-    constant = next((score for score in ranked if score.kind == "constant"), None)
+def _beside_constant(fusion: ModelScore, scores: Sequence[ModelScore], metric: str) -> list[str]:
+    constant = next((score for score in scores if score.kind == "constant"), None)
     if constant is None or _against(fusion, constant, metric) == "better":
         return []
     return [f"Even {constant.name}, which reads nothing, does as well: the model learned nothing."]

@@ -10,20 +10,22 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal import registry
 from multimodal.builder import check_parts
-from multimodal.config import Config
+from multimodal.config import Config, LabelKind
 from multimodal.data.prepare import Prepared, Rows, prepare
-from multimodal.errors import DataError, RunError
+from multimodal.errors import ConfigError, DataError, RunError
 from multimodal.finetune import check_frozen, continue_config
 from multimodal.run import Run, load
 from multimodal.steps import QUARANTINE, Request, Say, Steps
+from multimodal.vectors import check_vectors
 
 __all__ = ["train"]
 
 
 def train(
     data: Rows,
-    targets: str | Sequence[str],
+    targets: str | Sequence[str] = (),
     *,
     out: str | Path,
     config: Config | None = None,
@@ -39,7 +41,7 @@ def train(
 
     Args:
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
-        targets: Column or columns to predict.
+        targets: Column or columns to predict; none stands for those of the config's heads.
         out: Run directory; must not exist, or be empty.
         config: What the user wants; what it leaves open is inferred.
         weight: Column of row weights, for training and for every metric.
@@ -61,22 +63,25 @@ def train(
         run = train("products.csv", "price", out="run", say=print)
         run.predict("tomorrow.csv").frame
     """
-    names = [targets] if isinstance(targets, str) else list(targets)
+    columns = [targets] if isinstance(targets, str) else list(targets)
     request = Request(
-        data, names, config or Config(), Path(out), weight, images, base, noise, command
+        data, columns, config or Config(), Path(out), weight, images, base, noise, command
     )
     check_out(request.out)
     origin = load(base) if base is not None else None
-    wanted = continue_config(origin, request.config, names) if origin else request.config
+    wanted = continue_config(origin, request.config, columns) if origin else request.config
+    _check_targets(columns, wanted)
     check_parts(wanted)
+    check_vectors(wanted)
     say("reading, checking and preparing the rows")
     prepared = prepare(
         data,
-        names,
+        columns,
         wanted,
         weight=weight,
         images=images,
         base=(origin.schema, origin.spec) if origin else None,
+        label_kinds=label_kinds(),
     )
     check_parts(prepared.config)
     check_frozen(prepared.config, prepared.spec)
@@ -84,6 +89,16 @@ def train(
     _tell(prepared, say)
     check_out(request.out)  # again: preparing may have taken minutes
     return Steps(request, prepared, origin, say, callbacks).run()
+
+
+def label_kinds() -> dict[str, LabelKind | None]:
+    """Return what each registered head learns from, by its name."""
+    return {name: registry.get("head", name).label_kind for name in registry.names("head")}
+
+
+def _check_targets(columns: Sequence[str], config: Config) -> None:
+    if not columns and not config.heads:
+        raise ConfigError("no target is named and the config has no heads; expected one of them.")
 
 
 def check_out(out: Path) -> None:

@@ -1,25 +1,18 @@
-"""Metrics against plain formulas and scikit-learn, and the record of a run."""
+"""Metrics of numbers against plain formulas and scikit-learn."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from multimodal.errors import DataError, RunError
+from multimodal.errors import DataError
 from multimodal.evaluation import (
     LOG_FLOOR,
-    HeadMetrics,
-    ModelScore,
-    RunMetrics,
-    TrainingSummary,
     by_decile,
     deciles,
-    main_metric,
     regression_metrics,
     worst_rows,
 )
@@ -131,49 +124,3 @@ def test_worst_rows_by_ratio_or_by_size() -> None:
     assert worst_rows([-1, 100, 10], [3, 160, 10], k=2) == [1, 0]
     assert worst_rows([5, 5, 5], [-1, -9, 5]) == [0, 1, 2]  # equally bad: in their order
     assert worst_rows([1], [2], k=0) == []
-
-
-SCORE = ModelScore("CNN", "sequential", "photos", {"rmse": 2.0, "log_rmse": 0.3}, 1200, 3.5)
-
-
-def test_score_survives_json() -> None:
-    assert ModelScore.from_dict(json.loads(json.dumps(SCORE.to_dict()))) == SCORE
-
-
-def test_score_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(RunError, match="kind"):
-        ModelScore.from_dict({**SCORE.to_dict(), "kind": "magic"})
-
-
-def test_label_names_a_single_modality_once() -> None:
-    assert SCORE.label == "CNN on photos"
-    assert ModelScore("photos alone", "sequential", "photos", {}).label == "photos alone"
-    assert ModelScore("trees", "trees", "table", {}).label == "trees on table"
-    assert ModelScore("Fusion", "fusion", "table + text", {}).label == "Fusion"
-
-
-def test_main_metric_needs_every_model() -> None:
-    assert main_metric([SCORE]) == "log_rmse"
-    assert main_metric([SCORE, ModelScore("a", "trees", "table", {"rmse": 1.0})]) == "rmse"
-
-
-def test_run_record_survives_its_file(tmp_path: Path) -> None:
-    record = RunMetrics(
-        heads={"price": HeadMetrics(column="price", test={"rmse": math.inf})},
-        comparison={"price": [SCORE]},
-        limit={"price": {"log_rmse": 0.15}},
-        training=TrainingSummary(epochs=3, seed=1),
-    )
-    (tmp_path / "metrics.json").write_text(record.to_json())
-    assert RunMetrics.read(tmp_path) == record
-    json.loads(record.to_json(), parse_constant=pytest.fail)
-
-
-def test_absent_record_is_empty_and_a_damaged_one_an_error(tmp_path: Path) -> None:
-    assert RunMetrics.read(tmp_path) == RunMetrics()
-    (tmp_path / "metrics.json").write_text('{"heads": {}')
-    with pytest.raises(RunError, match="metrics.json: not the metrics of a run"):
-        RunMetrics.read(tmp_path)
-    (tmp_path / "metrics.json").write_text('{"head": {}}')
-    with pytest.raises(RunError, match="head"):
-        RunMetrics.read(tmp_path)

@@ -1,25 +1,17 @@
-"""How wrong the predictions are: metrics of a regression, and the record a run keeps of them.
-
-The functions work on plain arrays in the user's units. :class:`RunMetrics` is the file
-`metrics.json` of a run directory: the run writes it, the report and the command line read it.
-"""
+"""How wrong predicted numbers are, on plain arrays in the user's units."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from multimodal.errors import DataError, RunError
+from multimodal.errors import DataError
 
 Floats = NDArray[np.float64]
 
-METRICS_FILE = "metrics.json"
 LOG_FLOOR = 1e-3
 """Predictions count as at least this share of the smallest truth before a logarithm is taken."""
 
@@ -42,8 +34,8 @@ def regression_metrics(
     >>> regression_metrics([100.0, 200.0], [110.0, 180.0])["mape"]
     0.1
     """
-    y, p = _pair(truth, prediction)
-    w = np.ones_like(y) if weight is None else _weights(weight, len(y))
+    y, p = check_pair(truth, prediction)
+    w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
     y, p, w = y[w > 0], p[w > 0], w[w > 0]
     error = np.abs(p - y)
     result = {
@@ -58,6 +50,44 @@ def regression_metrics(
     if np.all(y > 0):
         result |= _spread(np.log(y), _log(p, y), w, "log_")
     return result
+
+
+def quantile_metrics(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    quantiles: Sequence[float],
+    weight: ArrayLike | None = None,
+) -> dict[str, float]:
+    """Measure predicted quantiles (N, Q) against the truth (N,), in the user's units.
+
+    `pinball` is the mean over the quantiles of the loss that each of them minimises; `coverage`
+    the share of truths between the outer ones, which should equal their distance (0.9 for 0.05
+    and 0.95). The rest are :func:`regression_metrics` of the quantile nearest to the median.
+
+    Raises:
+        DataError: As `regression_metrics`.
+
+    Example:
+    >>> round(quantile_metrics([1.0, 3.0], [[0.0, 2.0], [0.0, 2.0]], [0.1, 0.9])["coverage"], 2)
+    0.5
+    """
+    p = np.asarray(prediction, dtype=np.float64)
+    result = regression_metrics(truth, p[:, middle(quantiles)], weight)
+    y = _column(truth, "truth")
+    w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
+    share, error = np.asarray(quantiles), y[:, None] - p
+    pinball = np.maximum(share * error, (share - 1) * error).mean(axis=1)
+    inside = (p[:, 0] <= y) & (y <= p[:, -1])
+    return {
+        **result,
+        "pinball": float(np.average(pinball, weights=w)),
+        "coverage": float(np.average(inside, weights=w)),
+    }
+
+
+def middle(quantiles: Sequence[float]) -> int:
+    """Return the position of the quantile nearest to the median."""
+    return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
 
 
 class Decile(TypedDict):
@@ -81,7 +111,7 @@ def by_decile(truth: ArrayLike, prediction: ArrayLike) -> list[Decile]:
     >>> [row["n"] for row in by_decile(range(1, 41), range(1, 41))]
     [4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
     """
-    y, p = _pair(truth, prediction)
+    y, p = check_pair(truth, prediction)
     tenth = deciles(y)
     return [_describe(int(i), y[tenth == i], p[tenth == i]) for i in np.unique(tenth)]
 
@@ -108,133 +138,13 @@ def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int
     >>> worst_rows([10.0, 1000.0], [20.0, 1100.0], k=1)
     [0]
     """
-    y, p = _pair(truth, prediction)
+    y, p = check_pair(truth, prediction)
     error = np.abs(_log(p, y) - np.log(y)) if np.all(y > 0) else np.abs(p - y)
     order = np.argsort(-error, kind="stable")[: max(k, 0)]
     return [int(position) for position in order]
 
 
-@dataclass(frozen=True)
-class ModelScore:
-    """One row of the comparison: what a model read, how well it did on the test rows, its cost.
-
-    `inputs` is in words ("table", "text", "photos", "table + text + photos"); `metrics` come from
-    :func:`regression_metrics`; `seconds` is the wall time of fitting.
-    """
-
-    name: str
-    kind: Literal["constant", "trees", "sequential", "fusion"]
-    inputs: str
-    metrics: dict[str, float]
-    parameters: int = 0
-    seconds: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """The name, with what was read where names repeat ("CNN on photos")."""
-        known = self.kind in ("constant", "fusion") or self.inputs in self.name
-        return self.name if known else f"{self.name} on {self.inputs}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelScore:
-        """Check and read what `to_dict` wrote; raise RunError on anything else."""
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            raise RunError(f"not a model score: {error}") from None
-
-
-def main_metric(scores: Sequence[ModelScore]) -> Literal["log_rmse", "rmse"]:
-    """Name the metric to compare by: `log_rmse` if every model has it, else `rmse`."""
-    return "log_rmse" if all("log_rmse" in score.metrics for score in scores) else "rmse"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class HeadMetrics(_Record):
-    """One head on the test and validation rows; `unit` ("EUR", "kg") is for labels only."""
-
-    column: str
-    unit: str = ""
-    test: dict[str, float] = {}
-    validation: dict[str, float] = {}
-
-
-class DataSummary(_Record):
-    """Row counts: `read` = `kept` + `quarantined`, and `kept` = training + validation + test.
-
-    `reasons` counts the quarantined rows by reason; `warnings` are sentences for the user, such as
-    leakage, dropped columns or absent photos.
-    """
-
-    source: str = ""
-    read: int = 0
-    kept: int = 0
-    quarantined: int = 0
-    reasons: dict[str, int] = {}
-    train: int = 0
-    validation: int = 0
-    test: int = 0
-    warnings: list[str] = []
-
-
-class TrainingSummary(_Record):
-    """How the fusion was fitted: epochs done, the one whose weights are kept (from 1), seconds."""
-
-    epochs: int = 0
-    best_epoch: int = 0
-    seconds: float = 0.0
-    precision: str = ""
-    parameters: int = 0
-    interrupted: bool = False
-    seed: int = 0
-
-
-class RunMetrics(_Record):
-    """The file `metrics.json`. Every part may be absent, as in an interrupted run.
-
-    `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
-    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known. `notes` are
-    sentences for the user that are no warnings, such as what was carried over from another run.
-
-    Example:
-    >>> record = RunMetrics(command="multimodal train houses.csv --target price")
-    >>> RunMetrics.model_validate_json(record.to_json()) == record
-    True
-    """
-
-    heads: dict[str, HeadMetrics] = {}
-    comparison: dict[str, list[ModelScore]] = {}
-    limit: dict[str, dict[str, float]] = {}
-    data: DataSummary = DataSummary()
-    training: TrainingSummary = TrainingSummary()
-    notes: list[str] = []
-    versions: dict[str, str] = {}
-    command: str = ""
-
-    def to_json(self) -> str:
-        """Return indented JSON; NaN and infinity become strings."""
-        return self.model_dump_json(indent=2)
-
-    @classmethod
-    def read(cls, run: Path) -> RunMetrics:
-        """Read a run's `metrics.json`: empty if it is absent, RunError if it is damaged."""
-        path = run / METRICS_FILE
-        if not path.exists():
-            return cls()
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise RunError(f"{path}: not the metrics of a run. {error}") from None
-
-
-def _pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
+def check_pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
     y, p = _column(truth, "truth"), _column(prediction, "prediction")
     if len(y) != len(p):
         raise DataError(
@@ -263,7 +173,7 @@ def _column(values: ArrayLike, name: str) -> Floats:
     return array
 
 
-def _weights(weight: ArrayLike, rows: int) -> Floats:
+def check_weights(weight: ArrayLike, rows: int) -> Floats:
     w = _column(weight, "weight")
     if len(w) != rows:
         raise DataError(f"`weight` must have one value per row. Received: {len(w)} for {rows} rows")

@@ -1,0 +1,48 @@
+"""How right or wrong predictions are: metrics of every kind of label, and the record of a run."""
+
+from multimodal.evaluation.boxes import box_metrics
+from multimodal.evaluation.classification import best_class, class_metrics, label_metrics
+from multimodal.evaluation.measures import main_metric
+from multimodal.evaluation.records import (
+    METRICS_FILE,
+    DataSummary,
+    HeadMetrics,
+    ModelScore,
+    RunMetrics,
+    TrainingSummary,
+)
+from multimodal.evaluation.regression import (
+    LOG_FLOOR,
+    Floats,
+    by_decile,
+    deciles,
+    quantile_metrics,
+    regression_metrics,
+    worst_rows,
+)
+from multimodal.evaluation.task import Task, has_answer, has_truth, measure
+
+__all__ = [
+    "LOG_FLOOR",
+    "METRICS_FILE",
+    "DataSummary",
+    "Floats",
+    "HeadMetrics",
+    "ModelScore",
+    "RunMetrics",
+    "Task",
+    "TrainingSummary",
+    "best_class",
+    "box_metrics",
+    "by_decile",
+    "class_metrics",
+    "deciles",
+    "has_answer",
+    "has_truth",
+    "label_metrics",
+    "main_metric",
+    "measure",
+    "quantile_metrics",
+    "regression_metrics",
+    "worst_rows",
+]

@@ -1,0 +1,128 @@
+"""What each metric is called, which way is better, and how it is written: the one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from multimodal.evaluation.records import ModelScore
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric: its name in words, the way that is better, how its values are written.
+
+    `better` is None where a metric is to be as large as it should be, not as large as it can.
+    `unit` says that values are in the target's unit. One where higher is better is at most 1.
+    """
+
+    label: str
+    better: Literal["lower", "higher"] | None = "lower"
+    written: Literal["number", "percent", "count"] = "number"
+    unit: bool = False
+
+
+MEASURES = {
+    "n": Measure("rows", None, "count"),
+    "log_rmse": Measure("RMSE of the logarithm (0.10 is about 10 % off)"),
+    "pinball": Measure("pinball loss of the quantiles", unit=True),
+    "coverage": Measure("rows between the outer quantiles", None, "percent"),
+    "rmse": Measure("RMSE", unit=True),
+    "mae": Measure("mean absolute error", unit=True),
+    "mape": Measure("mean relative error", written="percent"),
+    "median_ape": Measure("median relative error", written="percent"),
+    "r2": Measure("share of variance explained (R²)", "higher"),
+    "log_r2": Measure("R² of the logarithm", "higher"),
+    "mae_grades": Measure("mean error in grades"),
+    "accuracy": Measure("accuracy", "higher", "percent"),
+    "balanced_accuracy": Measure("balanced accuracy (mean recall)", "higher", "percent"),
+    "exact": Measure("rows with all labels right", "higher", "percent"),
+    "micro_f1": Measure("F1 over all labels", "higher"),
+    "macro_f1": Measure("mean F1 of the classes", "higher"),
+    "average_precision": Measure("mean average precision", "higher"),
+    "roc_auc": Measure("area under the ROC curve", "higher"),
+    "log_loss": Measure("log loss"),
+    "mean_iou": Measure("mean overlap with the true box (IoU)", "higher"),
+    "iou_50": Measure("boxes that overlap by at least half", "higher", "percent"),
+}
+MAIN = ("pinball", "log_rmse", "rmse", "mae_grades", "accuracy", "average_precision", "mean_iou")
+"""Metrics to compare models by: the first one that all of them have."""
+BESIDE = {
+    "pinball": ("coverage", "mae"), "log_rmse": ("mae", "median_ape", "log_r2"),
+    "rmse": ("mae", "median_ape", "r2"), "mae_grades": ("accuracy", "log_loss"),
+    "accuracy": ("balanced_accuracy", "macro_f1", "log_loss"),
+    "average_precision": ("micro_f1", "macro_f1", "exact"), "mean_iou": ("iou_50",),
+}  # fmt: skip
+"""Metrics to show beside a main one."""
+
+
+def main_metric(scores: Sequence[ModelScore]) -> str:
+    """Name the metric to compare models by, `rmse` where they share none.
+
+    Example:
+    >>> main_metric([ModelScore("a", "trees", "table", {"accuracy": 0.9, "log_loss": 0.3})])
+    'accuracy'
+    """
+    shared = (name for name in MAIN if scores and all(name in s.metrics for s in scores))
+    return next(shared, "rmse")
+
+
+def measure_of(metric: str) -> Measure:
+    """Return what is known of a metric; an unknown one is a number that is better lower."""
+    return MEASURES.get(metric, Measure(metric))
+
+
+def shortfall(metric: str, value: float) -> float:
+    """Return how far a value is from perfect: itself, or the rest to 1 where higher is better.
+
+    Example:
+    >>> shortfall("rmse", 3.0), round(shortfall("accuracy", 0.9), 6)
+    (3.0, 0.1)
+    """
+    return 1 - value if measure_of(metric).better == "higher" else value
+
+
+def ranked(scores: Sequence[ModelScore], metric: str) -> list[ModelScore]:
+    """Return the scores that have a finite value of `metric`, the best first."""
+    there = [s for s in scores if math.isfinite(s.metrics.get(metric, math.nan))]
+    return sorted(there, key=lambda score: shortfall(metric, score.metrics[metric]))
+
+
+def label(metric: str, unit: str = "") -> str:
+    """Name a metric for an axis or a caption, with the unit of one that has it.
+
+    Example:
+    >>> label("rmse", "EUR"), label("log_loss", "EUR")
+    ('RMSE (EUR)', 'log loss')
+    """
+    found = measure_of(metric)
+    return f"{found.label} ({unit})" if unit and found.unit else found.label
+
+
+def written(metric: str, value: float | None, digits: int = 3) -> str:
+    """Write a value of a metric, a dash for one that is not there.
+
+    Example:
+    >>> written("accuracy", 0.8912), written("rmse", 12345.6), written("mape", None)
+    ('89.1%', '12,346', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    kind = measure_of(metric).written
+    if kind == "percent":
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if kind == "count" else readable(value, digits)
+
+
+def readable(value: float, digits: int = 4) -> str:
+    """Write a number with `digits` digits, more only before the decimal point.
+
+    Example:
+    >>> readable(1234567.0), readable(0.123456), readable(449.5), readable(0.123456, 2)
+    ('1,234,567', '0.1235', '449.5', '0.12')
+    """
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else str(value)
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"

@@ -1,0 +1,138 @@
+"""The record that a run keeps of how well it did.
+
+:class:`RunMetrics` is the file `metrics.json` of a run directory: the run writes it, the report
+and the command line read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from multimodal.config import LabelKind
+from multimodal.errors import RunError
+
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """One row of the comparison: what a model read, how well it did on the test rows, its cost.
+
+    `inputs` is in words ("table", "text", "photos", "table + text + photos"); `metrics` come from
+    :func:`multimodal.evaluation.measure`; `seconds` is the wall time of fitting.
+    """
+
+    name: str
+    kind: Literal["constant", "trees", "sequential", "fusion"]
+    inputs: str
+    metrics: dict[str, float]
+    parameters: int = 0
+    seconds: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The name, with what was read where names repeat ("CNN on photos")."""
+        known = self.kind in ("constant", "fusion") or self.inputs in self.name
+        return self.name if known else f"{self.name} on {self.inputs}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelScore:
+        """Check and read what `to_dict` wrote; raise RunError on anything else."""
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            raise RunError(f"not a model score: {error}") from None
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class HeadMetrics(_Record):
+    """One head on the test and validation rows; `unit` ("EUR", "kg") is for labels only.
+
+    `kind` says what the head predicts, `classes` the names of classes or labels in their order.
+    """
+
+    column: str
+    kind: LabelKind = "number"
+    classes: list[str] = []
+    unit: str = ""
+    test: dict[str, float] = {}
+    validation: dict[str, float] = {}
+
+
+class DataSummary(_Record):
+    """Row counts: `read` = `kept` + `quarantined`, and `kept` = training + validation + test.
+
+    `reasons` counts the quarantined rows by reason; `warnings` are sentences for the user, such as
+    leakage, dropped columns or absent photos.
+    """
+
+    source: str = ""
+    read: int = 0
+    kept: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = {}
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    warnings: list[str] = []
+
+
+class TrainingSummary(_Record):
+    """How the fusion was fitted: epochs done, the one whose weights are kept (from 1), seconds."""
+
+    epochs: int = 0
+    best_epoch: int = 0
+    seconds: float = 0.0
+    precision: str = ""
+    parameters: int = 0
+    interrupted: bool = False
+    seed: int = 0
+
+
+class RunMetrics(_Record):
+    """The file `metrics.json`. Every part may be absent, as in an interrupted run.
+
+    `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
+    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known. `notes` are
+    sentences for the user that are no warnings, such as what was carried over from another run.
+
+    Example:
+    >>> record = RunMetrics(command="multimodal train houses.csv --target price")
+    >>> RunMetrics.model_validate_json(record.to_json()) == record
+    True
+    """
+
+    heads: dict[str, HeadMetrics] = {}
+    comparison: dict[str, list[ModelScore]] = {}
+    limit: dict[str, dict[str, float]] = {}
+    data: DataSummary = DataSummary()
+    training: TrainingSummary = TrainingSummary()
+    notes: list[str] = []
+    versions: dict[str, str] = {}
+    command: str = ""
+
+    def to_json(self) -> str:
+        """Return indented JSON; NaN and infinity become strings."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def read(cls, run: Path) -> RunMetrics:
+        """Read a run's `metrics.json`: empty if it is absent, RunError if it is damaged."""
+        path = run / METRICS_FILE
+        if not path.exists():
+            return cls()
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RunError(f"{path}: not the metrics of a run. {error}") from None

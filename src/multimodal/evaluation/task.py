@@ -1,0 +1,109 @@
+"""What one head is asked, and how its decoded outputs are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from multimodal.config import Head, LabelKind
+from multimodal.errors import DataError
+from multimodal.evaluation.boxes import box_metrics
+from multimodal.evaluation.classification import class_metrics, label_metrics
+from multimodal.evaluation.regression import (
+    check_weights,
+    middle,
+    quantile_metrics,
+    regression_metrics,
+)
+from multimodal.spec import FittedHead
+
+
+@dataclass(frozen=True)
+class Task:
+    """One head's question: the kind of its labels, and what its outputs stand for.
+
+    `classes` names the columns of class or label probabilities; `ordered` says that classes are
+    grades, lowest first; `quantiles` are those that the outputs of a quantile head stand for.
+    """
+
+    name: str
+    kind: LabelKind = "number"
+    classes: list[str] = field(default_factory=list)
+    ordered: bool = False
+    quantiles: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, head: Head, fitted: FittedHead, layer: Any) -> Task:
+        """Return the task of a head, whose layer knows its quantiles."""
+        quantiles = [float(share) for share in getattr(layer, "quantiles", [])]
+        ordered = head.head.name == "ordinal"
+        return cls(fitted.name, fitted.kind, list(fitted.classes), ordered, quantiles)
+
+    @property
+    def middle(self) -> int:
+        """Position of the output that is the prediction of a number."""
+        return middle(self.quantiles) if self.quantiles else 0
+
+
+def has_truth(task: Task, truth: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which rows (N,) have a label: no NaN in it, and a class of at least 0."""
+    values = np.asarray(truth)
+    if task.kind == "class":
+        return np.asarray(values >= 0)
+    finite = np.isfinite(values.astype(np.float64))
+    return np.asarray(finite.reshape(len(values), -1).all(axis=1))
+
+
+def has_answer(outputs: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which rows (N,) of decoded outputs (N, width) are whole."""
+    return np.asarray(np.isfinite(np.asarray(outputs, np.float64)).all(axis=1))
+
+
+def measure(
+    task: Task, truth: ArrayLike, outputs: ArrayLike, weight: ArrayLike | None = None
+) -> dict[str, float]:
+    """Measure the decoded outputs (N, width) of a head; rows without label or answer are left out.
+
+    Args:
+        task: What the head is asked.
+        truth: Number (N,), NaN where missing; class (N,), -1 where missing; labels (N, C) or box
+            (N, 4) with rows of NaN where missing.
+        outputs: What `decode` returned.
+        weight: Row weights (N,).
+
+    Raises:
+        DataError: No row has a label, an answer and a weight; or as the metrics of the kind say.
+
+    Example:
+    >>> measure(Task("price"), [1.0, np.nan], [[1.5], [9.0]])["mae"]
+    0.5
+    """
+    y, p = np.asarray(truth), np.asarray(outputs, np.float64)
+    w = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
+    counts = has_truth(task, y) & has_answer(p) & (w > 0)
+    if not counts.any():
+        raise DataError(f"no row has both a label of '{task.name}' and a prediction.")
+    check_weights(w[counts], int(counts.sum()))
+    return _METRICS[task.kind](task, y[counts], p[counts], w[counts])
+
+
+def _number(task: Task, y: Any, p: Any, w: Any) -> dict[str, float]:
+    if task.quantiles:
+        return quantile_metrics(y, p, task.quantiles, w)
+    return regression_metrics(y, p, w)
+
+
+def _class(task: Task, y: Any, p: Any, w: Any) -> dict[str, float]:
+    return class_metrics(y, p, w, ordered=task.ordered)
+
+
+_METRICS: dict[LabelKind, Callable[[Task, Any, Any, Any], dict[str, float]]] = {
+    "number": _number,
+    "class": _class,
+    "labels": lambda task, y, p, w: label_metrics(y, p, w),
+    "box": lambda task, y, p, w: box_metrics(y, p, w),
+}
