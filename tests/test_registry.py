@@ -20,38 +20,38 @@ MODULES = (encoders, fusion, heads)  # importing them registers their parts
 def own_pooling() -> Iterator[type]:
     """Register a part of one's own, and forget it afterwards."""
 
-    class LastPooling(keras.layers.Layer):
+    class OwnPooling(keras.layers.Layer):
         def __init__(self, *, offset: int = 0, **kwargs: Any) -> None:
             super().__init__(**kwargs)
             self.offset = offset
 
-    yield registry.register("pooling", "last")(LastPooling)
-    del registry._PARTS["pooling"]["last"]
-    del keras.saving.get_custom_objects()["multimodal>LastPooling"]
+    yield registry.register("pooling", "own")(OwnPooling)
+    del registry._PARTS["pooling"]["own"]
+    del keras.saving.get_custom_objects()["multimodal>OwnPooling"]
 
 
 def test_kinds_and_names() -> None:
     assert set(registry.kinds()) >= {
         "fusion", "head", "image_encoder", "pooling", "tabular_encoder", "text_encoder",
     }  # fmt: skip
-    assert registry.names("pooling") == ["attention", "max", "mean"]
+    assert registry.names("pooling") == ["attention", "grid", "last", "max", "mean", "spatial_softmax"]
     assert registry.names("nothing") == []
 
 
 def test_own_part_can_be_named_created_and_saved(own_pooling: type) -> None:
-    assert registry.get("pooling", "last") is own_pooling
-    part = registry.create("pooling", Component(name="last", options={"offset": 2}), name="p")
+    assert registry.get("pooling", "own") is own_pooling
+    part = registry.create("pooling", Component(name="own", options={"offset": 2}), name="p")
     assert (part.name, part.offset) == ("p", 2)
-    assert keras.saving.get_registered_object("multimodal>LastPooling") is own_pooling
+    assert keras.saving.get_registered_object("multimodal>OwnPooling") is own_pooling
 
 
 def test_a_name_belongs_to_one_class(own_pooling: type) -> None:
     class Other(keras.layers.Layer):
         pass
 
-    with pytest.raises(ConfigError, match="pooling 'last' is already registered as .*LastPooling"):
-        registry.register("pooling", "last")(Other)
-    assert registry.register("pooling", "last")(own_pooling) is own_pooling
+    with pytest.raises(ConfigError, match="pooling 'own' is already registered as .*OwnPooling"):
+        registry.register("pooling", "own")(Other)
+    assert registry.register("pooling", "own")(own_pooling) is own_pooling
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,7 @@ def test_a_name_belongs_to_one_class(own_pooling: type) -> None:
         ("pooling", "mean", []),
         ("pooling", "attention", ["num_heads"]),
         ("layer", "fold_photos", []),
-        ("tabular_encoder", "dense",
-         ["cardinalities", "hidden_dims", "embedding_dim", "dropout", "pooling"]),
+        ("layer", "transformer_block", ["num_heads", "mlp_dim", "dropout", "rotary"]),
     ],
 )  # fmt: skip
 def test_options_are_the_constructor_arguments(kind: str, name: str, expected: list[str]) -> None:
