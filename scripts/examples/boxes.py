@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from drawn import options
-from voc import CORNERS, cut_outs, objects, report
+from voc import CORNERS, cut_outs, mean_box, objects, report
 
 import multimodal
 
@@ -40,13 +40,12 @@ def main() -> None:
                                images=folder, config=config)  # fmt: skip
         train, test = (table[table["split"] == side] for side in ("train", "test"))
         found = run.predict(test, images=folder).frame
+        common = train["category"].mode()[0]
+        mean = mean_box(train[train["category"] == common], test, Path(folder))
     boxes = found[[f"box_{name}" for name in CORNERS]].to_numpy()
     report("model", boxes, found["category_prediction"].to_numpy(),
            found["category_probability"].to_numpy(), test)  # fmt: skip
-    common = train["category"].mode()[0]
-    mean = train.loc[train["category"] == common, CORNERS].mean().to_numpy()
-    report("majority class, mean box", np.tile(mean, (len(test), 1)),
-           np.full(len(test), common), np.ones(len(test)), test)  # fmt: skip
+    report("majority class, mean box", mean, np.full(len(test), common), np.ones(len(test)), test)
 
 
 if __name__ == "__main__":

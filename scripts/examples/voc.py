@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from multimodal.detection import bootstrap_interval, iou, mean_average_precision
+from multimodal.detection import (
+    bootstrap_interval,
+    iou,
+    mean_average_precision,
+    to_pixels,
+    to_shares,
+)
 
 CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 _LARGEST, _SMALLEST = 2.2, 1.4  # sides of a cut-out, in sides of its object
@@ -59,6 +65,13 @@ def cut_outs(table: pd.DataFrame, count: dict[str, int], out: Path, seed: int = 
                 photo.crop((*corner, *(corner + round(side)))).save(out / name, quality=95)
             rows.append((name, category, *(box - np.tile(corner, 2)), split, row["image"]))
     return pd.DataFrame(rows, columns=[*table.columns[:-1], "split", "photo"])
+
+
+def mean_box(train: pd.DataFrame, test: pd.DataFrame, folder: Path) -> np.ndarray:
+    """Return the mean box of the training photos, as shares, in pixels of each test photo."""
+    sizes = [[Image.open(folder / name).size for name in table["image"]] for table in (train, test)]
+    mean = to_shares(train[CORNERS], sizes[0]).mean(axis=0)
+    return to_pixels(np.tile(mean, (len(test), 1)), sizes[1])
 
 
 def report(name: str, boxes: np.ndarray, classes: np.ndarray, sure: np.ndarray,

@@ -1,0 +1,57 @@
+"""Where is it? One box in a photo, from a few hundred photos and no pretraining.
+
+    python scripts/examples/one_box.py --data raccoon       # Pascal VOC format
+
+Of several objects in a photo the largest counts. Every photo is predicted by a model that has not
+seen it (five folds); beside the boxes stands the mean box of each fold's training photos.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from drawn import options
+from voc import CORNERS, largest, mean_box, objects
+
+import multimodal
+from multimodal.detection import bootstrap_interval, iou
+
+ENCODER = {"name": "convolutional", "options": {"filters": [32, 64, 96, 128], "strides": [1] * 4,
+           "pool_sizes": [2, 2, 2, 1], "normalization": "group"}}  # fmt: skip
+CONFIG = {
+    "groups": [{"name": "photos", "modality": "image", "columns": ["image"], "encoder": ENCODER,
+                "pooling": "grid"}],
+    "heads": [{"name": "box", "column": CORNERS, "head": "bounding_box"}],
+    "data": {"split": {"method": "column", "column": "side"}},
+}  # fmt: skip
+
+
+def main() -> None:
+    """Train once per fold, print the mean overlap, its gain over the mean box, and intervals."""
+    given = options(__doc__, data=Path, epochs=150, folds=5)
+    table = largest(objects(given.data)).drop(columns=["category", "split"])
+    table["image"] = [str(Path(name).relative_to(given.data)) for name in table["image"]]
+    fold = np.random.default_rng(0).permutation(len(table)) % given.folds
+    truth, found = table[CORNERS].to_numpy(float), np.zeros((2, len(table), 4))
+    training = {"epochs": given.epochs, "patience": given.epochs, "baselines": False}
+    config = multimodal.Config.parse({**CONFIG, "training": {**training, "batch_size": 32}})
+    for k in range(given.folds):
+        validation = (fold == (k + 1) % given.folds) & (np.arange(len(table)) % 3 == 0)
+        side = np.where(fold == k, "test", np.where(validation, "validation", "train"))
+        with tempfile.TemporaryDirectory() as folder:
+            run = multimodal.train(table.assign(side=side), CORNERS, out=Path(folder) / "run",
+                                   images=given.data, config=config)  # fmt: skip
+            frame = run.predict(table[fold == k], images=given.data).frame
+        found[0, fold == k] = frame[[f"box_{name}" for name in CORNERS]]
+        found[1, fold == k] = mean_box(table[fold != k], table[fold == k], given.data)
+    model, mean = (iou(boxes, truth) for boxes in found)
+    for name, overlap in (("model", model), ("mean box", mean), ("gain", model - mean)):
+        low, high = bootstrap_interval(lambda i, o=overlap: float(o[i].mean()), len(table))
+        right = "" if name == "gain" else f"; {np.mean(overlap >= 0.5):.3f} of them at least .5"
+        print(f"{name}: IoU {overlap.mean():.3f} ({low:.3f} to {high:.3f}){right}")
+
+
+if __name__ == "__main__":
+    main()
