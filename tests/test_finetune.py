@@ -184,6 +184,9 @@ def test_what_the_config_of_a_continued_run_is(tmp_path: Path) -> None:
     assert found.data.image_size == before.data.image_size != Config().data.image_size
     assert found.data.model_copy(update={"image_size": 64}) == Config().data
     assert continue_config(origin, before, ["price"]).fusion == before.fusion
+    worded = [group.model_copy(update={"vectors": "gone.txt"}) for group in before.groups]
+    trained_on = Run(tmp_path, before.model_copy(update={"groups": worded}), empty, empty, empty)
+    assert continue_config(trained_on, Config(), ["price"]).groups == before.groups
     assert continue_config(origin, Config(), ["cost"]).heads == []  # another target, another head
 
 

@@ -212,7 +212,7 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     ("image_encoder", "residual"): Case(
         {
-            "filters": [4, 8],
+            "filters": [8, 16],
             "num_blocks": [2, 1],
             "strides": [2, 1],
             "stem_stride": 1,
@@ -221,7 +221,7 @@ CASES: dict[tuple[str, str], Case] = {
             "pooling": "attention",
         },
         PHOTOS,
-        (3, 8),
+        (3, 16),
         (25, 0),
     ),
     ("image_encoder", "inception"): Case(
@@ -555,14 +555,14 @@ VARIANTS: dict[str, tuple[str, str, Case]] = {
         "residual",
         Case(
             {
-                "filters": [4, 8],
+                "filters": [8, 16],
                 "num_blocks": [2, 1],
                 "strides": [2, 1],
                 "normalization": "batch",
                 "pooling": "mean",
             },
             PHOTOS,
-            (3, 8),
+            (3, 16),
             (24, 14),
         ),
     ),

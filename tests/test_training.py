@@ -23,6 +23,7 @@ from multimodal.training import (
     fit,
     fit_compiled,
     make_optimizer,
+    one_batch_size,
 )
 
 X = np.linspace(-1, 1, 16, dtype="float32")[:, None]
@@ -220,6 +221,14 @@ def test_dtype_policy_comes_back_after_an_error() -> None:
         assert keras.layers.Dense(1).dtype_policy.name == "mixed_bfloat16"
         raise ZeroDivisionError
     assert keras.config.dtype_policy().name == before == "float32"
+
+
+@pytest.mark.parametrize(("backend", "wanted"), [("jax", True), ("tensorflow", False)])
+def test_batches_are_of_one_size_where_each_costs_a_compilation(
+    backend: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    assert one_batch_size() is wanted
 
 
 def test_compiler_is_off_on_a_processor() -> None:

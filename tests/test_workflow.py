@@ -264,6 +264,20 @@ def test_targets_or_heads_are_needed(tmp_path: Path) -> None:
         workflow.train(plain_rows(), out=tmp_path / "run")
 
 
+def test_vectors_are_looked_at_before_the_rows(tmp_path: Path) -> None:
+    words = {
+        "name": "words", "modality": "text", "columns": ["t"], "encoder": "embedding_bag",
+        "vectors": str(tmp_path / "none.txt"),
+    }  # fmt: skip
+    said: list[str] = []
+    with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
+        workflow.train(
+            "no.csv", "y", out=tmp_path / "run", config=Config.parse({"groups": [words]}),
+            say=said.append,
+        )  # fmt: skip
+    assert not said
+
+
 def test_a_run_on_another_backend(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"

@@ -1,11 +1,7 @@
 """Our encoders inside a subclassed model with a `train_step` of its own.
 
     python scripts/examples/custom_train_step.py
-
-It adds adversarial noise to word embeddings (Miyato et al., 2017), by TensorFlow's gradient tape.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -17,7 +13,7 @@ from multimodal.encoders import RecurrentEncoder
 
 
 class WaterproofModel(keras.Model):
-    """Does a description claim that the product is waterproof? It may deny it."""
+    """Waterproof or not? Adversarial noise on words (Miyato et al., 2017), by TensorFlow's tape."""
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -33,16 +29,15 @@ class WaterproofModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         x, y = data
-        embedded = self.words.embed(x)
+        variables, mask = self.trainable_variables, x != 0
         with tf.GradientTape() as tape:
-            tape.watch(embedded)
-            loss = self.compute_loss(y=y, y_pred=self(embedded, mask=x != 0, training=True))
-        noise = tf.stop_gradient(0.1 * tf.math.l2_normalize(tape.gradient(loss, embedded), (1, 2)))
+            tape.watch(embedded := self.words.embed(x))
+            loss = self.compute_loss(y=y, y_pred=self(embedded, mask=mask, training=True))
+        noise = 0.1 * tf.math.l2_normalize(tape.gradient(loss, embedded), (1, 2))
         with tf.GradientTape() as tape:
-            moved = self(self.words.embed(x) + noise, mask=x != 0, training=True)
+            moved = self(self.words.embed(x) + tf.stop_gradient(noise), mask=mask, training=True)
             loss = self.compute_loss(y=y, y_pred=self(x, training=True))
             loss += self.compute_loss(y=y, y_pred=moved)
-        variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return {"loss": loss}
 

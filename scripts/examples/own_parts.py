@@ -1,11 +1,7 @@
 """A layer and an encoder of your own, registered, then used by name in a config.
 
-    python scripts/examples/own_parts.py
-
-Whoever loads the run later imports this module first.
+python scripts/examples/own_parts.py
 """
-
-from __future__ import annotations
 
 import tempfile
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from numbers import Real
@@ -28,6 +29,17 @@ def check_positive(name: str, value: int) -> None:
     """Raise ValueError unless `value` is an integer of at least 1."""
     if type(value) is not int or value < 1:
         raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a finite number above 0."""
+    if not isinstance(value, Real) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value!r}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    check_choice(name, value, (False, True))
 
 
 def check_sizes(name: str, values: Sequence[int]) -> None:
@@ -225,7 +237,7 @@ class HeadLayer(keras.layers.Layer):
 
     def __init__(self, *, learned_weight: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_choice("learned_weight", learned_weight, (False, True))
+        check_flag("learned_weight", learned_weight)
         self.learned_weight = learned_weight
 
     @classmethod
@@ -234,8 +246,9 @@ class HeadLayer(keras.layers.Layer):
         return {}
 
     def check_inputs(self, inputs: Tensor) -> None:
-        """Raise ValueError unless the inputs are vectors `(batch, features)`."""
-        check_rank("inputs", getattr(inputs, "shape", ()), "(batch, features)")
+        """Raise ValueError or TypeError unless the inputs are vectors `(batch, features)`."""
+        check_rank("inputs", tuple(getattr(inputs, "shape", ())), "(batch, features)")
+        check_dtype("inputs", inputs, ("int", "float"))
 
     @property
     def num_outputs(self) -> int:

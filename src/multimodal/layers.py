@@ -8,7 +8,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_fraction, check_positive, check_sizes
+from multimodal.contracts import (
+    Shape,
+    Tensor,
+    check_dtype,
+    check_fraction,
+    check_positive,
+    check_rank,
+    check_sizes,
+)
 from multimodal.registry import register
 
 
@@ -17,12 +25,32 @@ def expand_mask(mask: Tensor, tokens: Tensor) -> Tensor:
     return ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
 
 
+def check_mask(mask: Tensor, shape: Shape) -> None:
+    """Raise ValueError or TypeError unless `mask` is bool and fits tokens of `shape`."""
+    found = tuple(getattr(mask, "shape", ()))
+    check_rank("mask", found, "(batch, tokens)")
+    check_dtype("mask", mask, ("bool",))
+    if None not in (found[1], shape[1]) and found[1] != shape[1]:
+        raise ValueError(
+            f"`mask` must have one entry per token, {shape[1]}. Received: shape={found}"
+        )
+
+
 class Pooling(keras.layers.Layer):
     """Base: tokens `(B, T, D)` to a vector `(B, D)`; no mask comes out."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
+
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        shape = tuple(getattr(inputs, "shape", ()))
+        check_rank("inputs", shape, "(batch, tokens, dim)")
+        check_dtype("inputs", inputs, ("int", "float"))
+        if mask is not None:
+            kwargs["mask"] = mask
+            check_mask(mask, shape)
+        return super().__call__(inputs, **kwargs)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
         return None
@@ -145,7 +173,11 @@ class FoldPhotos(keras.layers.Layer):
 
 @register("layer", "unfold_photos")
 class UnfoldPhotos(keras.layers.Layer):
-    """Divide the first axis again: `(B * K, ...)` to `(B, K, ...)`."""
+    """Divide the first axis again: `(B * K, ...)` to `(B, K, ...)`.
+
+    Args:
+        photos: Size K of the second axis.
+    """
 
     def __init__(self, *, photos: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

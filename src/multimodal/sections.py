@@ -45,7 +45,8 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
         "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, metric) for score in _listed(scores, metric)],
         "results": _results(record.test, record.validation, unit) if record else [],
-        "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "deciles": [], "classes": [],
+        "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "deciles": [],
+        "classes": [],
         "ranking": "",
     }  # fmt: skip
     if scores:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_fraction, check_positive
+from multimodal.contracts import Shape, Tensor, check_flag, check_fraction, check_positive
 from multimodal.registry import register
 
 ROTARY_BASE = 10_000.0
@@ -81,6 +81,7 @@ class TransformerBlock(keras.layers.Layer):
         check_positive("num_heads", num_heads)
         check_positive("mlp_dim", mlp_dim)
         check_fraction("dropout", dropout)
+        check_flag("rotary", rotary)
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
         self.dropout = dropout

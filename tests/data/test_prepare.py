@@ -165,6 +165,28 @@ def test_leaks_and_capped_columns_are_said(folder: Path, monkeypatch: pytest.Mon
     assert "column 'title': 120 of 120 cells state their own price" in said
     assert "column 'list price' follows the price closely" in said
     assert "column 'colour': 4 different values; the 2 most frequent ones" in said
+    assert "max_words" not in said
+
+
+def test_what_two_heads_of_one_column_leak_is_said_once(folder: Path) -> None:
+    given = [{**row, "list price": row["price"] * 1.1} for row in rows()]
+    heads = [
+        {"name": "price", "column": "price"},
+        {"name": "band", "column": "price", "head": {"name": "quantile"}},
+    ]
+    warnings = run(given, folder, config={"heads": heads}).warnings
+    assert len([each for each in warnings if "'list price' follows the price" in each]) == 1
+
+
+def test_texts_cut_by_the_limit_are_said(folder: Path) -> None:
+    given = rows()
+    for row in given[:40]:
+        row["title"] = " ".join([row["title"]] * 3)
+    said = run(given, folder, data={"max_words": 8}).warnings
+    cut = [each for each in said if "max_words" in each]
+    assert len(cut) == 1
+    assert "40 of 120 rows hold 8 words or more; what follows is not read" in cut[0]
+    assert not [each for each in run(given, folder).warnings if "max_words" in each]
 
 
 def test_a_given_split_with_copies_across_is_said(folder: Path) -> None:

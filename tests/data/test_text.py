@@ -11,6 +11,13 @@ from multimodal.data import text
 from multimodal.spec import OUT_OF_VOCABULARY
 
 
+def test_a_note_on_texts_that_are_cut() -> None:
+    ids = np.array([[2] * 8, [2] * 7 + [0], [2] * 8], np.int32)
+    assert "'words': 2 of 3 rows hold 8 words or more" in str(text.cut_note("words", ids, 8, 8))
+    assert text.cut_note("words", ids, 8, 16) is None  # the longest text is that long
+    assert text.cut_note("words", ids[[1] * 9 + [1]], 8, 8) is None
+
+
 @pytest.mark.parametrize(
     ("sentence", "words"),
     [

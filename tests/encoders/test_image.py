@@ -15,12 +15,16 @@ PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype("uint8")
 POINTWISE: dict[str, Any] = {"filters": [4], "kernel_size": 1, "strides": [1]}
 
 
+def array(tensor: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_agrees_with_numpy(slope: float) -> None:
     encoder = ConvolutionalEncoder(
         **POINTWISE, pool_sizes=[2], normalization="none", negative_slope=slope
     )
-    found = np.array(encoder(PHOTOS))
+    found = array(encoder(PHOTOS))
     kernel, bias = encoder.get_weights()
     x = (PHOTOS / 127.5 - 1) @ kernel[0, 0] + bias
     x = np.where(x > 0, x, slope * x).reshape(3, 4, 2, 4, 2, 4).max(axis=(2, 4))
@@ -30,13 +34,13 @@ def test_agrees_with_numpy(slope: float) -> None:
 def test_statistics_are_those_of_the_photos_that_are_there() -> None:
     encoder = ConvolutionalEncoder(**POINTWISE, pool_sizes=[1], normalization="batch")
     there = np.array([True, False, True])
-    found = np.array(encoder(PHOTOS, mask=there, training=True))
+    found = array(encoder(PHOTOS, mask=there, training=True))
     kernel = encoder.get_weights()[0][0, 0]
     x = (PHOTOS[there] / 127.5 - 1) @ kernel
     mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
     norm = encoder.norms[0]
-    np.testing.assert_allclose(np.array(norm.moving_mean), 0.1 * mean, atol=1e-5)
-    np.testing.assert_allclose(np.array(norm.moving_variance), 0.9 + 0.1 * variance, atol=1e-5)
+    np.testing.assert_allclose(array(norm.moving_mean), 0.1 * mean, atol=1e-5)
+    np.testing.assert_allclose(array(norm.moving_variance), 0.9 + 0.1 * variance, atol=1e-5)
     expected = np.maximum((x - mean) / np.sqrt(variance + norm.epsilon), 0)
     np.testing.assert_allclose(found[there], expected.reshape(2, 64, 4), atol=1e-3)
 
@@ -53,7 +57,7 @@ def test_absent_photos_leave_the_gradients_alone() -> None:
     there = np.array([True, False, True])
     loss = model.train_on_batch([photos, there], np.ones((3, 4), "float32"))
     assert np.isfinite(loss)
-    assert all(np.isfinite(np.array(weight)).all() for weight in model.weights)
+    assert all(np.isfinite(array(weight)).all() for weight in model.weights)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +81,7 @@ def test_groups_divide_the_filters(filters: int, groups: int) -> None:
 
 def test_integers_and_floats_are_one() -> None:
     encoder = ConvolutionalEncoder(**POINTWISE, pool_sizes=[1], dropout=0.5)
-    np.testing.assert_array_equal(
-        np.array(encoder(PHOTOS)), np.array(encoder(PHOTOS.astype("float32")))
-    )
+    np.testing.assert_array_equal(array(encoder(PHOTOS)), array(encoder(PHOTOS.astype("float32"))))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_large_branch_sees_five_cells() -> None:
 
 def test_statistics_are_those_of_the_photos_that_are_there() -> None:
     photos = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype("uint8")
-    encoder = InceptionEncoder([8], [1], pool_sizes=[1], stem_filters=4)
+    encoder = InceptionEncoder([16], [1], pool_sizes=[1], stem_filters=4)
     there = np.array([True, False, True])
     encoder.build((None, 8, 8, 3))
     start = encoder.get_weights()

@@ -95,7 +95,7 @@ def test_columns_do_not_mix() -> None:
         ({"kind": "none"}, "`kind` must be one of ['linear', 'piecewise_linear', 'periodic']"),
         ({"bins": [[1, 1]]}, "`bins` must be a list with one list of rising edges"),
         ({"bins": [["a", "b"]]}, "`bins` must be a list with one list of rising edges"),
-        ({"frequency_scale": -1}, "`frequency_scale` must be a number above 0. Received"),
+        ({"frequency_scale": -1}, "`frequency_scale` must be greater than 0. Received"),
     ],
 )
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:

@@ -45,7 +45,7 @@ def test_fitted_group_decides_cardinalities_and_bins(cls: Any) -> None:
         ({"numeric_embedding": "linar"}, "`numeric_embedding` must be one of ["),
         ({"bins": [[0, 2, 1]]}, "`bins` must be a list with one list of rising edges"),
         ({"bins": [0, 1]}, "Received: bins=[0, 1]"),
-        ({"frequency_scale": 0}, "`frequency_scale` must be a number above 0. Received"),
+        ({"frequency_scale": 0}, "`frequency_scale` must be greater than 0. Received"),
         ({"dropout": 1.0}, "`dropout` must be in [0, 1). Received: dropout=1.0"),
         ({"pooling": "meen"}, "unknown pooling 'meen'. Did you mean 'mean'?"),
     ],

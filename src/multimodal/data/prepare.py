@@ -27,6 +27,7 @@ from multimodal.data.schema import Schema, infer_schema
 from multimodal.data.splits import SIDES, leaking_rows, split_rows
 from multimodal.data.table import Table
 from multimodal.data.targets import LABEL_KINDS, complete_heads, label_kind
+from multimodal.data.text import cut_note
 from multimodal.errors import ConfigError
 from multimodal.spec import FittedSpec, unique_slugs
 
@@ -145,6 +146,7 @@ def prepare(
     notes = [*_leaks(table, used, found), *screening.notes(table), *capped_columns(spec, schema)]
     notes += [*rare_notes(found, groups), *_split_notes(len(leaking_rows(sides, groups)))]
     source = _source(config, schema, spec, table, root, truths, weights)
+    notes += _cut_texts(spec, source, config.data.max_words)
     return Prepared(config, schema, spec, table, root, sides, source, truths, notes, sizes)
 
 
@@ -234,6 +236,14 @@ def _leaks(table: Table, used: Schema, found: Labels) -> list[str]:
         for column, values in numbers.items()
         for sentence in leakage_warnings(table.frame, used, column, values)
     ]
+
+
+def _cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
+    groups = [group for group in spec.groups if group.lengths]
+    found = (
+        cut_note(g.name, source.inputs[f"{g.name}_tokens"], g.lengths[-1], limit) for g in groups
+    )
+    return [note for note in found if note]
 
 
 def _split_notes(leaking: int) -> list[str]:

@@ -24,6 +24,7 @@ _WORD = re.compile(
 )
 _FIRST = 2
 MAX_LENGTHS = 4
+MANY_CUT = 0.1
 
 
 class Word(NamedTuple):
@@ -115,6 +116,24 @@ def pad(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int32]:
         kept = row[:length]
         result[i, : len(kept)] = kept
     return result
+
+
+def cut_note(name: str, ids: NDArray[np.int32], length: int, limit: int) -> str | None:
+    """Return a sentence on the texts of group `name`, if `limit` cuts a tenth of them.
+
+    Args:
+        name: the group, for the sentence.
+        ids: int32 (rows, length), padded and cut.
+        length: the greatest fixed length.
+        limit: the greatest length that `fit_lengths` was allowed.
+    """
+    full = int((np.count_nonzero(ids != PADDING, axis=1) == length).sum())
+    if length < limit or full < MANY_CUT * max(len(ids), 1):
+        return None
+    return (
+        f"group '{name}': {full:,} of {len(ids):,} rows hold {length} words or more; what "
+        "follows is not read. A larger `data.max_words` reads on, at a cost in time."
+    )
 
 
 def fixed_length(longest: int, lengths: Sequence[int]) -> int:

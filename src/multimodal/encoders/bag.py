@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from multimodal.contracts import Shape, Tensor, check_fraction, check_sizes
+from multimodal.contracts import Shape, Tensor, check_flag, check_fraction, check_sizes
 from multimodal.encoders.text import WordEncoder
 from multimodal.layers import MLP
 from multimodal.registry import register
@@ -56,6 +56,7 @@ class EmbeddingBagEncoder(WordEncoder):
         super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
         if hidden_dims:
             check_sizes("hidden_dims", hidden_dims)
+        check_flag("weighted", weighted)
         check_fraction("dropout", dropout)
         self.hidden_dims = hidden_dims
         self.weighted = weighted

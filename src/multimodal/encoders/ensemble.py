@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_fraction, check_positive
+from multimodal.contracts import Shape, Tensor, check_flag, check_fraction, check_positive
 from multimodal.registry import register
 
 
@@ -46,6 +46,7 @@ class EnsembleDense(keras.layers.Layer):
         super().__init__(**kwargs)
         check_positive("units", units)
         check_positive("num_members", num_members)
+        check_flag("random_signs", random_signs)
         self.units = units
         self.num_members = num_members
         self.activation = activation

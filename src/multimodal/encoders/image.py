@@ -37,7 +37,7 @@ def check_stages(filters: Sequence[int], **options: Sequence[int]) -> None:
 
 def check_photos(shape: Any) -> None:
     """Raise ValueError unless `shape` is that of photos whose height and width are known."""
-    known = len(shape) == 4 and shape[-1] == 3 and None not in tuple(shape)[1:]
+    known = len(shape) == 4 and shape[-1] == 3 and all(tuple(shape)[1:])
     if not known:
         raise ValueError(
             "`inputs` must be photos of shape (batch, height, width, 3) with a fixed height "

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from multimodal.backbones import load_backbone, output_spec, serialize_backbone
-from multimodal.contracts import Shape, Tensor, check_choice
+from multimodal.contracts import Shape, Tensor, check_choice, check_flag
 from multimodal.encoders.image import ImageEncoder, check_photos, copies, restore, to_tokens
 from multimodal.errors import choices
 from multimodal.registry import register
@@ -130,6 +130,7 @@ class ImageBackboneEncoder(ImageEncoder):
             )
         if preprocessing is not None or not named:
             check_choice("preprocessing", preprocessing, PREPROCESSING)
+        check_flag("frozen", frozen)
         _check_weights(weights)
         self.backbone = backbone if named else load_backbone(backbone)
         self.weights_path = weights  # `weights` is taken by Keras

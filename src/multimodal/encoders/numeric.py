@@ -10,7 +10,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_choice, check_positive
+from multimodal.contracts import (
+    Shape,
+    Tensor,
+    check_above_zero,
+    check_choice,
+    check_positive,
+)
 from multimodal.registry import register
 
 EMBEDDINGS = ("linear", "piecewise_linear", "periodic")
@@ -45,12 +51,6 @@ def _rectangle(edges: Sequence[float], size: int) -> list[list[float]]:
         [-math.inf, *[0.0] * (count - 1), *spare],
         [*[1.0] * (count - 1), math.inf, *spare],
     ]
-
-
-def check_scale(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a number above 0."""
-    if not isinstance(value, Real) or not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be a number above 0. Received: {name}={value!r}")
 
 
 @register("layer", "numeric_embedding")
@@ -95,7 +95,7 @@ class NumericEmbedding(keras.layers.Layer):
         check_positive("embedding_dim", embedding_dim)
         check_choice("kind", kind, EMBEDDINGS)
         check_bins(bins)
-        check_scale("frequency_scale", frequency_scale)
+        check_above_zero("frequency_scale", frequency_scale)
         self.embedding_dim = embedding_dim
         self.kind = kind
         self.bins = bins

@@ -71,18 +71,23 @@ class ResidualBlock(keras.layers.Layer):
         self.convolution_1.build(inner)
         self.shortcut = None
         if self.strides != 1 or input_shape[-1] != self.filters:
-            self.shortcut = make_convolution(
-                self.filters, 1, strides=self.strides, name="shortcut", **given
-            )
+            self.shortcut = make_convolution(self.filters, 1, name="shortcut", **given)
             self.shortcut.build(input_shape)
 
     def call(
         self, inputs: Tensor, present: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
         x = ops.relu(normalize(self.norm_0, inputs, present, training))
-        shortcut = inputs if self.shortcut is None else self.shortcut(x)
+        shortcut = inputs if self.shortcut is None else self.shortcut(self._stride(x))
         x = ops.relu(normalize(self.norm_1, self.convolution_0(x), present, training))
         return shortcut + self.convolution_1(x)
+
+    def _stride(self, x: Tensor) -> Tensor:
+        """Return the cells that a 1x1 convolution with the block's stride would see.
+
+        TensorFlow's gradient of such a convolution writes outside its memory on some processors.
+        """
+        return x if self.strides == 1 else x[:, :: self.strides, :: self.strides]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         shape: Shape = self.convolution_0.compute_output_shape(input_shape)

@@ -11,13 +11,14 @@ from keras import ops
 from multimodal.contracts import (
     Encoder,
     Tensor,
+    check_above_zero,
     check_choice,
     check_dtype,
     check_fraction,
     check_rank,
     check_sizes,
 )
-from multimodal.encoders.numeric import EMBEDDINGS, NumericEmbedding, check_bins, check_scale
+from multimodal.encoders.numeric import EMBEDDINGS, NumericEmbedding, check_bins
 from multimodal.spec import FittedGroup
 
 KEYS = ("numeric", "categorical")
@@ -49,7 +50,7 @@ class TabularEncoder(Encoder):
             check_sizes("cardinalities", cardinalities)
         check_choice("numeric_embedding", numeric_embedding, self.numeric_embeddings())
         check_bins(bins)
-        check_scale("frequency_scale", frequency_scale)
+        check_above_zero("frequency_scale", frequency_scale)
         check_fraction("dropout", dropout)
         self.cardinalities = cardinalities
         self.numeric_embedding = numeric_embedding

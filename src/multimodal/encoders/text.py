@@ -13,6 +13,7 @@ from multimodal.contracts import (
     Tensor,
     check_choice,
     check_dtype,
+    check_flag,
     check_fraction,
     check_positive,
     check_rank,
@@ -172,6 +173,7 @@ class RecurrentEncoder(WordEncoder):
         check_positive("hidden_dim", hidden_dim)
         check_choice("cell", cell, CELLS)
         check_positive("num_layers", num_layers)
+        check_flag("bidirectional", bidirectional)
         check_fraction("dropout", dropout)
         self.hidden_dim = hidden_dim
         self.cell = cell

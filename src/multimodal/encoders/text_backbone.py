@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.backbones import load_backbone, output_spec, pick_output, serialize_backbone
-from multimodal.contracts import Shape, Tensor, check_dtype, check_positive, check_rank
+from multimodal.contracts import Shape, Tensor, check_dtype, check_flag, check_positive, check_rank
 from multimodal.encoders.text import TextEncoder
 from multimodal.registry import register
 from multimodal.spec import PADDING
@@ -68,6 +68,7 @@ class TextBackboneEncoder(TextEncoder):
         super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
         if vocabulary_size is not None:
             check_positive("vocabulary_size", vocabulary_size)
+        check_flag("frozen", frozen)
         self.backbone = load_backbone(backbone)
         self.vocabulary_size = vocabulary_size
         self.frozen = frozen

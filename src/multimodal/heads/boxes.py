@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import keras
@@ -51,8 +52,8 @@ class BoundingBoxHead(HeadLayer):
     ) -> None:
         super().__init__(learned_weight=learned_weight, **kwargs)
         for name, value in (("giou_weight", giou_weight), ("l1_weight", l1_weight)):
-            if not value >= 0:
-                raise ValueError(f"`{name}` must be at least 0. Received: {name}={value}")
+            if not isinstance(value, Real) or not value >= 0:
+                raise ValueError(f"`{name}` must be at least 0. Received: {name}={value!r}")
         if not giou_weight + l1_weight > 0:
             raise ValueError("`giou_weight` or `l1_weight` must be above 0. Received: both 0")
         self.giou_weight = giou_weight

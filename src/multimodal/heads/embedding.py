@@ -7,7 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import HeadLayer, Shape, Tensor, check_positive, check_rank
+from multimodal.contracts import (
+    HeadLayer,
+    Shape,
+    Tensor,
+    check_above_zero,
+    check_positive,
+    check_rank,
+)
 from multimodal.losses import TripletLoss
 from multimodal.metrics import NeighbourAccuracy
 from multimodal.registry import register
@@ -50,8 +57,7 @@ class EmbeddingHead(HeadLayer):
     ) -> None:
         super().__init__(learned_weight=learned_weight, **kwargs)
         check_positive("embedding_dim", embedding_dim)
-        if not margin > 0:
-            raise ValueError(f"`margin` must be greater than 0. Received: margin={margin}")
+        check_above_zero("margin", margin)
         self.embedding_dim = embedding_dim
         self.margin = margin
 

@@ -34,7 +34,8 @@ class OrdinalHead(HeadLayer):
     Example:
     >>> import numpy as np
     >>> head = OrdinalHead(4)
-    >>> np.array(head.decode(head(np.zeros((1, 3), "float32")))).round(3).tolist()
+    >>> grades = head.decode(head(np.zeros((1, 3), "float32")))
+    >>> ops.convert_to_numpy(grades).round(3).tolist()
     [[0.25, 0.25, 0.25, 0.25]]
 
     References:

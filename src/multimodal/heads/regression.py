@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import keras
 from keras import ops
 
 from multimodal import transforms
-from multimodal.contracts import HeadLayer, Shape, Tensor, check_choice
+from multimodal.contracts import HeadLayer, Shape, Tensor, check_above_zero, check_choice
 from multimodal.losses import PinballLoss, TransformedHuber, TransformedMeanSquaredError
 from multimodal.metrics import (
     Coverage,
@@ -40,8 +41,7 @@ class _NumberHead(HeadLayer):
     ) -> None:
         super().__init__(**kwargs)
         check_choice("transform", transform, transforms.TRANSFORMS)
-        if not scale > 0:
-            raise ValueError(f"`scale` must be greater than 0. Received: scale={scale}")
+        check_above_zero("scale", scale)
         if bounds is not None and (len(bounds) != 2 or not bounds[0] <= bounds[1]):
             raise ValueError(f"`bounds` must be (least, greatest). Received: bounds={bounds}")
         self.transform = transform
@@ -121,8 +121,7 @@ class RegressionHead(_NumberHead):
             **kwargs,
         )  # fmt: skip
         check_choice("loss", loss, LOSSES)
-        if not delta > 0:
-            raise ValueError(f"`delta` must be greater than 0. Received: delta={delta}")
+        check_above_zero("delta", delta)
         self.loss = loss
         self.delta = delta
 
@@ -166,8 +165,8 @@ class QuantileHead(_NumberHead):
     Example:
     >>> import numpy as np
     >>> head = QuantileHead([0.1, 0.5, 0.9])
-    >>> raw = np.array(head.decode(head(np.ones((1, 2), "float32"))))
-    >>> bool((np.diff(raw) > 0).all())
+    >>> found = ops.convert_to_numpy(head.decode(head(np.ones((1, 2), "float32"))))
+    >>> bool((np.diff(found) > 0).all())
     True
 
     References:
@@ -218,7 +217,8 @@ class QuantileHead(_NumberHead):
 
 def check_quantiles(quantiles: Sequence[float]) -> None:
     """Raise ValueError unless the quantiles rise between 0 and 1."""
-    listed = list(quantiles) if isinstance(quantiles, Sequence) else []
+    numbers = isinstance(quantiles, Sequence) and all(isinstance(q, Real) for q in quantiles)
+    listed = list(quantiles) if numbers else []
     ends = [0, *listed, 1]
     pairs = zip(ends[:-1], ends[1:], strict=True)
     if not listed or not all(low < high for low, high in pairs):

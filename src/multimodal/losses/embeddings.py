@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from multimodal.contracts import check_above_zero
 from multimodal.losses.base import HeadLoss, Tensor
 from multimodal.targets import class_ids, columns
 
@@ -31,8 +32,7 @@ class ContrastiveLoss(HeadLoss):
 
     def __init__(self, margin: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not margin > 0:
-            raise ValueError(f"`margin` must be greater than 0. Received: margin={margin!r}")
+        check_above_zero("margin", margin)
         self.margin = margin
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
@@ -65,8 +65,7 @@ class TripletLoss(HeadLoss):
 
     def __init__(self, margin: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not margin > 0:
-            raise ValueError(f"`margin` must be greater than 0. Received: margin={margin!r}")
+        check_above_zero("margin", margin)
         self.margin = margin
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
