@@ -55,6 +55,13 @@ def test_a_wrong_class_is_wrong_for_both_classes() -> None:
     assert mean_average_precision([BOX], ["c"], [1], [BOX], ["a"]) == 0
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_equal_scores_count_at_once(order: list[int]) -> None:
+    boxes = [[ELSEWHERE, BOX, BOX][i] for i in order]
+    found = mean_average_precision(boxes, [1] * 3, [0.5] * 3, [BOX] * 3, [1] * 3)
+    assert found == pytest.approx(2 / 3 * 2 / 3)
+
+
 def test_threshold() -> None:
     arguments = ([BOX], [0], [1.0], [[1.0, 0.0, 3.0, 2.0]], [0])
     assert mean_average_precision(*arguments) == 0

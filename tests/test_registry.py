@@ -34,7 +34,14 @@ def test_kinds_and_names() -> None:
     assert set(registry.kinds()) >= {
         "fusion", "head", "image_encoder", "pooling", "tabular_encoder", "text_encoder",
     }  # fmt: skip
-    assert registry.names("pooling") == ["attention", "grid", "last", "max", "mean", "spatial_softmax"]
+    assert registry.names("pooling") == [
+        "attention",
+        "grid",
+        "last",
+        "max",
+        "mean",
+        "spatial_softmax",
+    ]
     assert registry.names("nothing") == []
 
 

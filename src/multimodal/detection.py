@@ -131,8 +131,11 @@ def bootstrap_interval(
 
 
 def _average_precision(right: NDArray[np.bool_], sure: Floats, wanted: int) -> float:
-    hits = np.cumsum(right[np.argsort(-sure, kind="stable")])
-    precision = hits / np.arange(1, len(hits) + 1)
+    """Return the area under precision over recall; equal scores count as one step."""
+    order = np.argsort(-sure, kind="stable")
+    ends = np.append(np.diff(sure[order]) != 0, True)[: len(order)]
+    hits = np.cumsum(right[order])[ends]
+    precision = hits / (np.flatnonzero(ends) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
     gained = np.diff(hits, prepend=0)
     return float(np.sum(falling * gained) / wanted)
