@@ -1,6 +1,6 @@
 """Our encoders inside a subclassed model with a `train_step` of its own.
 
-    python scripts/examples/custom_train_step.py
+python scripts/examples/custom_train_step.py
 """
 
 from typing import Any
