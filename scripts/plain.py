@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers, ops
 
@@ -58,11 +59,14 @@ def windows(random: np.random.Generator, batch: int) -> dict[str, Any]:
 # Tables
 
 
+def _offsets() -> Any:
+    return ops.array([sum(CARDINALITIES[:i]) for i in range(len(CARDINALITIES))], "int32")
+
+
 def _row(inputs: dict[str, Any]) -> Any:
     numbers, codes = inputs["numeric"], inputs["categorical"]
-    offsets = ops.array([sum(CARDINALITIES[:i]) for i in range(len(CARDINALITIES))], "int32")
     missing = ops.isnan(numbers)
-    names = layers.Flatten()(layers.Embedding(sum(CARDINALITIES), 16)(codes + offsets))
+    names = layers.Flatten()(layers.Embedding(sum(CARDINALITIES), 16)(codes + _offsets()))
     known = ops.where(missing, 0.0, numbers)
     return layers.Concatenate()([known, ops.cast(missing, "float32"), names])
 
@@ -82,6 +86,44 @@ def cross(inputs: Any) -> Any:
     for _ in range(2):
         x = first * layers.Dense(first.shape[-1])(x) + x
     return layers.Dense(64)(layers.Concatenate()([x, _mlp(first)]))
+
+
+class Numbers(layers.Layer):
+    """Each number times a learned vector, plus another; a third one where it is missing."""
+
+    def build(self, input_shape: Any) -> None:
+        shape = (input_shape[-1], 64)
+        self.kernel = self.add_weight(shape=shape, name="kernel")
+        self.bias = self.add_weight(shape=shape, name="bias")
+        self.missing = self.add_weight(shape=shape, name="missing")
+
+    def call(self, numbers: Any) -> Any:
+        missing = ops.expand_dims(ops.isnan(numbers), -1)
+        known = ops.where(missing, 0.0, ops.expand_dims(numbers, -1))
+        return ops.where(missing, self.missing, known * self.kernel + self.bias)
+
+
+def ft_transformer(inputs: Any) -> Any:
+    names = layers.Embedding(sum(CARDINALITIES), 64)(inputs["categorical"] + _offsets())
+    x = layers.Concatenate(axis=1)([Numbers()(inputs["numeric"]), names])
+    for _ in range(2):
+        x = _block(x, 128, 0.1)
+    return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
+
+
+class Positions(layers.Layer):
+    """Add a learned vector per place, of which there are `places` (None: as many as tokens)."""
+
+    def __init__(self, places: int | None = None) -> None:
+        super().__init__()
+        self.places = places
+
+    def build(self, input_shape: Any) -> None:
+        _, tokens, dim = input_shape
+        self.table = self.add_weight(shape=(self.places or tokens, dim), name="table")
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + self.table[: inputs.shape[1]]
 
 
 # Texts
@@ -114,8 +156,7 @@ def text_convolutional(tokens: Any) -> Any:
 def text_transformer(tokens: Any) -> Any:
     mask = ops.not_equal(tokens, 0)
     x = layers.Embedding(VOCABULARY, 64)(tokens)
-    x = x + layers.Embedding(512, 64)(ops.arange(WORDS))
-    x = layers.Dropout(0.1)(layers.LayerNormalization()(x))
+    x = layers.Dropout(0.1)(layers.LayerNormalization()(Positions(512)(x)))
     for _ in range(2):
         x = _block(x, 128, 0.1, mask)
     return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x), mask=mask)
@@ -143,7 +184,8 @@ def image_convolutional(pixels: Any) -> Any:
 
 
 def residual(pixels: Any) -> Any:
-    x = _convolution(layers.Rescaling(1 / 127.5, -1)(pixels), 32, 3, 2)
+    x = layers.Rescaling(1 / 127.5, -1)(pixels)
+    x = layers.Conv2D(32, 3, strides=2, padding="same")(x)
     for filters, stride in ((32, 1), (64, 2), (128, 2)):
         y = _normed(x)
         changes = stride > 1 or x.shape[-1] != filters
@@ -176,14 +218,11 @@ def inception(pixels: Any) -> Any:
     return layers.GlobalAveragePooling2D()(x)
 
 
-class Positions(layers.Layer):
-    """Add a learned vector per place."""
-
-    def build(self, input_shape: Any) -> None:
-        self.table = self.add_weight(shape=input_shape[1:], name="table")
-
-    def call(self, inputs: Any) -> Any:
-        return inputs + self.table
+def backbone(pixels: Any) -> Any:
+    network = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=pixels.shape[1:]
+    )
+    return layers.GlobalAveragePooling2D()(network(layers.Rescaling(1 / 127.5, -1)(pixels)))
 
 
 def vit(pixels: Any) -> Any:
@@ -222,6 +261,7 @@ LEARNED = {**TEXT, "positions": "learned"}
 PAIRS = (
     Pair("tabular_encoder", "dense", TABLE, rows, dense),
     Pair("tabular_encoder", "cross", TABLE, rows, cross),
+    Pair("tabular_encoder", "ft_transformer", TABLE, rows, ft_transformer),
     Pair("text_encoder", "embedding_bag", TEXT, words, bag),
     Pair("text_encoder", "recurrent", TEXT, words, recurrent),
     Pair("text_encoder", "convolutional", TEXT, words, text_convolutional),
@@ -230,6 +270,7 @@ PAIRS = (
     Pair("image_encoder", "residual", {}, photos, residual),
     Pair("image_encoder", "inception", {}, photos, inception),
     Pair("image_encoder", "vit", {}, photos, vit),
+    Pair("image_encoder", "backbone", {"backbone": "MobileNetV2"}, photos, backbone),
     Pair("series_encoder", "recurrent", {}, windows, series_recurrent),
     Pair("series_encoder", "convolutional", {}, windows, series_convolutional),
 )

@@ -74,7 +74,7 @@ class MeanPooling(Pooling):
         if mask is None:
             return ops.mean(inputs, axis=1)
         keep = ops.expand_dims(mask, -1)
-        total = ops.sum(ops.where(keep, inputs, ops.zeros_like(inputs)), axis=1)
+        total = ops.sum(ops.where(keep, inputs, 0), axis=1)
         return total / ops.maximum(ops.sum(expand_mask(mask, inputs), axis=1), 1)
 
 
@@ -88,7 +88,7 @@ class MaxPooling(Pooling):
         keep = ops.expand_dims(mask, -1)
         lowest = ops.full_like(inputs, -float("inf"))
         largest = ops.max(ops.where(keep, inputs, lowest), axis=1)
-        return ops.where(ops.any(keep, axis=1), largest, ops.zeros_like(largest))
+        return ops.where(ops.any(keep, axis=1), largest, 0)
 
 
 @register("pooling", "last")
@@ -109,7 +109,7 @@ class LastPooling(Pooling):
         places = ops.where(mask, ops.expand_dims(ops.arange(ops.shape(mask)[1]), 0), -1)
         last = ops.reshape(ops.maximum(ops.max(places, axis=1), 0), (-1, 1, 1))
         token = ops.squeeze(ops.take_along_axis(inputs, last, axis=1), axis=1)
-        return ops.where(ops.any(mask, axis=1, keepdims=True), token, ops.zeros_like(token))
+        return ops.where(ops.any(mask, axis=1, keepdims=True), token, 0)
 
 
 @register("pooling", "attention")
@@ -142,7 +142,7 @@ class AttentionPooling(Pooling):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         keep = None if mask is None else ops.expand_dims(mask, -1)
         if keep is not None:
-            inputs = ops.where(keep, inputs, ops.zeros_like(inputs))
+            inputs = ops.where(keep, inputs, 0)
         scores = self.score(inputs)
         if keep is not None:
             scores = ops.where(keep, scores, ops.full_like(scores, -1e4))

@@ -85,7 +85,7 @@ class GridPooling(MapPooling):
         if mask is None:
             counts = ops.expand_dims(ops.sum(cells, axis=1, keepdims=True), 0)
         else:
-            inputs = ops.where(ops.expand_dims(mask, -1), inputs, ops.zeros_like(inputs))
+            inputs = ops.where(ops.expand_dims(mask, -1), inputs, 0)
             counts = ops.einsum("pt,bto->bpo", cells, expand_mask(mask, inputs))
         means = ops.einsum("pt,btd->bpd", cells, inputs) / ops.maximum(counts, 1)
         return ops.reshape(means, (-1, self.grid_size**2 * inputs.shape[2]))
@@ -136,13 +136,13 @@ class SpatialSoftmaxPooling(MapPooling):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         keep = None if mask is None else ops.expand_dims(mask, -1)
         if keep is not None:
-            inputs = ops.where(keep, inputs, ops.zeros_like(inputs))
+            inputs = ops.where(keep, inputs, 0)
         scores = self.score(inputs)
         if keep is not None:
             scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
         shares = ops.softmax(scores, axis=1)
         if keep is not None:
-            shares = ops.where(keep, shares, ops.zeros_like(shares))
+            shares = ops.where(keep, shares, 0)
         places = ops.convert_to_tensor(self.places, dtype=shares.dtype)
         points = ops.einsum("btp,tc->bcp", shares, places)
         return ops.reshape(points, (-1, 2 * self.num_points))

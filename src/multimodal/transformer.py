@@ -136,7 +136,7 @@ class TransformerBlock(keras.layers.Layer):
         self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None
     ) -> Tensor:
         if mask is not None:
-            inputs = ops.where(ops.expand_dims(mask, -1), inputs, ops.zeros_like(inputs))
+            inputs = ops.where(ops.expand_dims(mask, -1), inputs, 0)
         attended = self.attention_output(self._attend(self.attention_norm(inputs), mask))
         inputs = inputs + self._drop(0, attended, training)
         hidden = self._drop(1, self.hidden(self.mlp_norm(inputs)), training)
@@ -145,8 +145,7 @@ class TransformerBlock(keras.layers.Layer):
     def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         length, dim = ops.shape(tokens)[1], tokens.shape[-1]
         shape = (-1, length, 3, self.num_heads, dim // self.num_heads)
-        parts = ops.reshape(self.projection(tokens), shape)
-        query, key, value = parts[:, :, 0], parts[:, :, 1], parts[:, :, 2]
+        query, key, value = ops.unstack(ops.reshape(self.projection(tokens), shape), axis=2)
         if self.rotary:
             query, key = rotate(query), rotate(key)
         if mask is not None:

@@ -133,7 +133,7 @@ class ImageEncoder(Encoder):
         """Return the photos with zeros in place of those that `mask` leaves out."""
         if mask is None:
             return inputs
-        return ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, ops.zeros_like(inputs))
+        return ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, 0)
 
     def pixels(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
         """Return the photos scaled to [-1, 1] in the compute dtype, absent ones black."""

@@ -169,7 +169,7 @@ class ImageBackboneEncoder(ImageEncoder):
         before = copies(statistics)
         tokens = self._tokens(_stand_in(photos, mask) if learns else photos, learns)
         restore(statistics, before, mask)
-        return ops.where(ops.reshape(mask, (-1, 1, 1)), tokens, ops.zeros_like(tokens))
+        return ops.where(ops.reshape(mask, (-1, 1, 1)), tokens, 0)
 
     def _tokens(self, photos: Tensor, training: bool) -> Tensor:
         mode = self.preprocessing or preprocessing_of(str(self.backbone))

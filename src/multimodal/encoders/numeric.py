@@ -140,7 +140,7 @@ class NumericEmbedding(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         numbers = ops.cast(inputs, self.variable_dtype)
         absent = ops.isnan(numbers)
-        numbers = ops.expand_dims(ops.where(absent, ops.zeros_like(numbers), numbers), -1)
+        numbers = ops.expand_dims(ops.where(absent, 0, numbers), -1)
         weights = (self.kernel, self.bias, self.missing)
         kernel, bias, missing = (ops.convert_to_tensor(weight) for weight in weights)
         if self.kind == "linear":

@@ -55,7 +55,7 @@ class SeriesEncoder(Encoder):
         """Return `(B, T, 2 * C)`: the numbers with zeros for missing ones, then the flags."""
         numbers = ops.cast(inputs, self.variable_dtype)
         missing = ops.isnan(numbers)
-        known = ops.where(missing, ops.zeros_like(numbers), numbers)
+        known = ops.where(missing, 0, numbers)
         return ops.concatenate([known, ops.cast(missing, self.variable_dtype)], axis=-1)
 
 

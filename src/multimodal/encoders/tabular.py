@@ -128,7 +128,7 @@ class TabularEncoder(Encoder):
             numbers = ops.cast(columns["numeric"], self.variable_dtype)
             missing = ops.isnan(numbers)
             parts += [
-                ops.where(missing, ops.zeros_like(numbers), numbers),
+                ops.where(missing, 0, numbers),
                 ops.cast(missing, self.variable_dtype),
             ]
         elif "numeric" in columns:

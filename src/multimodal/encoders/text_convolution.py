@@ -98,7 +98,7 @@ class ConvolutionalTextEncoder(WordEncoder):
         for row in self.convolutions:
             words = self.drop(words, training=training)
             if mask is not None:
-                words = ops.where(ops.expand_dims(mask, -1), words, ops.zeros_like(words))
+                words = ops.where(ops.expand_dims(mask, -1), words, 0)
             found = [layer(words) for layer in row]
             words = ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
         return words

@@ -166,7 +166,7 @@ class CrossAttentionFusion(TokenFusion):
         seen = ops.dot_product_attention(query, key, value, mask=counts)
         seen = self.outputs[i](ops.reshape(seen, (-1, self.num_latents, self.hidden_dim)))
         anything = ops.reshape(ops.any(mask, axis=1), (-1, 1, 1))
-        return ops.where(anything, seen, ops.zeros_like(seen))
+        return ops.where(anything, seen, 0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_latents": self.num_latents}

@@ -96,7 +96,7 @@ class GatedFusion(Fusion):
             gates = ops.sigmoid(scores)
         else:
             gates = ops.softmax(ops.where(there, scores, ops.full_like(scores, -1e4)))
-        return ops.where(there, gates, ops.zeros_like(gates))
+        return ops.where(there, gates, 0)
 
     def gates(self, inputs: Tensors, presence: Tensors | None = None) -> Tensor:
         """Return the weight of each group in each row, `(B, G)`, in the order of `groups`.

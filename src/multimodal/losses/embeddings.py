@@ -71,11 +71,11 @@ class TripletLoss(HeadLoss):
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         match, other = relations(class_ids(y_true))
         distances = pairwise_distances(raw)
-        farthest = ops.max(ops.where(match, distances, ops.zeros_like(distances)), axis=1)
+        farthest = ops.max(ops.where(match, distances, 0), axis=1)
         nearest = ops.min(ops.where(other, distances, ops.full_like(distances, _FAR)), axis=1)
         complete = ops.logical_and(ops.any(match, axis=1), ops.any(other, axis=1))
         values = ops.maximum(farthest - nearest + self.margin, 0.0)
-        return ops.where(complete, values, ops.zeros_like(values))
+        return ops.where(complete, values, 0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "margin": self.margin}
