@@ -28,16 +28,15 @@ class WaterproofModel(keras.Model):
         return self.answer(self.words(inputs, mask=mask, training=training))
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        x, y = data
-        variables, mask = self.trainable_variables, x != 0
+        (x, y), variables = data, self.trainable_variables
         with tf.GradientTape() as tape:
             tape.watch(embedded := self.words.embed(x))
-            loss = self.compute_loss(y=y, y_pred=self(embedded, mask=mask, training=True))
+            loss = self.compute_loss(y=y, y_pred=self(embedded, mask=x != 0, training=True))
         noise = 0.1 * tf.math.l2_normalize(tape.gradient(loss, embedded), (1, 2))
         with tf.GradientTape() as tape:
-            moved = self(self.words.embed(x) + tf.stop_gradient(noise), mask=mask, training=True)
-            loss = self.compute_loss(y=y, y_pred=self(x, training=True))
-            loss += self.compute_loss(y=y, y_pred=moved)
+            moved = self(self.words.embed(x) + noise, mask=x != 0, training=True)
+            outputs = self(x, training=True), moved
+            loss = sum(self.compute_loss(y=y, y_pred=each) for each in outputs)
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return {"loss": loss}
 

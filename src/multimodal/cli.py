@@ -6,6 +6,7 @@ Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import shlex
 import sys
@@ -251,6 +252,7 @@ def load_backend() -> None:
         os.dup2(nowhere, 2)
         importlib.import_module("keras").ops.zeros(())
         importlib.import_module("tensorflow")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a model per baseline: it retraces
     finally:
         os.dup2(kept, 2)
         os.close(kept)
