@@ -22,7 +22,7 @@ from rich.table import Table
 
 from multimodal.encoders import ConvolutionalEncoder, RecurrentEncoder
 
-WORDS, VOCABULARY, ROWS = 60, 5000, 2000
+WORDS, VOCABULARY = 60, 5000
 Build = Callable[[], keras.Model]
 
 
@@ -99,15 +99,15 @@ PROBLEMS: dict[str, tuple[Build, Build]] = {
 }
 
 
-def row(build: Build, data: dict[str, np.ndarray], epochs: int) -> list[str]:
+def row(build: Build, data: dict[str, np.ndarray], rows: int, epochs: int) -> list[str]:
     """Train what `build` returns; give parameters, error of the price and seconds, as text."""
     keras.utils.set_random_seed(0)
     try:
         model = build()
     except ValueError as error:
         return ["cannot", str(error).splitlines()[0], "", ""]
-    known, asked = (_inputs(model, data, rows) for rows in (slice(0, ROWS), slice(ROWS, None)))
-    y = {name: data[name][:ROWS] for name in ("price", "scratches")[: len(model.outputs)]}
+    known, asked = (_inputs(model, data, part) for part in (slice(rows), slice(rows, None)))
+    y = {name: data[name][:rows] for name in ("price", "scratches")[: len(model.outputs)]}
     model.compile(keras.optimizers.Adam(1e-3), "mse")
     start = time.perf_counter()
     targets = y if len(y) > 1 else y["price"]
@@ -115,7 +115,7 @@ def row(build: Build, data: dict[str, np.ndarray], epochs: int) -> list[str]:
     seconds = time.perf_counter() - start
     guess = model.predict(asked, verbose=0)
     guess = guess["price"] if isinstance(guess, dict) else guess
-    rmse = float(np.sqrt(np.mean((guess - data["price"][ROWS:]) ** 2)))
+    rmse = float(np.sqrt(np.mean((guess - data["price"][rows:]) ** 2)))
     return ["can", f"{model.count_params():,}", f"{rmse:.4f}", f"{seconds:.0f}"]
 
 
@@ -128,12 +128,13 @@ def main() -> None:
     """Train every problem in every API that can express it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=8)
-    epochs = parser.parse_args().epochs
-    data = products(ROWS, 500, WORDS, VOCABULARY)
+    parser.add_argument("--rows", type=int, default=2000, help="products to train on")
+    given = parser.parse_args()
+    data = products(given.rows, 500, WORDS, VOCABULARY)
     table = Table("problem", "API", "expresses it", "parameters", "RMSE of log price", "seconds")
     for problem, builds in PROBLEMS.items():
         for api, build in zip(("Sequential", "Functional"), builds, strict=True):
-            table.add_row(problem, api, *row(build, data, epochs))
+            table.add_row(problem, api, *row(build, data, given.rows, given.epochs))
     Console(width=120).print(table)
 
 

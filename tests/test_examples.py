@@ -71,7 +71,7 @@ def test_attention_reads_negation(run) -> None:
 
 
 def test_residual_and_inception(run) -> None:
-    found = run("examples/residual_and_inception.py", "--epochs", 2, "--rows", 600)
+    found = run("examples/residual_and_inception.py", "--epochs", 1, "--rows", 256)
     assert set(found) == {"residual", "inception", "plain CNN", "largest class"}
 
 
@@ -138,7 +138,7 @@ def test_what_sequential_cannot_express(
 ) -> None:
     for folder in (SCRIPTS, EXAMPLES):
         monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(sys, "argv", ["compare_apis.py", "--epochs", "1"])
+    monkeypatch.setattr(sys, "argv", ["compare_apis.py", "--epochs", "1", "--rows", "192"])
     runpy.run_path(str(SCRIPTS / "compare_apis.py"), run_name="__main__")
     rows = [line for line in capsys.readouterr().out.splitlines() if "tial" in line]
     assert [("cannot" in row) for row in rows if "Sequential" in row][:1] == [False]
