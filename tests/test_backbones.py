@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,7 @@ def test_a_keras_hub_file_loads_where_nobody_imported_keras_hub(tmp_path: Path) 
     ("given", "message"),
     [
         ("hf://a/b.keras", "must be the path of a .keras file. Received: 'hf://a/b.keras'"),
+        ("gs://a/b.keras", "must be the path of a .keras file. Received: 'gs://a/b.keras'"),
         ("old.h5", "must be the path of a .keras file. Received: 'old.h5'"),
         ("gone.keras", "names a file that does not exist. Received: 'gone.keras'"),
     ],
@@ -79,11 +83,110 @@ def test_refuses_what_is_no_model(tmp_path: Path) -> None:
         load_backbone(tmp_path / "text.keras")
 
 
-def test_refuses_a_lambda_in_a_file(tmp_path: Path) -> None:
+def saved(model: keras.Model, path: Path, change: Callable[[str], str] = str) -> Path:
+    """Save a model; `change` rewrites the config inside the file."""
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            text = change(content.decode()) if name == "config.json" else content
+            archive.writestr(name, text)
+    return path
+
+
+def test_a_lambda_in_a_file_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mark = tmp_path / "ran"
     value = keras.Input((2,))
-    keras.Model(value, keras.layers.Lambda(lambda x: x)(value)).save(tmp_path / "evil.keras")
-    with pytest.raises(ValueError, match=r"^`backbone` cannot be loaded from [^\n]*$"):
-        load_backbone(tmp_path / "evil.keras")
+    evil = keras.layers.Lambda(lambda x: (open("ran", "w").close(), x)[1])
+    path = saved(keras.Model(value, evil(value)), tmp_path / "evil.keras")
+    mark.unlink()  # it ran while the model was made
+    keras.saving.load_model(path, safe_mode=False)
+    assert mark.exists()  # and it would again
+    mark.unlink()
+    with pytest.raises(ValueError, match=r"^`backbone` cannot be loaded from .*holds a Lambda"):
+        load_backbone(path)
+    config = keras.Model(value, evil(value)).get_config()
+    mark.unlink()
+    with pytest.raises(ValueError, match="it holds a Lambda, which is code"):
+        load_backbone({"module": "keras", "class_name": "Functional", "config": config})
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["TFSMLayer", "TorchModuleWrapper", "JaxLayer", "__lambda__"])
+def test_layers_that_hold_other_programs_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tiny(), tmp_path / "a.keras", lambda text: text.replace("Embedding", name))
+    monkeypatch.setattr(keras.saving, "load_model", None)  # refused before Keras reads anything
+    monkeypatch.setattr(keras.saving, "deserialize_keras_object", None)
+    with pytest.raises(ValueError, match=f"it holds a {name}, which is code"):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    ("module", "class_name", "registered"),
+    [
+        ("os", "system", None),
+        ("os", "system", "keras>system"),
+        ("subprocess", "Popen", "multimodal>Popen"),
+        ("keras.utils", "function", "function"),
+        (None, "Mine", "elsewhere>Mine"),
+    ],
+)
+def test_classes_from_elsewhere_are_refused(
+    module: str | None, class_name: str, registered: str | None
+) -> None:
+    found = {"module": module, "class_name": class_name, "config": "touch ran"}
+    outer = {"class_name": "Sequential", "module": "keras", "config": {"layers": [found]}}
+    found["registered_name"] = registered
+    with pytest.raises(ValueError, match=f"it holds a {class_name} of .*neither of Keras nor"):
+        load_backbone(outer)
+
+
+def test_a_registered_class_of_ones_own_is_loaded(tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable(package="elsewhere")
+    class Doubled(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, inputs: Any) -> Any:
+            return 2 * inputs
+
+    value = keras.Input((2,))
+    path = saved(keras.Model(value, Doubled()(value)), tmp_path / "mine.keras")
+    assert float(numpy(load_backbone(path)(np.ones((1, 2))))[0, 0]) == 2
+
+
+def test_a_model_larger_than_its_file_takes_no_memory(tmp_path: Path) -> None:
+    huge = '"input_dim": 300000000'
+    path = saved(tiny(), tmp_path / "a.keras", lambda text: text.replace('"input_dim": 9', huge))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="declares 1,200,000,000 parameters, but holds"):
+        load_backbone(path)
+    config = json.loads(json.dumps(serialize_backbone(tiny())).replace('"input_dim": 9', huge))
+    with pytest.raises(ValueError, match="would have 1,200,000,000 parameters; at most"):
+        load_backbone(config)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+
+
+def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(200_000_000))
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    with pytest.raises(ValueError, match="'model.weights.h5' in it unpacks to 200,000,000 bytes"):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("[]", "its config is no mapping"), ("[" * 100_000, "recursion")]
+)
+def test_refuses_another_config(content: str, reason: str, tmp_path: Path) -> None:
+    path = saved(tiny(), tmp_path / "a.keras", lambda text: content)
+    with pytest.raises(ValueError, match=reason):
+        load_backbone(path)
 
 
 def test_output_spec_of_a_model_that_fits() -> None:

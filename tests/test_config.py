@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,18 @@ def test_records_are_frozen() -> None:
          "`groups.0.columns`: List should have at least 1 item"),
         ({"data": {"split": {"method": "group"}}}, "split method 'group' needs `column`"),
         ({"heads": [{"name": "p"}]}, "`heads.0.column`: Field required"),
+        ({"groups": [VALUES["groups"][0]] * 129}, "`groups`: List should have at most 128 items"),
+        ({"fusion": {"name": "concat", "options": {"hidden_dims": [8] * 129}}},
+         "option 'hidden_dims' has 129 entries; at most 128"),
+        ({"fusion": {"name": "transformer", "options": {"num_layers": 129}}},
+         "option 'num_layers' may be at most 128"),
+        ({"fusion": {"name": "concat", "options": {"activation": {"class_name": "Lambda"}}}},
+         "option 'activation' must be a value or a list; no mapping is taken"),
+        ({"training": {"batch_size": 10**9}}, "should be less than or equal to 65536"),
+        ({"training": {"seed": 2**31}}, "`training.seed`: Input should be less than 2147483648"),
+        ({"training": {"epochs": 10**5000}}, "Received: int"),
+        ({"data": {"max_words": 10**9}}, "should be less than or equal to 65536"),
+        ({"groups": ["x" * 10**6]}, "x…"),
         ([1], "expected a mapping of sections. Valid: data, fusion, groups, heads, training."),
     ],
 )  # fmt: skip
@@ -138,6 +152,13 @@ def test_two_mistakes_make_one_message() -> None:
         (b"!!python/object/apply:os.system [echo]", "not valid YAML"),
         (b"- a\n- b", "expected a mapping of sections"),
         (b"training: 3", "`training`: Input should be"),
+        (b"[" * 100_000, "More than 20 lists and mappings within each other"),
+        (b"a: " + b"{a: " * 30 + b"}" * 30, "More than 20 lists and mappings within each other"),
+        (b"a: &a [*a]", "More than 20 lists and mappings within each other"),
+        (b"training: {epochs: !!int }", "not valid YAML"),
+        (b"training: {epochs: 2016-99-99}", "not valid YAML"),
+        (b"#" * 2_000_000, "it has 2,000,000 bytes; at most 1,048,576 are read"),
+        (b"x: [" + b"1," * 110_000 + b"]", "More than 100,000 values"),
     ],
 )
 def test_broken_yaml(tmp_path: Path, content: bytes, message: str) -> None:
@@ -146,6 +167,42 @@ def test_broken_yaml(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         Config.from_yaml(path)
     assert "broken.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["{0}: &{0} [{1}]", "{0}: &{0} {{<<: [{1}], {0}: 1}}"])
+def test_a_yaml_file_that_multiplies_itself_takes_no_memory(line: str, tmp_path: Path) -> None:
+    first = "a: &a " + ("[x]" if "<<" not in line else "{x: 1}")
+    bomb = [
+        first,
+        *(
+            line.format(b, ", ".join([f"*{a}"] * 9))
+            for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+    ]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(bomb))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ConfigError, match="More than"):
+        Config.from_yaml(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+
+
+def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ConfigError, match="cannot be read .not a plain file"):
+        Config.from_yaml(tmp_path / "pipe.yaml")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, '{"training": {"seed": 1e400}}'])
+def test_hostile_json(text: str) -> None:
+    with pytest.raises(ConfigError, match="config: "):
+        Config.from_json(text)
+
+
+def test_many_mistakes_make_a_short_message() -> None:
+    with pytest.raises(ConfigError, match="and 95 more mistakes$") as caught:
+        Config.parse({"heads": [{"name": "p", "column": 3}] * 50})
+    assert len(str(caught.value)) < 1000
 
 
 def test_absent_yaml(tmp_path: Path) -> None:

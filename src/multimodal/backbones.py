@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 
 from multimodal.contracts import Shape, Tensor
+from multimodal.sizes import check_parameters, count_parameters
 
 PACKAGES = ("keras_hub",)  # their classes register for loading only once they are imported
+KNOWN = ("builtins", "keras", "multimodal", *PACKAGES)
+CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
+WEIGHTS = "model.weights.h5"
+MOST_CONFIG = 1 << 26  # bytes
 
 
 def load_backbone(backbone: keras.Model | str | os.PathLike[str] | dict[str, Any]) -> keras.Model:
     """Return the model that `backbone` is, or that a saved file or a serialized config holds.
 
-    A file is read in Keras' safe mode, which refuses Lambda layers. That is no sandbox: load only
-    files that you trust.
+    Refused, before anything of it is made: layers that hold code or call another program (`Lambda`,
+    `TFSMLayer`, wrapped PyTorch or JAX modules), classes of packages other than Keras, KerasHub and
+    this one unless they are registered, more parameters than the file has bytes of weights, and
+    archives that unpack to far more than their size. What is left is read in Keras' safe mode. That
+    is no sandbox: load only files that you trust.
 
     Args:
         backbone: A Keras model; the path of a local `.keras` file; or what `serialize_backbone`
@@ -33,10 +42,9 @@ def load_backbone(backbone: keras.Model | str | os.PathLike[str] | dict[str, Any
     if isinstance(backbone, keras.Model):
         return backbone
     if isinstance(backbone, dict):
-        owner = str(backbone.get("registered_name")).partition(">")[0]
-        if owner in PACKAGES:
-            _try_import(owner)
-        return keras.saving.deserialize_keras_object(copy.deepcopy(backbone))  # which empties it
+        _check_config(backbone)
+        check_parameters(lambda: _deserialize(backbone))
+        return _deserialize(backbone)
     if isinstance(backbone, str | os.PathLike):
         return _load_file(os.fspath(backbone))
     raise TypeError(
@@ -109,7 +117,13 @@ def _load_file(path: str) -> keras.Model:
     if not os.path.isfile(path):
         raise ValueError(f"`backbone` names a file that does not exist. Received: {path!r}")
     try:
-        _import_packages_of(path)
+        config, stored = _read_archive(path)
+        _check_config(config)
+        count = count_parameters(lambda: _deserialize(config))
+        if count is not None and count > stored:
+            raise ValueError(
+                f"it declares {count:,} parameters, but holds {stored:,} bytes of them"
+            )
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ValueError(
@@ -122,12 +136,65 @@ def _load_file(path: str) -> keras.Model:
     return model
 
 
-def _import_packages_of(path: str) -> None:
+def _read_archive(path: str) -> tuple[dict[str, Any], int]:
+    """Return the config in a `.keras` file and the size of its weights; nothing is unpacked."""
     with zipfile.ZipFile(path) as file:
-        config = file.read("config.json").decode()
+        for info in file.infolist():
+            if info.file_size > 10 * info.compress_size + MOST_CONFIG:
+                raise ValueError(f"'{info.filename}' in it unpacks to {info.file_size:,} bytes")
+        if (size := file.getinfo("config.json").file_size) > MOST_CONFIG:
+            raise ValueError(f"its config has {size:,} bytes; at most {MOST_CONFIG:,} are read")
+        config = json.loads(file.read("config.json"))
+        if not isinstance(config, dict):
+            raise ValueError("its config is no mapping")
+        config.pop("compile_config", None)  # not read: the model is not compiled
+        return config, file.getinfo(WEIGHTS).file_size
+
+
+def _deserialize(config: dict[str, Any]) -> Any:
+    """Return the object of a serialized config, which Keras would empty."""
+    return keras.saving.deserialize_keras_object(copy.deepcopy(config))
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    """Import what the objects of a serialized config need; raise ValueError for any that is code.
+
+    Only classes of known packages, and what is registered by name, may be looked up.
+    """
+    objects = list(_objects(config))
     for package in PACKAGES:
-        if f'"{package}>' in config:
+        if any(package in _owners(found) for found in objects):
             _try_import(package)
+    for found in objects:
+        name, registered = str(found["class_name"]), found.get("registered_name")
+        if name in CODE or str(registered).rpartition(">")[2] in CODE:
+            raise ValueError(f"it holds a {name}, which is code; only layers of numbers are loaded")
+        known = isinstance(registered, str) and keras.saving.get_registered_object(registered)
+        if not known and (name == "function" or not _owners(found) <= set(KNOWN)):
+            raise ValueError(
+                f"it holds a {name} of '{found.get('module')}', which is neither of Keras nor "
+                "registered (`keras.saving.register_keras_serializable`)"
+            )
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Return all serialized objects in a config."""
+    todo = [config]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            if "class_name" in value:
+                yield value
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value
+
+
+def _owners(found: dict[str, Any]) -> set[str]:
+    """Return the packages that a serialized object names; one that names none is of Keras."""
+    names = [str(found.get("module") or "keras").partition(".")[0]]
+    package, registered, _ = str(found.get("registered_name") or "").partition(">")
+    return {*names, package} if registered else set(names)
 
 
 def _try_import(package: str) -> None:

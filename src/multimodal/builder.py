@@ -12,6 +12,7 @@ from multimodal.config import Config, Group, Head
 from multimodal.contracts import Tensor
 from multimodal.errors import ConfigError
 from multimodal.layers import AnyPhoto, FoldPhotos, JoinTokens, MeanPooling, UnfoldPhotos
+from multimodal.sizes import MOST_PARAMETERS, check_parameters
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
 
 __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
@@ -19,7 +20,9 @@ __all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads
 Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
 
 
-def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> keras.Model:
+def build(
+    config: Config, spec: FittedSpec, *, precision: str = "float32", most: int = MOST_PARAMETERS
+) -> keras.Model:
     """Return the model that `config` declares, for data that looks like `spec`.
 
     Inputs and outputs are dicts; the input keys are exactly `spec.input_keys`, the outputs are
@@ -31,12 +34,15 @@ def build(config: Config, spec: FittedSpec, *, precision: str = "float32") -> ke
         config: What the user wants, with groups and heads.
         spec: What preprocessing learned.
         precision: Dtype policy of the encoders that gain from a lower one (`gains_from_bfloat16`).
+        most: Parameters that the model may have at most; 500 million are 2 GB.
 
     Raises:
-        ConfigError: A part or option is unknown, or config and spec do not belong together.
+        ConfigError: A part or option is unknown, config and spec do not belong together, or the
+            model would be too large.
     """
     _check_names(config, spec)
     try:
+        check_parameters(lambda: _compose(config, spec, precision), most)
         return _compose(config, spec, precision)
     except ConfigError:
         raise

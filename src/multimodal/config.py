@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from multimodal.errors import ConfigError, choices
+from multimodal.files import read_text
 
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]
@@ -31,6 +32,11 @@ Kind = Literal[
     "ignored",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
+MOST_BYTES = 1 << 20  # of a config file
+MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of options
+MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; values in all
+_TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
+SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
 
 
 class _Record(BaseModel):
@@ -46,6 +52,20 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def _as_options(value: Any) -> Any:
+    """Check options: few layers, short lists, and no mapping, which Keras would make an object."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, dict):
+            raise ValueError(f"option '{name}' must be a value or a list; no mapping is taken")
+        listed = each if isinstance(each, list | tuple) else ()
+        if len(listed) > MOST_PARTS:
+            raise ValueError(f"option '{name}' has {len(listed):,} entries; at most {MOST_PARTS}")
+        depths = [*listed, each] if name in ("num_layers", "num_blocks") else []
+        if any(isinstance(depth, int) and depth > MOST_PARTS for depth in depths):
+            raise ValueError(f"option '{name}' may be at most {MOST_PARTS}")
+    return _as_lists(value)
+
+
 class Component(_Record):
     """A registered part by name, with options for its constructor.
 
@@ -53,7 +73,7 @@ class Component(_Record):
     """
 
     name: str
-    options: Annotated[dict[str, JsonValue], BeforeValidator(_as_lists)] = {}
+    options: Annotated[dict[str, JsonValue], BeforeValidator(_as_options)] = {}
 
 
 def _as_component(value: Any) -> Any:
@@ -129,19 +149,22 @@ class Data(_Record):
     `bins` and `num_bins` say where and into how many parts piecewise-linear embeddings cut a
     number: at its quantiles, or (`target`) where a decision tree cuts it to tell the labels of
     the first head.
+    `prepared` is a folder that keeps rows as arrays and photos as pixels, for the next training on
+    the same data.
     """
 
     columns: dict[str, Kind] = {}
     split: Split = Split()
     image_size: int = Field(64, ge=8, le=1024)
     augment: bool = True
-    vocabulary_size: int = Field(20_000, ge=10)
+    vocabulary_size: int = Field(20_000, ge=10, le=10_000_000)
     min_count: int = Field(2, ge=1)
-    max_words: int = Field(160, ge=4)
-    max_photos: int = Field(4, ge=1)
+    max_words: int = Field(160, ge=4, le=65_536)
+    max_photos: int = Field(4, ge=1, le=64)
     bins: Literal["quantile", "target"] = "quantile"
     num_bins: int = Field(32, ge=2, le=256)
     cache_mb: int = Field(1024, ge=0)
+    prepared: str | None = None
     max_quarantine: float = Field(0.05, ge=0, le=1)
 
 
@@ -150,27 +173,33 @@ class Training(_Record):
 
     `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
     processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
-    `unfreeze_epoch` is the number of epochs after which they are trained too.
+    `unfreeze_epoch` is the number of epochs after which they are trained too. With `ema_momentum`,
+    such as 0.99, an exponential moving average of the weights is kept, measured and saved.
+    `checkpoint_seconds` of training lie between two checkpoints.
     """
 
-    epochs: int = Field(25, ge=1)
-    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(25, ge=1, le=1_000_000)
+    batch_size: int = Field(64, ge=1, le=65_536)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
     patience: int = Field(6, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**31)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     freeze: list[str] = []
     unfreeze_epoch: int | None = Field(None, ge=1)
+    ema_momentum: float | None = Field(None, gt=0, lt=1)
+    checkpoint_seconds: float = Field(60.0, ge=0)
     baselines: bool = True
 
 
 class Config(_Record):
     """The whole declaration of a model and its training.
 
-    `groups` and `heads` left empty are inferred from the table.
+    `groups` and `heads` left empty are inferred from the table. The default fusion withholds each
+    group from some rows in training (`modality_dropout`), so that it can do without; one that you
+    name does so only where its options say it.
 
     Example:
     >>> config = Config.model_validate({"training": {"epochs": 3}})
@@ -178,9 +207,9 @@ class Config(_Record):
     True
     """
 
-    groups: list[Group] = []
-    fusion: Part = Component(name="concat")
-    heads: list[Head] = []
+    groups: list[Group] = Field([], max_length=MOST_PARTS)
+    fusion: Part = Component(name="concat", options={"modality_dropout": 0.05})
+    heads: list[Head] = Field([], max_length=MOST_PARTS)
     data: Data = Data()
     training: Training = Training()
 
@@ -190,6 +219,10 @@ class Config(_Record):
         if not isinstance(values, dict):
             raise ConfigError(f"{source}: expected a mapping of sections. {_valid_sections()}")
         try:
+            _check_extent(values)
+        except ValueError as error:
+            raise ConfigError(f"{source}: {error}") from None
+        try:
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(_explain(error, source)) from None
@@ -198,10 +231,16 @@ class Config(_Record):
     def from_yaml(cls, path: str | Path) -> Config:
         """Read a YAML (or JSON) file through a loader that executes nothing."""
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            text = read_text(path, most=MOST_BYTES)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not valid YAML. {error}") from None
+        try:
+            values = _load_yaml(text)
+        except RecursionError:
+            raise ConfigError(f"{path}: not valid YAML. {_TOO_DEEP}") from None
+        except Exception as error:  # a wrong `!!int` or date raises whatever its reader does
             raise ConfigError(f"{path}: not valid YAML. {error}") from None
         return cls.parse({} if values is None else values, str(path))
 
@@ -209,9 +248,12 @@ class Config(_Record):
     def from_json(cls, text: str, source: str = "config") -> Config:
         """Parse what `to_json` wrote."""
         try:
-            return cls.parse(json.loads(text), source)
-        except json.JSONDecodeError as error:
+            values = json.loads(text)
+        except RecursionError:
+            raise ConfigError(f"{source}: not valid JSON. {_TOO_DEEP}") from None
+        except ValueError as error:
             raise ConfigError(f"{source}: not valid JSON. {error}") from None
+        return cls.parse(values, source)
 
     def to_json(self) -> str:
         """Return the config as indented JSON."""
@@ -232,19 +274,59 @@ def _valid_sections() -> str:
     return f"Valid: {', '.join(sorted(Config.model_fields))}."
 
 
+def _load_yaml(text: str) -> Any:
+    """Return the values of a YAML document; one whose aliases would multiply it is refused."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_extent(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_extent(values: Any) -> None:
+    """Raise ValueError for plain values, or nodes of YAML, that are too many or nested too deep."""
+    todo, count = [(values, 0)], 0
+    while todo:
+        value, depth = todo.pop()
+        inner = value.value if isinstance(value, yaml.Node) else value
+        inner = list(inner.items()) if isinstance(inner, dict) else inner
+        if isinstance(inner, list | tuple):
+            todo += [(each, depth + 1) for each in inner]
+            count += len(inner)
+        if depth > 2 * MOST_NESTED:  # an entry of a mapping is a pair
+            raise ValueError(_TOO_DEEP)
+        if count > MOST_VALUES:
+            raise ValueError(f"More than {MOST_VALUES:,} values.")
+
+
+def _shorten(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return type(value).__name__
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def _explain(error: ValidationError, source: str) -> str:
-    lines = []
-    for fault in error.errors():
+    lines, faults = [], error.errors()
+    for fault in faults[:MOST_FAULTS]:
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             key = str(fault["loc"][-1])
             lines.append(f"unknown key '{where}'. {choices(key, _keys_at(fault['loc'][:-1]))}")
         elif fault["type"] == "literal_error":
             lines.append(
-                f"`{where}` must be one of {fault['ctx']['expected']}. Received: {fault['input']!r}"
+                f"`{where}` must be one of {fault['ctx']['expected']}. "
+                f"Received: {_shorten(fault['input'])}"
             )
         else:
-            lines.append(f"`{where}`: {fault['msg']}. Received: {fault['input']!r}")
+            lines.append(f"`{where}`: {fault['msg']}. Received: {_shorten(fault['input'])}")
+    if len(faults) > MOST_FAULTS:
+        lines.append(f"and {len(faults) - MOST_FAULTS:,} more mistakes")
     return f"{source}: " + "; ".join(lines)
 
 

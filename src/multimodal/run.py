@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +29,16 @@ from multimodal.data.schema import Schema
 from multimodal.data.table import Table
 from multimodal.errors import DataError, MultimodalError, RunError
 from multimodal.evaluation import Task, has_answer, has_truth, measure
+from multimodal.files import read_text, replace_file, write_text
+from multimodal.manifest import MANIFEST, check_manifest, write_manifest
 from multimodal.predictor import Predictor
+from multimodal.sizes import MOST_PARAMETERS
 from multimodal.spec import FittedSpec
+from multimodal.weights import check_weights, stored_bytes
 
 CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
+RECORD = "unfinished.json"
+MOST_BYTES = 1 << 26  # of a JSON file
 Floats = NDArray[np.float64]
 
 
@@ -272,34 +278,66 @@ def _is_there(path: Path) -> bool:
 def load(path: str | Path) -> Run:
     """Load a run directory: rebuild the model from its config and spec, then read its weights.
 
-    Nothing in the directory is executed, and no class is looked up by a name found in it.
+    Nothing in the directory is executed, and no class is looked up by a name found in it. Its files
+    must be those of its manifest, and the weights those of the model that its config describes,
+    before any of them is read. A checksum tells damage, not its author: whoever changes a file on
+    purpose can write the manifest anew.
 
     Raises:
-        RunError: The directory or a file in it is missing or damaged.
+        RunError: The directory or a file in it is missing, changed, damaged or too large.
 
     Example:
         load("run").predict("tomorrow.csv").frame
     """
     folder = Path(path)
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such run directory. Give the folder that training wrote.")
+    _check_folder(folder, os.fspath(path))
     config, schema, spec = _declared(folder)
-    if not (folder / MODEL).is_file():
-        raise RunError(
-            f"{folder}: {MODEL} is missing; training did not get as far as saving a model."
-        )
+    with _damaged(folder):
+        most = stored_bytes(folder / MODEL)  # a weight takes four bytes
     try:
-        model = build(config, spec)
-    except MultimodalError as error:
-        raise RunError(f"{folder}: not a whole run. {error}") from None
-    try:
+        model = build(config, spec, most=min(MOST_PARAMETERS, most))
+    except Exception as error:
+        raise RunError(f"{folder}: not a whole run. {_first_line(error)}") from error
+    with _damaged(folder):
+        check_weights(folder / MODEL, model)
         model.load_weights(folder / MODEL)
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    return Run(folder, config, schema, spec, model)
+
+
+@contextmanager
+def _damaged(folder: Path) -> Iterator[None]:
+    """Tell what is wrong with the weights."""
+    try:
+        yield
+    except Exception as error:
         raise RunError(
             f"{folder / MODEL}: damaged, or of another run than {CONFIG} and {SPEC} "
             f"({_first_line(error)}). Copy the run directory again, or train anew."
-        ) from None
-    return Run(folder, config, schema, spec, model)
+        ) from error
+
+
+def _check_folder(folder: Path, given: str) -> None:
+    """Raise RunError unless `folder` is a whole run directory."""
+    wanted = "Give the folder that training wrote."
+    if folder.is_file():
+        raise RunError(f"{folder}: a file, not a run directory. {wanted}")
+    if not folder.is_dir():
+        remote = ", and only local folders are read" if ":/" in given else ""
+        raise RunError(f"{given}: no such run directory{remote}. {wanted}")
+    whole = (folder / MODEL).exists() and (folder / MANIFEST).exists()
+    if (folder / RECORD).exists() and not whole:
+        raise RunError(
+            f"{folder}: the training in it is unfinished. Give the command it was started with "
+            "again; it goes on from there."
+        )
+    for name in (CONFIG, SCHEMA, SPEC):
+        if not (folder / name).exists():
+            raise RunError(f"{folder / name}: cannot be read (no such file); not a complete run.")
+    if not (folder / MODEL).exists():
+        raise RunError(
+            f"{folder}: {MODEL} is missing; training did not get as far as saving a model."
+        )
+    check_manifest(folder, (CONFIG, SCHEMA, SPEC, MODEL))
 
 
 def _declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:
@@ -317,7 +355,7 @@ def _declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, most=MOST_BYTES)
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); not a complete run.") from None
     except UnicodeDecodeError as error:
@@ -331,20 +369,17 @@ def _first_line(error: Exception) -> str:
 def save_parts(
     folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None
 ) -> None:
-    """Write the files that `load` reads; each is written beside and renamed."""
-    write(folder / CONFIG, config.to_json())
-    write(folder / SCHEMA, schema.to_json())
-    write(folder / SPEC, spec.model_dump_json(indent=2))
+    """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
+
+    Raises:
+        OSError: The disk is full or cannot be written; no file is left in part.
+    """
+    write_text(folder / CONFIG, config.to_json())
+    write_text(folder / SCHEMA, schema.to_json())
+    write_text(folder / SPEC, spec.model_dump_json(indent=2))
     if model is not None:
-        beside = folder / f"partial-{MODEL}"
         plain = build(config, spec)  # without mixed precision, for any machine
         plain.set_weights(model.get_weights())
-        plain.save(beside)
-        beside.replace(folder / MODEL)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file beside its place and rename it, so that it is whole or not there."""
-    beside = path.with_name(f"partial-{path.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+        with replace_file(folder / MODEL) as beside:
+            plain.save(beside)
+        write_manifest(folder)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from multimodal.config import LabelKind, Modality
 
@@ -20,7 +20,7 @@ PADDING = 0
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NumericColumn(_Record):
@@ -63,10 +63,10 @@ class FittedGroup(_Record):
     numeric: list[NumericColumn] = []
     categorical: list[CategoricalColumn] = []
     vocabulary: list[str] = []
-    lengths: list[int] = []
-    photos: int = 0
-    image_size: int = 0
-    steps: int = 0
+    lengths: list[Annotated[int, Field(ge=1, le=65_536)]] = []
+    photos: int = Field(0, ge=0, le=64)
+    image_size: int = Field(0, ge=0, le=1024)
+    steps: int = Field(0, ge=0, le=65_536)
     channels: list[NumericColumn] = []
 
     @property
