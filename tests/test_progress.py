@@ -67,12 +67,13 @@ def test_a_fit_may_follow_another() -> None:
     assert len(file.getvalue().splitlines()) == 4
 
 
-def test_the_log_file_has_one_header(tmp_path: Path) -> None:
-    for first in (0, 2):  # two stages
-        log = LogFile(tmp_path / "log.csv")
-        for epoch in range(first, first + 2):
-            log.on_epoch_end(epoch, {"loss": epoch / 2, "val_loss": 1})
+def test_the_log_file_has_all_epochs_so_far(tmp_path: Path) -> None:
+    epochs: list[dict[str, float]] = [{"epoch": 1, "loss": 0.5, "val_loss": 1}]
+    log = LogFile(tmp_path / "log.csv", epochs)
+    for epoch in (2, 3):
+        epochs.append({"epoch": epoch, "loss": epoch / 2, "val_loss": 1})
+        log.on_epoch_end(epoch - 1)
     frame = pd.read_csv(tmp_path / "log.csv")
-    assert frame["epoch"].tolist() == [1, 2, 3, 4]
-    assert frame["loss"].tolist() == [0, 0.5, 1, 1.5]
-    assert frame["val_loss"].tolist() == [1.0] * 4
+    assert frame["epoch"].tolist() == [1, 2, 3]
+    assert frame["loss"].tolist() == [0.5, 1, 1.5]
+    assert frame["val_loss"].tolist() == [1.0] * 3

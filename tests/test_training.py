@@ -1,68 +1,24 @@
-"""Fitting: schedule, early stopping, interruption, NaN, precision."""
+"""What a fit is made of: schedule, optimizer, precision, compiler options."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from multimodal import training as module
-from multimodal.config import Config, Training
-from multimodal.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+from multimodal.config import Training
 from multimodal.training import (
-    Fitted,
-    TrainingError,
     WarmupCosine,
     choose_precision,
     compiler_options,
     dtype_policy,
-    fit,
-    fit_compiled,
     make_optimizer,
     one_batch_size,
 )
-
-X = np.linspace(-1, 1, 16, dtype="float32")[:, None]
-Y = 3 * X + 1
-
-
-def linear(learning_rate: float = 0.1) -> keras.Model:
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
-    model.compile(keras.optimizers.SGD(learning_rate), "mse", jit_compile=False)
-    return model
-
-
-def batches(x: np.ndarray = X, y: np.ndarray = Y, epochs: int = 50) -> Any:
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices((x, y)).batch(8).repeat(epochs)
-
-
-def fit_linear(
-    model: keras.Model, training: Training, *, valid_y: Any = Y, **options: Any
-) -> Fitted:
-    validation = batches(X, valid_y, 1)
-    return fit_compiled(model, training, batches(), validation, steps_per_epoch=2, **options)
-
-
-class Recorder(keras.callbacks.Callback):
-    """Keeps the weights of each epoch; optionally raises after one."""
-
-    def __init__(self, interrupt_after: int = 10**9) -> None:
-        super().__init__()
-        self.weights: list[list[np.ndarray]] = []
-        self.interrupt_after = interrupt_after
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.weights.append(self.model.get_weights())
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if len(self.weights) >= self.interrupt_after:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -104,90 +60,6 @@ def test_biases_and_embeddings_do_not_decay() -> None:
     optimizer.build(model.trainable_variables)
     decayed = [v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)]
     assert decayed == ["kernel"]
-
-
-def test_early_stopping_keeps_the_best_weights() -> None:
-    model, recorder = linear(0.5), Recorder()
-    # the training target leads away from what validation wants after the first epochs
-    result = fit_linear(
-        model, Training(epochs=30, patience=3), valid_y=0.3 * Y, callbacks=[recorder]
-    )
-    losses = [epoch["val_loss"] for epoch in result.log]
-    best = int(np.argmin(losses))
-    assert result.best_epoch == best + 1
-    assert len(losses) == best + 1 + 3 < 30
-    for found, expected in zip(model.get_weights(), recorder.weights[best], strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert not result.interrupted and result.seconds > 0
-    assert [epoch["epoch"] for epoch in result.log] == list(range(1, len(losses) + 1))
-
-
-def test_interruption_keeps_the_best_weights() -> None:
-    model, recorder = linear(0.5), Recorder(interrupt_after=5)
-    result = fit_linear(
-        model, Training(epochs=30, patience=9), valid_y=0.3 * Y, callbacks=[recorder]
-    )
-    assert result.interrupted
-    assert len(result.log) == 5
-    best = int(np.argmin([epoch["val_loss"] for epoch in result.log]))
-    assert result.best_epoch == best + 1 < 5
-    for found, expected in zip(model.get_weights(), recorder.weights[best], strict=True):
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_interruption_in_the_first_epoch_leaves_a_model() -> None:
-    model = linear()
-    result = fit_linear(model, Training(epochs=3), callbacks=[Recorder(interrupt_after=0)])
-    assert result.interrupted and result.log == [] and result.best_epoch == 0
-    assert np.isfinite(np.array(model(X))).all()
-
-
-def test_a_later_stage_counts_on() -> None:
-    result = fit_linear(linear(), Training(epochs=5, patience=9), first_epoch=3)
-    assert [epoch["epoch"] for epoch in result.log] == [4, 5]
-    assert result.best_epoch in (4, 5)
-
-
-def test_nan_is_an_error_one_can_mend() -> None:
-    model = linear()
-    with pytest.raises(TrainingError, match="loss is not a number .*`training.learning_rate`"):
-        fit_compiled(
-            model, Training(epochs=3), batches(X * np.nan), batches(epochs=1), steps_per_epoch=2
-        )
-
-
-def test_other_errors_pass() -> None:
-    class Failing(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            raise RuntimeError("disk full")
-
-    with pytest.raises(RuntimeError, match="disk full"):
-        fit_linear(linear(), Training(epochs=2), callbacks=[Failing()])
-
-
-def test_fit_compiles_what_the_builder_made() -> None:
-    from multimodal.builder import build
-
-    config = Config.parse(
-        {
-            "groups": [{"name": "t", "modality": "tabular", "columns": ["w"], "encoder": "dense"}],
-            "heads": [{"name": "price", "column": "p"}],
-            "training": {"epochs": 2, "learning_rate": 0.01},
-        }
-    )
-    number = NumericColumn(name="w", source="w")
-    spec = FittedSpec(
-        groups=[FittedGroup(name="t", modality="tabular", columns=["w"], numeric=[number])],
-        heads=[FittedHead(name="price", columns=["p"], mean=1, scale=2)],
-    )
-    import tensorflow as tf
-
-    rows = ({"t_numeric": X}, {"price": Y}, {"price": np.ones(16, "float32")})
-    data = tf.data.Dataset.from_tensor_slices(rows).batch(8)
-    result = fit(build(config, spec), config, data.repeat(2), data, steps_per_epoch=2)
-    names = {"loss", "mae", "rmse"}
-    expected = {"epoch", *names, *(f"val_{name}" for name in names)}
-    assert [set(epoch) for epoch in result.log] == [expected, expected]
 
 
 @pytest.mark.parametrize(

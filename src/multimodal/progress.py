@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from multimodal.files import write_text
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -71,21 +75,21 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class LogFile(keras.callbacks.Callback):
-    """Append a line of losses and metrics to a CSV file after every epoch.
+    """Write the log of a fit to a CSV file after every epoch.
 
     Args:
-        path: The file; its header is written with the first epoch.
+        path: The file.
+        log: One dict of losses and metrics per finished epoch; whoever fits adds to it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Sequence[Mapping[str, float]]) -> None:
         super().__init__()
         self.path = path
+        self.log = log
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
-        new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(values))
-            if new:
-                writer.writeheader()
-            writer.writerow(values)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.log[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.log)
+        write_text(self.path, text.getvalue())

@@ -1,44 +1,19 @@
-"""Fit a built model: optimizer, schedule, early stopping; the best weights are kept."""
+"""What a fit is made of: optimizer, schedule, precision, compiler options."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from multimodal.builder import compile_model
-from multimodal.config import Config, Training
-from multimodal.errors import MultimodalError
+from multimodal.config import Training
 
 _NO_DECAY = ["bias", "gamma", "beta", "embedding", "missing"]
 _NATIVE_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
-
-
-class TrainingError(MultimodalError):
-    """Training that went wrong in a way the user can mend."""
-
-
-@dataclass
-class Fitted:
-    """How a fit went. `log` has one dict of losses and metrics per finished epoch."""
-
-    log: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-
-    def add(self, stage: Fitted) -> None:
-        """Append a later stage, whose weights are the ones that count."""
-        self.log += stage.log
-        self.best_epoch = stage.best_epoch or self.best_epoch
-        self.seconds += stage.seconds
-        self.interrupted = stage.interrupted
 
 
 def choose_precision(wanted: str) -> str:
@@ -98,11 +73,15 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
-    """Return AdamW with warm-up, cosine decay over `steps` and clipping by the global norm."""
+    """Return AdamW with warm-up, cosine decay over `steps` and clipping by the global norm.
+
+    With `ema_momentum` it keeps an exponential moving average of the weights beside them.
+    """
     schedule = WarmupCosine(training.learning_rate, int(training.warmup * steps), steps)
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=training.weight_decay, global_clipnorm=training.clip_norm
-    )
+        schedule, weight_decay=training.weight_decay, global_clipnorm=training.clip_norm,
+        use_ema=training.ema_momentum is not None, ema_momentum=training.ema_momentum or 0.0,
+    )  # fmt: skip
     optimizer.exclude_from_weight_decay(var_names=_NO_DECAY)
     return optimizer
 
@@ -122,87 +101,3 @@ def compiler_options() -> dict[str, Any]:
 def one_batch_size() -> bool:
     """Whether all batches should be of one size: JAX compiles anew for each."""
     return bool(keras.backend.backend() == "jax")
-
-
-def fit(
-    model: keras.Model,
-    config: Config,
-    train: Any,
-    validation: Any,
-    *,
-    steps_per_epoch: int,
-    first_epoch: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Fitted:
-    """Compile and fit `model`; leave it with the weights of its best epoch.
-
-    Args:
-        model: What `build` returned.
-        config: Its config.
-        train: Batches of all epochs from the first on, one after the other.
-        validation: Batches of one pass over the validation rows.
-        steps_per_epoch: Batches of one epoch.
-        first_epoch: Epochs that were trained before, in an earlier stage.
-        callbacks: Further Keras callbacks.
-
-    Raises:
-        TrainingError: The loss became NaN.
-    """
-    training = config.training
-    optimizer = make_optimizer(training, (training.epochs - first_epoch) * steps_per_epoch)
-    compile_model(model, config, optimizer, **compiler_options())
-    return fit_compiled(
-        model, training, train, validation, steps_per_epoch=steps_per_epoch,
-        first_epoch=first_epoch, callbacks=callbacks,
-    )  # fmt: skip
-
-
-def fit_compiled(
-    model: keras.Model,
-    training: Training,
-    train: Any,
-    validation: Any,
-    *,
-    steps_per_epoch: int,
-    first_epoch: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Fitted:
-    """Fit a compiled model with early stopping; Ctrl-C ends it with the best weights so far."""
-    stopping = keras.callbacks.EarlyStopping(
-        monitor="val_loss", mode="min", patience=training.patience, restore_best_weights=True
-    )
-    history, guard = _Log(), keras.callbacks.TerminateOnNaN(raise_error=True)
-    result = Fitted(log=history.epochs)
-    start = time.perf_counter()
-    try:
-        model.fit(
-            train, validation_data=validation, epochs=training.epochs, verbose=0, shuffle=False,
-            steps_per_epoch=steps_per_epoch, initial_epoch=first_epoch,
-            callbacks=[stopping, history, guard, *callbacks],
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        result.interrupted = True
-        if stopping.best_weights is not None:
-            model.set_weights(stopping.best_weights)
-    except RuntimeError as error:
-        if "NaN" not in str(error) and "Invalid loss" not in str(error):
-            raise
-        raise TrainingError(
-            f"the loss is not a number after epoch {len(history.epochs)} ({error}). "
-            "Lower `training.learning_rate`, or set `training.precision` to 'float32'."
-        ) from None
-    losses = [epoch["val_loss"] for epoch in history.epochs]
-    result.best_epoch = first_epoch + losses.index(min(losses)) + 1 if losses else 0
-    result.seconds = time.perf_counter() - start
-    return result
-
-
-class _Log(keras.callbacks.Callback):
-    """One dict per finished epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.epochs: list[dict[str, float]] = []
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epochs.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})

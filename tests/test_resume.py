@@ -1,0 +1,249 @@
+"""A training that is cut off: the same command goes on with it, another one is told so."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import plain_config, plain_rows
+
+from multimodal import steps, workflow
+from multimodal.errors import DataError, RunError
+from multimodal.fitting import TrainingError
+from multimodal.run import Run, load
+from multimodal.unfinished import CHECKPOINTS, RECORD
+
+CONFIG = plain_config(epochs=4, batch_size=16, checkpoint_seconds=0)
+
+
+class Cut(Exception):
+    """Stands for a kill."""
+
+
+class CutOff(keras.callbacks.Callback):
+    """End the training after so many steps of this life."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Cut
+
+
+def train(out: Path, *callbacks: Any, rows: Any = None, **options: Any) -> Run:
+    rows = plain_rows() if rows is None else rows
+    given = {"config": CONFIG, **options}
+    return workflow.train(rows, "price", out=out, callbacks=callbacks, **given)
+
+
+def cut_off(out: Path, after: int = 3, **options: Any) -> None:
+    with pytest.raises(Cut):
+        train(out, CutOff(after), **options)
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_command_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    whole = train(tmp_path / "whole")
+    cut_off(tmp_path / "cut", 6)
+    again = train(tmp_path / "cut", say=said.append)
+    assert_same_weights(whole, again)
+    assert f"{tmp_path / 'cut'}: going on with the unfinished run" in said
+    assert any(line.startswith("going on from epoch 2, step ") for line in said)
+    logs = [(tmp_path / name / "training_log.csv").read_text() for name in ("whole", "cut")]
+    assert logs[0] == logs[1]
+    names = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("whole", "cut")]
+    assert names[0] == names[1]
+    assert not {CHECKPOINTS, RECORD, ".lock"} & set(names[0])
+
+
+def test_stages_go_on_too(tmp_path: Path) -> None:
+    config = plain_config(
+        epochs=4, batch_size=16, checkpoint_seconds=0, freeze=["table"], unfreeze_epoch=2
+    )
+    whole = train(tmp_path / "whole", config=config)
+    for after in (4, 6):  # in the first stage, in the second
+        cut_off(tmp_path / "cut", after, config=config)
+    assert_same_weights(whole, train(tmp_path / "cut", config=config))
+
+
+class CutOffStage(keras.callbacks.Callback):
+    """End the training when an epoch is through and saved."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            raise Cut
+
+
+@pytest.mark.parametrize("patience", [1, 9])
+def test_the_end_of_a_stage_goes_on_too(patience: int, tmp_path: Path) -> None:
+    """What the weights do not hold, the states of dropout, goes over to the next stage."""
+    config = plain_config(
+        epochs=4, batch_size=16, checkpoint_seconds=0, freeze=["table"], unfreeze_epoch=2,
+        patience=patience, learning_rate=1e-9 if patience == 1 else 2e-3,
+    )  # fmt: skip
+    whole = train(tmp_path / "whole", config=config)
+    with pytest.raises(Cut):
+        train(tmp_path / "cut", CutOffStage(), config=config)
+    assert_same_weights(whole, train(tmp_path / "cut", config=config))
+
+
+def test_a_full_disk_behind_the_training_does_not_cost_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even one that was too short for a checkpoint."""
+    config = CONFIG.merge(training={"checkpoint_seconds": 60})
+    save, count = steps.save_parts, [0]
+
+    def full(*parts: Any) -> None:
+        count[0] += 1
+        if parts[-1] is not None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(*parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "save_parts", full)
+        with pytest.raises(RunError, match="cannot be written .No space .* same command goes on"):
+            train(tmp_path / "run", config=config)
+    assert count == [2]
+    cut_after_none = CutOff(1)  # fails if a step is taken
+    train(tmp_path / "run", cut_after_none, config=config)
+
+
+def test_a_failure_behind_the_training_does_not_cost_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "write_report", lambda *a, **k: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(tmp_path / "run")
+    steps_done: list[int] = []
+
+    class Note(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps_done.append(batch)
+
+    train(tmp_path / "run", Note())
+    assert steps_done == []
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_finished_run_is_in_the_way(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    with pytest.raises(RunError, match="already there and not empty"):
+        train(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"config": plain_config(epochs=5, batch_size=16, checkpoint_seconds=0)},
+         "config.training.epochs was 4, is 5"),
+        ({"rows": plain_rows().assign(price=lambda frame: frame["price"] * 2)}, "data."),
+        ({"rows": plain_rows().iloc[:-1]}, "data.rows was"),
+    ],
+)  # fmt: skip
+def test_what_has_changed_is_named(options: dict[str, Any], told: str, tmp_path: Path) -> None:
+    cut_off(tmp_path / "run")
+    before = sorted((tmp_path / "run").rglob("*"))
+    with pytest.raises(RunError, match="unfinished run of something else") as caught:
+        train(tmp_path / "run", **options)
+    assert told in str(caught.value)
+    assert sorted((tmp_path / "run").rglob("*")) == before
+
+
+def test_a_changed_photo_is_named(tmp_path: Path) -> None:
+    rows = plain_rows().assign(photo=[f"{i}.png" for i in range(80)])
+    random = np.random.default_rng(0)
+    for name in rows["photo"]:
+        Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / name)
+    config = CONFIG.merge(data={"image_size": 16})
+    cut_off(tmp_path / "run", rows=rows, config=config, images=tmp_path)
+    Image.new("RGB", (16, 16)).save(tmp_path / "3.png")
+    with pytest.raises(RunError, match=r"something else lies here: data.photos was .*, is "):
+        train(tmp_path / "run", rows=rows, config=config, images=tmp_path)
+
+
+def test_bad_data_leave_an_unfinished_run_alone(tmp_path: Path) -> None:
+    cut_off(tmp_path / "run")
+    with pytest.raises(DataError):
+        train(tmp_path / "run", rows=plain_rows().drop(columns="price"))
+    train(tmp_path / "run")
+
+
+class Poison(keras.callbacks.Callback):
+    """Make a weight NaN in the second epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 1:
+            weight = self.model.trainable_variables[-1]
+            weight.assign(weight * float("nan"))
+
+
+def test_nan_names_the_lines(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="in epoch 2, step 1, with the 16 rows") as caught:
+        train(tmp_path / "run", Poison())
+    assert str(caught.value).count("line") + str(caught.value).count("row ") >= 1
+    assert list((tmp_path / "run" / CHECKPOINTS).glob("0*.npz"))
+
+
+LIFE = """
+import sys
+from pathlib import Path
+import pandas as pd
+from multimodal import Config, train
+config = Config.from_yaml(Path(sys.argv[3]))
+train(Path(sys.argv[1]), "price", out=Path(sys.argv[2]), config=config)
+"""
+
+
+def life(tmp_path: Path, out: str, config: str) -> subprocess.Popen[str]:
+    plain_rows().to_csv(tmp_path / "rows.csv", index=False)
+    (tmp_path / "config.yaml").write_text(config)
+    command = [sys.executable, "-c", LIFE, "rows.csv", out, "config.yaml"]
+    return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait for the second checkpoint."""
+    for _ in range(6000):
+        if len(list(folder.glob("0*.npz"))) > 1:
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint came")
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_a_real_signal(how: signal.Signals, code: int, tmp_path: Path) -> None:
+    config = (
+        "training: {epochs: 400, patience: 400, batch_size: 4, baselines: false, "
+        "checkpoint_seconds: 0}\n"
+    )
+    process = life(tmp_path, "cut", config)
+    wait_for(tmp_path / "cut" / CHECKPOINTS, process)
+    os.kill(process.pid, how)
+    errors = process.communicate()[1]
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    found = steps.Checkpoints(tmp_path / "cut" / CHECKPOINTS).latest()
+    assert found is not None and 0 < found.progress["epoch"] * 19 + found.progress["step"] < 7600
+    with pytest.raises(RunError, match="unfinished. Give the command it was started with again"):
+        load(tmp_path / "cut")
