@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 
 from multimodal import plots
+from multimodal.audit_view import audit_section
+from multimodal.data.audit_records import AUDIT_FILE, Audit
 from multimodal.evaluation.measures import readable
 from multimodal.gallery import as_text
 from multimodal.run_files import RunFiles, read_files
@@ -32,8 +34,8 @@ def write_report(
 ) -> Path:
     """Draw the pictures of a run into `run/plots`, write `run/report.html` and return its path.
 
-    Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv` and `training_log.csv`;
-    each may be absent, as in an interrupted run, and its part is then left out.
+    Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv`, `training_log.csv` and
+    `audit.json`; each may be absent, as in an interrupted run, and its part is then left out.
 
     Args:
         run: the run directory.
@@ -60,12 +62,20 @@ def write_report(
         schema_keys=_schema_keys(content.schema),
         curves=_curves(content),
         config=content.config,
+        audit=_audit(run),
     )
     target = run / REPORT_FILE
     draft = target.with_suffix(".html.tmp")
     draft.write_text(page, encoding="utf-8")
     os.replace(draft, target)
     return target
+
+
+def _audit(run: Path) -> Any:
+    from markupsafe import Markup
+
+    audit = Audit.read_file(run / AUDIT_FILE)
+    return "" if audit is None else Markup(audit_section(audit))
 
 
 def _curves(run: RunFiles) -> str:

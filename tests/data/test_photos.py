@@ -284,3 +284,25 @@ def test_decode_rows(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels[0, 0], decode(a, 8))
     np.testing.assert_array_equal(pixels[2, 1], decode(a, 8))
     assert not pixels[1].any() and not pixels[2, 0].any()
+
+
+@pytest.mark.parametrize("place", [70, 200, 900])
+def test_a_png_damaged_in_the_middle_is_found_without_decoding(tmp_path: Path, place: int) -> None:
+    content = bytearray(saved(NOISE).getvalue())
+    content[place] ^= 16
+    (tmp_path / "a.png").write_bytes(content)
+    fault = examine(tmp_path / "a.png").fault
+    assert fault and "not a readable photo (damaged between bytes " in fault
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_what_the_header_tells(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / "photo"
+    path.write_bytes(saved(NOISE[:, :, 0], kind, exif=exif).getvalue())
+    facts = examine(path)
+    assert (facts.width, facts.height, facts.rotated) == (40, 24, True)
+    assert facts.mode == ("RGB" if kind == "WEBP" else "L")
+    path.write_bytes(saved(NOISE, kind).getvalue())
+    assert (examine(path).mode, examine(path).rotated) == ("RGB", False)

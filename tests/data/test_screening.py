@@ -42,7 +42,7 @@ def screened(cells: list[Any], folder: Path, **more: list[Any]) -> Any:
 
 def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
     cells = ["0.png", "gone.png", None, "1.png|cut.png", ["1.png", "2.png"], "page.jpg", "copy.png"]
-    table, digests, kept = screened(cells, folder)
+    table, digests, kept, _ = screened(cells, folder)
     assert kept.tolist() == table.rows.tolist() == [0, 2, 4, 6]
     assert [len(row) for row in digests] == [1, 0, 2, 1]
     assert digests[2][0] == digests[3][0] != digests[0][0]
@@ -58,7 +58,7 @@ def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
 
 
 def test_several_columns(folder: Path) -> None:
-    table, digests, kept = screened(["0.png", "1.png"], folder, q=["2.png", "gone.png"])
+    table, digests, kept, _ = screened(["0.png", "1.png"], folder, q=["2.png", "gone.png"])
     assert kept.tolist() == [0] and len(digests[0]) == 2 and len(table.quarantine) == 1
 
 
@@ -76,10 +76,27 @@ def test_photos_that_lead_out_end_it(folder: Path, name: str) -> None:
         screened(["0.png", name], folder)
 
 
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (1, ""),
+        (2, " 1 more row has such a path (row 3)."),
+        (6, " 5 more rows have such paths (rows 3, 4, 5, 6, 7)."),
+        (7, " 6 more rows have such paths (rows 3, 4, 5, 6, 7, …)."),
+    ],
+)
+def test_all_unsafe_paths_of_a_column_are_counted(folder: Path, bad: int, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        screened(["0.png", *["../0.png"] * bad, "1.png"], folder)
+    message = str(caught.value)
+    assert message.startswith("table, row 2, column 'p': photo '../0.png' leads out ")
+    assert message.partition("with --images.")[2] == said
+
+
 def test_no_photo_columns(folder: Path) -> None:
     table = read_table([{"a": 1}, {"a": 2}])
-    same, digests, kept = without_bad_photos(table, [], folder)
-    assert same is table and digests == [[], []] and kept.tolist() == [0, 1]
+    same, digests, kept, photos = without_bad_photos(table, [], folder)
+    assert same is table and digests == [[], []] and photos == [] and kept.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from multimodal.config import Split
 from multimodal.data.duplicates import duplicate_groups
-from multimodal.data.splits import SIDES, leaking_rows, rare_classes, split_rows
+from multimodal.data.splits import SIDES, leaking_rows, not_sides, rare_classes, split_rows
 from multimodal.errors import DataError
 
 RNG = np.random.default_rng(1)
@@ -206,8 +206,8 @@ def test_validation_is_taken_from_training_groups() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train"] * 9 + ["holdout"], "t.csv: .*'part'.*got 'holdout' in row 10"),
-        (["train"] * 9 + [None, None], r"got None in row 10 \(2 such rows\)"),
+        (["train"] * 9 + ["holdout"], r"^t.csv, row 10, split column 'part': .*got 'holdout'\.$"),
+        (["train"] * 9 + [None, None], r"^t.csv, row 10, .*got None \(2 such rows\)\.$"),
         (["train"] * 20, "no rows left for test"),
         (["test"] * 20, "no rows left for train and validation"),
     ],
@@ -221,8 +221,12 @@ def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
     ("split", "change", "message"),
     [
         (Split(method="group", column="sellers"), {}, "t.csv: split column 'sellers'.*'seller'"),
-        (SPLITS["time"], {"day": "03/04/2016"}, "600 have none.*row 1: '03/04/2016'"),
-        (SPLITS["time"], {"day": [None, *FRAME["day"][1:]]}, "1 have none.*row 1: "),
+        (SPLITS["time"], {"day": "03/04/2016"}, r"^t.csv, row 1, .*got '03/04/2016' \(600 such"),
+        (
+            SPLITS["time"],
+            {"day": [None, *FRAME["day"][1:]]},
+            r"^t.csv, row 1, .*got (None|nan)\. Write",
+        ),
         (SPLITS["year"], {"year": [2016] * 300 + [2017] * 300}, "2 different moments"),
         (SPLITS["group"], {"seller": "one"}, "no rows left.*600 rows in 1 groups"),
     ],
@@ -232,6 +236,33 @@ def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], messag
         split_rows(
             split, FRAME.assign(**change), groups=ALONE, targets=[PRICE], seed=0, source="t.csv"
         )
+
+
+def test_messages_name_the_line_of_a_table() -> None:
+    frame = FRAME.assign(part=["train"] * 400 + ["tset"] * 200, day=[*FRAME["day"][1:], "soon"])
+    for method, column, line in (("column", "part", 402), ("time", "day", 601)):
+        with pytest.raises(DataError, match=f"^t.csv, line {line}, split column '{column}'"):
+            split_rows(
+                Split.model_validate({"method": method, "column": column}), frame, groups=ALONE,
+                targets=[PRICE], seed=0, place=lambda row: f"t.csv, line {row + 2}",
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        (["train"] * 18 + ["test", "VAL "], []),
+        (["train"] * 18 + ["test", "tset"], [19]),
+        ([None, "", *["train"] * 17, "test"], [0, 1]),
+        (["tset"] * 3 + ["train"] * 16 + ["test"], None),
+        (["train"] * 19 + ["tset"], None),
+        (["bus", "tram"] * 10, None),
+        ([1, 2, 3], None),
+    ],
+)
+def test_a_column_that_mostly_names_sides(words: list[Any], others: list[int] | None) -> None:
+    found = not_sides(pd.Series(words, dtype=object))
+    assert (None if found is None else found.tolist()) == others
 
 
 def test_nine_rows_are_too_few() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -115,9 +116,17 @@ def _check_separator(path: Path, line: int, names: list[str], chosen: str) -> No
         if len(names) == 1 and other != chosen and other in names[0]:
             raise DataError(
                 f"{path}, line {line}: expected columns separated by {SEPARATORS[chosen]}, but "
-                f"the header is one column with {plural} in it: {names[0][:60]!r}. Pass "
-                f"separator={other!r}, or save the file with {SEPARATORS[chosen]}."
+                f"the header is one column with {plural} in it: {names[0][:60]!r}. Save the file "
+                f"with {SEPARATORS[chosen]}, or read it from Python with separator={other!r} "
+                "(`multimodal.data.readers.read_table`)."
             )
+
+
+def _joined(cells: list[str]) -> str:
+    """Write the cells of a row as one line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
 
 
 def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]) -> Parsed:
@@ -127,7 +136,7 @@ def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str
     for row, (line, cells) in enumerate(records):
         if len(cells) != len(names):
             reason = f"expected {len(names)} values, got {len(cells)}"
-            quarantine.append(Quarantined(row, line, reason))
+            quarantine.append(Quarantined(row, line, reason, raw=_joined(cells)))
             continue
         rows.append(row)
         lines.append(line)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,13 +37,26 @@ _ORIENTATION, _LYING = 274, (5, 6, 7, 8)
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """What a look at a photo's bytes and header told: a digest of its bytes, or the fault."""
+    """What a look at a photo's bytes and header told.
+
+    Args:
+        digest: of its bytes; None where there is a fault.
+        fault: what is wrong, after the path.
+        absent: the fault is that there is no such file.
+        width, height: in pixels, as they are stored.
+        mode: Pillow's name for the colours: `RGB`, `L`, `CMYK` …
+        rotated: EXIF says that it must be turned or mirrored to stand upright.
+    """
 
     digest: str | None = None
     fault: str | None = None
     absent: bool = False
+    width: int = 0
+    height: int = 0
+    mode: str = "RGB"
+    rotated: bool = False
 
 
 class _Fault(ValueError):
@@ -66,10 +81,10 @@ def locate(name: str, root: Path) -> Path:
             f"photo '{name}' leads out of the photo folder; expected a path below {root}. "
             "Write paths relative to that folder, or name another one with --images."
         )
-    top = os.path.abspath(root)
+    top = str(root)
     place = os.path.join(top, name)
-    if not _inside(os.path.dirname(place), top) or (
-        os.path.islink(place) and not _inside.__wrapped__(place, top)
+    if not _inside(os.path.dirname(place), top, os.getcwd()) or (
+        os.path.islink(place) and not _leads_inside(place, top)
     ):
         raise DataError(
             f"photo '{name}' is a link that leads out of the photo folder {root}. "
@@ -79,25 +94,34 @@ def locate(name: str, root: Path) -> Path:
 
 
 @lru_cache(maxsize=4096)
-def _inside(place: str, top: str) -> bool:
-    """Whether `place` lies in `top` once links are followed; remembered for folders."""
+def _inside(folder: str, top: str, _here: str) -> bool:
+    """Remember of a folder what `_leads_inside` says, as long as the working directory stays."""
+    return _leads_inside(folder, top)
+
+
+def _leads_inside(place: str, top: str) -> bool:
+    """Whether `place` lies in `top` once links are followed."""
     real, folder = os.path.realpath(place), os.path.realpath(top)
     return os.path.commonpath([real, folder]) == folder
 
 
 def examine(path: Path) -> PhotoFacts:
-    """Read a photo's bytes and header; formats without an end mark are decoded once to be sure.
+    """Read a photo's bytes and say whether it is whole.
 
-    Nothing is raised: `fault` says what is wrong, after the path.
+    A JPEG must have its end mark, a PNG the right checksum of every part up to its end; other
+    formats are decoded once to be sure. Nothing is raised: `fault` says what is wrong, after the
+    path.
     """
     try:
         content = _read(path)
         with _open(content) as image:
             _check_whole(image, content)
+            shape = (image.width, image.height, image.mode, _rotated(image))
     except Exception as error:  # a decoder met with damaged bytes may raise anything
         reason = _reason(error)
         return PhotoFacts(fault=f"{path}: {reason}", absent=reason == ABSENT)
-    return PhotoFacts(digest=hashlib.blake2b(content, digest_size=16).hexdigest())
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    return PhotoFacts(digest, None, False, *shape)
 
 
 def decode(source: str | Path | BytesIO, size: int) -> Pixels:
@@ -173,17 +197,37 @@ def _open(content: bytes) -> Image.Image:
 
 
 def _check_whole(image: Image.Image, content: bytes) -> None:
-    """Raise if the end of the file is missing; bytes after the end are no fault."""
+    """Raise if a part of the file is missing or damaged; bytes after the end are no fault."""
     if isinstance(image, JpegImageFile):
         start = image.fp.tell() if image.fp else 0  # behind a thumbnail, which has an end as well
-        whole = content.rfind(b"\xff\xd9") >= start
+        if content.rfind(b"\xff\xd9") < start:
+            raise _Fault(CUT_OFF)
     elif image.format == "PNG":
-        whole = content.rfind(b"IEND\xaeB`\x82") >= 0
+        _check_chunks(content)
     else:
         image.load()
-        return
-    if not whole:
-        raise _Fault(CUT_OFF)
+
+
+def _check_chunks(content: bytes) -> None:
+    """Raise unless every chunk of a PNG has the checksum it states, up to the one that ends it."""
+    view, start, kind = memoryview(content), 8, b""
+    while kind != b"IEND":
+        if start + 12 > len(content):
+            raise _Fault(CUT_OFF)
+        size, kind = struct.unpack_from(">I4s", content, start)
+        end = start + 8 + size
+        if end + 4 > len(content):
+            raise _Fault(CUT_OFF)
+        if zlib.crc32(view[start + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
+            raise _Fault(f"{UNREADABLE} (damaged between bytes {start} and {end})")
+        start = end + 4
+
+
+def _rotated(image: Image.Image) -> bool:
+    """Whether EXIF turns or mirrors the photo; the pixels of a PNG are not read to find out."""
+    if "exif" not in image.info:  # a TIFF is upright as soon as it is opened
+        return False
+    return bool(image.getexif().get(_ORIENTATION, 1) != 1)
 
 
 def _to_rgb(image: Image.Image, size: int) -> Image.Image:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.data.cells import photo_paths
+from multimodal.data.photo_facts import PhotoColumn, photo_column
 from multimodal.data.photos import ABSENT, CUT_OFF, UNREADABLE, PhotoFacts, examine, locate
 from multimodal.data.table import Table
 from multimodal.errors import DataError
@@ -23,14 +26,29 @@ _SAID = {
     UNREADABLE: ("its photo cannot be read", "their photos cannot be read"),
 }
 _PARTICULARS = re.compile(r",? (?:but )?got .*|,? at character \d+.*", re.DOTALL)
-_CHUNK, _THREADS = 64, 4
+_CHUNK, _THREADS = 64, os.cpu_count() or 1
+_FIRST = 5
 
 Digests = list[list[str | None]]
 
 
-def without_bad_photos(
-    table: Table, columns: Sequence[str], root: Path
-) -> tuple[Table, Digests, NDArray[np.int64]]:
+class Screened(NamedTuple):
+    """What `without_bad_photos` found.
+
+    Args:
+        table: the table without the rows whose photos cannot be used.
+        digests: of the bytes of each kept row's photos.
+        kept: int64 (kept,), the position in the table as it was of each kept row.
+        photos: what the photos of each column are like.
+    """
+
+    table: Table
+    digests: Digests
+    kept: NDArray[np.int64]
+    photos: list[PhotoColumn]
+
+
+def without_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Screened:
     """Examine every photo once; set aside the rows that name one that cannot be used.
 
     Args:
@@ -38,17 +56,14 @@ def without_bad_photos(
         columns: the columns of photos.
         root: folder that their paths start from.
 
-    Returns:
-        The table without those rows; a digest of the bytes of each kept row's photos; int64
-        (kept,), the position in `table` of each kept row.
-
     Raises:
         DataError: A photo is an address or leads out of `root`.
     """
-    paths: list[list[str]] = [[] for _ in range(len(table.frame))]
-    for column in columns:
-        for row, cell in enumerate(table.frame[column]):
-            paths[row] += [_located(name, root, table, row, column) for name in photo_paths(cell)]
+    if not columns:
+        rows = len(table.frame)
+        return Screened(table, [[]] * rows, np.arange(rows), [])
+    named = {column: _paths(table, column, root) for column in columns}
+    paths = [[path for row in rows for path in row] for rows in zip(*named.values(), strict=True)]
     facts = _examined(list(dict.fromkeys(path for row in paths for path in row)))
     faults = {
         row: _PHOTO + next(fault for path in names if (fault := facts[path].fault))
@@ -56,14 +71,33 @@ def without_bad_photos(
         if any(facts[path].fault for path in names)
     }
     kept = np.setdiff1d(np.arange(len(paths)), list(faults))
-    return table.drop(faults), [[facts[path].digest for path in paths[i]] for i in kept], kept
+    digests = [[facts[path].digest for path in paths[i]] for i in kept]
+    photos = [photo_column(column, rows, facts) for column, rows in named.items()]
+    return Screened(table.drop(faults), digests, kept, photos)
 
 
-def _located(name: str, root: Path, table: Table, row: int, column: str) -> str:
-    try:
-        return str(locate(name, root))
-    except DataError as error:
-        raise DataError(f"{table.place(row)}, column '{column}': {error}") from None
+def _paths(table: Table, column: str, root: Path) -> list[list[str]]:
+    """Return the paths that each cell of a column names; raise DataError with all unsafe ones."""
+    found, unsafe, first = [], [], ""
+    for row, cell in enumerate(table.frame[column]):
+        try:
+            found.append([str(locate(name, root)) for name in photo_paths(cell)])
+        except DataError as error:
+            first = first or f"{table.place(row)}, column '{column}': {error}"
+            unsafe.append(int(table.lines[row]))
+    if unsafe:
+        raise DataError(first + _others(table.unit, unsafe[1:]))
+    return found
+
+
+def _others(unit: str, lines: Sequence[int]) -> str:
+    """Return a sentence on further rows with an unsafe path, "" without any."""
+    if not lines:
+        return ""
+    if len(lines) == 1:
+        return f" 1 more row has such a path ({unit} {lines[0]})."
+    said = ", ".join(map(str, lines[:_FIRST])) + (", …" if len(lines) > _FIRST else "")
+    return f" {len(lines):,} more rows have such paths ({unit}s {said})."
 
 
 def _examined(paths: list[str]) -> dict[str, PhotoFacts]:
@@ -88,9 +122,11 @@ def check_share(table: Table, limit: float) -> None:
 
 def check_count(table: Table, read: int) -> None:
     """Make sure that every one of the `read` rows was either kept or set aside, and once."""
-    places = [*table.rows.tolist(), *(fault.row for fault in table.quarantine)]
-    if len(places) != read or len(set(places)) != read:
-        raise RuntimeError(f"rows were lost: {read} read, {len(set(places))} accounted for")
+    gone = np.array([fault.row for fault in table.quarantine], np.int64)
+    places = np.concatenate([table.rows, gone])
+    different = len(np.unique(places))
+    if len(places) != read or different != read:
+        raise RuntimeError(f"rows were lost: {read} read, {different} accounted for")
 
 
 def kind_of(reason: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "content_keys",
     "duplicate_groups",
     "leaking_rows",
+    "not_sides",
     "placeholders",
     "rare_classes",
     "split_rows",
@@ -36,6 +37,7 @@ _WORDS = {
 }  # fmt: skip
 _LEAST_ROWS = 10
 _CLASSES = 20
+_MOSTLY = 0.9  # share of cells that name a side, from which a column is meant as a split
 _DIVISIBLE = 20  # groups that two targets must share to be a stratum
 
 
@@ -47,6 +49,7 @@ def split_rows(
     targets: Targets,
     seed: int,
     source: str = "",
+    place: Callable[[int], str] | None = None,
 ) -> Sides:
     """Assign every row to a side.
 
@@ -67,6 +70,7 @@ def split_rows(
             own.
         seed: fixes the draw.
         source: name of the table, for messages.
+        place: names the table and line of the row at a position, for messages; None counts rows.
 
     Returns:
         object (N,) of "train", "validation" and "test", each at least once.
@@ -75,23 +79,43 @@ def split_rows(
         DataError: fewer than ten rows, no such column, a cell that cannot be read, or rows that
             hang together so much that a side stays empty.
     """
-    place = f"{source}: " if source else ""
+    named = f"{source}: " if source else ""
+    place = place or (lambda row: f"{source}, row {row + 1}".removeprefix(", "))
     if len(frame) < _LEAST_ROWS:
         raise DataError(
-            f"{place}cannot split {len(frame)} rows into training, validation and test rows. "
+            f"{named}cannot split {len(frame)} rows into training, validation and test rows. "
             f"At least {_LEAST_ROWS} are needed."
         )
     if split.method == "column":
-        sides = _by_column(split, _cells(split, frame, place), groups, targets, seed, place)
+        sides = _by_column(split, _cells(split, frame, named), groups, targets, seed, place)
     elif split.method == "time":
-        sides = _by_time(split, _cells(split, frame, place), groups, place)
+        sides = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
         if split.method == "group":
-            told = as_text(_cells(split, frame, place)).tolist()
+            told = as_text(_cells(split, frame, named)).tolist()
             joined = [[str(group) for group in groups], told]
             groups = duplicate_groups(joined, len(frame), always=(0, 1))
         sides = _at_random(split.validation, split.test, groups, targets, seed)
-    return _complete(sides, groups, place)
+    return _complete(sides, groups, named)
+
+
+def not_sides(cells: pd.Series[Any]) -> IntArray | None:
+    """Return the positions of the cells that name no side of a split, ascending.
+
+    None where the column is not meant as a split: less than nine cells in ten name a side, or train
+    or test does not occur.
+
+    Example:
+    >>> not_sides(pd.Series(["train"] * 7 + ["val", "test", "tset"])).tolist()
+    [9]
+    >>> not_sides(pd.Series(["train", "bus", "bus"])) is None
+    True
+    """
+    texts = as_text(cells).tolist()
+    sides = {text: _WORDS.get(text.lower()) if text else None for text in set(texts)}
+    others = np.array([i for i, text in enumerate(texts) if sides[text] is None], np.int64)
+    meant = {"train", "test"} <= set(sides.values())
+    return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
 
 
 def leaking_rows(sides: Sides, groups: IntArray) -> IntArray:
@@ -195,7 +219,13 @@ def rare_classes(target: npt.NDArray[np.object_], groups: IntArray) -> list[str]
     return sorted(name for name, where in found.items() if len(where) < len(SIDES))
 
 
-def _by_time(split: Split, cells: pd.Series[Any], groups: IntArray, place: str) -> Sides:
+def _by_time(
+    split: Split,
+    cells: pd.Series[Any],
+    groups: IntArray,
+    named: str,
+    place: Callable[[int], str],
+) -> Sides:
     """Cut the groups' latest moments where the shares come nearest."""
     moments = _moments(cells, place)
     latest = np.full(int(groups.max()) + 1, -np.inf)
@@ -203,7 +233,7 @@ def _by_time(split: Split, cells: pd.Series[Any], groups: IntArray, place: str) 
     values, counts = np.unique(latest[groups], return_counts=True)
     if len(values) < len(SIDES):
         raise DataError(
-            f"{place}split column '{split.column}' has {len(values)} different moments; three are "
+            f"{named}split column '{split.column}' has {len(values)} different moments; three are "
             "needed. Split at random, or by a finer date."
         )
     after = np.cumsum(counts[::-1])[::-1] / len(cells)  # share of rows from each moment on
@@ -214,7 +244,7 @@ def _by_time(split: Split, cells: pd.Series[Any], groups: IntArray, place: str) 
     return np.array(SIDES, dtype=object)[side]
 
 
-def _moments(cells: pd.Series[Any], place: str) -> npt.NDArray[np.float64]:
+def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> npt.NDArray[np.float64]:
     """Return each row's moment as a number: seconds of a date, or the number itself."""
     numbers = parse_numbers(cells)
     if np.isnan(numbers.values).any():
@@ -224,9 +254,8 @@ def _moments(cells: pd.Series[Any], place: str) -> npt.NDArray[np.float64]:
     gone = np.flatnonzero(np.isnan(numbers.values))
     if len(gone):
         raise DataError(
-            f"{place}split column '{cells.name}': expected a date in every row, but {len(gone)} "
-            f"have none that can be read, first row {gone[0] + 1}: {cells.iloc[gone[0]]!r}. "
-            "Write dates as 2016-03-10."
+            f"{place(int(gone[0]))}, split column '{cells.name}': expected a date in every row, "
+            f"got {cells.iloc[gone[0]]!r}{_more(gone)}. Write dates as 2016-03-10."
         )
     return numbers.values
 
@@ -237,15 +266,14 @@ def _by_column(
     groups: IntArray,
     targets: Targets,
     seed: int,
-    place: str,
+    place: Callable[[int], str],
 ) -> Sides:
     words = [None if text is None else _WORDS.get(text.lower()) for text in as_text(cells)]
     unknown = [i for i, word in enumerate(words) if word is None]
     if unknown:
         raise DataError(
-            f"{place}split column '{split.column}': expected train, validation or test in every "
-            f"row, got {cells.iloc[unknown[0]]!r} in row {unknown[0] + 1} ({len(unknown)} such "
-            "rows)."
+            f"{place(unknown[0])}, split column '{split.column}': expected train, validation or "
+            f"test in every row, got {cells.iloc[unknown[0]]!r}{_more(unknown)}."
         )
     sides = np.array(words, dtype=object)
     train = np.flatnonzero(sides == "train")
@@ -257,14 +285,18 @@ def _by_column(
     return sides
 
 
-def _complete(sides: Sides, groups: IntArray, place: str) -> Sides:
+def _more(rows: Sized) -> str:
+    return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
+
+
+def _complete(sides: Sides, groups: IntArray, named: str) -> Sides:
     """Return `sides` if each has a row."""
     counts = Counter(sides.tolist())
     empty = [side for side in SIDES if not counts[side]]
     if empty:
         largest = int(np.bincount(groups).max())
         raise DataError(
-            f"{place}no rows left for {' and '.join(empty)}: {len(sides)} rows in "
+            f"{named}no rows left for {' and '.join(empty)}: {len(sides)} rows in "
             f"{len(np.unique(groups))} groups that must stay together, the largest of {largest} "
             "rows. Use more rows, another split column, or larger shares."
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,16 @@ class Quarantined:
         row: 0-based position among all data rows of the source.
         line: 1-based line in a text file; 1-based row number for other sources.
         reason: what was expected and what came.
+        cells: its value in each column of the table, read when they are asked for; empty where it
+            could not be parsed.
+        raw: its text, where it could not be parsed.
     """
 
     row: int
     line: int
     reason: str
+    cells: Iterable[Any] = field(default=(), compare=False, repr=False)
+    raw: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,14 @@ class Table:
         >>> table.place(1)
         'table, row 2'
         """
-        return f"{self.name}, {self._unit} {self.lines[position]}"
+        return f"{self.name}, {self.unit} {self.lines[position]}"
 
     def place_of(self, fault: Quarantined) -> str:
         """Name the source and line of a row that was set aside."""
-        return f"{self.name}, {self._unit} {fault.line}"
+        return f"{self.name}, {self.unit} {fault.line}"
 
     @property
-    def _unit(self) -> str:
+    def unit(self) -> str:
         """What lines are counted in."""
         return "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
 
@@ -94,8 +100,10 @@ class Table:
             return self
         keep = np.ones(len(self.frame), dtype=bool)
         keep[list(faults)] = False
+        gone = self.frame.iloc[list(faults)]
         moved = [
-            Quarantined(int(self.rows[i]), int(self.lines[i]), why) for i, why in faults.items()
+            Quarantined(int(self.rows[i]), int(self.lines[i]), why, _Cells(gone, at))
+            for at, (i, why) in enumerate(faults.items())
         ]
         return replace(
             self,
@@ -104,6 +112,18 @@ class Table:
             lines=self.lines[keep],
             quarantine=sorted([*self.quarantine, *moved], key=lambda fault: fault.row),
         )
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells of one row of a frame, whose texts may lie on disk."""
+
+    frame: pd.DataFrame
+    row: int
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(self.frame.shape[1]):
+            yield self.frame.iloc[self.row, number]
 
 
 BINARY_SUFFIXES = (".parquet", ".pq")

@@ -66,7 +66,8 @@ def _check_head(path: Path, codec: str) -> None:
         line = head[:byte].count(b"\n") + 1
         raise DataError(
             f"{path}, line {line}, byte {byte}: expected {_plain(codec)} text, but the bytes look "
-            'like UTF-16. Pass encoding="utf-16", or save the file as UTF-8.'
+            'like UTF-16. Save the file as UTF-8, or read it from Python with encoding="utf-16" '
+            "(`multimodal.data.readers.read_table`)."
         )
 
 
@@ -81,8 +82,9 @@ def _undecodable(path: Path, codec: str) -> str:
         line = data[:start].count(b"\n") + 1
         return (
             f"{path}, line {line}, byte {start}: 0x{data[start]:02x} is not {_plain(codec)} text. "
-            f"Save the file as UTF-8, or pass its encoding, such as "
-            f'encoding="{"cp1252" if codec == "utf-8-sig" else "utf-8"}".'
+            f"Save the file as UTF-8, or read it from Python with its encoding, such as "
+            f'encoding="{"cp1252" if codec == "utf-8-sig" else "utf-8"}" '
+            "(`multimodal.data.readers.read_table`)."
         )
     return f"{path}: not {_plain(codec)} text. Save the file as UTF-8."
 
