@@ -41,7 +41,24 @@ class CatalogueConfig(tfds.core.BuilderConfig):
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-    """Products with a table, a description and a photo, and a price of known make-up."""
+    """Products with a table, a description and a photo, and a price of known make-up.
+
+    A row follows from (seed, split, number) alone, so any process can draw any rows. For millions
+    of them, an Apache Beam runner writes the shards side by side. In a subclass, let
+    `_generate_examples` return
+
+        beam = tfds.core.lazy_imports.apache_beam
+        return beam.Create(range(count)) | beam.Map(
+            functools.partial(numbered_example, self.builder_config, split)
+        )
+
+    and name the runner where it is built, after `pip install apache-beam`, which this project does
+    without:
+
+        options = apache_beam.options.pipeline_options.PipelineOptions(["--runner=DirectRunner"])
+        config = tfds.download.DownloadConfig(beam_options=options)
+        BeamBuilder(data_dir=folder).download_and_prepare(download_config=config)
+    """
 
     VERSION: ClassVar = tfds.core.Version(world.VERSION)
     RELEASE_NOTES: ClassVar = {world.VERSION: "Initial release."}
@@ -83,10 +100,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        config = self.builder_config
         for number in range(count):
-            row = rows.make_row(config.seed, split, number, config.shift)
-            yield number, _example(row)
+            yield numbered_example(self.builder_config, split, number)
+
+
+def numbered_example(
+    config: CatalogueConfig, split: str, number: int
+) -> tuple[int, dict[str, Any]]:
+    """Return a row's key and example; it can be pickled, for a process elsewhere."""
+    return number, _example(rows.make_row(config.seed, split, number, config.shift))
 
 
 def _table_feature(name: str) -> Any:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from multimodal.data import cache as module
-from multimodal.data.cache import PhotoCache
+from multimodal.data.cache import PhotoCache, decode_shard, distinct
 from multimodal.data.photos import PhotoPaths, decode
+from multimodal.data.shards import ShardedArray
 
 SIZE = 8
 BYTES = SIZE * SIZE * 3
@@ -110,6 +111,27 @@ def test_unreadable_photos_are_absent_and_noted(
     assert list(cache.unreadable) == [1, 3, 5, 7, 9, 11]
     assert "not a readable photo" in cache.unreadable[3] and bad in cache.unreadable[3]
     assert decoded.count(bad) == 1
+
+
+def test_photos_decoded_beforehand_are_read(photos: PhotoPaths, decoded: list[str]) -> None:
+    bad = str(photos.paths[2][0])
+    Path(bad).write_bytes(b"no photo")
+    paths, index = distinct(photos)
+    made = decode_shard(paths, SIZE)
+    assert sorted(decoded) == sorted(paths) and index[3].tolist() == [4, 2]
+    assert made["readable"].tolist() == [path != bad for path in paths]
+    decoded.clear()
+    shards = {
+        name: ShardedArray([array[:5], array[5:10], array[10:]]) for name, array in made.items()
+    }
+    cache, other = PhotoCache(photos, budget=0, shards=shards), PhotoCache(photos, budget=0)
+    for rows in ([3, 0, 5], [2, 2, 11], []):
+        for found, wanted in zip(
+            cache.get(np.array(rows, int)), other.get(np.array(rows, int)), strict=True
+        ):
+            np.testing.assert_array_equal(found, wanted, strict=True)
+    assert cache.unreadable == other.unreadable and list(cache.unreadable) == [2]
+    assert not cache.in_memory and decoded.count(bad) == 2 and decoded.count(paths[0]) == 1
 
 
 def test_the_file_has_no_name(photos: PhotoPaths, tmp_path: Path,

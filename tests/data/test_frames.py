@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from multimodal.data import frames
 from multimodal.data.frames import from_frame, from_records, read_json_lines, read_parquet
 from multimodal.errors import DataError
 
@@ -144,3 +145,37 @@ def test_unusable_parquet_column(tmp_path: Path, array: Any) -> None:
     pq.write_table(pa.table({"good": [1], "odd": array}), path)
     with pytest.raises(DataError, match="column 'odd': holds"):
         read_parquet(path)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_index_of_a_frame_is_a_column_if_it_has_a_name(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        monkeypatch.setattr(frames, "LARGE", 0)
+    frame = pd.DataFrame({"a": ["one", "two", "three"], "b": [0, 7, 3]})
+    frame[frame["b"] > 1].to_parquet(tmp_path / "filtered.parquet")
+    found = read_parquet(tmp_path / "filtered.parquet").frame
+    assert {name: list(found[name]) for name in found} == {"a": ["two", "three"], "b": [7, 3]}
+    frame.set_index("b").to_parquet(tmp_path / "named.parquet")
+    found = read_parquet(tmp_path / "named.parquet").frame
+    assert sorted(found) == ["a", "b"] and list(found["b"]) == [0, 7, 3]
+
+
+def test_half_a_character_is_none(tmp_path: Path) -> None:
+    """JSON and Python can write what no file can hold."""
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": "\\ud83d\\ude00"}\n{"a": "x\\uD800"}\n{"\\udfff": 1}\n')
+    parsed = read_json_lines(path)
+    assert parsed.frame["a"].tolist() == ["\U0001f600"]
+    assert [fault.line for fault in parsed.quarantine] == [2, 3]
+    assert all("surrogate" in fault.reason for fault in parsed.quarantine)
+    with pytest.raises(DataError, match="column 'a', row 2: holds half of a surrogate pair"):
+        from_records([{"a": "é"}, {"a": "\ud800"}])
+
+
+def test_lists_of_dates_may_lie_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "LARGE", 0)
+    days = pa.array([[datetime(2020, 1, 2).date()], None])
+    pq.write_table(pa.table({"days": days}), tmp_path / "t.parquet")
+    assert list(read_parquet(tmp_path / "t.parquet").frame["days"]) == [["2020-01-02"], None]

@@ -13,7 +13,13 @@ from multimodal.data.augment import augment_boxes, augment_photos
 from multimodal.data.cache import PhotoCache
 from multimodal.data.labels import label_arrays
 from multimodal.data.photos import PhotoPaths
-from multimodal.data.pipeline import Source, by_length, evaluation_dataset, training_dataset
+from multimodal.data.pipeline import (
+    Source,
+    batch_rows,
+    by_length,
+    evaluation_dataset,
+    training_dataset,
+)
 from multimodal.spec import FittedHead, FittedSpec
 
 ROWS, SIZE, LENGTHS = 23, 16, [8, 16, 32]
@@ -147,6 +153,33 @@ def test_an_epoch_is_a_function_of_seed_and_epoch(source: Source, augment: bool)
     assert_equal(train(source, epochs=5, first_epoch=3, augment=augment), whole[15:])
     assert_equal(train(source, epochs=5, augment=augment), whole)
     assert order(train(source, seed=2)) != order(whole[:5])
+
+
+@pytest.mark.parametrize("first_step", [0, 1, 4, 5])
+def test_an_epoch_can_be_entered_in_the_middle(
+    source: Source, first_step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(source, epochs=4, augment=True)
+    seen: list[int] = []
+    get = PhotoCache.get
+    monkeypatch.setattr(PhotoCache, "get", lambda self, rows: (seen.append(1), get(self, rows))[1])
+    rest = train(source, epochs=4, first_epoch=2, first_step=first_step, augment=True)
+    assert_equal(rest, whole[10 + first_step :])
+    assert len(seen) == 10 - first_step  # no batch before it was read
+
+
+@pytest.mark.parametrize("name", ["source", "book"])
+def test_the_rows_of_a_batch_can_be_named(source: Source, name: str) -> None:
+    rows = np.array([3, 8, 21, 4, 9, 2, 22, 17])
+    taken = source if name == "source" else BOOK
+    options: dict[str, Any] = {"batch_size": 3, "seed": 7}
+    for epoch in range(3):
+        batches = train(taken, rows=rows, epochs=epoch + 1, first_epoch=epoch, fill=True, **options)
+        for step, (_, targets, weights) in enumerate(batches):
+            found = batch_rows(taken, rows, epoch=epoch, step=step, **options)
+            head, first = ("price", 100) if name == "source" else ("h", 0)
+            yielded = targets[head][weights[head] > 0, 0] - first
+            assert found.dtype == np.int64 and found.tolist() == yielded.astype(int).tolist()
 
 
 def test_only_some_rows(source: Source) -> None:

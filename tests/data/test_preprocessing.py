@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from multimodal.config import Config
+from multimodal.data import preprocessing as module
 from multimodal.data.defaults import complete
 from multimodal.data.fitting import fit_spec
 from multimodal.data.preprocessing import Arrays, Preprocessor
@@ -65,11 +66,25 @@ def test_keys_dtypes_and_shapes(fitted: Preprocessor, tmp_path: Path) -> None:
         "table_numeric": ("float32", (numeric,)), "table_categorical": ("int32", (1,)),
         "table_present": ("bool", ()), "title_tokens": ("int32", (8,)),
         "title_present": ("bool", ()), "story_tokens": ("int32", (longest,)),
+        "story_present": ("bool", ()),
     }  # fmt: skip
     assert set(found) | {"photos_pixels", "photos_present"} == set(fitted.spec.input_keys)
     assert arrays.rows == 60 == len(arrays.photos["photos"].paths)
     assert arrays.photos["photos"].paths[:2] == [[None], [str(tmp_path / "1.jpg")]]
     assert fitted.columns() == list(KINDS)
+
+
+@pytest.mark.parametrize("block", [1, 7, 59, 60])
+def test_blocks_of_rows_give_what_all_rows_give(
+    fitted: Preprocessor, tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = read_table(ROWS).frame.assign(size=["many", *range(59)])
+    whole = fitted.arrays(frame, tmp_path)
+    assert whole.unseen == {"code": 1} and whole.unreadable == {"size": 1}
+    monkeypatch.setattr(module, "BLOCK", block)
+    assert_alike(fitted.arrays(frame, tmp_path), whole)
+    assert fitted.arrays(frame, tmp_path).unreadable == whole.unreadable
+    assert fitted.photos(frame, tmp_path) == whole.photos
 
 
 def test_missing_and_unseen(fitted: Preprocessor) -> None:

@@ -112,3 +112,17 @@ def test_pad_and_fixed_length() -> None:
     assert text.pad([], 3).shape == (0, 3)
     found = [text.fixed_length(longest, [8, 16, 24]) for longest in (0, 8, 9, 24, 99)]
     assert found == [8, 8, 16, 24, 24]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+def test_the_first_words_are_those_of_the_whole_text(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_CHARACTERS", 2)  # so that words are cut off
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        sentence = "".join(rng.choice(list("ab 1,.'é€日"), rng.integers(0, 40)))
+        words = text.words(sentence)
+        ids = text.index(dict.fromkeys(words))
+        wanted = [ids[word] for word in words[:limit]]
+        assert text.word_ids(sentence, ids, limit) == wanted

@@ -2,23 +2,28 @@
 
 A photo is decoded the first time it is asked for, once for all rows that name it. The file has no
 name, so it is gone with the process, however that ends; it is read piece by piece, so it adds
-nothing to the process's own memory.
+nothing to the process's own memory. Photos that were decoded beforehand are read from their shards.
 """
 
 from __future__ import annotations
 
 import tempfile
 import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.data.photos import PhotoPaths, Pixels, decode
+from multimodal.data.shards import ShardedArray
 from multimodal.errors import DataError
 
 _EMPTY, _KEPT, _NONE = 0, 1, 2
+_THREADS = 2
 _ALIGNMENT = 64  # TensorFlow takes arrays over without a copy only if they start here
 
 IntArray = NDArray[np.int64]
@@ -62,12 +67,25 @@ class _File:
                 raise OSError("the disk is full")
 
 
+class _Shards:
+    def __init__(self, pixels: ShardedArray) -> None:
+        self._pixels = pixels
+
+    def read(self, photos: IntArray, into: Pixels) -> None:
+        there = photos >= 0
+        into[there] = self._pixels[photos[there]]
+
+    def write(self, photo: int, pixels: Pixels) -> None:
+        raise OSError("shards are not written to")
+
+
 class PhotoCache:
     """Decoded photos of one group by row, decoded on first use.
 
     Args:
         photos: The photos' paths and size.
         budget: Bytes that may lie in memory; above it, pixels go to an unnamed temporary file.
+        shards: What `decode_shard` made of all photos, to read instead of decoding them.
 
     Example:
     >>> cache = PhotoCache(PhotoPaths([[None]], size=8), budget=0)
@@ -76,16 +94,27 @@ class PhotoCache:
     ((2, 1, 8, 8, 3), [[False], [False]])
     """
 
-    def __init__(self, photos: PhotoPaths, *, budget: int) -> None:
+    def __init__(
+        self,
+        photos: PhotoPaths,
+        *,
+        budget: int,
+        shards: Mapping[str, ShardedArray] | None = None,
+    ) -> None:
         self.photos = photos
-        self._paths, self._index = _distinct(photos)
+        self._paths, self._index = distinct(photos)
         shape = photos.shape[2:]
         self.nbytes = len(self._paths) * int(np.prod(shape))
-        self.in_memory = self.nbytes <= budget
-        self._store: _Store = _Memory(len(self._paths), shape) if self.in_memory else _File(shape)
+        self.in_memory = shards is None and self.nbytes <= budget
         self._state = np.full(len(self._paths) + 1, _EMPTY, np.uint8)
         self._state[-1] = _NONE  # where index -1, no photo, points
         self._faults: dict[int, str] = {}
+        self._store: _Store
+        if shards is not None:
+            self._store = _Shards(shards["pixels"])
+            self._state[:-1] = np.where(np.asarray(shards["readable"]), _KEPT, _EMPTY)
+        else:
+            self._store = _Memory(len(self._paths), shape) if self.in_memory else _File(shape)
 
     def get(self, rows: NDArray[np.integer]) -> tuple[Pixels, NDArray[np.bool_]]:
         """Return pixels uint8 (B, K, size, size, 3) and presence bool (B, K) of `rows`.
@@ -128,7 +157,21 @@ class PhotoCache:
         return None
 
 
-def _distinct(photos: PhotoPaths) -> tuple[list[str], IntArray]:
+def decode_shard(paths: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
+    """Decode photos by two threads: `pixels` (N, size, size, 3), and whether each is `readable`."""
+    pixels, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
+
+    def fill(photo: int) -> None:
+        with suppress(DataError):
+            pixels[photo] = decode(paths[photo], size)
+            readable[photo] = True
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(len(paths))))
+    return {"pixels": pixels, "readable": readable}
+
+
+def distinct(photos: PhotoPaths) -> tuple[list[str], IntArray]:
     """Return the different paths, and each row's positions among them, (rows, K), -1 for none."""
     found: dict[str, int] = {}
     index = [

@@ -30,7 +30,10 @@ def is_missing(series: Column) -> BoolArray:
     dtype = getattr(series, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind != "O":
         return np.asarray(pd.Series(series).isna(), dtype=np.bool_)
-    return np.fromiter((_blank(value) for value in series), dtype=bool, count=len(series))
+    found = [
+        not value or value.isspace() if type(value) is str else _blank(value) for value in series
+    ]
+    return np.array(found, dtype=np.bool_)
 
 
 def as_text(series: Column) -> npt.NDArray[np.object_]:
@@ -45,8 +48,15 @@ def as_text(series: Column) -> npt.NDArray[np.object_]:
     ['85255', None]
     """
     found = np.empty(len(series), dtype=object)
-    pairs = zip(series, is_missing(series), strict=True)
-    found[:] = [None if missing else _spell(value) for value, missing in pairs]
+    cells = series.tolist() if isinstance(series, pd.Series) and series.dtype == "O" else series
+    known: dict[str, str | None] = {}
+    for place, value in enumerate(cells):
+        if type(value) is not str:
+            found[place] = None if _blank(value) else _spell(value)
+        elif value in known:
+            found[place] = known[value]
+        else:
+            found[place] = known[value] = _spell(value) or None
     return found
 
 

@@ -64,6 +64,8 @@ def fit_spec(
         if start is None or start.modality != group.modality:
             start = FittedGroup(name=name, modality=group.modality, columns=[])
         groups.append(fitters[group.modality](config, group, start, schema, frame))
+    if len(groups) > 1:  # what no training row lacks may be missing tomorrow
+        groups = [group.model_copy(update={"optional": True}) for group in groups]
     return FittedSpec(groups=groups, heads=[])
 
 

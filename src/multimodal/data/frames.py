@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from multimodal.data.delimited import Parsed, check_names
+from multimodal.data.disk_text import DiskText, TextFile
 from multimodal.data.table import IntArray, Quarantined
 from multimodal.data.textfiles import text_lines
 from multimodal.errors import DataError
+
+_INDEX = re.compile(r"__index_level_\d+__")  # of a frame that had no name
+_SURROGATE = re.compile("[\ud800-\udfff]")
+LARGE = 2**29  # bytes in memory above which a file's texts stay on disk
+_CELL = 50  # bytes of a text in memory beside its characters
+_BATCH = 4096
 
 
 def from_frame(frame: pd.DataFrame, place: str = "table") -> Parsed:
@@ -68,7 +76,8 @@ def read_json_lines(path: Path, encoding: str = "utf-8") -> Parsed:
             rows.append(row)
             lines.append(line)
         except ValueError as error:
-            quarantine.append(Quarantined(row, line, f"expected a JSON object: {error}"))
+            reason = f"expected a JSON object: {error}"
+            quarantine.append(Quarantined(row, line, reason, raw=text.rstrip("\r\n")))
         row += 1
     if quarantine and not rows:
         raise DataError(
@@ -82,23 +91,64 @@ def read_json_lines(path: Path, encoding: str = "utf-8") -> Parsed:
 def read_parquet(path: Path) -> Parsed:
     """Read a Parquet file; integers beside missing values stay exact.
 
+    Where its content would take more than half a gigabyte of memory, texts and lists stay on disk,
+    see `disk_text`.
+
     Raises:
         DataError: the file is truncated or no Parquet file, or a column holds bytes or records.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20)
         schema = file.schema_arrow
+        for place in reversed([i for i, n in enumerate(schema.names) if _INDEX.fullmatch(n)]):
+            schema = schema.remove(place)
         names = check_names([str(name) for name in schema.names], str(path))
         for name, kind in zip(names, schema.types, strict=True):
             if _is_binary(kind) or pa.types.is_nested(kind) and not _is_list(kind):
                 raise DataError(_unusable(f"{path}, column '{name}'", str(kind)))
-        frame = file.read().to_pandas(integer_object_nulls=True)
+        texts = [name for name, kind in zip(schema.names, schema.types, strict=True)
+                 if _is_text(kind)] if _memory(file) > LARGE else []  # fmt: skip
+        stored = _on_disk(file, texts)
+        plain = [name for name in schema.names if name not in stored]
+        frame = file.read(plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path}: not a complete Parquet file ({reason}). Copy or write it again."
         ) from None
-    return from_frame(frame, str(path))
+    if not stored:
+        return from_frame(frame, str(path))
+    parsed = from_frame(frame, str(path))
+    columns = {str(n).strip(): stored.get(n) for n in schema.names}
+    whole = {name: parsed.frame[name] if c is None else c for name, c in columns.items()}
+    rows = np.arange(file.metadata.num_rows, dtype=np.int64)
+    return Parsed(pd.DataFrame(whole, index=pd.RangeIndex(len(rows))), rows, rows + 1, [])
+
+
+def _memory(file: pq.ParquetFile) -> int:
+    """Return about how many bytes the file's cells would take in memory."""
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    texts = sum(_is_text(kind) for kind in file.schema_arrow.types)
+    size = sum(group.total_byte_size for group in groups)
+    return int(size + _CELL * texts * file.metadata.num_rows)
+
+
+def _on_disk(file: pq.ParquetFile, names: Sequence[str]) -> dict[str, DiskText]:
+    """Copy the columns `names` to files of their own, some rows at a time."""
+    kinds = {name: file.schema_arrow.field(name).type for name in names}
+    files = {name: TextFile(lists=_is_list(kind)) for name, kind in kinds.items()}
+    for batch in file.iter_batches(_BATCH, columns=list(names)) if names else ():
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            files[name].append(column)
+    rows = np.arange(file.metadata.num_rows, dtype=np.int64)
+    return {name: DiskText(file, rows) for name, file in files.items()}
+
+
+def _is_text(kind: Any) -> bool:
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(types.is_string(kind) or types.is_large_string(kind) or _is_list(kind))
 
 
 def _json_object(text: str) -> Mapping[str, Any]:
@@ -110,6 +160,8 @@ def _json_object(text: str) -> Mapping[str, Any]:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError(f"got {text.strip()[:40]!r}")
+    if "\\ud" in text.lower() and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("half of a surrogate pair (\\ud800 to \\udfff), which is no character")
     return value
 
 
@@ -147,6 +199,9 @@ def _plain(series: pd.Series[Any], place: str) -> pd.Series[Any]:
         return series.astype("float64") if kind == "f" else series
     values = np.empty(len(series), dtype=object)
     values[:] = [_cell(value) for value in series]
+    for row, value in enumerate(values, start=1):
+        if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            raise DataError(f"{place}, row {row}: holds half of a surrogate pair: {value!r:.60}.")
     return _typed(values, place)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from multimodal.data.cells import BoolArray, Column, is_missing
 
@@ -51,10 +52,13 @@ def parse_numbers(series: Column, unit: str | None = None) -> Numbers:
         values = np.array(series, dtype=np.float64)
     else:
         key, memo = None if unit is None else _key(unit), dict[str, float]()
-        cells = zip(series, missing, strict=True)
-        values = np.array([np.nan if gone else _number(v, key, memo) for v, gone in cells])
-        values = values.astype(np.float64)
-        missing = missing | np.fromiter((is_missing_word(v) for v in series), bool, len(series))
+        cells = zip(series, missing.tolist(), strict=True)
+        read = [np.nan if gone else _number(v, key, memo) for v, gone in cells]
+        values = np.array(read, np.float64)
+        bad = np.flatnonzero(np.isnan(values) & ~missing).tolist()
+        kept = series.to_numpy() if isinstance(series, pd.Series) else series
+        words = [place for place in bad if is_missing_word(kept[place])]
+        missing = missing | np.isin(np.arange(len(missing)), words)
     values[np.isinf(values)] = np.nan
     return Numbers(values, np.isnan(values) & ~missing)
 

@@ -19,19 +19,24 @@ from numpy.typing import NDArray
 
 from multimodal.data.augment import augment_boxes, augment_photos
 from multimodal.data.cache import PhotoCache
+from multimodal.data.shards import ShardedArray
 from multimodal.spec import PADDING, FittedSpec
+
+Array = NDArray[Any] | ShardedArray
+_BLOCK = 2**16  # rows looked at together
 
 
 @dataclass(frozen=True)
 class Source:
     """Everything batches are cut from; the first axis of every array is the row.
 
-    `inputs` holds all but the pixels, `caches` the photos by group, `targets` (rows, …) and
-    `weights` (rows,) are by head; `lengths` are the fixed text lengths by input key; `boxes` names
-    the heads whose targets are boxes in the first photo of the first cache.
+    `inputs` holds all but the pixels, in memory or in shards on disk, `caches` the photos by group,
+    `targets` (rows, …) and `weights` (rows,) are by head; `lengths` are the fixed text lengths by
+    input key; `boxes` names the heads whose targets are boxes in the first photo of the first
+    cache.
     """
 
-    inputs: Mapping[str, NDArray[Any]]
+    inputs: Mapping[str, Array]
     caches: Mapping[str, PhotoCache]
     targets: Mapping[str, NDArray[Any]]
     weights: Mapping[str, NDArray[Any]]
@@ -42,7 +47,7 @@ class Source:
     def of(
         cls,
         spec: FittedSpec,
-        inputs: Mapping[str, NDArray[Any]],
+        inputs: Mapping[str, Array],
         caches: Mapping[str, PhotoCache],
         targets: Mapping[str, NDArray[Any]],
         weights: Mapping[str, NDArray[Any]],
@@ -67,7 +72,7 @@ class Source:
 
     @cached_property
     def buckets(self) -> NDArray[np.int64] | None:
-        """Rows with one number have texts of one length, int64 (rows,), longest last; None: all.
+        """Array with one number have texts of one length, int64 (rows,), longest last; None: all.
 
         Of several groups of texts, that with the longest fixed length decides first.
         """
@@ -83,7 +88,11 @@ class Source:
     def tensors(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Inputs, targets and weights as tensors in main memory, made once for all datasets."""
         with tf.init_scope(), tf.device("CPU:0"):
-            inputs = {key: tf.constant(array) for key, array in self.inputs.items()}
+            inputs = {
+                key: tf.constant(array)
+                for key, array in self.inputs.items()
+                if not isinstance(array, ShardedArray)
+            }
             targets = {key: tf.constant(array) for key, array in self.targets.items()}
             weights = {key: tf.constant(array) for key, array in self.weights.items()}
         return inputs, targets, weights
@@ -97,6 +106,7 @@ def training_dataset(
     seed: int,
     epochs: int,
     first_epoch: int = 0,
+    first_step: int = 0,
     augment: bool = True,
     fill: bool = False,
 ) -> tf.data.Dataset:
@@ -114,22 +124,20 @@ def training_dataset(
         seed: fixes order and augmentation, together with the epoch's number.
         epochs: number of the epoch to stop before.
         first_epoch: number of the epoch to start with.
+        first_step: number of the batch to start with in that epoch; those before it are not read.
         augment: whether photos are mirrored and shifted, see `augment_photos`.
         fill: whether the last batch of an epoch is filled up with rows of weight 0, for a backend
             that compiles anew for each batch size.
     """
-    with tf.device("CPU:0"):
-        order = tf.constant(rows, tf.int64)
-        buckets = None if source.buckets is None else tf.constant(source.buckets)
+    order, buckets = _constants(source, rows)
     steps = -(-len(rows) // batch_size)
     spare = (steps * batch_size - len(rows)) * fill
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
-        if buckets is not None:
-            shuffled = _bucketed(shuffled, buckets, batch_size, seed=[seed, -1 - epoch])
+        shuffled = _shuffled(order, buckets, batch_size, seed, epoch)
         filled = tf.concat([shuffled, tf.repeat(shuffled[:1], spare)], axis=0)
-        starts = tf.data.Dataset.range(0, steps * batch_size, batch_size)
+        skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        starts = tf.data.Dataset.range(skipped * batch_size, steps * batch_size, batch_size)
         return starts.map(
             lambda start: (filled[start : start + batch_size], epoch, len(rows) - start)
         )
@@ -140,6 +148,31 @@ def training_dataset(
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
     return _finish(batches.map(to_batch, num_parallel_calls=2))
+
+
+def batch_rows(
+    source: Source,
+    rows: NDArray[np.integer],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    step: int,
+) -> NDArray[np.int64]:
+    """Return which of `rows` a batch of `training_dataset` holds, int64 (B,), in its order.
+
+    Args:
+        source: what batches are cut from.
+        rows: (N,) positions of the rows to train on.
+        batch_size: rows of a batch; the last one of an epoch holds what is left.
+        seed: as for `training_dataset`.
+        epoch: number of the epoch.
+        step: number of the batch in it.
+    """
+    with tf.init_scope(), tf.device("CPU:0"):
+        order, buckets = _constants(source, rows)
+        shuffled = _shuffled(order, buckets, batch_size, seed, epoch)
+    return np.asarray(shuffled[step * batch_size : (step + 1) * batch_size], np.int64)
 
 
 def evaluation_dataset(
@@ -157,6 +190,23 @@ def by_length(source: Source, rows: NDArray[np.integer]) -> NDArray[np.int64]:
         return chosen
     order = np.argsort(source.buckets[chosen], kind="stable")
     return np.asarray(chosen[order], np.int64)
+
+
+def _constants(source: Source, rows: NDArray[np.integer]) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Return the rows and the buckets of all rows as tensors in main memory."""
+    with tf.device("CPU:0"):
+        buckets = None if source.buckets is None else tf.constant(source.buckets)
+        return tf.constant(rows, tf.int64), buckets
+
+
+def _shuffled(
+    order: tf.Tensor, buckets: tf.Tensor | None, batch_size: int, seed: int, epoch: Any
+) -> tf.Tensor:
+    """Return the rows int64 (N,) in the order of an epoch."""
+    shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
+    if buckets is None:
+        return shuffled
+    return _bucketed(shuffled, buckets, batch_size, seed=[seed, -1 - epoch])
 
 
 def _bucketed(
@@ -178,9 +228,10 @@ def _weighed(batch: Any, real: tf.Tensor) -> Any:
     return inputs, targets, {head: weight * there for head, weight in weights.items()}
 
 
-def _level(tokens: NDArray[np.int32], lengths: Sequence[int]) -> NDArray[np.int64]:
+def _level(tokens: Array, lengths: Sequence[int]) -> NDArray[np.int64]:
     """Return the position of each row's fixed length among `lengths`, int64 (rows,)."""
-    longest = np.count_nonzero(tokens != PADDING, axis=1)
+    blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
+    longest = np.concatenate([np.count_nonzero(block != PADDING, axis=1) for block in blocks])
     return np.asarray(np.searchsorted(lengths, longest).clip(0, len(lengths) - 1), np.int64)
 
 
@@ -196,6 +247,10 @@ def _batch(source: Source, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
     inputs, targets, weights = (
         {key: tf.gather(array, chosen) for key, array in part.items()} for part in source.tensors
     )
+    for key, array in source.inputs.items():
+        if isinstance(array, ShardedArray):
+            found = tf.numpy_function(array.__getitem__, [chosen], array.dtype)
+            inputs[key] = tf.ensure_shape(found, (None, *array.shape[1:]))
     for key, lengths in source.lengths.items():
         inputs[key] = _cut(inputs[key], lengths)
     for group, cache in source.caches.items():

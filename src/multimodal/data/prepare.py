@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,26 @@ from multimodal.data import labels, screening
 from multimodal.data.boxes import photo_sizes
 from multimodal.data.cache import PhotoCache
 from multimodal.data.defaults import complete
-from multimodal.data.duplicates import content_keys, duplicate_groups, photo_keys
+from multimodal.data.disk_text import in_memory, on_disk
+from multimodal.data.duplicates import duplicate_groups, photo_keys
 from multimodal.data.fitting import capped_columns, fit_spec
 from multimodal.data.label_checks import check_sides, check_transform, rare_notes
 from multimodal.data.leakage import leakage_warnings
-from multimodal.data.pipeline import Source
+from multimodal.data.photo_facts import PhotoColumn
+from multimodal.data.pipeline import Array, Source
+from multimodal.data.prepared_sets import default_folder, set_bytes, store_photos, store_rows
 from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.readers import Source as Rows
 from multimodal.data.readers import open_table
+from multimodal.data.sampling import (
+    SAMPLE_ROWS,
+    repeated_content,
+    sample_rows,
+    sampled,
+    sampled_schema,
+)
 from multimodal.data.schema import Schema, infer_schema
+from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
 from multimodal.data.splits import SIDES, leaking_rows, split_rows
 from multimodal.data.table import Table
 from multimodal.data.targets import LABEL_KINDS, complete_heads, label_kind
@@ -45,7 +58,10 @@ class Prepared:
 
     `truths` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
     float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
-    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box.
+    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. For the
+    audit: `groups` of duplicates int64 (N,), `labels` as they were read, what the photos are like,
+    what gives a label away. `stored` are the folders of prepared data on disk, `photo_digest` is
+    that of all photos' bytes.
     """
 
     config: Config
@@ -58,10 +74,29 @@ class Prepared:
     truths: Mapping[str, NDArray[Any]]
     warnings: list[str]
     photo_sizes: Floats | None = None
+    groups: NDArray[np.int64] | None = None
+    labels: Labels = field(default_factory=dict)
+    photos: list[PhotoColumn] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    stored: list[Path] = field(default_factory=list)
+    photo_digest: str = ""
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Return the positions of the rows on one side of the split."""
         return np.flatnonzero(self.sides == side)
+
+    def looked_at(self) -> Prepared:
+        """Return a sample of the rows where texts stay on disk, else itself.
+
+        Sides, groups and labels are those of its rows; source, truths and quarantine stay.
+        """
+        if not on_disk(self.table.frame):
+            return self
+        rows = sample_rows(self.table.frame)
+        table = replace(sampled(self.table, rows), quarantine=self.table.quarantine)
+        groups = None if self.groups is None else self.groups[rows]
+        found = {name: label.take(rows) for name, label in self.labels.items()}
+        return replace(self, table=table, sides=self.sides[rows], groups=groups, labels=found)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts that the report shows."""
@@ -85,6 +120,7 @@ def prepare(
     images: str | Path | None = None,
     base: Base | None = None,
     label_kinds: Mapping[str, LabelKind | None] = LABEL_KINDS,
+    worker: Worker = ALONE,
 ) -> Prepared:
     """Read, check, split and preprocess a table.
 
@@ -96,6 +132,8 @@ def prepare(
         images: Folder that photo paths are relative to; the file's own folder by default.
         base: Schema and spec whose kinds, scales, words and categories are kept and added to.
         label_kinds: What each registered head learns from, by its name.
+        worker: Which share of the prepared data this process writes to disk, where they are; its
+            source has no inputs as long as other processes have not written theirs.
 
     Raises:
         DataError, ConfigError: What is wrong, where, and how to mend it.
@@ -109,16 +147,17 @@ def prepare(
     table, root = open_table(data, images)
     read, targets = table.rows_read, list(targets) or _learned(config)
     learned = list(dict.fromkeys([*targets, *_learned(config)]))
-    schema = infer_schema(
-        table, targets=learned, weight=weight, split=_split_column(config),
+    infer = partial(
+        infer_schema, targets=learned, weight=weight, split=_split_column(config),
         overrides=_overrides(config, table, base, learned), photo_root=root,
     )  # fmt: skip
+    schema = sampled_schema(table, infer)
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
     table, found, weights = labels.read_labels(table, schema, config.heads, kinds, weight)
     config = complete(config, schema, learned, adapt=base is not None)
     used = _used(config, schema)
-    table, digests, kept = screening.without_bad_photos(table, used.names("image"), root)
+    table, digests, kept, photos = screening.without_bad_photos(table, used.names("image"), root)
     found, weights = {name: label.take(kept) for name, label in found.items()}, weights[kept]
     sizes = None
     if "box" in kinds.values():
@@ -130,12 +169,14 @@ def prepare(
     for head in config.heads:
         check_transform(table, head, found[head.name].values)
     groups = duplicate_groups(
-        [photo_keys(digests), content_keys(table.frame, schema)], len(table.frame), always=(0, 1)
+        [photo_keys(digests), repeated_content(table.frame, schema)],
+        len(table.frame),
+        always=(0, 1),
     )
     sides = split_rows(
         config.data.split, table.frame, groups=groups,
         targets=[each for label in found.values() for each in _split_targets(label)],
-        seed=config.training.seed, source=table.name,
+        seed=config.training.seed, source=table.name, place=table.place,
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
     spec = _fit(config, schema, table, found, weights, sides == "train", base)
@@ -143,11 +184,19 @@ def prepare(
         fitted.name: found[head.name].truth(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
-    notes = [*_leaks(table, used, found), *screening.notes(table), *capped_columns(spec, schema)]
+    leaks = _leaks(*_looked_at(table, found), used)
+    notes = [*leaks, *screening.notes(table), *capped_columns(spec, schema)]
     notes += [*rare_notes(found, groups), *_split_notes(len(leaking_rows(sides, groups)))]
-    source = _source(config, schema, spec, table, root, truths, weights)
-    notes += _cut_texts(spec, source, config.data.max_words)
-    return Prepared(config, schema, spec, table, root, sides, source, truths, notes, sizes)
+    preprocessor = Preprocessor(spec, schema)
+    inputs, caches, stored = _stored(config, preprocessor, table, root, digests, worker)
+    source = Source.of(spec, inputs, caches, *labels.label_arrays(spec.heads, truths, weights))
+    notes += _cut_texts(spec, source, config.data.max_words) + _large_notes(table, stored)
+    if on_disk(table.frame):
+        config = config.merge(training={"baselines": False})
+    return Prepared(
+        config, schema, spec, table, root, sides, source, truths, notes, sizes, groups, found,
+        photos, leaks, stored, fingerprint(json.dumps(digests)),
+    )  # fmt: skip
 
 
 def _learned(config: Config) -> list[str]:
@@ -223,26 +272,43 @@ def _fit(
         labels.fit_head(head, name, found[head.name], train & (weights > 0))
         for head, name in zip(config.heads, names[len(config.groups) :], strict=True)
     ]
-    target = found[config.heads[0].name].truth(heads[0].classes)[train]
-    spec = fit_spec(config, schema, table.frame[train], base[1] if base else None, target)
-    return spec.model_copy(update={"heads": heads})
+    rows = sample_rows(table.frame, np.flatnonzero(train))
+    target = found[config.heads[0].name].truth(heads[0].classes)[rows]
+    frame = in_memory(table.frame.iloc[rows])
+    spec = fit_spec(config, schema, frame, base[1] if base else None, target)
+    groups = spec.groups
+    if len(rows) < train.sum():  # a group may be absent in a row that was not looked at
+        groups = [group.model_copy(update={"optional": True}) for group in groups]
+    return spec.model_copy(update={"groups": groups, "heads": heads})
 
 
-def _leaks(table: Table, used: Schema, found: Labels) -> list[str]:
-    """Return the sentences about each number that is learned, once for each column."""
-    numbers = {label.columns[0]: label.values for label in found.values() if label.kind == "number"}
+def _looked_at(table: Table, found: Labels) -> tuple[Table, Labels]:
+    """Return a sample of the rows where the table is larger than memory."""
+    if not on_disk(table.frame):
+        return table, found
+    rows = sample_rows(table.frame)
+    return sampled(table, rows), {name: label.take(rows) for name, label in found.items()}
+
+
+def _leaks(table: Table, found: Labels, used: Schema) -> list[str]:
+    """Return the sentences about each number or class that is learned, once for each column."""
+    kinds = ("number", "class")
+    truths = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}
     return [
         sentence
-        for column, values in numbers.items()
+        for column, values in truths.items()
         for sentence in leakage_warnings(table.frame, used, column, values)
     ]
 
 
 def _cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
-    groups = [group for group in spec.groups if group.lengths]
-    found = (
-        cut_note(g.name, source.inputs[f"{g.name}_tokens"], g.lengths[-1], limit) for g in groups
-    )
+    found = []
+    for group in (group for group in spec.groups if group.lengths):
+        words = source.inputs.get(
+            f"{group.name}_tokens", np.zeros((0, group.lengths[-1]), np.int32)
+        )
+        looked_at = words[:SAMPLE_ROWS] if isinstance(words, ShardedArray) else words
+        found.append(cut_note(group.name, looked_at, group.lengths[-1], limit))
     return [note for note in found if note]
 
 
@@ -252,15 +318,42 @@ def _split_notes(leaking: int) -> list[str]:
     return [f"{leaking:,} rows have a duplicate on another side of the given split."]
 
 
-def _source(
-    config: Config, schema: Schema, spec: FittedSpec, table: Table, root: Path,
-    truths: Mapping[str, NDArray[Any]], weights: Floats,
-) -> Source:  # fmt: skip
-    arrays = Preprocessor(spec, schema).arrays(table.frame, root)
-    budget = config.data.cache_mb * 2**20
-    caches = {}
-    for name, photos in arrays.photos.items():
-        caches[name] = PhotoCache(photos, budget=budget)
+def _stored(
+    config: Config, preprocessor: Preprocessor, table: Table, root: Path,
+    digests: screening.Digests, worker: Worker,
+) -> tuple[dict[str, Array], dict[str, PhotoCache], list[Path]]:  # fmt: skip
+    """Return inputs and photos, from disk where they are prepared there, and those folders."""
+    large, named = bool(on_disk(table.frame)), config.data.prepared
+    folder = Path(named).expanduser() if named else default_folder() if large else None
+    inputs: dict[str, Array] = {}
+    folders = []
+    if folder is None or table.source is None:
+        inputs |= preprocessor.arrays(table.frame, root).inputs
+    else:
+        where, shards = store_rows(folder, table.source, preprocessor, table, root, worker)
+        folders.append(where)
+        for key, array in (shards or {}).items():
+            inputs[key] = array if large else np.asarray(array)
+    budget, caches = config.data.cache_mb * 2**20, {}
+    columns = {group.name: group.columns for group in preprocessor.spec.groups}
+    for name, photos in preprocessor.photos(table.frame, root).items():
+        found = None
+        if folder is not None and any(path for row in photos.paths for path in row):
+            where, found = store_photos(folder, columns[name], photos, digests, worker)
+            folders.append(where)
+        caches[name] = PhotoCache(photos, budget=budget, shards=found)
         budget -= caches[name].nbytes if caches[name].in_memory else 0
-    targets, row_weights = labels.label_arrays(spec.heads, truths, weights)
-    return Source.of(spec, arrays.inputs, caches, targets, row_weights)
+    return inputs, caches, folders
+
+
+def _large_notes(table: Table, stored: Sequence[Path]) -> list[str]:
+    """Say what is not done with all rows of a table too large for memory, and what lies on disk."""
+    notes = [f"prepared data: {set_bytes(path) / 1e6:,.0f} MB in {path}" for path in stored]
+    if not on_disk(table.frame):
+        return notes
+    return [
+        f"{table.name} is larger than memory should hold: kinds of columns, scales, categories and "
+        f"words are learned from a random sample of {len(sample_rows(table.frame)):,} rows, and "
+        "baselines are left out.",
+        *notes,
+    ]

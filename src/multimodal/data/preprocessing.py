@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.data import features, series, text
@@ -20,6 +21,7 @@ from multimodal.spec import MISSING, OUT_OF_VOCABULARY, PADDING, FittedGroup, Fi
 __all__ = ["Arrays", "Frame", "Preprocessor"]
 
 _FIRST = 2
+BLOCK = 2**14  # rows whose texts are in memory together
 
 
 @dataclass
@@ -86,10 +88,44 @@ class Preprocessor:
             DataError: A column is missing, or a photo path leads out of `root`.
         """
         self._check(frame)
+        if isinstance(frame, pd.DataFrame) and len(frame) > BLOCK:
+            starts = range(0, len(frame), BLOCK)
+            return self._joined([self._block(frame.iloc[i : i + BLOCK], root) for i in starts])
+        return self._block(frame, root)
+
+    def _block(self, frame: Frame, root: Path) -> Arrays:
         result = Arrays({})
         for group in self.spec.groups:
             _TRANSFORMERS[group.modality](self, group, frame, root, result)
         return result
+
+    def _joined(self, blocks: list[Arrays]) -> Arrays:
+        """Put blocks of rows one below the other, their texts brought to one length."""
+        result = Arrays({})
+        for key in blocks[0].inputs:
+            parts = [block.inputs[key] for block in blocks]
+            if key.endswith("_tokens"):
+                longest = max(part.shape[1] for part in parts)
+                parts = [np.pad(p, ((0, 0), (0, longest - p.shape[1]))) for p in parts]
+            result.inputs[key] = np.concatenate(parts)
+        for name, photos in blocks[0].photos.items():
+            rows = [row for block in blocks for row in block.photos[name].paths]
+            result.photos[name] = PhotoPaths(rows, photos.size)
+        for block in blocks:
+            for total, counts in (
+                (result.unseen, block.unseen),
+                (result.unreadable, block.unreadable),
+            ):
+                total.update({name: total.get(name, 0) + n for name, n in counts.items()})
+        return result
+
+    def photos(self, frame: Frame, root: Path) -> dict[str, PhotoPaths]:
+        """Return the photos of every row by group, as `arrays` does."""
+        result = Arrays({})
+        for group in self.spec.groups:
+            if group.modality == "image":
+                self._image(group, frame, root, result)
+        return result.photos
 
     def _check(self, frame: Frame) -> None:
         absent = [column for column in self.columns() if column not in frame]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from multimodal.data.delimited import Parsed, read_delimited
 from multimodal.data.frames import from_frame, from_records, read_json_lines, read_parquet
+from multimodal.data.quarantine import without_marks
 from multimodal.data.table import BINARY_SUFFIXES, Quarantined, Table
 from multimodal.errors import DataError, choices
 
@@ -30,6 +31,9 @@ def read_table(
     allow_empty: bool = False,
 ) -> Table:
     """Read rows and set aside those that cannot be read.
+
+    A file of rows set aside earlier, as `write_quarantine` wrote it, is read without the columns
+    that were added to it.
 
     Args:
         source: a file (.csv, .tsv, .txt, .parquet, .pq, .jsonl, .ndjson), a DataFrame, or a list
@@ -62,7 +66,7 @@ def read_table(
     if not parsed.rows.size and not parsed.quarantine and not allow_empty:
         raise DataError(f"{path or 'table'}: no data rows. Expected at least one below the header.")
     root = Path.cwd() if path is None else path.parent
-    return Table(*parsed, source=path, root=root)
+    return without_marks(Table(*parsed, source=path, root=root))
 
 
 def open_table(

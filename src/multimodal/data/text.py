@@ -25,6 +25,7 @@ _WORD = re.compile(
 _FIRST = 2
 MAX_LENGTHS = 4
 MANY_CUT = 0.1
+_CHARACTERS = 16  # of a word with the blanks around, seldom more
 
 
 class Word(NamedTuple):
@@ -88,13 +89,19 @@ def index(vocabulary: Sequence[str]) -> dict[str, int]:
 def word_ids(text: str, ids: Mapping[str, int], limit: int) -> list[int]:
     """Return the ids of the first `limit` words; an unknown number falls back to its shape."""
     found = []
-    for word in words(text)[:limit]:
+    for word in _first_words(text, limit):
         known = ids.get(word)
         if known is None:
             shape = shape_of(word)
             known = OUT_OF_VOCABULARY if shape is None else ids.get(shape, OUT_OF_VOCABULARY)
         found.append(known)
     return found
+
+
+def _first_words(text: str, limit: int) -> list[str]:
+    """Return the first `limit` words; most often they stand early in a long text."""
+    start = words(text[: _CHARACTERS * limit])
+    return (start if len(start) > limit else words(text))[:limit]  # a last word may be cut off
 
 
 def fit_lengths(counts: NDArray[np.integer], limit: int) -> list[int]:

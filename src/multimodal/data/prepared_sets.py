@@ -1,0 +1,136 @@
+"""Prepared data on disk: rows as arrays, photos as pixels, each in a set of shards.
+
+A set is named after all it is made from, so it is used again by whoever makes it from the same, and
+a change of a row, a photo, the schema or the spec makes another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from multimodal.data.cache import decode_shard, distinct
+from multimodal.data.photos import PhotoPaths
+from multimodal.data.preprocessing import Preprocessor
+from multimodal.data.shards import (
+    INDEX,
+    Make,
+    ShardedArray,
+    Worker,
+    drop_unused,
+    fingerprint,
+    open_shards,
+    write_shards,
+)
+from multimodal.data.table import Table
+
+Set = tuple[Path, dict[str, ShardedArray] | None]
+
+
+def default_folder() -> Path:
+    """Return the folder for prepared data below the user's cache folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "multimodal" / "prepared"
+
+
+def store_rows(
+    folder: Path, source: Path, preprocessor: Preprocessor, table: Table, root: Path, worker: Worker
+) -> Set:
+    """Return the set of the input arrays of all rows but pixels, written where it is missing.
+
+    Args:
+        folder: what holds the sets.
+        source: the file that the rows are of.
+        preprocessor: rows to arrays.
+        table: the rows.
+        root: folder of the photos.
+        worker: this process.
+
+    Returns:
+        The set's folder, and its arrays by input key; None in their place as long as other
+        processes have not written theirs.
+    """
+    with source.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    groups = [group.model_dump_json() for group in preprocessor.spec.groups]
+    name = fingerprint(
+        "rows", _version(), content, table.rows, preprocessor.schema.to_json(), *groups
+    )
+    lengths = {f"{g.name}_tokens": g.lengths[-1] for g in preprocessor.spec.groups if g.lengths}
+
+    def make(start: int, stop: int) -> dict[str, NDArray[Any]]:
+        arrays = preprocessor.arrays(table.frame.iloc[start:stop], root).inputs
+        return {key: _widened(array, lengths.get(key)) for key, array in arrays.items()}
+
+    return _stored(folder / name, make, len(table.frame), worker)
+
+
+def store_photos(
+    folder: Path,
+    columns: Sequence[str],
+    photos: PhotoPaths,
+    digests: Sequence[Sequence[str | None]],
+    worker: Worker,
+) -> Set:
+    """Return the set of a group's decoded photos, each once, written where it is missing.
+
+    Args:
+        folder: what holds the sets.
+        columns: the group's columns.
+        photos: the paths and the size.
+        digests: of the bytes of each row's photos, these among them.
+        worker: this process.
+
+    Returns:
+        As `store_rows`; `pixels` uint8 (photos, size, size, 3) and `readable` bool (photos,).
+    """
+    paths, index = distinct(photos)
+    name = fingerprint(
+        "photos", _version(), PIL.__version__, str(photos.size), json.dumps(list(columns)), index,
+        json.dumps(digests),
+    )  # fmt: skip
+
+    def make(start: int, stop: int) -> Mapping[str, NDArray[Any]]:
+        return decode_shard(paths[start:stop], photos.size)
+
+    return _stored(folder / name, make, len(paths), worker)
+
+
+def _stored(folder: Path, make: Make, rows: int, worker: Worker) -> Set:
+    found = open_shards(folder)
+    for _ in range(2):  # a shard that fails its checksum is written anew
+        if found is None:
+            row_bytes = sum(array.nbytes for array in make(0, 1).values())
+            if write_shards(folder, make, rows, row_bytes, worker):
+                found = open_shards(folder)
+    drop_unused(folder.parent)
+    return folder, found
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all shards of a set are there."""
+    return (folder / INDEX).exists()
+
+
+def set_bytes(folder: Path) -> int:
+    """Return the bytes of all files in a folder and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _widened(array: NDArray[Any], length: int | None) -> NDArray[Any]:
+    """Pad the words of a block to the greatest fixed length."""
+    gap = 0 if length is None else length - array.shape[1]
+    return np.pad(array, ((0, 0), (0, gap))) if gap else array
+
+
+def _version() -> str:
+    return importlib.metadata.version("multimodal")
