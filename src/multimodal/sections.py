@@ -26,6 +26,7 @@ from multimodal.gallery import as_text, cells, off_by, thumbnail
 from multimodal.run_files import RunFiles
 from multimodal.spec import unique_slugs
 from multimodal.verdict import verdict
+from multimodal.withheld_view import withheld_rows
 
 PHOTOS_PER_ROW = 4
 WORST = 20
@@ -45,6 +46,7 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
         "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, metric) for score in _listed(scores, metric)],
         "results": _results(record.test, record.validation, unit) if record else [],
+        "withheld": withheld_rows(run.metrics, name),
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "deciles": [],
         "classes": [],
         "ranking": "",

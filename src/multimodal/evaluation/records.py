@@ -104,7 +104,8 @@ class RunMetrics(_Record):
     """The file `metrics.json`. Every part may be absent, as in an interrupted run.
 
     `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
-    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known. `notes` are
+    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `withheld` has the
+    metrics of rows from which one modality was withheld, by head and modality. `notes` are
     sentences for the user that are no warnings, such as what was carried over from another run.
 
     Example:
@@ -116,6 +117,7 @@ class RunMetrics(_Record):
     heads: dict[str, HeadMetrics] = {}
     comparison: dict[str, list[ModelScore]] = {}
     limit: dict[str, dict[str, float]] = {}
+    withheld: dict[str, dict[str, dict[str, float]]] = {}
     data: DataSummary = DataSummary()
     training: TrainingSummary = TrainingSummary()
     notes: list[str] = []
