@@ -44,10 +44,10 @@ def main() -> None:
     files = arguments.data or faces("small" if arguments.quick else "default")
     table = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     config = multimodal.Config.parse({**CONFIG, "training": {"epochs": arguments.epochs}})
+    command = shlex.join(["python", *sys.argv])
     run = multimodal.train(
-        table, ["age", "emotion"], out=arguments.out or free_folder(Path("runs/faces")),
-        config=config, images=arguments.images or files[0].parent,
-        command=shlex.join(["python", *sys.argv]),
+        table, ["age", "emotion"], out=arguments.out or free_folder(Path("runs/faces"), command),
+        config=config, images=arguments.images or files[0].parent, command=command,
         say=lambda message: console.print(message, soft_wrap=True),
     )  # fmt: skip
     show_comparison(run.path, console)

@@ -55,12 +55,12 @@ def main() -> None:
         data, noise = catalogue("small" if arguments.quick else "default")
         config = config.merge(**CONFIG)
     config = config.merge(training=training)
+    command = shlex.join(["python", *sys.argv])
     with EpochProgress(console) as progress:
         run = multimodal.train(
-            data, arguments.target, out=arguments.out or free_folder(Path("runs/price")),
+            data, arguments.target, out=arguments.out or free_folder(Path("runs/price"), command),
             config=config, images=arguments.images, noise=noise, callbacks=[progress],
-            command=shlex.join(["python", *sys.argv]),
-            say=lambda message: console.print(message, soft_wrap=True),
+            command=command, say=lambda message: console.print(message, soft_wrap=True),
         )  # fmt: skip
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")

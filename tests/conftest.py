@@ -11,9 +11,9 @@ import pytest
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
 GRAPH_HALF = {
     "backbones", "backends", "boxes", "builder", "config", "contracts", "contributions",
-    "docstrings", "encoders", "errors", "fusion", "heads", "layers", "losses", "metrics",
-    "part_errors", "poolings", "registered", "registry", "spec", "targets", "transformer",
-    "transforms", "vectors",
+    "docstrings", "encoders", "errors", "files", "fusion", "heads", "layers", "losses",
+    "manifest", "metrics", "part_errors", "poolings", "registered", "registry", "sizes", "spec",
+    "targets", "transformer", "transforms", "vectors", "weights",
 }  # fmt: skip
 HERE = Path(__file__).parent
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None

@@ -19,9 +19,11 @@ from tiny import digests, plain_rows
 from multimodal.catalogue import builder_package
 from multimodal.cli import free_folder
 from multimodal.config import Config
+from multimodal.data.audit_records import Audit
 from multimodal.data.schema import Schema
 from multimodal.evaluation import RunMetrics
 from multimodal.run import load
+from multimodal.unfinished import write_record
 
 Command = Callable[..., Answer]
 FRESH = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -124,6 +126,41 @@ def test_inspect_tells_which_rows_it_set_aside(command: Command, folder: Path) -
     told = done.err.splitlines()
     assert told[0].startswith("short.csv, line 4: ")
     assert told[-1] == "… and 2 more rows set aside"
+
+
+def test_audit(command: Command, folder: Path) -> None:
+    rows = plain_rows().astype({"price": object})
+    rows.to_csv("fine.csv", index=False)
+    done = command("audit", "fine.csv", "--strict")
+    assert "no errors, no warnings" in done.out and done.code == 0
+    rows.loc[3, "price"] = "[red]ask"
+    rows.to_csv("rows.csv", index=False)
+    done = command("audit", "rows.csv", "--target", "price", "--out", "new/audit")
+    assert (done.code, done.err) == (0, "page: new/audit/audit.html\n")
+    assert "set aside, line 5: column 'price': expected a number, got '[red]ask'" in done.out
+    found = Audit.read_file(folder / "new/audit/audit.json")
+    assert found is not None and (found.read, found.quarantined) == (len(rows), 1)
+    assert Path("new/audit/quarantine.csv").read_text().count("\n") == 2
+    assert "<table>" in Path("new/audit/audit.html").read_text()
+    assert command("audit", "rows.csv", "--target", "price", "--strict").code == 1
+    again = command("audit", "new/audit/quarantine.csv")
+    assert "1 rows read, 1 kept" in again.out
+
+
+def test_audit_errors(command: Command, folder: Path) -> None:
+    rows = plain_rows()
+    rows.assign(price=3).to_csv("rows.csv", index=False)
+    done = command("audit", "rows.csv", "--target", "price")
+    assert done.code == 2
+    assert "error: rows.csv: target 'price' is 3 in every row" in " ".join(done.out.split())
+    for arguments, reason in (
+        (["none.csv"], "none.csv: no such file"),
+        (["rows.csv", "--target", "prise"], "Did you mean 'price'"),
+        (["rows.csv", "--images", "none"], "none: no such folder"),
+        (["rows.csv", "--out", "rows.csv"], "rows.csv: cannot be written"),
+    ):
+        done = command("audit", *arguments)
+        assert (done.code, reason in done.err, "Traceback" in done.err) == (2, True, False)
 
 
 Change = Callable[[], None]
@@ -246,9 +283,9 @@ def test_a_run_that_is_none(verb: str, command: Command, folder: Path, trained: 
     Path("empty").mkdir()
     for name, reason in {
         "none": "none: no such run directory",
-        "rows.csv": "rows.csv: no such run directory",
-        "empty": "empty/config.json: cannot be read (No such file or directory)",
-        "cut": "cut/model.keras: damaged",
+        "rows.csv": "rows.csv: a file, not a run directory",
+        "empty": "empty/config.json: cannot be read (no such file)",
+        "cut": "cut/model.keras: changed since manifest.json was written",
         "part": "part/spec.json: cannot be read",
     }.items():
         done = command(verb, name, "rows.csv")
@@ -374,7 +411,34 @@ def test_a_full_disk_is_no_traceback(
 
 def test_free_folder(tmp_path: Path) -> None:
     wanted = tmp_path / "run"
-    assert free_folder(wanted) == wanted
+    assert free_folder(wanted, "a") == wanted
     wanted.mkdir()
     (tmp_path / "run-2").mkdir()
-    assert free_folder(wanted) == tmp_path / "run-3"
+    assert free_folder(wanted, "a") == tmp_path / "run-3"
+    write_record(tmp_path / "run-2", {"command": "a"})
+    assert free_folder(wanted, "a") == tmp_path / "run-2"
+    assert free_folder(wanted, "b") == tmp_path / "run-3"
+
+
+def test_prepare_in_shares_then_train_from_it(command: Command, folder: Path) -> None:
+    Path("quick.yaml").write_text(f"{QUICK}data: {{prepared: kept}}\n")
+    asked = ("prepare", "rows.csv", "--target", "price", "--config", "quick.yaml")
+    done = command(*asked, "--worker", "2/2")
+    assert (done.code, done.out) == (0, "")
+    assert "other workers have not finished" in done.err
+    done = command(*asked, "--worker", "1/2")
+    assert done.code == 0 and done.err.splitlines()[-1].endswith(": whole")
+    (kept,) = Path("kept").iterdir()
+    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    done = command(
+        "train", "rows.csv", "--target", "price", "--config", "quick.yaml", "--epochs", 1
+    )
+    assert done.code == 0 and f"MB in {kept}" in done.err
+    assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == before
+
+
+def test_what_prepare_cannot_do(command: Command, folder: Path) -> None:
+    done = command("prepare", "rows.csv", "--target", "price")
+    assert done.code == 2 and "`data: {prepared: FOLDER}`" in done.err
+    done = command("prepare", "rows.csv", "--target", "price", "--worker", "3/2")
+    assert done.code == 2 and "expected a share such as 2/4, got '3/2'" in done.err

@@ -12,7 +12,7 @@ from multimodal import comparison
 from multimodal.comparison import baseline_scores, input_name
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation import regression_metrics
-from multimodal.training import Fitted
+from multimodal.fitting import Fitted
 
 
 @pytest.fixture(scope="module")

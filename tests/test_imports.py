@@ -21,15 +21,17 @@ import multimodal
 PACKAGE = Path(str(multimodal.__file__)).parent
 TESTS = Path(__file__).parent
 LEVELS = {
-    0: {"errors", "config", "spec", "transforms", "targets", "boxes", "detection", "progress"},
-    1: {"registry", "contracts", "losses", "metrics"},
+    0: {"errors", "files", "config", "spec", "transforms", "targets", "boxes", "detection",
+        "progress", "termination"},
+    1: {"registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
+        "checkpoints"},
     2: {"layers", "poolings", "backbones", "transformer"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
         "contributions", "weight_axes"},
-    5: {"training", "gallery", "vectors", "verdict", "run", "run_files", "class_plots",
-        "box_plots"},
-    6: {"comparison", "finetune", "sections"},
+    5: {"training", "engines", "gallery", "vectors", "verdict", "audit_view",
+        "withheld_view", "run", "run_files", "class_plots", "box_plots"},
+    6: {"fitting", "unfinished", "comparison", "finetune", "sections", "withheld"},
     7: {"report"},
     8: {"steps"},
     9: {"workflow"},

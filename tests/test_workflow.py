@@ -25,7 +25,7 @@ from multimodal.run import load
 
 FILES = (
     "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
-    "training_log.csv", "report.html", "plots",
+    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
 )  # fmt: skip
 
 

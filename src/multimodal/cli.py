@@ -1,6 +1,7 @@
-"""The `multimodal` command: inspect, train, evaluate, predict.
+"""The `multimodal` command: inspect, audit, train, evaluate, predict.
 
-Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run.
+Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
+after SIGTERM; the same `train` command goes on with a training that was cut off.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -51,10 +53,15 @@ def inspect(
     from rich.table import Table as Printed
 
     from multimodal.data.readers import open_table
+    from multimodal.data.sampling import sample_rows, sampled_schema
     from multimodal.data.schema import infer_schema
 
     table, root = open_table(file, images)
-    schema = infer_schema(table, targets=target or [], photo_root=root)
+    infer = partial(infer_schema, targets=target or [], photo_root=root)
+    schema = sampled_schema(table, infer)
+    looked_at = len(sample_rows(table.frame))
+    if looked_at < len(table.frame):
+        _say(f"larger than memory should hold: a random sample of {looked_at:,} rows is looked at")
     printed = Printed(
         title=f"{file}: {table.rows_read:,} rows, {len(table.quarantine):,} set aside"
     )
@@ -71,6 +78,42 @@ def inspect(
         with _written(out):
             schema.save(out)
         _say(f"schema saved to {out}")
+
+
+@app.command()
+def audit(
+    file: File,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
+    images: Images = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for audit.json, audit.html, quarantine.csv; default: runs/audit, numbered."
+        ),
+    ] = None,
+) -> None:
+    """Check FILE before training: rows, columns, photos, leakage, duplicates, labels."""
+    from multimodal.audit_view import PAGE_FILE, show_audit, write_audit_page
+    from multimodal.data.audit import audit_table
+    from multimodal.data.audit_records import AUDIT_FILE
+    from multimodal.data.quarantine import QUARANTINE_FILE, write_quarantine
+
+    found, table = audit_table(file, target or [], images=images)
+    show_audit(found, _console(sys.stdout))
+    out = out or free_folder(Path("runs/audit"), "")
+    with _written(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / AUDIT_FILE).write_text(found.to_json() + "\n", encoding="utf-8")
+        write_audit_page(found, out / PAGE_FILE)
+        write_quarantine(table, out / QUARANTINE_FILE)
+    _say(f"page: {out / PAGE_FILE}")
+    if found.of_level("error"):
+        raise typer.Exit(2)
+    if strict and found.of_level("warning"):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -95,16 +138,19 @@ def train(
     ] = None,
 ) -> None:
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
-    load_backend()
+    load_backend(several=True)
     from multimodal import workflow
     from multimodal.catalogue import CONFIG, TARGET, catalogue
+    from multimodal.engines import leads
     from multimodal.progress import EpochProgress
 
     wanted = _config(config, epochs=epochs, seed=seed, freeze=freeze or None)
-    console, noise, out = _console(), None, out or free_folder(Path("runs/run"))
-    data = file
+    command = shlex.join(["multimodal", *sys.argv[1:]])
+    console, noise, out = _console(), None, out or free_folder(Path("runs/run"), command)
+    console.quiet = not leads()
+    say, data = partial(_say, console=console), file
     if data is None:
-        _say("drawing the catalogue (kept for the next time)")
+        say("drawing the catalogue (kept for the next time)")
         data, noise = catalogue()
         target, wanted = [TARGET], wanted.merge(**CONFIG)
     if not target and not wanted.heads:
@@ -115,11 +161,49 @@ def train(
     with EpochProgress(console) as progress:
         workflow.train(
             data, target or [], out=out, config=wanted, weight=weight, images=images, base=base,
-            noise=noise, command=shlex.join(["multimodal", *sys.argv[1:]]), say=_say,
+            noise=noise, command=command, say=say,
             callbacks=[progress],
         )  # fmt: skip
-    show_comparison(out, console)
-    _say(f"report: {out / 'report.html'}")
+    if leads():
+        show_comparison(out, console)
+        say(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def prepare(
+    file: File,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    images: Images = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The YAML file to train with; names `data.prepared`.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed to train with.")] = None,
+    worker: Annotated[
+        str, typer.Option(help="Share of this process, such as 2/4: the second of four.")
+    ] = "1/1",
+) -> None:
+    """Write the prepared data of FILE to disk, where `train` finds them; several may share it."""
+    load_backend()
+    from multimodal.data.prepare import prepare as make_ready
+    from multimodal.data.prepared_sets import is_whole
+    from multimodal.data.shards import Worker
+    from multimodal.workflow import label_kinds
+
+    wanted = _config(config, seed=seed)
+    prepared = make_ready(
+        file, target or [], wanted, weight=weight, images=images, label_kinds=label_kinds(),
+        worker=Worker.parse(worker),
+    )  # fmt: skip
+    if not prepared.stored:
+        raise ConfigError(
+            "the config names no folder for prepared data; expected `data: {prepared: FOLDER}` in "
+            "the --config file, which `train` reads, too."
+        )
+    for folder in prepared.stored:
+        _say(f"{folder}: {'whole' if is_whole(folder) else 'other workers have not finished'}")
 
 
 @app.command()
@@ -216,15 +300,23 @@ def _console(file: TextIO | None = None) -> Console:
     return Console(file=file, stderr=file is None, markup=False, highlight=False, emoji=False)
 
 
-def _say(message: str) -> None:
+def _say(message: str, console: Console | None = None) -> None:
     """Print a line of news to standard error, where it does not mix with predictions."""
-    _console().print(message, soft_wrap=True)
+    (console or _console()).print(message, soft_wrap=True)
 
 
-def free_folder(wanted: Path) -> Path:
-    """Return `wanted`, or `wanted-2`, `wanted-3` … where it is taken."""
+def free_folder(wanted: Path, command: str) -> Path:
+    """Return `wanted`, or `wanted-2`, `wanted-3` … where it is taken.
+
+    A folder with an unfinished run of the same command is free for it to go on.
+    """
+    from multimodal.unfinished import read_record
+
     numbered = (wanted.with_name(f"{wanted.name}-{i}") for i in count(2))
-    return next(folder for folder in chain([wanted], numbered) if not folder.exists())
+    for folder in chain([wanted], numbered):
+        if not folder.exists() or (read_record(folder) or {}).get("command") == command:
+            return folder
+    raise AssertionError("the numbers have no end")
 
 
 @contextmanager
@@ -243,14 +335,20 @@ def report_errors() -> Iterator[None]:
         sys.exit(130)
 
 
-def load_backend() -> None:
-    """Import Keras and its backend without the start-up chatter of their C++ libraries."""
+def load_backend(*, several: bool = False) -> None:
+    """Import Keras and its backend without the start-up chatter of their C++ libraries.
+
+    With `several`, join the processes that the environment names before anything is computed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        importlib.import_module("keras").ops.zeros(())
+        keras = importlib.import_module("keras")
+        if several:
+            importlib.import_module("multimodal.engines").join()
+        keras.ops.zeros(())
         importlib.import_module("tensorflow")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a model per baseline: it retraces
     finally:

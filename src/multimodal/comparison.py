@@ -14,12 +14,12 @@ from multimodal.data.pipeline import by_length, evaluation_dataset, training_dat
 from multimodal.data.prepare import Prepared
 from multimodal.data.single import single_tensor
 from multimodal.evaluation import ModelScore, Task, measure
+from multimodal.fitting import fit_compiled
 from multimodal.spec import FittedHead
 from multimodal.training import (
     choose_precision,
     compiler_options,
     dtype_policy,
-    fit_compiled,
     make_optimizer,
     one_batch_size,
 )
@@ -101,13 +101,17 @@ def _sequential_score(
     )  # fmt: skip
     single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)
-    train = training_dataset(
-        source, rows, batch_size=training.batch_size, seed=training.seed,
-        epochs=training.epochs, augment=prepared.config.data.augment, fill=one_batch_size(),
-    )  # fmt: skip
+
+    def train(epoch: int, step: int) -> Any:
+        return training_dataset(
+            source, rows, batch_size=training.batch_size, seed=training.seed,
+            epochs=training.epochs, first_epoch=epoch, first_step=step,
+            augment=prepared.config.data.augment, fill=one_batch_size(),
+        ).map(single)  # fmt: skip
+
     validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
     fitted_model = fit_compiled(
-        model, training, train.map(single), validation.map(single), steps_per_epoch=steps
+        model, training, train, validation.map(single), steps_per_epoch=steps
     )
     if fitted_model.interrupted:
         raise KeyboardInterrupt

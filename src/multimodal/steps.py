@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,27 +17,37 @@ from numpy.typing import NDArray
 
 from multimodal import evaluation
 from multimodal.answers import answers, truths
+from multimodal.audit_view import summary
 from multimodal.builder import build
+from multimodal.checkpoints import Checkpoint, Checkpoints
 from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
+from multimodal.data.audit import audit_prepared
+from multimodal.data.audit_records import AUDIT_FILE
 from multimodal.data.columns import photo_paths
 from multimodal.data.photos import locate
-from multimodal.data.pipeline import by_length, evaluation_dataset, training_dataset
+from multimodal.data.pipeline import (
+    batch_rows,
+    by_length,
+    evaluation_dataset,
+    training_dataset,
+)
 from multimodal.data.prepare import Prepared, Rows
-from multimodal.errors import RunError
+from multimodal.data.quarantine import write_quarantine
+from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
+from multimodal.files import write_text
 from multimodal.finetune import carry_over, freeze_groups
+from multimodal.fitting import Fitted, Safety, fit
+from multimodal.manifest import write_manifest
 from multimodal.progress import LogFile
 from multimodal.report import write_report
-from multimodal.run import Run, load, save_parts, write
-from multimodal.training import (
-    Fitted,
-    choose_precision,
-    fit,
-    lowest_precision,
-    one_batch_size,
-)
+from multimodal.run import Run, load, save_parts
+from multimodal.termination import Termination, on_signals
+from multimodal.training import choose_precision, lowest_precision, one_batch_size
+from multimodal.unfinished import CHECKPOINTS, claimed, digest, finished, write_record
 from multimodal.vectors import start_from_vectors
+from multimodal.withheld import withheld_scores
 
 LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -102,25 +110,44 @@ class Steps:
         )
 
     def run(self) -> Run:
-        """Take all steps; until the model is saved, a failure leaves nothing behind."""
-        out = self.request.out
-        with claimed(out):
+        """Take all steps; until there is something to go on from, a failure leaves nothing.
+
+        Of several processes, those that do not lead only fit.
+        """
+        out, prepared = self.request.out, self.prepared
+        if not leads():
+            with on_signals() as termination:
+                termination.waiting = True  # the one that leads writes a checkpoint, and ends first
+                model, _ = self._fit(None)
+            return Run(out, prepared.config, prepared.schema, prepared.spec, model)
+        asked = record(self.request, prepared)
+        with claimed(out, asked), on_signals() as termination:
+            write_record(out, asked)
             self._save_inputs()
-            model, fitted = self._fit()
+            model, fitted = self._fit(termination)
             self._save_model(model)
-        run = load(out)
-        tested = self._score(run, model, fitted)
-        if self.prepared.config.training.baselines and not fitted.interrupted:
-            self._compare()
-        self._report(tested)
+            run = load(out)
+            tested = self._score(run, model, fitted)
+            if not fitted.interrupted:
+                self._withhold(run, tested)
+                if prepared.config.training.baselines:
+                    self._compare()
+            self._report(tested)
+            finished(out)
+            write_manifest(out)
         return run
 
     def _save_inputs(self) -> None:
         out, prepared = self.request.out, self.prepared
         save_parts(out, prepared.config, prepared.schema, prepared.spec, None)
         if prepared.table.quarantine:
-            faults = [(fault.line, fault.reason) for fault in prepared.table.quarantine]
-            pd.DataFrame(faults, columns=["line", "reason"]).to_csv(out / QUARANTINE, index=False)
+            write_quarantine(prepared.table, out / QUARANTINE)
+        audit = audit_prepared(prepared)
+        write_text(out / AUDIT_FILE, audit.to_json())
+        for finding in audit.of_level("warning"):
+            if finding.topic in ("drift", "labels", "split"):
+                self.say(f"warning: {finding.message}")
+        self.say(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
 
     def _save_model(self, model: keras.Model) -> None:
         """Save the run; an impatient second Ctrl-C does not cost the training."""
@@ -131,28 +158,29 @@ class Steps:
         except KeyboardInterrupt:
             save_parts(*parts)
 
-    def _fit(self) -> tuple[keras.Model, Fitted]:
-        """Fit in stages; the weights of the best epoch of all stages stay."""
-        model = self._build()
-        training, rows = self.prepared.config.training, self.prepared.rows("train")
-        self.say(
-            f"training on {len(rows):,} rows: {model.count_params():,} parameters, "
-            f"{lowest_precision(model)}"
-        )
-        whole = Fitted()
+    @engine()
+    def _fit(self, termination: Termination | None) -> tuple[keras.Model, Fitted]:
+        """Fit in stages, from the last checkpoint on; the weights of the best epoch stay."""
+        model, training = self._build(), self.prepared.config.training
+        checkpoints = Checkpoints(self.request.out / CHECKPOINTS)
+        start = checkpoints.latest(self.say)
+        fitted = Fitted() if start is None else Fitted.of(start)
+        safety = None
+        if termination is not None:
+            safety = Safety(checkpoints, termination, self._rows_of, training.checkpoint_seconds)
+        self._announce_fit(model, fitted)
         middle = training.unfreeze_epoch if training.freeze else None
-        for first, last, frozen in stages(training.epochs, middle, training.freeze):
-            freeze_groups(model, self.prepared.config, self.prepared.spec, frozen)
-            before = model.get_weights() if whole.log else []
-            stage = self._fit_stage(model, first, last)
-            if before and _least_loss(stage) >= _least_loss(whole):
-                model.set_weights(before)
-                stage.best_epoch = whole.best_epoch
-            whole.add(stage)
-            if stage.interrupted:
-                self.say("interrupted; the best weights so far are kept")
-                break
-        return model, whole
+        for i, stage in enumerate(stages(training.epochs, middle, training.freeze)):
+            if i >= fitted.stage and not fitted.interrupted:
+                if i > fitted.stage:
+                    fitted.stage, fitted.epoch, fitted.step, fitted.wait = i, stage[0], 0, 0
+                    start = None
+                self._fit_stage(model, stage, fitted, safety, start)
+        if fitted.interrupted and processes() > 1:
+            raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
+        if fitted.interrupted:
+            self.say("interrupted; the best weights so far are kept")
+        return model, fitted
 
     def _build(self) -> keras.Model:
         config, spec = self.prepared.config, self.prepared.spec
@@ -165,25 +193,55 @@ class Steps:
             self.say(note)
         return model
 
-    def _fit_stage(self, model: keras.Model, first: int, last: int) -> Fitted:
+    def _announce_fit(self, model: keras.Model, fitted: Fitted) -> None:
+        self.say(
+            f"training on {len(self.prepared.rows('train')):,} rows: {model.count_params():,} "
+            f"parameters, {lowest_precision(model)}"
+        )
+        if fitted.epoch or fitted.step:
+            self.say(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")
+
+    def _fit_stage(
+        self,
+        model: keras.Model,
+        stage: tuple[int, int, list[str]],
+        fitted: Fitted,
+        safety: Safety | None,
+        start: Checkpoint | None,
+    ) -> None:
         prepared, rows = self.prepared, self.prepared.rows("train")
-        training = prepared.config.training.model_copy(update={"epochs": last})
-        batches = training_dataset(
-            prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
-            epochs=last, first_epoch=first, augment=prepared.config.data.augment,
-            fill=one_batch_size(),
-        )  # fmt: skip
+        training, (first, last, frozen) = prepared.config.training, stage
+        freeze_groups(model, prepared.config, prepared.spec, frozen)
+
+        def train(epoch: int, step: int) -> Any:
+            batches = training_dataset(
+                prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
+                epochs=last, first_epoch=epoch, first_step=step,
+                augment=prepared.config.data.augment, fill=one_batch_size(),
+            )  # fmt: skip
+            return share(batches)
+
         checked = by_length(prepared.source, prepared.rows("validation"))
-        validation = evaluation_dataset(prepared.source, checked, batch_size=256)
-        stage = fit(
-            model, prepared.config.model_copy(update={"training": training}), batches, validation,
-            steps_per_epoch=math.ceil(len(rows) / training.batch_size), first_epoch=first,
-            callbacks=[LogFile(self.request.out / LOG), *self.callbacks],
+        validation = share(evaluation_dataset(prepared.source, checked, batch_size=256))
+        log = [LogFile(self.request.out / LOG, fitted.log)] if leads() else []
+        fit(
+            model, prepared.config, train, validation, epochs=(first, last), fitted=fitted,
+            steps_per_epoch=math.ceil(len(rows) / training.batch_size), safety=safety, start=start,
+            callbacks=[*log, *self.callbacks],
         )  # fmt: skip
-        if stage.interrupted:  # Keras ends its callbacks only where the fit ends by itself
+        if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
             for callback in self.callbacks:
                 callback.on_train_end()
-        return stage
+
+    def _rows_of(self, epoch: int, step: int) -> str:
+        """Name the rows of a batch by their lines in the source."""
+        prepared, training = self.prepared, self.prepared.config.training
+        rows = prepared.rows("train")
+        chosen = batch_rows(
+            prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
+            epoch=epoch, step=step,
+        )  # fmt: skip
+        return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"
 
     def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> NDArray[np.int64]:
         """Predict the validation and test rows as `predict` would; return the rows tested."""
@@ -266,6 +324,16 @@ class Steps:
         drawn = noise[prepared.table.rows[rows]]
         return {prepared.spec.heads[0].name: {"log_rmse": float(np.sqrt(np.mean(drawn**2)))}}
 
+    def _withhold(self, run: Run, tested: NDArray[np.int64]) -> None:
+        """Measure the test rows with each modality withheld."""
+        prepared, weights = self.prepared, self.prepared.source.weights
+        found = withheld_scores(
+            run, prepared.table.frame.iloc[tested], prepared.photo_root,
+            {name: truth[tested] for name, truth in prepared.truths.items()},
+            {name: weight[tested] for name, weight in weights.items()},
+        )  # fmt: skip
+        self._save({"withheld": found})
+
     def _compare(self) -> None:
         comparison = dict(self.metrics.comparison)
         notes = left_out(self.prepared)
@@ -298,7 +366,7 @@ class Steps:
 
     def _save(self, update: dict[str, Any]) -> None:
         self.metrics = self.metrics.model_copy(update=update)
-        write(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
+        write_text(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
 
 
 def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int, int, list[str]]]:
@@ -313,31 +381,25 @@ def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int
     return [(0, middle, frozen), (middle, epochs, [])]
 
 
-@contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Make the folder `out`; if what is done inside fails, leave everything as it was.
-
-    Raises:
-        RunError: It cannot be made.
-    """
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be made ({error.strerror}). Name another --out.") from None
-    try:
-        yield
-    except BaseException:
-        for entry in out.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        for folder in made:
-            with suppress(OSError):  # something else lies there by now
-                folder.rmdir()
-        raise
-
-
-def _least_loss(fitted: Fitted) -> float:
-    return min((epoch["val_loss"] for epoch in fitted.log), default=math.inf)
+def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]:
+    """Return what a run is asked for, and what its data are where they are prepared."""
+    asked: dict[str, Any] = {
+        "targets": list(request.targets),
+        "config": request.config.model_dump(mode="json"),
+        "weight": request.weight,
+        "from": None if request.base is None else str(request.base),
+        "backend": keras.backend.backend(),
+        "command": request.command,
+    }
+    if prepared is None:
+        return asked
+    source = prepared.source
+    weights = np.stack(list(source.weights.values()))
+    arrays = {"split": prepared.sides, **source.inputs, **source.targets, "weights": weights}
+    found = {n: digest(array) for n, array in arrays.items() if isinstance(array, np.ndarray)}
+    stored = [folder.name for folder in prepared.stored]  # each named after what it is made from
+    about = {"rows": prepared.table.rows_read, "photos": prepared.photo_digest, "prepared": stored}
+    return {**asked, "data": {**about, **found}}
 
 
 def _versions() -> dict[str, str]:

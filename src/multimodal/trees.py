@@ -164,9 +164,9 @@ def _table(spec: FittedSpec, source: Source) -> tuple[Matrix | None, list[int]]:
     categorical: list[int] = []
     for group in spec.groups:
         if f"{group.name}_numeric" in source.inputs:
-            parts.append(source.inputs[f"{group.name}_numeric"])
+            parts.append(np.asarray(source.inputs[f"{group.name}_numeric"]))
         if f"{group.name}_categorical" in source.inputs:
-            codes = source.inputs[f"{group.name}_categorical"]
+            codes = np.asarray(source.inputs[f"{group.name}_categorical"])
             first = sum(part.shape[1] for part in parts)
             categorical += range(first, first + codes.shape[1])
             parts.append(np.where(codes < MAX_CODES, codes, OUT_OF_VOCABULARY).astype(np.float32))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from multimodal import registry
 from multimodal.builder import check_parts
 from multimodal.config import Config, LabelKind
 from multimodal.data.prepare import Prepared, Rows, prepare
-from multimodal.errors import ConfigError, DataError, RunError
+from multimodal.engines import join, leads
+from multimodal.errors import ConfigError, DataError
 from multimodal.finetune import check_frozen, continue_config
 from multimodal.run import Run, load
-from multimodal.steps import QUARANTINE, Request, Say, Steps
+from multimodal.steps import QUARANTINE, Request, Say, Steps, record
+from multimodal.unfinished import check_out, check_same
 from multimodal.vectors import check_vectors
 
 __all__ = ["train"]
@@ -67,7 +68,11 @@ def train(
     request = Request(
         data, columns, config or Config(), Path(out), weight, images, base, noise, command
     )
-    check_out(request.out)
+    join()
+    before = check_out(request.out) if leads() else None
+    if before is not None:
+        check_same(request.out, before, record(request))
+        say(f"{request.out}: going on with the unfinished run")
     origin = load(base) if base is not None else None
     wanted = continue_config(origin, request.config, columns) if origin else request.config
     _check_targets(columns, wanted)
@@ -87,7 +92,6 @@ def train(
     check_frozen(prepared.config, prepared.spec)
     _check_sizes(request, prepared)
     _tell(prepared, say)
-    check_out(request.out)  # again: preparing may have taken minutes
     return Steps(request, prepared, origin, say, callbacks).run()
 
 
@@ -99,19 +103,6 @@ def label_kinds() -> dict[str, LabelKind | None]:
 def _check_targets(columns: Sequence[str], config: Config) -> None:
     if not columns and not config.heads:
         raise ConfigError("no target is named and the config has no heads; expected one of them.")
-
-
-def check_out(out: Path) -> None:
-    """Raise RunError unless `out` is new or empty, and its folder can be written."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(
-            f"{out}: already there and not empty. Name another --out, or remove it first."
-        )
-    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not parent.is_dir():
-        raise RunError(f"{out}: {parent} is a file, not a folder. Name another --out.")
-    if not os.access(parent, os.W_OK):
-        raise RunError(f"{parent}: cannot be written. Name another --out.")
 
 
 def _check_sizes(request: Request, prepared: Prepared) -> None:
