@@ -159,6 +159,7 @@ def test_two_mistakes_make_one_message() -> None:
         (b"training: {epochs: 2016-99-99}", "not valid YAML"),
         (b"#" * 2_000_000, "it has 2,000,000 bytes; at most 1,048,576 are read"),
         (b"x: [" + b"1," * 110_000 + b"]", "More than 100,000 values"),
+        (b'groups: [{name: "\\uD800"}]', "Half of a surrogate pair"),
     ],
 )
 def test_broken_yaml(tmp_path: Path, content: bytes, message: str) -> None:

@@ -343,6 +343,12 @@ def photos(path: Path) -> None:
     path.write_text(json.dumps(spec).replace('"photos": 1', '"photos": 1000000'))
 
 
+def trim(path: Path, group: int, name: str) -> None:
+    spec = json.loads(path.read_text())
+    spec["groups"][group][name] = []
+    path.write_text(json.dumps(spec))
+
+
 def words(path: Path) -> None:
     spec = json.loads(path.read_text())
     spec["groups"][1]["vocabulary"] = [str(i) for i in range(1_000_000)]
@@ -370,6 +376,8 @@ def words(path: Path) -> None:
         ("spec.json", cut, "spec.json: damaged; `the file`"),
         ("spec.json", lambda path: path.write_bytes(b"\xff\xfe"), "not a text file"),
         ("spec.json", edit(version=7), "spec.json: damaged; `version`"),
+        ("spec.json", lambda path: trim(path, 1, "lengths"), "group 'words' is not whole"),
+        ("spec.json", lambda path: trim(path, 0, "columns"), "group 'table' is not whole"),
         ("spec.json", edit(groups=[]), "not a whole run"),
         ("schema.json", Path.unlink, "schema.json: cannot be read"),
         ("schema.json", cut, "schema.json: "),

@@ -37,6 +37,7 @@ MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of opti
 MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; values in all
 _TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
 SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
+MOST_LETTERS = 500  # of what the YAML reader says
 
 
 class _Record(BaseModel):
@@ -235,13 +236,13 @@ class Config(_Record):
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: not valid YAML. {error}") from None
+            raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
         try:
             values = _load_yaml(text)
         except RecursionError:
             raise ConfigError(f"{path}: not valid YAML. {_TOO_DEEP}") from None
         except Exception as error:  # a wrong `!!int` or date raises whatever its reader does
-            raise ConfigError(f"{path}: not valid YAML. {error}") from None
+            raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
         return cls.parse({} if values is None else values, str(path))
 
     @classmethod
@@ -288,7 +289,7 @@ def _load_yaml(text: str) -> Any:
 
 
 def _check_extent(values: Any) -> None:
-    """Raise ValueError for plain values, or nodes of YAML, that are too many or nested too deep."""
+    """Raise ValueError for plain values, or nodes of YAML, that are too many, too deep, no text."""
     todo, count = [(values, 0)], 0
     while todo:
         value, depth = todo.pop()
@@ -299,6 +300,8 @@ def _check_extent(values: Any) -> None:
             count += len(inner)
         if depth > 2 * MOST_NESTED:  # an entry of a mapping is a pair
             raise ValueError(_TOO_DEEP)
+        if isinstance(inner, str) and any("\ud800" <= letter <= "\udfff" for letter in inner):
+            raise ValueError(f"Half of a surrogate pair, which is no character: {inner!r:.60}.")
         if count > MOST_VALUES:
             raise ValueError(f"More than {MOST_VALUES:,} values.")
 

@@ -33,7 +33,7 @@ from multimodal.files import read_text, replace_file, write_text
 from multimodal.manifest import MANIFEST, check_manifest, write_manifest
 from multimodal.predictor import Predictor
 from multimodal.sizes import MOST_PARAMETERS
-from multimodal.spec import FittedSpec
+from multimodal.spec import FittedGroup, FittedSpec
 from multimodal.weights import check_weights, stored_bytes
 
 CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
@@ -344,13 +344,29 @@ def _declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:
     try:
         config = Config.from_json(_text(folder / CONFIG), str(folder / CONFIG))
         schema = Schema.from_json(_text(folder / SCHEMA), str(folder / SCHEMA))
-        return config, schema, FittedSpec.model_validate_json(_text(folder / SPEC))
+        spec = FittedSpec.model_validate_json(_text(folder / SPEC))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise RunError(f"{folder / SPEC}: damaged; `{where}`: {first['msg']}.") from None
     except MultimodalError as error:
         raise RunError(str(error)) from None
+    for group in spec.groups:
+        if not (group.columns and _is_whole(group)):
+            raise RunError(f"{folder / SPEC}: damaged; group '{group.name:.60}' is not whole.")
+    return config, schema, spec
+
+
+def _is_whole(group: FittedGroup) -> bool:
+    """Whether a group has what its modality needs, all of it from its own columns."""
+    needs = {
+        "tabular": bool(group.numeric or group.categorical),
+        "text": bool(group.lengths),
+        "image": group.photos * group.image_size > 0,
+        "series": group.steps * len(group.channels) > 0,
+    }
+    sources = [*(each.source for each in group.numeric), *(c.source for c in group.categorical)]
+    return needs[group.modality] and {*sources} <= {*group.columns}
 
 
 def _text(path: Path) -> str:

@@ -28,7 +28,7 @@ SPEC = FittedSpec.model_validate(
         "groups": [
             {
                 "name": "table", "modality": "tabular", "columns": ["n", "c"], "optional": True,
-                "numeric": [{"name": "row", "source": "n"}, {"name": "m", "source": "m"}],
+                "numeric": [{"name": "row", "source": "n"}, {"name": "m", "source": "n"}],
                 "categorical": [{"name": "c", "source": "c", "categories": ["a"]}],
             },
             {"name": "title", "modality": "text", "columns": ["t"], "lengths": LENGTHS},
