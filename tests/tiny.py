@@ -69,3 +69,13 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def assert_same_batches(first: list[Any], second: list[Any]) -> None:
+    """Compare batches of inputs, targets and weights, bit by bit."""
+    assert len(first) == len(second) > 0
+    for one, other in zip(first, second, strict=True):
+        for left, right in zip(one, other, strict=True):
+            assert left.keys() == right.keys()
+            for key in left:
+                np.testing.assert_array_equal(left[key], right[key], strict=True)

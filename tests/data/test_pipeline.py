@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import assert_same_batches
 
 from multimodal.data.augment import augment_boxes, augment_photos
 from multimodal.data.cache import PhotoCache
@@ -72,15 +73,6 @@ def train(source: Source, **options: Any) -> list[Any]:
 
 def order(batches: list[Any]) -> list[int]:
     return [int(n) for batch in batches for n in batch[0]["table_numeric"][:, 0]]
-
-
-def assert_equal(first: list[Any], second: list[Any]) -> None:
-    assert len(first) == len(second) > 0
-    for one, other in zip(first, second, strict=True):
-        for left, right in zip(one, other, strict=True):
-            assert left.keys() == right.keys()
-            for key in left:
-                np.testing.assert_array_equal(left[key], right[key], strict=True)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -150,8 +142,8 @@ def test_every_row_once_an_epoch_in_an_order_of_its_own(source: Source) -> None:
 @pytest.mark.parametrize("augment", [True, False])
 def test_an_epoch_is_a_function_of_seed_and_epoch(source: Source, augment: bool) -> None:
     whole = train(source, epochs=5, augment=augment)
-    assert_equal(train(source, epochs=5, first_epoch=3, augment=augment), whole[15:])
-    assert_equal(train(source, epochs=5, augment=augment), whole)
+    assert_same_batches(train(source, epochs=5, first_epoch=3, augment=augment), whole[15:])
+    assert_same_batches(train(source, epochs=5, augment=augment), whole)
     assert order(train(source, seed=2)) != order(whole[:5])
 
 
@@ -164,7 +156,7 @@ def test_an_epoch_can_be_entered_in_the_middle(
     get = PhotoCache.get
     monkeypatch.setattr(PhotoCache, "get", lambda self, rows: (seen.append(1), get(self, rows))[1])
     rest = train(source, epochs=4, first_epoch=2, first_step=first_step, augment=True)
-    assert_equal(rest, whole[10 + first_step :])
+    assert_same_batches(rest, whole[10 + first_step :])
     assert len(seen) == 10 - first_step  # no batch before it was read
 
 
@@ -207,7 +199,7 @@ def test_augmentation_is_by_row_and_leaves_evaluation_alone(source: Source) -> N
             rows = inputs["table_numeric"][:, 0].astype(np.int64)
             wanted = augment_photos(pixels[rows], (1, epoch), rows)
             np.testing.assert_array_equal(inputs["photos_pixels"], wanted)
-    assert_equal(list(plain.as_numpy_iterator()), before)
+    assert_same_batches(list(plain.as_numpy_iterator()), before)
 
 
 def test_one_modality_decodes_no_photo(source: Source, tmp_path: Path) -> None:

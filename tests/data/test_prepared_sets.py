@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tiny import assert_same_batches
 
 from multimodal.config import Config
 from multimodal.data import cache, frames, sampling, shards
@@ -83,15 +84,6 @@ def batches(prepared: Prepared) -> list[Any]:
     return [*trained.as_numpy_iterator(), *tested.as_numpy_iterator()]
 
 
-def assert_equal(first: list[Any], second: list[Any]) -> None:
-    assert len(first) == len(second) > 0
-    for one, other in zip(first, second, strict=True):
-        for left, right in zip(one, other, strict=True):
-            assert left.keys() == right.keys()
-            for key in left:
-                np.testing.assert_array_equal(left[key], right[key], strict=True)
-
-
 @pytest.mark.parametrize("large", [False, True])
 def test_batches_are_bit_equal_from_memory_and_from_shards(
     file: Path, tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
@@ -105,7 +97,7 @@ def test_batches_are_bit_equal_from_memory_and_from_shards(
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
     assert isinstance(stored.source.inputs["title_tokens"], ShardedArray) == large
     assert stored.spec == plain.spec and stored.sides.tolist() == plain.sides.tolist()
-    assert_equal(batches(stored), batches(plain))
+    assert_same_batches(batches(stored), batches(plain))
 
 
 def test_the_next_one_finds_what_is_prepared(file: Path, tmp_path: Path, made: list[str]) -> None:
@@ -114,7 +106,7 @@ def test_the_next_one_finds_what_is_prepared(file: Path, tmp_path: Path, made: l
     assert made.count("5.png") == 1
     made.clear()
     second = ready(file, tmp_path / "prepared")
-    assert_equal(batches(second), batches(first))
+    assert_same_batches(batches(second), batches(first))
     assert not made and second.stored == first.stored
 
 
@@ -151,7 +143,7 @@ def test_workers_share_the_work(file: Path, tmp_path: Path, made: list[str]) -> 
     second = ready(file, tmp_path / "prepared", worker=Worker(1, 2))
     assert all(map(is_whole, second.stored)) and second.stored == first.stored
     assert 0 < half < ROWS - 2 == len({*made} - {"rows"})
-    assert_equal(batches(second), batches(ready(file)))
+    assert_same_batches(batches(second), batches(ready(file)))
 
 
 def test_an_unreadable_photo_stays_unreadable(
@@ -162,7 +154,7 @@ def test_an_unreadable_photo_stays_unreadable(
     monkeypatch.setattr("multimodal.data.screening.examine", lambda path: _facts(path))
     (tmp_path / "12.png").write_bytes(content)
     stored, plain = ready(file, tmp_path / "prepared"), ready(file)
-    assert_equal(batches(stored), batches(plain))
+    assert_same_batches(batches(stored), batches(plain))
     caches = [each.source.caches["photos"] for each in (stored, plain)]
     for each in caches:
         each.get(np.arange(ROWS))
@@ -196,7 +188,7 @@ def test_rows_from_memory_keep_only_their_photos(file: Path, tmp_path: Path) -> 
     config = Config.parse(CONFIG).merge(data={"prepared": str(tmp_path / "prepared")})
     prepared = prepare(pd.read_parquet(file), ["price"], config, images=file.parent)
     assert len(prepared.stored) == 1
-    assert_equal(batches(prepared), batches(ready(file)))
+    assert_same_batches(batches(prepared), batches(ready(file)))
 
 
 def test_two_groups_of_photos_have_sets_of_their_own(file: Path, tmp_path: Path) -> None:
@@ -211,7 +203,7 @@ def test_two_groups_of_photos_have_sets_of_their_own(file: Path, tmp_path: Path)
     plain = ready(file, groups=groups)
     stored = ready(file, tmp_path / "prepared", groups=groups)
     assert len(set(stored.stored)) == 3
-    assert_equal(batches(stored), batches(plain))
+    assert_same_batches(batches(stored), batches(plain))
 
 
 def test_a_spoiled_set_is_not_called_whole(file: Path, tmp_path: Path) -> None:
