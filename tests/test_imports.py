@@ -24,7 +24,7 @@ LEVELS = {
     0: {"errors", "files", "config", "spec", "transforms", "targets", "boxes", "detection",
         "progress", "termination"},
     1: {"registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
-        "checkpoints"},
+        "checkpoints", "members"},
     2: {"layers", "poolings", "backbones", "transformer"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
@@ -42,7 +42,7 @@ LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 GRAPH = [
     "config", "spec", "errors", "registry", "contracts", "layers", "poolings", "backbones",
     "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
-    "heads", "builder", "baselines", "training", "contributions",
+    "heads", "builder", "baselines", "training", "contributions", "members",
 ]  # fmt: skip
 NOT_IN_GRAPH = {"tensorflow", "numpy", "pandas", "jax", "torch", "PIL", "sklearn"}
 NOT_IN_DATA = {"builder", "baselines", "encoders", "fusion", "heads", "layers", "contracts",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from multimodal.data.photos import PhotoPaths, decode_rows
 from multimodal.data.preprocessing import Arrays
+from multimodal.members import head_layer
 from multimodal.spec import PADDING, FittedSpec
 
 BATCH = 64
@@ -118,12 +119,12 @@ def _batch(arrays: Arrays, rows: Positions) -> tuple[Inputs, dict[int, str]]:
 def _width(model: keras.Model, head: str) -> int:
     """Return the number of decoded outputs of a head per row."""
     raw = keras.ops.zeros((1, *model.output[head].shape[1:]))
-    return int(model.get_layer(head).decode(raw).shape[1])
+    return int(head_layer(model, head).decode(raw).shape[1])
 
 
 def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[str, Any]]:
     """Return the forward pass with decoded outputs, compiled where the backend can."""
-    heads = [model.get_layer(name) for name in model.output_names]
+    heads = [head_layer(model, name) for name in model.output_names]
 
     def forward(inputs: Any) -> dict[str, Any]:
         raw = model(inputs, training=False)

@@ -31,6 +31,7 @@ from multimodal.errors import DataError, MultimodalError, RunError
 from multimodal.evaluation import Task, has_answer, has_truth, measure
 from multimodal.files import read_text, replace_file, write_text
 from multimodal.manifest import MANIFEST, check_manifest, write_manifest
+from multimodal.members import head_layer
 from multimodal.predictor import Predictor
 from multimodal.sizes import MOST_PARAMETERS
 from multimodal.spec import FittedGroup, FittedSpec
@@ -93,7 +94,9 @@ class Run:
     def tasks(self) -> list[Task]:
         """What each head is asked."""
         heads = zip(self.config.heads, self.spec.heads, strict=True)
-        return [Task.of(head, fitted, self.model.get_layer(fitted.name)) for head, fitted in heads]
+        return [
+            Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
+        ]
 
     def predict_row(self, row: Mapping[str, Any], *, images: str | Path = ".") -> dict[str, Any]:
         """Predict one raw row quickly: a dict of column -> value to a dict of head -> answer.
