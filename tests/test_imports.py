@@ -24,14 +24,14 @@ LEVELS = {
     0: {"errors", "files", "config", "spec", "transforms", "targets", "boxes", "detection",
         "progress", "termination"},
     1: {"registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
-        "checkpoints", "members"},
-    2: {"layers", "poolings", "backbones", "transformer"},
+        "checkpoints", "members", "linear"},
+    2: {"layers", "poolings", "backbones", "transformer", "blend"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
         "contributions", "weight_axes"},
     5: {"training", "engines", "gallery", "vectors", "verdict", "audit_view",
         "withheld_view", "run", "run_files", "class_plots", "box_plots"},
-    6: {"fitting", "unfinished", "comparison", "finetune", "sections", "withheld"},
+    6: {"fitting", "whole", "unfinished", "comparison", "finetune", "sections", "withheld"},
     7: {"report"},
     8: {"steps"},
     9: {"workflow"},
@@ -42,7 +42,7 @@ LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 GRAPH = [
     "config", "spec", "errors", "registry", "contracts", "layers", "poolings", "backbones",
     "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
-    "heads", "builder", "baselines", "training", "contributions", "members",
+    "heads", "builder", "baselines", "training", "contributions", "members", "blend",
 ]  # fmt: skip
 NOT_IN_GRAPH = {"tensorflow", "numpy", "pandas", "jax", "torch", "PIL", "sklearn"}
 NOT_IN_DATA = {"builder", "baselines", "encoders", "fusion", "heads", "layers", "contracts",

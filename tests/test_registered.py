@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from checks import Case, Check, checks_of
 
-from multimodal import encoders, fusion, heads, layers, registry
+from multimodal import blend, encoders, fusion, heads, layers, registry
 
 RANDOM = np.random.default_rng(0)
-MODULES = (encoders, fusion, heads, layers)  # importing them registers their parts
+MODULES = (blend, encoders, fusion, heads, layers)  # importing them registers their parts
 
 
 def floats(*shape: int) -> np.ndarray:
@@ -467,6 +467,12 @@ CASES: dict[tuple[str, str], Case] = {
         floats(5, 1, 2),
         (5, 3, 4),
         (4, 0),
+    ),
+    ("layer", "blend"): Case(
+        {"units": 2, "num_terms": 11},
+        [floats(2, 2), floats(2, 2), WORDS, floats(2, 4)],
+        (2, 2),
+        (3, 0),
     ),
     ("layer", "dense_block"): Case(
         {"num_members": 3, "dropout": 0.2},

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from multimodal import encoders, fusion, heads, registry
+from multimodal.blend import LINEAR, Blend
 from multimodal.config import Config, Group, Head
 from multimodal.contracts import Tensor
 from multimodal.errors import ConfigError
 from multimodal.layers import AnyPhoto, FoldPhotos, JoinTokens, MeanPooling, UnfoldPhotos
+from multimodal.members import average
 from multimodal.sizes import MOST_PARAMETERS, check_parameters
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
 
-__all__ = ["build", "check_parts", "compile_model", "encoders", "fusion", "heads"]
+__all__ = [
+    "assemble",
+    "blended",
+    "build",
+    "check_parts",
+    "compile_model",
+    "encoders",
+    "fusion",
+    "heads",
+]
 
 Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
 
@@ -48,6 +59,60 @@ def build(
         raise
     except ValueError as error:
         raise ConfigError(f"the parts do not fit together: {error}") from error
+
+
+def assemble(
+    config: Config,
+    spec: FittedSpec,
+    networks: Sequence[keras.Model] = (),
+    *,
+    most: int = MOST_PARAMETERS,
+) -> keras.Model:
+    """Return the model of a whole run: its networks averaged, with the linear model blended in.
+
+    With one network and no linear model that is the network itself. Otherwise the networks are the
+    layers `member_0`, `member_1`, ..., and each head's output is their mean, or a `Blend` layer of
+    them and the terms.
+
+    Args:
+        config: What the user wants; `training.members` is a number.
+        spec: What preprocessing learned.
+        networks: As many as `training.members`, in float32; new ones by default.
+        most: Parameters that the model may have at most.
+
+    Raises:
+        ConfigError: As `build`.
+    """
+    count = config.training.members
+    if count == "auto":
+        raise ConfigError("`training.members` must be a number here, as a run's config has it.")
+    if not networks:
+        networks = [build(config, spec, most=most // count) for _ in range(count)]
+    return average(networks, _blends(config, spec, networks[0]))
+
+
+def blended(config: Config, spec: FittedSpec) -> list[tuple[str, str]]:
+    """Return the heads that a linear model is blended into, each with what it predicts.
+
+    That is `number`, `binary`, `class` or `labels`. A head with a learned weight has none.
+    """
+    if spec.terms is None:
+        return []
+    return [
+        (fitted.name, LINEAR[head.head.name])
+        for head, fitted in zip(config.heads, spec.heads, strict=True)
+        if head.head.name in LINEAR and head.weight != "learned"
+    ]
+
+
+def _blends(config: Config, spec: FittedSpec, network: keras.Model) -> dict[str, Blend]:
+    if spec.terms is None:
+        return {}
+    num_terms = spec.terms.num_terms
+    return {
+        name: Blend(network.output[name].shape[-1], num_terms, name=name)
+        for name, _ in blended(config, spec)
+    }
 
 
 def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:

@@ -177,6 +177,12 @@ class Training(_Record):
     `unfreeze_epoch` is the number of epochs after which they are trained too. With `ema_momentum`,
     such as 0.99, an exponential moving average of the weights is kept, measured and saved.
     `checkpoint_seconds` of training lie between two checkpoints.
+
+    `members` networks are trained and averaged, each without one of as many parts of the training
+    and validation rows, the part that stops it; one network learns from the training rows and stops
+    by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
+    linear model of words, pairs of words, letters, categories and numbers is blended in, with the
+    share that rows show which it has not learned from.
     """
 
     epochs: int = Field(25, ge=1, le=1_000_000)
@@ -192,6 +198,8 @@ class Training(_Record):
     unfreeze_epoch: int | None = Field(None, ge=1)
     ema_momentum: float | None = Field(None, gt=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)
+    members: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] = "auto"
+    linear: bool = True
     baselines: bool = True
 
 

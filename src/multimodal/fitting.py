@@ -68,6 +68,14 @@ class Fitted:
         return {name: value for name, value in vars(self).items() if name != "best"}
 
 
+def added(total: Fitted, fitted: Fitted) -> Fitted:
+    """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
+    return Fitted(
+        log=[*total.log, *fitted.log], best_epoch=total.best_epoch or fitted.best_epoch,
+        seconds=total.seconds + fitted.seconds, interrupted=fitted.interrupted,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Safety:
     """What guards a training: where checkpoints go, who asks for its end, which rows a batch holds.

@@ -1,21 +1,30 @@
-"""Several models of one kind as one: the same inputs, the mean of their outputs."""
+"""Several networks of one kind as one model: the same inputs, their outputs averaged or blended."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
+from multimodal.spec import TERM_KEYS
+
 PREFIX = "member_"
 
 
-def average(models: Sequence[keras.Model]) -> keras.Model:
+def average(
+    models: Sequence[keras.Model], blends: Mapping[str, keras.layers.Layer] | None = None
+) -> keras.Model:
     """Return one model with the mean of the raw outputs of `models`; one model as it is.
 
     The models have the same inputs and outputs. They are the layers `member_0`, `member_1`, ... of
     the result, whose outputs are their mean in each head's transformed space. As nested models they
     share nothing but the inputs.
+
+    Args:
+        models: The networks.
+        blends: By head, a layer `Blend` that takes the place of the mean; the result then has the
+            inputs `terms_ids` and `terms_weights`, too.
 
     Example:
     >>> inputs = {"x": keras.Input((1,), name="x")}
@@ -24,25 +33,35 @@ def average(models: Sequence[keras.Model]) -> keras.Model:
     >>> float(keras.ops.squeeze(both({"x": keras.ops.ones((1, 1))})["y"]))
     0.5
     """
-    if len(models) == 1:
+    if len(models) == 1 and not blends:
         return models[0]
     first = models[0]
     inputs = {
         name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in first.input.items()
     }
+    terms = _terms() if blends else {}
     for i, model in enumerate(models):
         model.name = f"{PREFIX}{i}"
     found = [model(inputs) for model in models]
-    outputs = {
-        name: keras.layers.Average(name=name, dtype="float32")([output[name] for output in found])
-        for name in first.output_names
-    }
-    return keras.Model(inputs, outputs, name="multimodal")
+    outputs = {}
+    for name in first.output_names:
+        raw = [output[name] for output in found]
+        if blends and name in blends:
+            outputs[name] = blends[name]([*raw, *terms.values()])
+        else:
+            mean = keras.layers.Average if len(raw) > 1 else keras.layers.Identity
+            outputs[name] = mean(name=name, dtype="float32")(raw if len(raw) > 1 else raw[0])
+    return keras.Model(inputs | terms, outputs, name="multimodal")
+
+
+def _terms() -> dict[str, Any]:
+    types = zip(TERM_KEYS, ("int32", "float32"), strict=True)
+    return {key: keras.Input((None,), dtype=dtype, name=key) for key, dtype in types}
 
 
 def members(model: keras.Model) -> list[keras.Model]:
-    """Return the models that `average` joined; one that it did not join is its own only member."""
+    """Return the networks that `average` joined; one that it did not join is its own only one."""
     found = [layer for layer in model.layers if layer.name.startswith(PREFIX)]
     return found or [model]
 

@@ -88,8 +88,11 @@ def comparison(
 def learning_curves(log: pd.DataFrame) -> Figure:
     """Draw the columns `loss` and `val_loss` against `epoch`, and mark the epoch with the least.
 
-    The loss axis is logarithmic where the losses span more than two powers of ten.
+    The loss axis is logarithmic where the losses span more than two powers of ten. Of several
+    networks, the mean of those still learning is drawn.
     """
+    if "network" in log:
+        log = log.groupby("epoch", as_index=False).mean(numeric_only=True)
     figure, axes = new_axes(3.6)
     epochs = log["epoch"].to_numpy(dtype=float)
     drawn = [column for column in ("loss", "val_loss") if column in log]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multimodal.data.photos import PhotoPaths, decode_rows
 from multimodal.data.preprocessing import Arrays
 from multimodal.members import head_layer
-from multimodal.spec import PADDING, FittedSpec
+from multimodal.spec import PADDING, TERM_KEYS, FittedSpec
 
 BATCH = 64
 Inputs = dict[str, NDArray[Any]]
@@ -28,16 +28,23 @@ class Predictor:
     """A model and its spec, ready to predict.
 
     Args:
-        model: What `build(config, spec)` returned, with trained weights.
-        spec: The fitted spec.
+        model: What `assemble(config, spec)` returned, or one of its networks, with trained weights.
+        spec: The fitted spec; without terms for a network.
+        raw: Return raw outputs in the head's space, not decoded.
     """
 
-    def __init__(self, model: keras.Model, spec: FittedSpec) -> None:
+    def __init__(self, model: keras.Model, spec: FittedSpec, *, raw: bool = False) -> None:
         self.spec = spec
-        self.widths = {name: _width(model, name) for name in model.output_names}
+        widths = {name: tuple(model.output[name].shape)[1:] for name in model.output_names}
+        if raw:
+            self.widths = {name: int(np.prod(shape)) for name, shape in widths.items()}
+        else:
+            self.widths = {name: _width(model, name) for name in model.output_names}
         self._lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
-        self._one = _compiled(model, xla=True)
-        self._many = _compiled(model, xla=False)
+        if spec.terms is not None:
+            self._lengths |= dict.fromkeys(TERM_KEYS, spec.terms.lengths)
+        self._one = _compiled(model, xla=True, raw=raw)
+        self._many = _compiled(model, xla=False, raw=raw)
 
     def warm(self) -> None:
         """Compile the one-row function on an empty row."""
@@ -80,7 +87,8 @@ class Predictor:
     def _cut(self, batch: Inputs) -> Inputs:
         """Cut the words of the batch to the smallest fixed length that holds them."""
         for key, lengths in self._lengths.items():
-            longest = int((batch[key] != PADDING).sum(axis=1).max())
+            whole = batch[TERM_KEYS[0]] if key in TERM_KEYS else batch[key]
+            longest = int((whole != PADDING).sum(axis=1).max())
             fixed = next((length for length in lengths if length >= longest), lengths[-1])
             batch[key] = batch[key][:, :fixed]
         return batch
@@ -122,15 +130,18 @@ def _width(model: keras.Model, head: str) -> int:
     return int(head_layer(model, head).decode(raw).shape[1])
 
 
-def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[str, Any]]:
+def _compiled(model: keras.Model, *, xla: bool, raw: bool) -> Callable[[Inputs], Mapping[str, Any]]:
     """Return the forward pass with decoded outputs, compiled where the backend can."""
-    heads = [head_layer(model, name) for name in model.output_names]
+    heads = {name: head_layer(model, name) for name in model.output_names}
+
+    def decode(outputs: Any) -> dict[str, Any]:
+        outputs = {n: keras.ops.convert_to_tensor(outputs[n]) for n in heads}
+        return outputs if raw else {n: head.decode(outputs[n]) for n, head in heads.items()}
 
     def forward(inputs: Any) -> dict[str, Any]:
-        raw = model(inputs, training=False)
-        return {head.name: head.decode(raw[head.name]) for head in heads}
+        return decode(model(inputs, training=False))
 
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and not raw:  # raw outputs are wanted only once
         import tensorflow as tf
 
         signature = None if xla else [_signature(model)]
@@ -140,10 +151,7 @@ def _compiled(model: keras.Model, *, xla: bool) -> Callable[[Inputs], Mapping[st
         return lambda inputs: compiled({k: tf.constant(v) for k, v in inputs.items()})
 
     def eager(inputs: Inputs) -> dict[str, Any]:
-        raw = model.predict_on_batch(inputs)
-        return {
-            head.name: head.decode(keras.ops.convert_to_tensor(raw[head.name])) for head in heads
-        }
+        return decode(model.predict_on_batch(inputs))
 
     return eager
 
@@ -173,4 +181,11 @@ def _zeros(spec: FittedSpec) -> Inputs:
         for key in group.input_keys:
             shape, dtype = shapes[key.removeprefix(f"{group.name}_")]
             row[key] = np.zeros(shape, dtype)
+    if spec.terms is not None:
+        length = spec.terms.lengths[-1]
+        row |= zip(
+            TERM_KEYS,
+            (np.zeros((1, length), np.int32), np.zeros((1, length), np.float32)),
+            strict=True,
+        )
     return row

@@ -79,17 +79,23 @@ class LogFile(keras.callbacks.Callback):
 
     Args:
         path: The file.
-        log: One dict of losses and metrics per finished epoch; whoever fits adds to it.
+        logs: By network, one dict of losses and metrics per finished epoch; whoever fits adds to
+            them. Of several networks, each line begins with the number of its own, from 1.
     """
 
-    def __init__(self, path: Path, log: Sequence[Mapping[str, float]]) -> None:
+    def __init__(self, path: Path, logs: Mapping[int, Sequence[Mapping[str, float]]]) -> None:
         super().__init__()
         self.path = path
-        self.log = log
+        self.logs = logs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        lines: list[Mapping[str, float]] = [
+            {"network": i + 1, **entry} if len(self.logs) > 1 else entry
+            for i, log in self.logs.items()
+            for entry in log
+        ]
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.log[0]), lineterminator="\n")
+        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.log)
+        writer.writerows(lines)
         write_text(self.path, text.getvalue())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from multimodal.answers import answers, one_answer
-from multimodal.builder import build
+from multimodal.builder import assemble
 from multimodal.config import Config
 from multimodal.data.boxes import photo_sizes
 from multimodal.data.columns import column_of, parse_numbers, photo_paths
@@ -298,7 +298,7 @@ def load(path: str | Path) -> Run:
     with _damaged(folder):
         most = stored_bytes(folder / MODEL)  # a weight takes four bytes
     try:
-        model = build(config, spec, most=min(MOST_PARAMETERS, most))
+        model = assemble(config, spec, most=min(MOST_PARAMETERS, most))
     except Exception as error:
         raise RunError(f"{folder}: not a whole run. {_first_line(error)}") from error
     with _damaged(folder):
@@ -397,7 +397,7 @@ def save_parts(
     write_text(folder / SCHEMA, schema.to_json())
     write_text(folder / SPEC, spec.model_dump_json(indent=2))
     if model is not None:
-        plain = build(config, spec)  # without mixed precision, for any machine
+        plain = assemble(config, spec)  # without mixed precision, for any machine
         plain.set_weights(model.get_weights())
         with replace_file(folder / MODEL) as beside:
             plain.save(beside)

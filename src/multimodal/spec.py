@@ -6,6 +6,7 @@ from a config to a model. It holds no code and no arrays, so it can be read, com
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from multimodal.config import LabelKind, Modality
 MISSING = 0
 OUT_OF_VOCABULARY = 1
 PADDING = 0
+TERM_KEYS = ("terms_ids", "terms_weights")
 
 
 class _Record(BaseModel):
@@ -101,8 +103,43 @@ class FittedHead(_Record):
     maximum: float = 0.0
 
 
+class TermBlock(_Record):
+    """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
+
+    `source` is a text group for `words` (and pairs of words) and `letters` (two to five in a row),
+    a column for a `value` and the letters of values, and a number of a tabular group, with its
+    `bins`, for `number`.
+    """
+
+    group: str
+    source: str
+    kind: Literal["words", "letters", "value", "value_letters", "number"]
+    scale: float
+    bins: list[float] = []
+
+
+class FittedTerms(_Record):
+    """The terms that a linear model reads: their hashes and weights, and the fixed row lengths.
+
+    `hashes` (rising uint32) and `weights` (float32, the inverse document frequency of each) are
+    base64 of little-endian arrays.
+    """
+
+    blocks: list[TermBlock]
+    hashes: str
+    weights: str
+    lengths: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(min_length=1)
+
+    @property
+    def num_terms(self) -> int:
+        """Number of terms."""
+        return len(base64.b64decode(self.hashes)) // 4
+
+
 class FittedSpec(_Record):
     """Everything `build` and `predict` need to know about the data.
+
+    `terms` are there where a linear model is part of the whole.
 
     Example:
     >>> spec = FittedSpec(groups=[], heads=[])
@@ -113,6 +150,7 @@ class FittedSpec(_Record):
     version: Literal[1] = 1
     groups: list[FittedGroup]
     heads: list[FittedHead]
+    terms: FittedTerms | None = None
 
     def group(self, name: str) -> FittedGroup:
         """Return the group with the slug `name`."""
@@ -120,7 +158,7 @@ class FittedSpec(_Record):
 
     @property
     def input_keys(self) -> list[str]:
-        """The model's input keys, exactly."""
+        """The input keys of a network, exactly; the terms have their own, `TERM_KEYS`."""
         return [key for group in self.groups for key in group.input_keys]
 
 

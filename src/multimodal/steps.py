@@ -6,7 +6,8 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.files import write_text
 from multimodal.finetune import carry_over, freeze_groups
-from multimodal.fitting import Fitted, Safety, fit
+from multimodal.fitting import Fitted, Safety, added, fit
 from multimodal.manifest import write_manifest
+from multimodal.members import members
 from multimodal.progress import LogFile
 from multimodal.report import write_report
 from multimodal.run import Run, load, save_parts
@@ -47,6 +49,7 @@ from multimodal.termination import Termination, on_signals
 from multimodal.training import choose_precision, lowest_precision, one_batch_size
 from multimodal.unfinished import CHECKPOINTS, claimed, digest, finished, write_record
 from multimodal.vectors import start_from_vectors
+from multimodal.whole import Held, whole_model
 from multimodal.withheld import withheld_scores
 
 LOG, PREDICTIONS, QUARANTINE = "training_log.csv", "predictions.csv", "quarantine.csv"
@@ -103,6 +106,8 @@ class Steps:
         self.say = say
         self.callbacks = callbacks
         self.notes: list[str] = []
+        self.logs: dict[int, list[dict[str, float]]] = {}
+        self.held: Held | None = None
         self.metrics = RunMetrics(
             data=evaluation.DataSummary(**prepared.summary()),
             versions=_versions(),
@@ -160,70 +165,100 @@ class Steps:
 
     @engine()
     def _fit(self, termination: Termination | None) -> tuple[keras.Model, Fitted]:
+        """Fit the networks one after the other, then what is blended in."""
+        count, total = int(self.prepared.config.training.members), Fitted()
+        networks: list[keras.Model] = []
+        for i in range(count):
+            network, fitted = self._fit_network(i, termination)
+            if fitted.best or not networks:
+                networks.append(network)
+            total = added(total, fitted)
+            if fitted.interrupted:
+                break
+        if total.interrupted and processes() > 1:
+            raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
+        if total.interrupted:
+            self.say("interrupted; the best weights so far are kept")
+        if not leads():
+            return networks[0], total
+        config = self.prepared.config.merge(training={"members": len(networks)})
+        self.prepared = replace(self.prepared, config=config)
+        whole = whole_model(self.prepared, networks, self.say)
+        self.held = whole.held
+        return whole.model, total
+
+    def _fit_network(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:
         """Fit in stages, from the last checkpoint on; the weights of the best epoch stay."""
-        model, training = self._build(), self.prepared.config.training
-        checkpoints = Checkpoints(self.request.out / CHECKPOINTS)
+        training = self.prepared.config.training
+        model = self._build(i)
+        folder = self.request.out / CHECKPOINTS
+        checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
         start = checkpoints.latest(self.say)
         fitted = Fitted() if start is None else Fitted.of(start)
         safety = None
         if termination is not None:
-            safety = Safety(checkpoints, termination, self._rows_of, training.checkpoint_seconds)
-        self._announce_fit(model, fitted)
+            rows_of = partial(self._rows_of, i)
+            safety = Safety(checkpoints, termination, rows_of, training.checkpoint_seconds)
+        self._announce_fit(i, model, fitted)
         middle = training.unfreeze_epoch if training.freeze else None
-        for i, stage in enumerate(stages(training.epochs, middle, training.freeze)):
-            if i >= fitted.stage and not fitted.interrupted:
-                if i > fitted.stage:
-                    fitted.stage, fitted.epoch, fitted.step, fitted.wait = i, stage[0], 0, 0
+        for number, stage in enumerate(stages(training.epochs, middle, training.freeze)):
+            if number >= fitted.stage and not fitted.interrupted:
+                if number > fitted.stage:
+                    fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0
                     start = None
-                self._fit_stage(model, stage, fitted, safety, start)
-        if fitted.interrupted and processes() > 1:
-            raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
-        if fitted.interrupted:
-            self.say("interrupted; the best weights so far are kept")
+                self._fit_stage(i, model, stage, fitted, safety, start)
         return model, fitted
 
-    def _build(self) -> keras.Model:
+    def _build(self, i: int) -> keras.Model:
+        """Return network `i`, with what is carried over from another run."""
         config, spec = self.prepared.config, self.prepared.spec
-        keras.utils.set_random_seed(config.training.seed)
+        keras.utils.set_random_seed((config.training.seed + 1000 * i) % 2**31)
         model = build(config, spec, precision=choose_precision(config.training.precision))
-        self.notes = start_from_vectors(model, config, spec)
+        notes = start_from_vectors(model, config, spec)
         if self.origin is not None:
-            self.notes += carry_over(self.origin.model, self.origin.spec, model, spec)
-        for note in self.notes:
+            known = members(self.origin.model)
+            notes += carry_over(known[i % len(known)], self.origin.spec, model, spec)
+        for note in notes if i == 0 else ():
             self.say(note)
+            self.notes.append(note)
         return model
 
-    def _announce_fit(self, model: keras.Model, fitted: Fitted) -> None:
+    def _announce_fit(self, i: int, model: keras.Model, fitted: Fitted) -> None:
+        rows, _ = self.prepared.member_rows(i)
+        count = self.prepared.config.training.members
+        number = "training" if count == 1 else f"training network {i + 1} of {count}"
         self.say(
-            f"training on {len(self.prepared.rows('train')):,} rows: {model.count_params():,} "
-            f"parameters, {lowest_precision(model)}"
+            f"{number} on {len(rows):,} rows: {model.count_params():,} parameters, "
+            f"{lowest_precision(model)}"
         )
         if fitted.epoch or fitted.step:
             self.say(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")
 
     def _fit_stage(
         self,
+        i: int,
         model: keras.Model,
         stage: tuple[int, int, list[str]],
         fitted: Fitted,
         safety: Safety | None,
         start: Checkpoint | None,
     ) -> None:
-        prepared, rows = self.prepared, self.prepared.rows("train")
+        prepared, (rows, held) = self.prepared, self.prepared.member_rows(i)
         training, (first, last, frozen) = prepared.config.training, stage
         freeze_groups(model, prepared.config, prepared.spec, frozen)
 
         def train(epoch: int, step: int) -> Any:
             batches = training_dataset(
-                prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
+                prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
                 epochs=last, first_epoch=epoch, first_step=step,
                 augment=prepared.config.data.augment, fill=one_batch_size(),
             )  # fmt: skip
             return share(batches)
 
-        checked = by_length(prepared.source, prepared.rows("validation"))
+        checked = by_length(prepared.source, held)
         validation = share(evaluation_dataset(prepared.source, checked, batch_size=256))
-        log = [LogFile(self.request.out / LOG, fitted.log)] if leads() else []
+        self.logs[i] = fitted.log
+        log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
         fit(
             model, prepared.config, train, validation, epochs=(first, last), fitted=fitted,
             steps_per_epoch=math.ceil(len(rows) / training.batch_size), safety=safety, start=start,
@@ -233,12 +268,12 @@ class Steps:
             for callback in self.callbacks:
                 callback.on_train_end()
 
-    def _rows_of(self, epoch: int, step: int) -> str:
-        """Name the rows of a batch by their lines in the source."""
+    def _rows_of(self, i: int, epoch: int, step: int) -> str:
+        """Name the rows of a batch of network `i` by their lines in the source."""
         prepared, training = self.prepared, self.prepared.config.training
-        rows = prepared.rows("train")
+        rows, _ = prepared.member_rows(i)
         chosen = batch_rows(
-            prepared.source, rows, batch_size=training.batch_size, seed=training.seed,
+            prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
             epoch=epoch, step=step,
         )  # fmt: skip
         return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"
@@ -251,7 +286,13 @@ class Steps:
             for cache in prepared.source.caches.values()
             for row, why in cache.unreadable.items()
         }
-        sides = {side: self._predict(run, side, faults) for side in ("validation", "test")}
+        assert self.held is not None
+        held = self.held
+        faults |= held.faults
+        sides = {
+            "validation": _Side(held.rows, held.outputs, pd.DataFrame()),
+            "test": self._predict(run, "test", faults),
+        }
         sides["test"].frame.to_csv(self.request.out / PREDICTIONS, index=False)
         for task, head in zip(run.tasks, prepared.spec.heads, strict=True):
             measured = {name: self._measure(task, side) for name, side in sides.items()}

@@ -37,9 +37,16 @@ from multimodal.data.sampling import (
 )
 from multimodal.data.schema import Schema, infer_schema
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
-from multimodal.data.splits import SIDES, leaking_rows, split_rows
+from multimodal.data.splits import (
+    SIDES,
+    deal_folds,
+    leaking_rows,
+    names_validation,
+    split_rows,
+)
 from multimodal.data.table import Table
 from multimodal.data.targets import LABEL_KINDS, complete_heads, label_kind
+from multimodal.data.terms import fit_terms
 from multimodal.data.text import cut_note
 from multimodal.errors import ConfigError
 from multimodal.spec import FittedSpec, unique_slugs
@@ -47,6 +54,9 @@ from multimodal.spec import FittedSpec, unique_slugs
 __all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "prepare"]
 
 FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image")
+MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
+LEAST = 200  # rows, below which a part would be too small to stop a network
+FOLDS = 5  # parts for the linear model, where one network has none
 Floats = NDArray[np.float64]
 Labels = Mapping[str, labels.Label]
 Base = tuple[Schema, FittedSpec]
@@ -58,7 +68,8 @@ class Prepared:
 
     `truths` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
     float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
-    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. For the
+    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. `folds`
+    int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none. For the
     audit: `groups` of duplicates int64 (N,), `labels` as they were read, what the photos are like,
     what gives a label away. `stored` are the folders of prepared data on disk, `photo_digest` is
     that of all photos' bytes.
@@ -73,6 +84,7 @@ class Prepared:
     source: Source
     truths: Mapping[str, NDArray[Any]]
     warnings: list[str]
+    folds: NDArray[np.int64]
     photo_sizes: Floats | None = None
     groups: NDArray[np.int64] | None = None
     labels: Labels = field(default_factory=dict)
@@ -84,6 +96,13 @@ class Prepared:
     def rows(self, side: str) -> NDArray[np.int64]:
         """Return the positions of the rows on one side of the split."""
         return np.flatnonzero(self.sides == side)
+
+    def member_rows(self, member: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows that a network learns from, and those that stop it."""
+        if self.config.training.members == 1:
+            return self.rows("train"), self.rows("validation")
+        own = self.folds == member
+        return np.flatnonzero((self.sides != "test") & ~own), np.flatnonzero(own)
 
     def looked_at(self) -> Prepared:
         """Return a sample of the rows where texts stay on disk, else itself.
@@ -179,7 +198,10 @@ def prepare(
         seed=config.training.seed, source=table.name, place=table.place,
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
-    spec = _fit(config, schema, table, found, weights, sides == "train", base)
+    config = _with_members(config, table, sides)
+    folds = _folds(config, groups, sides, found)
+    learned_from = sides == "train" if config.training.members == 1 else sides != "test"
+    spec = _fit(config, schema, table, found, weights, learned_from, base)
     truths = {
         fitted.name: found[head.name].truth(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
@@ -192,11 +214,50 @@ def prepare(
     source = Source.of(spec, inputs, caches, *labels.label_arrays(spec.heads, truths, weights))
     notes += _cut_texts(spec, source, config.data.max_words) + _large_notes(table, stored)
     if on_disk(table.frame):
-        config = config.merge(training={"baselines": False})
+        config = config.merge(training={"baselines": False, "linear": False})
+    if config.training.linear:
+        units = {column.name: column.unit for column in schema.columns}
+        terms = fit_terms(spec, units, table.frame.iloc[np.flatnonzero(sides != "test")])
+        spec = spec.model_copy(update={"terms": terms if terms.blocks else None})
     return Prepared(
-        config, schema, spec, table, root, sides, source, truths, notes, sizes, groups, found,
-        photos, leaks, stored, fingerprint(json.dumps(digests)),
+        config, schema, spec, table, root, sides, source, truths, notes, folds, sizes, groups,
+        found, photos, leaks, stored, fingerprint(json.dumps(digests)),
     )  # fmt: skip
+
+
+def _with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of networks.
+
+    Without one, validation rows that somebody chose stay validation rows, as do the latest ones.
+    """
+    if config.training.members != "auto":
+        return config
+    split, rows = config.data.split, int((sides != "test").sum())
+    chosen = split.method == "time" or (
+        split.method == "column" and names_validation(table.frame[str(split.column)])
+    )
+    if chosen or on_disk(table.frame):
+        return config.merge(training={"members": 1})
+    members = next((count for most, count in MEMBERS if LEAST <= rows <= most), 1)
+    return config.merge(training={"members": members})
+
+
+def _folds(
+    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels
+) -> NDArray[np.int64]:
+    rows = np.flatnonzero(sides != "test")
+    targets = [each[rows] for label in found.values() for each in _split_targets(label)]
+    members = int(config.training.members)
+    folds = np.full(len(sides), -1)
+    folds[rows] = deal_folds(
+        members if members > 1 else FOLDS, groups[rows], targets, config.training.seed
+    )
+    if members > 1 and len(np.unique(folds[folds >= 0])) < members:
+        raise ConfigError(
+            f"`training.members` is {members}, but the rows that are no test rows do not make as "
+            f"many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
+        )
+    return folds
 
 
 def _learned(config: Config) -> list[str]:

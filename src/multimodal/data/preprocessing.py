@@ -15,8 +15,16 @@ from multimodal.data import features, series, text
 from multimodal.data.features import Frame
 from multimodal.data.photos import PhotoPaths, locate
 from multimodal.data.schema import Schema
+from multimodal.data.terms import term_inputs, term_matrix
 from multimodal.errors import DataError
-from multimodal.spec import MISSING, OUT_OF_VOCABULARY, PADDING, FittedGroup, FittedSpec
+from multimodal.spec import (
+    MISSING,
+    OUT_OF_VOCABULARY,
+    PADDING,
+    TERM_KEYS,
+    FittedGroup,
+    FittedSpec,
+)
 
 __all__ = ["Arrays", "Frame", "Preprocessor"]
 
@@ -97,14 +105,21 @@ class Preprocessor:
         result = Arrays({})
         for group in self.spec.groups:
             _TRANSFORMERS[group.modality](self, group, frame, root, result)
+        if self.spec.terms is not None:
+            result.inputs |= term_inputs(self.spec.terms, self.spec, self._units, frame)
         return result
+
+    def terms(self, frame: Frame) -> Any:
+        """Return the terms of every row, sparse float32 (rows, terms)."""
+        assert self.spec.terms is not None
+        return term_matrix(self.spec.terms, self.spec, self._units, frame)
 
     def _joined(self, blocks: list[Arrays]) -> Arrays:
         """Put blocks of rows one below the other, their texts brought to one length."""
         result = Arrays({})
         for key in blocks[0].inputs:
             parts = [block.inputs[key] for block in blocks]
-            if key.endswith("_tokens"):
+            if key.endswith("_tokens") or key in TERM_KEYS:
                 longest = max(part.shape[1] for part in parts)
                 parts = [np.pad(p, ((0, 0), (0, longest - p.shape[1]))) for p in parts]
             result.inputs[key] = np.concatenate(parts)

@@ -20,8 +20,10 @@ from multimodal.errors import DataError, choices
 __all__ = [
     "SIDES",
     "content_keys",
+    "deal_folds",
     "duplicate_groups",
     "leaking_rows",
+    "names_validation",
     "not_sides",
     "placeholders",
     "rare_classes",
@@ -99,6 +101,11 @@ def split_rows(
     return _complete(sides, groups, named)
 
 
+def names_validation(cells: pd.Series[Any]) -> bool:
+    """Tell whether a split column names validation rows itself."""
+    return any(_WORDS.get((text or "").lower()) == "validation" for text in as_text(cells))
+
+
 def not_sides(cells: pd.Series[Any]) -> IntArray | None:
     """Return the positions of the cells that name no side of a split, ascending.
 
@@ -145,19 +152,40 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 def _at_random(
     validation: float, test: float, groups: IntArray, targets: Targets, seed: int
 ) -> Sides:
-    """Deal whole groups out, stratum by stratum, to the side that lacks most rows so far."""
+    """Deal rows out to the three sides; what is too small to divide goes to training."""
+    parts = _deal([1 - validation - test, validation, test], groups, targets, seed)
+    return np.array(SIDES, dtype=object)[np.maximum(parts, 0)]
+
+
+def deal_folds(count: int, groups: IntArray, targets: Targets, seed: int) -> IntArray:
+    """Return the fold of each row, int64 (N,), 0 to `count` - 1; duplicates share a fold.
+
+    Folds are stratified as the sides of a random split are. Rows of a class in fewer than three
+    groups have fold -1: every network learns from them.
+
+    Example:
+    >>> np.bincount(deal_folds(2, np.arange(6), [np.arange(6.0)], seed=0)).tolist()
+    [3, 3]
+    """
+    return _deal([1 / count] * count, groups, targets, seed)
+
+
+def _deal(shares: Sequence[float], groups: IntArray, targets: Targets, seed: int) -> IntArray:
+    """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
+
+    Part -1 is for groups of a class that is too small to divide; they count for the first part.
+    """
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
     strata, small = _strata(targets, member, len(first))
     chance = np.random.default_rng(seed).random(len(sizes))
-    shares = np.array([1 - validation - test, validation, test])
-    dealt, side = np.zeros(3), np.zeros(len(sizes), dtype=np.int64)
+    dealt, part = np.zeros(len(shares)), np.zeros(len(sizes), dtype=np.int64)
     for group in np.lexsort((chance, -sizes, strata)):
-        lack = shares * (dealt.sum() + sizes[group]) - dealt
-        side[group] = 0 if small[group] else int(np.argmax(lack))
-        dealt[side[group]] += sizes[group]
-    return np.array(SIDES, dtype=object)[side[member]]
+        lack = np.array(shares) * (dealt.sum() + sizes[group]) - dealt
+        part[group] = -1 if small[group] else int(np.argmax(lack))
+        dealt[max(part[group], 0)] += sizes[group]
+    return part[member]
 
 
 def _strata(

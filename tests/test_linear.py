@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+
+from multimodal.linear import fit_linear, fit_shares, raw_loss
+
+RANDOM = np.random.default_rng(0)
+TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
+FOLDS = np.arange(300) % 5
+ONES = np.ones(300)
+SLOPES = np.array([1.0, -2.0, 0.5, 0.0, 0.0, 3.0])
+SIGNAL = TERMS @ SLOPES
+
+
+def test_a_line_is_found_and_measured_out_of_fold():
+    linear = fit_linear("number", TERMS, SIGNAL + 4, ONES, FOLDS, 1)
+    np.testing.assert_allclose(linear.kernel[:, 0], SLOPES, atol=0.02)
+    assert linear.strength == 0.3  # without noise, the weakest is best
+    assert linear.out_of_fold.shape == (300, 1)
+    assert raw_loss("number", linear.out_of_fold, SIGNAL + 4, ONES) < 1e-3
+
+
+def test_out_of_fold_rows_teach_nothing_about_themselves():
+    truth = SIGNAL.copy()
+    truth[7] += 1000.0
+    first = fit_linear("number", TERMS, truth, ONES, FOLDS, 1)
+    truth[7] -= 2000.0
+    second = fit_linear("number", TERMS, truth, ONES, FOLDS, 1)
+    own = FOLDS == FOLDS[7]
+    if first.strength == second.strength:
+        np.testing.assert_allclose(first.out_of_fold[own], second.out_of_fold[own])
+    assert not np.allclose(first.out_of_fold[~own], second.out_of_fold[~own])
+
+
+def test_rows_without_weight_are_predicted_but_not_learned_from():
+    truth, weight = SIGNAL.copy(), ONES.copy()
+    truth[:50], weight[:50] = 1e6, 0.0
+    linear = fit_linear("number", TERMS, truth, weight, FOLDS, 1)
+    np.testing.assert_allclose(linear.kernel[:, 0], SLOPES, atol=0.05)
+    assert np.isfinite(linear.out_of_fold).all()
+
+
+def test_rows_without_a_fold_have_no_measure():
+    folds = np.where(np.arange(300) < 10, -1, FOLDS)
+    linear = fit_linear("number", TERMS, SIGNAL, ONES, folds, 1)
+    assert np.isnan(linear.out_of_fold[:10]).all()
+    assert np.isfinite(linear.out_of_fold[10:]).all()
+    assert fit_linear("number", TERMS, SIGNAL, ONES, np.full(300, -1), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "truth", "outputs"),
+    [
+        ("binary", (SIGNAL > 0).astype(int), 1),
+        ("class", np.digitize(SIGNAL, [-2, 2]), 3),
+        ("labels", np.stack([SIGNAL > 0, SIGNAL > 3], axis=1).astype(float), 2),
+    ],
+)
+def test_classes(kind, truth, outputs):
+    linear = fit_linear(kind, TERMS, truth, ONES, FOLDS, outputs)
+    assert linear.kernel.shape == (6, outputs)
+    raw = linear.out_of_fold
+    guess = raw.argmax(axis=1) if kind == "class" else (raw > 0).astype(int)
+    assert np.mean(guess.reshape(truth.shape) == truth) > 0.9
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_class_that_is_alone_in_training_is_what_is_predicted(outputs):
+    kind = "binary" if outputs == 1 else "class"
+    folds = np.where(np.arange(300) < 150, 0, 1)
+    truth = (np.arange(300) < 150).astype(int)
+    raw = fit_linear(kind, TERMS, truth, ONES, folds, outputs).out_of_fold
+    guess = raw.argmax(axis=1) if outputs > 1 else (raw[:, 0] > 0).astype(int)
+    assert (guess == 1 - truth).all()
+
+
+def test_two_of_three_classes():
+    truth = np.where(SIGNAL > 0, 2, 0)
+    raw = fit_linear("class", TERMS, truth, ONES, FOLDS, 3).out_of_fold
+    assert np.mean(raw.argmax(axis=1) == truth) > 0.9
+
+
+def test_shares_go_to_what_predicts():
+    noise = RANDOM.normal(size=300)
+    both = fit_shares("number", (SIGNAL + noise)[:, None], (SIGNAL - noise)[:, None], SIGNAL, ONES)
+    np.testing.assert_allclose(both, [0.5, 0.5], atol=0.05)
+    one = fit_shares("number", SIGNAL[:, None], noise[:, None], SIGNAL, ONES)
+    np.testing.assert_allclose(one, [1.0, 0.0], atol=0.02)
+    truth = (SIGNAL > 0).astype(int)
+    shy = fit_shares("binary", 0.1 * SIGNAL[:, None], noise[:, None], truth, ONES)
+    assert shy[0] == pytest.approx(5.0)
+    assert shy[1] < 0.5
