@@ -19,6 +19,7 @@ from multimodal.config import Config, Head
 from multimodal.errors import ConfigError
 from multimodal.evaluation import RunMetrics
 from multimodal.finetune import carry_over, check_frozen, continue_config, freeze_groups
+from multimodal.members import members
 from multimodal.run import Run, load
 from multimodal.spec import FittedHead, FittedSpec
 from multimodal.workflow import train
@@ -220,7 +221,7 @@ def test_a_whole_run_from_another(trained: Trained, shifted: Path, tmp_path: Pat
     assert digests(trained.run) == before
     for part in ("encoder", "pooling"):
         name = f"photos_{part}"
-        old, new = (run.model.get_layer(name).get_weights() for run in (origin, tuned))
+        old, new = (members(run.model)[0].get_layer(name).get_weights() for run in (origin, tuned))
         assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
     old, new = origin.spec.group("table"), tuned.spec.group("table")
     assert "year" not in new.columns
@@ -276,7 +277,7 @@ def test_frozen_groups_learn_from_unfreeze_epoch_on(tmp_path: Path) -> None:
     config = plain_config(epochs=3, freeze=["table"], unfreeze_epoch=1)
     out = tmp_path / "tuned"
     train(rows, "price", out=out, config=config, base=base.path, callbacks=[watch])
-    start = base.model.get_layer("table_encoder").get_weights()
+    start = members(base.model)[0].get_layer("table_encoder").get_weights()
     same = [
         all(np.array_equal(a, b) for a, b in zip(start, seen, strict=True)) for seen in watch.seen
     ]

@@ -147,7 +147,7 @@ def test_other_backends_predict_without_tensorflow(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.keras.backend, "backend", lambda: "jax")
-    forward = module._compiled(model, xla=False)
+    forward = module._compiled(model, xla=False, raw=False)
     monkeypatch.undo()
     found = arrays(2)
     batch, _ = module._batch(found, range(2))

@@ -69,7 +69,7 @@ def test_a_fit_may_follow_another() -> None:
 
 def test_the_log_file_has_all_epochs_so_far(tmp_path: Path) -> None:
     epochs: list[dict[str, float]] = [{"epoch": 1, "loss": 0.5, "val_loss": 1}]
-    log = LogFile(tmp_path / "log.csv", epochs)
+    log = LogFile(tmp_path / "log.csv", {0: epochs})
     for epoch in (2, 3):
         epochs.append({"epoch": epoch, "loss": epoch / 2, "val_loss": 1})
         log.on_epoch_end(epoch - 1)

@@ -74,6 +74,8 @@ def test_plain_keras_opens_the_model(trained: Trained, run: Run, tmp_path: Path)
         "words_present": np.ones(3, bool),
     }
     assert set(inputs) == set(run.spec.input_keys)
+    inputs["terms_ids"] = random.integers(0, run.spec.terms.num_terms, (3, 5)).astype("int32")
+    inputs["terms_weights"] = random.normal(size=(3, 5)).astype("float32")
     np.savez(tmp_path / "in.npz", **inputs)
     code = (
         "import sys, keras, numpy as np, multimodal.builder\n"

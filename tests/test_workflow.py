@@ -21,6 +21,7 @@ from multimodal import workflow
 from multimodal.config import Config
 from multimodal.errors import ConfigError, DataError, MultimodalError, RunError
 from multimodal.evaluation import RunMetrics, regression_metrics
+from multimodal.members import members
 from multimodal.run import load
 
 FILES = (
@@ -136,7 +137,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
         workflow.train(plain_rows(), "price", out=tmp_path / str(seed), config=config)
     first, second = (load(tmp_path / name) for name in ("0", "1"))
     kernel = "table_encoder"
-    one, two = (run.model.get_layer(kernel).get_weights()[1] for run in (first, second))
+    one, two = (members(run.model)[0].get_layer(kernel).get_weights()[1] for run in (first, second))
     assert np.abs(one - two).max() > 0.01
 
 

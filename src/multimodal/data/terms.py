@@ -209,6 +209,7 @@ def _filled(
 
 def _hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:
     """Return how often each row holds each hash, or how much of it, (rows, 2^31 - 1), sparse."""
+    import scipy.sparse as sparse
     from sklearn.feature_extraction import FeatureHasher
 
     hasher = FeatureHasher(SPACE, input_type="pair", alternate_sign=False, dtype=np.float32)
@@ -217,6 +218,8 @@ def _hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:
     else:
         hasher = FeatureHasher(SPACE, input_type="string", alternate_sign=False, dtype=np.float32)
         pairs = bags  # type: ignore[assignment]
+    if not pairs:  # the hasher looks at the first row
+        return sparse.csr_matrix((0, SPACE), dtype=np.float32)
     found = hasher.transform(pairs).tocsr()
     found.sum_duplicates()
     return found
