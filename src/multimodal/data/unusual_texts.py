@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from multimodal.data.unusual_numbers import Finding
 from multimodal.spec import OUT_OF_VOCABULARY, PADDING
 
-_FEW, _PRIOR = 3, 3.0  # words
+_FEW, _LEAST, _PRIOR = 3, 2, 3.0  # words of a text, unknown ones, those of the prior
 _HELD, _MARGIN, _CEILING = 0.99, 0.1, 0.8
 _LETTERS, _LOOKED_AT, _RARE = 5, 400, 0.005
 _WORDS = "{}: {} of {} words are unknown; in the held-out rows {:.0%} are"
@@ -70,14 +70,16 @@ def strange_texts(
         texts: The texts of the same rows.
     """
     unknown, words = _counts(tokens)
+    most = 1.0 if usual.most is None else usual.most
     shares = _shares(unknown, words, usual.mean)
+    strange = (words >= _FEW) & (unknown >= _LEAST) & (shares > most)
     for row, text in enumerate(texts):
         script = main_script(text) if usual.scripts else None
         if script is not None and script not in usual.scripts:
             known = ", ".join(name.capitalize() for name in usual.scripts)
             reason = f"{column}: in {script.capitalize()} letters, not {known}"
             yield Finding(row, f"script:{column}", reason)
-        elif usual.most is not None and words[row] >= _FEW and shares[row] > usual.most:
+        elif strange[row]:
             reason = _WORDS.format(column, unknown[row], words[row], usual.mean)
             yield Finding(row, f"words:{column}", reason)
 
