@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from runs import Answer, Trained
-from tiny import plain_config, plain_rows
+from tiny import PHOTOS, plain_config, plain_rows, tiny_config
 
 from multimodal import members
 from multimodal.calibration import CALIBRATION, Calibration, read_calibration
@@ -18,7 +18,7 @@ from multimodal.data.prepare import prepare
 from multimodal.errors import ConfigError, RunError
 from multimodal.evaluation import RunMetrics
 from multimodal.manifest import write_manifest
-from multimodal.run import Run, load
+from multimodal.run import Run, load, save_parts
 from multimodal.sureness import Predicted, check, learn
 from multimodal.workflow import train
 
@@ -166,6 +166,12 @@ def test_a_calibration_that_is_changed_added_or_lost_is_refused(run: Run, tmp_pa
         load(old)
 
 
+def test_a_new_model_takes_the_calibration_of_the_old_one_away(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    save_parts(tmp_path / "run", run.config, run.schema, run.spec, run.model)
+    assert load(tmp_path / "run").calibration is None
+
+
 def test_no_number_no_intervals(tmp_path: Path) -> None:
     config = plain_config(epochs=1).merge(heads=HEADS[2:3])
     run = train(rows(120).dropna(), out=tmp_path / "run", config=config)
@@ -221,7 +227,8 @@ def test_several_models_as_one_are_calibrated_too() -> None:
         arrays = run.preprocessor.arrays(prepared.table.frame.iloc[places], Path())
         return Predicted(places, run.decoded(arrays)[0], arrays.inputs, {})
 
-    run = run.calibrated(learn(run, prepared, predicted("validation")))
+    side = predicted("validation")
+    run = run.calibrated(learn(run, prepared, side, side))
     found = check(run, prepared, predicted("validation"), predicted("test"))
     assert found["intervals"]["price"].coverage > 0.7
     assert run.calibration is not None and run.calibration.numbers["price"].rows == 40
@@ -236,3 +243,33 @@ def test_too_few_rows_for_the_level_are_not_checked(tmp_path: Path) -> None:
         run.predict(plain_rows(2), level=0.9)
     assert run.predict(plain_rows(2), level=0.8).frame["price_low"].notna().all()
     assert read_calibration(run.path, run.spec) == run.calibration
+
+
+def test_a_model_of_photos_alone_is_calibrated(trained: Trained, tmp_path: Path) -> None:
+    data = {"image_size": 16, "split": {"method": "column", "column": "split"}}
+    run = train(
+        trained.folder / "catalogue.csv", "price", out=tmp_path / "run",
+        config=tiny_config(PHOTOS, data=data, epochs=1),
+    )  # fmt: skip
+    assert run.calibration is not None and not run.calibration.features
+    frame = run.predict(trained.test, level=0.9).frame
+    assert (frame["price_low"] < frame["price_high"]).all()
+    assert frame["unusual"].ne("").sum() <= 3
+
+
+def test_box_heads_have_neither_intervals_nor_temperatures(
+    trained: Trained, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(trained.folder / "catalogue.csv")
+    corners = {"xmin": 2.0, "ymin": 3.0, "xmax": 30.0, "ymax": 28.0}
+    heads = [
+        {"name": "spot", "column": list(corners), "head": "bounding_box"},
+        {"name": "price", "column": "price"},
+    ]
+    config = tiny_config(PHOTOS, epochs=1).merge(heads=heads)
+    rows = rows.assign(**corners)
+    rows["xmin"] += np.arange(len(rows)) % 9
+    run = train(rows, out=tmp_path / "run", config=config, images=trained.folder)
+    assert run.calibration is not None and set(run.calibration.numbers) == {"price"}
+    frame = run.predict(trained.test, level=0.8).frame
+    assert {"spot_xmin", "price_low"} <= set(frame) and "spot_low" not in frame

@@ -69,10 +69,18 @@ class Calibration(BaseModel):
             RunError: There was nothing to calibrate the head on, or too few rows for the level.
             ConfigError: `level` is not between 0 and 1.
         """
+        features = row_features(self.features, inputs)
+        return interval_of(self.number(head), outputs, level, features)
+
+    def number(self, head: str) -> NumberCalibration:
+        """Return what the intervals of a head are made of.
+
+        Raises:
+            RunError: There was nothing to calibrate the head on.
+        """
         if head not in self.numbers:
             raise RunError(f"{head}: there were no rows to calibrate intervals on. Train anew.")
-        features = row_features(self.features, inputs)
-        return interval_of(self.numbers[head], outputs, level, features)
+        return self.numbers[head]
 
 
 def calibrate(

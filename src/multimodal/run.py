@@ -230,8 +230,7 @@ class Run:
         if not numbers:
             raise RunError(f"{self.path}: no head predicts a number, so there are no intervals.")
         for name in numbers:
-            if name in self.calibration.numbers:
-                reaches(self.calibration.numbers[name], level)
+            reaches(self.calibration.number(name), level)
 
     def _ends(
         self, outputs: Mapping[str, Floats], inputs: Mapping[str, NDArray[Any]], level: float
@@ -486,6 +485,8 @@ def save_parts(
 ) -> None:
     """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
 
+    The calibration of an earlier model goes.
+
     Raises:
         OSError: The disk is full or cannot be written; no file is left in part.
     """
@@ -495,6 +496,7 @@ def save_parts(
     if model is not None:
         plain = build(config, spec)  # without mixed precision, for any machine
         plain.set_weights(model.get_weights())
+        (folder / CALIBRATION).unlink(missing_ok=True)
         with replace_file(folder / MODEL) as beside:
             plain.save(beside)
         write_manifest(folder)

@@ -275,7 +275,7 @@ class Steps:
 
     def _calibrated(self, run: Run, held_out: Predicted) -> Run:
         """Calibrate on rows that the model did not learn from; the only place that does."""
-        found = learn(run, self.prepared, held_out)
+        found = learn(run, self.prepared, held_out, held_out)
         write_calibration(self.request.out, found)
         write_manifest(self.request.out)
         return run.calibrated(found)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from multimodal.calibration import Calibration, calibrate
 from multimodal.conformal import constant_number
+from multimodal.data.disk_text import in_memory
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Arrays
 from multimodal.data.sampling import sample_rows
@@ -73,20 +74,21 @@ class Predicted:
         )
 
 
-def learn(run: Run, prepared: Prepared, found: Predicted) -> Calibration:
+def learn(run: Run, prepared: Prepared, found: Predicted, held_out: Predicted) -> Calibration:
     """Calibrate a run on rows that the model did not learn from, and learn what is usual.
 
     Args:
         run: The run, without calibration.
         prepared: Its data.
-        found: Rows held out from training, with the outputs of the run.
+        found: Rows with outputs, without temperatures, of a model that did not learn from them.
+        held_out: Rows that the vocabulary and the categories were not made from.
     """
     layers = {task.name: head_layer(run.model, task.name) for task in run.tasks}
     truths, weights = _labels(prepared, found.rows)
     calibration = calibrate(
         run.tasks, layers, run.spec, found.outputs, truths, weights, found.inputs
     )
-    return calibration.model_copy(update={"usual": _usual(run, prepared, found)})
+    return calibration.model_copy(update={"usual": _usual(run, prepared, held_out)})
 
 
 def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) -> dict[str, Any]:
@@ -131,7 +133,8 @@ def _usual(run: Run, prepared: Prepared, found: Predicted) -> Usual:
         for name, each in found.statistics.items()
     }
     arrays = Arrays(found.inputs)
-    return fit_usual(run.preprocessor, frame.iloc[some], frame.iloc[found.rows], arrays, statistics)
+    known, others = (in_memory(frame.iloc[rows]) for rows in (some, found.rows))
+    return fit_usual(run.preprocessor, known, others, arrays, statistics)
 
 
 def _photos(prepared: Prepared, group: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:

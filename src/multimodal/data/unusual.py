@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from multimodal.data import features
-from multimodal.data.preprocessing import Arrays, Preprocessor
+from multimodal.data.preprocessing import BLOCK, Arrays, Preprocessor
 from multimodal.data.unusual_numbers import (
     Finding,
     NumberRange,
@@ -88,7 +89,7 @@ def fit_usual(
 def unusual_rows(
     usual: Usual,
     preprocessor: Preprocessor,
-    frame: features.Frame,
+    frame: pd.DataFrame,
     arrays: Arrays,
     statistics: Statistics,
 ) -> list[Finding]:
@@ -102,13 +103,16 @@ def unusual_rows(
         statistics: `photo_statistics` of their photos by group.
     """
     groups = {group.name: group for group in preprocessor.spec.groups}
-    return [
-        finding
-        for each in usual.groups
-        for finding in _findings(
-            each, groups[each.group], preprocessor, frame, arrays, statistics.get(each.group)
-        )
-    ]
+    result = []
+    for start in range(0, len(frame), BLOCK):
+        some = slice(start, start + BLOCK)
+        inputs = {key: values[some] for key, values in arrays.inputs.items()}
+        part = frame.iloc[some]
+        for each in usual.groups:
+            photos = statistics[each.group][some] if each.group in statistics else None
+            found = _findings(each, groups[each.group], preprocessor, part, inputs, photos)
+            result += [finding._replace(row=finding.row + start) for finding in found]
+    return result
 
 
 def reasons(findings: Sequence[Finding], rows: int) -> list[str]:
@@ -138,17 +142,17 @@ def _fit_table(
 
 
 def _findings(
-    usual: GroupUsual, group: FittedGroup, preprocessor: Preprocessor, frame: features.Frame,
-    arrays: Arrays, statistics: NDArray[np.float32] | None,
+    usual: GroupUsual, group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame,
+    inputs: Mapping[str, NDArray[Any]], statistics: NDArray[np.float32] | None,
 ) -> Iterator[Finding]:  # fmt: skip
     if group.modality == "tabular":
         yield from far_numbers(usual.ranges, group, preprocessor.units, frame)
         if usual.names and group.categorical:
-            codes = arrays.inputs[_key(group, "categorical")]
+            codes = inputs[_key(group, "categorical")]
             yield from unknown_names(usual.names, group, codes, frame)
     if usual.texts is not None and group.modality == "text":
         texts = features.texts(group.columns, frame)
-        words, tokens = ", ".join(group.columns), arrays.inputs[_key(group, "tokens")]
+        words, tokens = ", ".join(group.columns), inputs[_key(group, "tokens")]
         yield from strange_texts(usual.texts, words, tokens, texts)
     if usual.photos is not None and statistics is not None:
         yield from strange_photos(usual.photos, group.columns, statistics)
