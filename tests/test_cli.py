@@ -72,7 +72,8 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     done = command("predict", "run", "new.csv", "--out", "prices.csv")
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [
-        "unseen in 'shop': 5", "columns not used: extra", "5 rows written to prices.csv",
+        "unseen in 'shop': 5", "rows unlike the training rows: 5", "columns not used: extra",
+        "5 rows written to prices.csv",
     ]  # fmt: skip
     assert len(pd.read_csv("prices.csv")) == 5
 

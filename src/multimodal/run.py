@@ -496,7 +496,7 @@ def save_parts(
     if model is not None:
         plain = build(config, spec)  # without mixed precision, for any machine
         plain.set_weights(model.get_weights())
-        (folder / CALIBRATION).unlink(missing_ok=True)
         with replace_file(folder / MODEL) as beside:
             plain.save(beside)
+        (folder / CALIBRATION).unlink(missing_ok=True)
         write_manifest(folder)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_FEATURES, MOST_KNOTS, MOST_ROWS = 64, 16, 5000
-LEAST_ROWS = 100
+LEAST_ROWS = 60
 """Fewer calibration rows than this tell one size of error, the same for all rows."""
 KNOTS = (0.02, 0.26, 0.5, 0.74, 0.98)
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -95,7 +95,7 @@ def fit_spread(
 def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> float:
     """Return the penalty of `fit_spread` with the best likelihood in cross-validation.
 
-    It is infinite where the features tell nothing, or there are fewer than 100 rows.
+    It is infinite where the features tell nothing, or there are fewer than 60 rows.
     """
     size, x, w = _sizes(errors), np.asarray(features, np.float64), np.asarray(weights, np.float64)
     knots = [_knots(column) for column in x.T]
