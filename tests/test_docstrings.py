@@ -14,9 +14,9 @@ import multimodal
 from multimodal import encoders, fusion, heads, losses, metrics, registry
 
 PACKAGES = (encoders, fusion, heads, losses, metrics)
-ALONE = ("backbones", "boxes", "contracts", "contributions", "files", "layers", "manifest",
-         "poolings", "registry", "sizes", "targets", "transformer", "transforms", "vectors",
-         "weights")  # fmt: skip
+ALONE = ("backbones", "boxes", "conformal", "contracts", "contributions", "files", "intervals",
+         "layers", "manifest", "number_space", "poolings", "registry", "row_features", "sizes",
+         "spread", "targets", "transformer", "transforms", "vectors", "weights")  # fmt: skip
 MODULES = [f"{multimodal.__name__}.{name}" for name in ALONE] + [
     f"{package.__name__}.{found.name}"
     for package in PACKAGES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from multimodal.errors import RunError
-from multimodal.manifest import MANIFEST, MOST_BYTES, check_manifest, write_manifest
+from multimodal.manifest import MANIFEST, MOST_BYTES, check_manifest, is_listed, write_manifest
 
 READ = ["config.json", "model.keras"]
 
@@ -134,3 +134,12 @@ def test_without_a_manifest_it_says_how_to_make_one(folder: Path) -> None:
         with pytest.raises(RunError, match=r"manifest\.json: expected a plain file"):
             check_manifest(folder, READ)
         (folder / MANIFEST).rmdir() if make is Path.mkdir else (folder / MANIFEST).unlink()
+
+
+def test_it_tells_whether_a_file_is_listed(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    (folder / "later.json").touch()
+    assert is_listed(folder, "config.json") and not is_listed(folder, "later.json")
+    (folder / MANIFEST).write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        is_listed(folder, "config.json")

@@ -153,3 +153,17 @@ def test_other_backends_predict_without_tensorflow(
     batch, _ = module._batch(found, range(2))
     raw = np.asarray(forward(batch)["price"])
     np.testing.assert_allclose(raw, by_hand(model, found), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2 * BATCH + 3])
+def test_a_watcher_sees_every_row_once_with_its_inputs(predictor: Predictor, rows: int) -> None:
+    given, seen = arrays(rows), np.zeros(rows, int)
+
+    def watch(places: np.ndarray, batch: dict[str, np.ndarray]) -> None:
+        seen[places] += 1
+        np.testing.assert_array_equal(batch["table_numeric"], given.inputs["table_numeric"][places])
+        assert batch["photos_pixels"].shape == (len(places), 2, 16, 16, 3)
+
+    watched, _ = predictor.predict(given, watch)
+    assert seen.tolist() == [1] * rows
+    np.testing.assert_allclose(watched["price"], predictor.predict(given)[0]["price"], rtol=1e-6)

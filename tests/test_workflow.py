@@ -25,8 +25,8 @@ from multimodal.members import members
 from multimodal.run import load
 
 FILES = (
-    "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
-    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
+    "calibration.json", "config.json", "schema.json", "spec.json", "model.keras", "metrics.json",
+    "predictions.csv", "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
 )  # fmt: skip
 
 

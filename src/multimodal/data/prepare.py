@@ -200,8 +200,7 @@ def prepare(
     check_sides(table, config.heads, found, sides)
     config = _with_members(config, table, sides)
     folds = _folds(config, groups, sides, found)
-    learned_from = sides == "train" if config.training.members == 1 else sides != "test"
-    spec = _fit(config, schema, table, found, weights, learned_from, base)
+    spec = _fit(config, schema, table, found, weights, sides == "train", base)
     truths = {
         fitted.name: found[head.name].truth(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)

@@ -71,7 +71,7 @@ class Preprocessor:
     def __init__(self, spec: FittedSpec, schema: Schema) -> None:
         self.spec = spec
         self.schema = schema
-        self._units = {column.name: column.unit for column in schema.columns}
+        self.units = {column.name: column.unit for column in schema.columns}
         self._words = {group.name: text.index(group.vocabulary) for group in spec.groups}
         self._categories = {
             (group.name, column.source): {
@@ -106,13 +106,13 @@ class Preprocessor:
         for group in self.spec.groups:
             _TRANSFORMERS[group.modality](self, group, frame, root, result)
         if self.spec.terms is not None:
-            result.inputs |= term_inputs(self.spec.terms, self.spec, self._units, frame)
+            result.inputs |= term_inputs(self.spec.terms, self.spec, self.units, frame)
         return result
 
     def terms(self, frame: Frame) -> Any:
         """Return the terms of every row, sparse float32 (rows, terms)."""
         assert self.spec.terms is not None
-        return term_matrix(self.spec.terms, self.spec, self._units, frame)
+        return term_matrix(self.spec.terms, self.spec, self.units, frame)
 
     def _joined(self, blocks: list[Arrays]) -> Arrays:
         """Put blocks of rows one below the other, their texts brought to one length."""
@@ -153,7 +153,7 @@ class Preprocessor:
     def _tabular(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
         there = np.zeros(features.row_count(frame), bool)
         if group.numeric:
-            found, bad = features.numbers(group.numeric, self._units, frame)
+            found, bad = features.numbers(group.numeric, self.units, frame)
             result.unreadable.update(bad)
             result.inputs[f"{group.name}_numeric"] = features.scaled(found, group.numeric)
             there |= ~np.isnan(found).all(axis=1)
@@ -188,7 +188,7 @@ class Preprocessor:
 
     def _series(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
         channels, steps = group.channels, group.steps
-        found, bad = series.read_series(group.columns, len(channels), steps, self._units, frame)
+        found, bad = series.read_series(group.columns, len(channels), steps, self.units, frame)
         result.unreadable.update(bad)
         result.inputs[f"{group.name}_series"] = series.scaled(found, channels)
         if group.optional:

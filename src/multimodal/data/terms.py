@@ -51,11 +51,16 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
         blocks.append(block)
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
-    order = np.unique(np.concatenate(hashes), return_index=True) if hashes else ([], [])
-    found = np.asarray(order[0], "<u4"), np.concatenate([*weights, []])[order[1]].astype("<f4")
-    terms = FittedTerms(blocks=blocks, hashes=_text(found[0]), weights=_text(found[1]), lengths=[1])
+    if not blocks:
+        return FittedTerms(blocks=[], hashes="", weights="", lengths=[1])
+    known, first = np.unique(np.concatenate(hashes), return_index=True)
+    idf = np.concatenate(weights)[first]
+    terms = FittedTerms(
+        blocks=blocks, hashes=_text(known.astype("<u4")), weights=_text(idf.astype("<f4")),
+        lengths=[1],
+    )  # fmt: skip
     longest = np.diff(term_matrix(terms, spec, units, frame).indptr)
-    levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0]) if blocks else [1]
+    levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])
     lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
     return terms.model_copy(update={"lengths": lengths})
 
