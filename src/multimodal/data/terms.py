@@ -44,7 +44,8 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
     Returns:
         Terms that occur in two rows or more, at most 200,000 of each block.
     """
-    blocks, hashes, weights = [], [], []
+    blocks: list[TermBlock] = []
+    hashes, weights = [], []
     for block in _blocks(spec, frame):
         counts = _hashed(_bags(block, len(blocks), spec, units, frame))
         kept, rows = _kept(counts)
