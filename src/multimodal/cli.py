@@ -240,6 +240,25 @@ def predict(
         _say(f"{len(predictions.frame):,} rows written to {out}")
 
 
+@app.command()
+def report(
+    run: RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="File that RUN was made from; without, no single rows are shown."),
+    ] = None,
+    images: Images = None,
+) -> None:
+    """Write the report and the model card of RUN anew, as after an upgrade."""
+    from multimodal.report_rows import rewrite_report
+
+    with _written(run):
+        page = rewrite_report(run, file, images=images)
+    if file is None:
+        _say("without FILE, the page shows no texts, photos and categories of the test rows")
+    _say(f"report: {page}")
+
+
 def show_comparison(run: Path, console: Console) -> None:
     """Print the comparison of a run as a table, best model first."""
     from rich.table import Table as Printed

@@ -7,6 +7,7 @@ import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,13 @@ from numpy.typing import NDArray
 from multimodal import evaluation
 from multimodal.answers import answers, truths
 from multimodal.audit_view import summary
+from multimodal.baseline_answers import answers_of, write_answers
 from multimodal.builder import build
 from multimodal.checkpoints import Checkpoint, Checkpoints
 from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
 from multimodal.data.audit import audit_prepared
 from multimodal.data.audit_records import AUDIT_FILE
-from multimodal.data.columns import photo_paths
-from multimodal.data.photos import locate
 from multimodal.data.pipeline import (
     batch_rows,
     by_length,
@@ -41,7 +41,9 @@ from multimodal.finetune import carry_over, freeze_groups
 from multimodal.fitting import Fitted, Safety, fit
 from multimodal.manifest import write_manifest
 from multimodal.progress import LogFile
+from multimodal.provenance import traced
 from multimodal.report import write_report
+from multimodal.report_rows import photos_of
 from multimodal.run import Run, load, save_parts
 from multimodal.termination import Termination, on_signals
 from multimodal.training import choose_precision, lowest_precision, one_batch_size
@@ -123,6 +125,7 @@ class Steps:
         asked = record(self.request, prepared)
         with claimed(out, asked), on_signals() as termination:
             write_record(out, asked)
+            self.metrics = traced(self.metrics, prepared.table.source, asked)
             self._save_inputs()
             model, fitted = self._fit(termination)
             self._save_model(model)
@@ -131,7 +134,7 @@ class Steps:
             if not fitted.interrupted:
                 self._withhold(run, tested)
                 if prepared.config.training.baselines:
-                    self._compare()
+                    self._compare(run.tasks)
             self._report(tested)
             finished(out)
             write_manifest(out)
@@ -291,6 +294,8 @@ class Steps:
         columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
         for name in prepared.schema.names("identifier")[:1]:
             columns["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
+        if prepared.schema.names("weight"):
+            columns["weight"] = np.max([w[rows] for w in prepared.source.weights.values()], axis=0)
         sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
         for task in tasks:
             known = truths(task, prepared.truths[task.name][rows], sizes)
@@ -334,18 +339,29 @@ class Steps:
         )  # fmt: skip
         self._save({"withheld": found})
 
-    def _compare(self) -> None:
+    def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)
         notes = left_out(self.prepared)
         for note in notes:
             self.say(note)
+        kept: list[pd.DataFrame] = []
         try:
-            for i, head in enumerate(self.prepared.spec.heads):
-                for score in baseline_scores(self.prepared, i, self._announce):
-                    comparison[head.name] = [*comparison[head.name], score]
+            for i, task in enumerate(tasks):
+                keep = partial(self._keep, kept, task)
+                for score in baseline_scores(self.prepared, i, self._announce, keep):
+                    comparison[task.name] = [*comparison[task.name], score]
         except KeyboardInterrupt:
             self.say("interrupted; the remaining baselines are left out")
+        write_answers(self.request.out, kept)
         self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
+
+    def _keep(
+        self, kept: list[pd.DataFrame], task: Task, score: ModelScore, rows: NDArray[np.int64],
+        outputs: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Add what a baseline answers to some rows."""
+        sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
+        kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))
 
     def _announce(self, baseline: str) -> None:
         self.say(f"baseline: {baseline}")
@@ -353,15 +369,7 @@ class Steps:
     def _report(self, tested: NDArray[np.int64]) -> None:
         prepared = self.prepared
         frame = prepared.table.frame.iloc[tested].reset_index(drop=True)
-        columns = prepared.schema.names("image")
-        photos = {
-            i: [
-                locate(name, prepared.photo_root)
-                for c in columns
-                for name in photo_paths(frame[c][i])
-            ]
-            for i in range(len(frame))
-        }
+        photos = photos_of(frame, prepared.schema.names("image"), prepared.photo_root)
         write_report(self.request.out, photos=photos, rows=frame)
 
     def _save(self, update: dict[str, Any]) -> None:

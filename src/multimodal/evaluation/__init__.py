@@ -14,7 +14,6 @@ from multimodal.evaluation.records import (
 from multimodal.evaluation.regression import (
     LOG_FLOOR,
     Floats,
-    by_decile,
     deciles,
     quantile_metrics,
     regression_metrics,
@@ -34,7 +33,6 @@ __all__ = [
     "TrainingSummary",
     "best_class",
     "box_metrics",
-    "by_decile",
     "class_metrics",
     "deciles",
     "has_answer",
