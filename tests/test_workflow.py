@@ -25,13 +25,14 @@ from multimodal.run import load
 
 FILES = (
     "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
-    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
+    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json", "model_card.md",
+    "baseline_predictions.csv",
 )  # fmt: skip
 
 
 def test_the_directory_holds_everything_and_nothing_half_written(trained: Trained) -> None:
     assert sorted(path.name for path in trained.run.iterdir()) == sorted(FILES)
-    assert len(list((trained.run / "plots").glob("*.png"))) == 4
+    assert len(list((trained.run / "plots").glob("*.png"))) == 5
     assert "<html" in (trained.run / "report.html").read_text()
 
 

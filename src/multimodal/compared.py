@@ -51,13 +51,13 @@ def compare(run: RunFiles, head: str) -> Compared:
     values = resample([*known.values()], tables[own]["weight"])
     drawn = {name: values[:, i] for i, name in enumerate(known)}
     simple = _simple(scores, metric, drawn, own)
-    others = {name: each for name, each in drawn.items() if name != own}
-    beside = {name: each for name, each in drawn.items() if simple and name != simple}
+    others = [name for name in drawn if name != own]
+    beside = [name for name in drawn if simple and name != simple]
     return Compared(
         metric=metric, rows=rows, simple=simple,
         values={name: interval(each) for name, each in drawn.items()},
-        changes={name: interval(_gap(metric, each, drawn[simple])) for name, each in beside.items()},
-        gains={name: interval(_gap(metric, drawn[own], each)) for name, each in others.items()},
+        changes={name: interval(_gap(metric, drawn[name], drawn[simple])) for name in beside},
+        gains={name: interval(_gap(metric, drawn[own], drawn[name])) for name in others},
     )  # fmt: skip
 
 

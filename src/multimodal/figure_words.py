@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from multimodal.compared import said
 from multimodal.evaluation import ModelScore
 from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.measures import label, ranked, readable, written
@@ -32,9 +33,8 @@ def of_comparison(
     bars = []
     for score in ranked(scores, metric)[:MOST]:
         span = found.get(score.label)
-        between = "" if span is None else f" ({written(metric, span.low)} to "
-        between += "" if span is None else f"{written(metric, span.high)})"
-        bars.append(f"{score.label} {written(metric, score.metrics[metric])}{between}")
+        between = "" if span is None else f" ({said(metric, span)})"
+        bars.append(f"{score.label:.60} {written(metric, score.metrics[metric])}{between}")
     return f"Bars of {label(metric, unit)}, the best first: {', '.join(bars)}."
 
 
@@ -141,7 +141,7 @@ def of_overlaps(shares: ArrayLike) -> str:
 
 
 def of_curves(log: pd.DataFrame) -> str:
-    """Tell the lines of `plots.learning_curves`.
+    """Tell the lines of `plots.learning_curves`, of a log under a RangeIndex.
 
     Example:
     >>> of_curves(pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [4.0, 5.0]}))
@@ -154,6 +154,6 @@ def of_curves(log: pd.DataFrame) -> str:
         if values is not None and len(values):
             first, last, least = (readable(float(v), 3) for v in
                                   (values.iloc[0], values.iloc[-1], values.min()))  # fmt: skip
-            epoch = log.loc[values.idxmin(), "epoch"]
+            epoch = log["epoch"].iloc[int(values.index[int(values.argmin())])]
             told.append(f"{name} loss from {first} to {last}, least {least} in epoch {epoch:g}")
     return f"Lines over {len(log):,} epochs: {'; '.join(told)}."

@@ -17,7 +17,7 @@ from multimodal.gallery import as_text, cells, off_by, thumbnail
 from multimodal.head_rows import chances, head_rows, inside, marks, overlap, quantiles
 from multimodal.pictures import Picture, picture
 from multimodal.run_files import RunFiles
-from multimodal.slices import Measured, Slice, by_prediction, measured, parts_for
+from multimodal.slices import Slice, by_prediction, measured, parts_for
 from multimodal.units import amount
 
 PHOTOS_PER_ROW = 4
@@ -42,7 +42,7 @@ def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
         kind: picture(run, figure, f"{kind}_{known['slug']}", words)
         for kind, (figure, words) in figures.items()
     }
-    return known["pictures"] | drawn
+    return {**known["pictures"], **drawn}
 
 
 def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
@@ -70,7 +70,8 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "pictures": _draw(run, known, figures), "ranking": by,
         "tenths": [_tenth(each, phrase, bool((truth > 0).all())) for each in tenths],
         "thirds": _thirds(rows, phrase), "stated": _stated(rows),
-        "worst": [*_told(run, order[:WORST], told)], "best": [*_told(run, _best(order[WORST:]), told)],
+        "worst": [*_told(run, order[:WORST], told)],
+        "best": [*_told(run, _best(order[WORST:]), told)],
     }  # fmt: skip
 
 
@@ -123,8 +124,8 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     }  # fmt: skip
     sure = rows.get("probability", pd.Series(1.0, index=rows.index))
     if "probability" in rows:
-        figures["reliability"] = (class_plots.reliability(sure, right, name),
-                                  figure_words.of_reliability(sure, right, class_plots.BINS))  # fmt: skip
+        words = figure_words.of_reliability(sure, right, class_plots.BINS)
+        figures["reliability"] = (class_plots.reliability(sure, right, name), words)
     order = (sure * np.where(right, -1, 1)).sort_values(ascending=False, kind="stable").index
     wrong = [i for i in order if not right[i]]
 
@@ -189,7 +190,8 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     order = [*shares.sort_values(kind="stable").index]
     return {
         "pictures": _draw(run, known, figures), "ranking": "the overlap with the true box",
-        "worst": [*_told(run, order[:WORST], told)], "best": [*_told(run, _best(order[WORST:]), told)],
+        "worst": [*_told(run, order[:WORST], told)],
+        "best": [*_told(run, _best(order[WORST:]), told)],
     }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from multimodal.evaluation.bootstrap import (
 from multimodal.run_files import RunFiles
 from multimodal.spec import unique_slugs
 
+_OF_NUMBERS = ("log_rmse", "rmse", "mae", "median_ape", "pinball", "coverage")
 _QUANTILE = re.compile(r"q(\d+)(?:_(\d+))?")
 
 
@@ -47,12 +48,12 @@ def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
     table, own = run.baselines, head_rows(run, head)
     if not len(table) or not len(own):
         return {}
-    known = [c for c in own if c.endswith("true") or c in ("row", "weight")]
+    known = [c for c in map(str, own) if c.endswith("true") or c in ("row", "weight")]
     truth = own[known].rename_axis("position").reset_index()
     result = {}
     for model, lines in table[table["head"] == head].groupby("model", sort=False):
-        lines = lines.drop(columns=["head", "model"]).drop_duplicates("row")
-        joined = truth.merge(lines, on="row").set_index("position")
+        lines = lines.drop(columns=["head", "model"]).dropna(axis="columns", how="all")
+        joined = truth.merge(lines.drop_duplicates("row"), on="row").set_index("position")
         result[str(model)] = _whole(joined, run, head)
     return result
 
@@ -101,10 +102,13 @@ def statistic(metric: str, rows: pd.DataFrame, classes: Sequence[str]) -> Statis
     """
     if not len(rows) or metric not in _STATISTICS:
         return None
+    if metric in _OF_NUMBERS and rows.dtypes.get("true") != np.float64:
+        return None
     try:
-        return _STATISTICS[metric](rows, classes)
+        found: Statistic | None = _STATISTICS[metric](rows, classes)
     except KeyError:  # a column that this run does not have
         return None
+    return found
 
 
 def _number(rows: pd.DataFrame) -> tuple[Floats, Floats]:
@@ -160,8 +164,8 @@ def _exact(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic:
 
 _STATISTICS: dict[str, Any] = {
     "log_rmse": _log_rmse,
-    "rmse": lambda rows, _: root_mean_of((rows["prediction"] - rows["true"]).astype(float) ** 2),
-    "mae": lambda rows, _: mean_of((rows["prediction"] - rows["true"]).astype(float).abs()),
+    "rmse": lambda rows, _: root_mean_of((rows["prediction"] - rows["true"]) ** 2),
+    "mae": lambda rows, _: mean_of((rows["prediction"] - rows["true"]).abs()),
     "median_ape": _median_ape,
     "pinball": _pinball,
     "coverage": lambda rows, _: mean_of(inside(rows)),

@@ -128,7 +128,11 @@ def _result(run: RunFiles, name: str) -> dict[str, Any]:
     data = run.metrics.data
     return {
         "task": {"type": TASKS[run.kind(name)], "name": f"Predicting {name}"},
-        "dataset": {"name": PurePath(data.source).name or "table", "type": "table", "split": "test"},
+        "dataset": {
+            "name": PurePath(data.source).name or "table",
+            "type": "table",
+            "split": "test",
+        },
         "metrics": [
             {"type": metric, "name": MEASURES[metric].label, "value": round(value, 6)}
             for metric, value in _measured(run, name).items()

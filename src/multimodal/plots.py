@@ -167,7 +167,9 @@ def residuals_by_decile(
     axes.set_yticks(range(len(rows)), labels=labels)
     shown = "% of the truth" if relative else unit or "units of the target"
     up = f"predicted {name} ({unit})" if unit else f"predicted {name}"
-    write_words(axes, f"Error by predicted {name}, in equal parts", f"prediction − truth, {shown}", up)
+    write_words(
+        axes, f"Error by predicted {name}, in equal parts", f"prediction − truth, {shown}", up
+    )
     note = "dot: median; box: the middle half of the rows; line: 90 % of them"
     axes.figure.supxlabel(note, fontsize=9.5, color=FAINT)
     _format_numbers(axes.xaxis)

@@ -101,7 +101,9 @@ def _write(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(_write, value)) + "]"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_write(each)}" for key, each in value.items() if each is not None)
+        return ", ".join(
+            f"{key}: {_write(each)}" for key, each in value.items() if each is not None
+        )
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     return str(value)

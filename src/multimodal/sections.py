@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from multimodal import figure_words, interval_plots, plots
-from multimodal.compared import LEAST, Compared, compare, said, said_change
+from multimodal.compared import Compared, compare, said, said_change
 from multimodal.evaluation import ModelScore
-from multimodal.evaluation.bootstrap import Interval, interval, resample
+from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
 from multimodal.evaluation.measures import (
     BESIDE,
     MEASURES,
@@ -37,7 +37,8 @@ def section(run: RunFiles, name: str, slug: str, importance: Sequence[Importance
     known: Section = {
         "name": name, "slug": slug, "unit": unit, "phrase": run.phrase(name),
         "kind": run.kind(name), "metric": metric, "limit": limit,
-        "verdict": verdict(run.metrics, name, found, unit), "measure": label(metric, unit),
+        "verdict": verdict(run.metrics, name, found, run.phrase(name)),
+        "measure": label(metric, unit),
         "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, found) for score in _listed(scores, metric)],
         "simple": found.simple, "paired": bool(found.changes), "intervals": bool(found.values),
@@ -47,7 +48,7 @@ def section(run: RunFiles, name: str, slug: str, importance: Sequence[Importance
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
         "tenths": [], "classes": [], "thirds": [], "ranking": "",
     }  # fmt: skip
-    if scores:
+    if ranked(scores, metric):
         figure = plots.comparison(
             scores, metric, limit, name=name, unit=unit, intervals=found.values
         )

@@ -93,7 +93,8 @@ def measured(rows: pd.DataFrame, kind: LabelKind, classes: Sequence[str]) -> Mea
             return Measured("median relative error", np.abs(p - y) / y, weight, relative=True)
         return Measured("mean absolute error", np.abs(p - y), weight)
     if kind == "class":
-        return Measured("accuracy", (rows["true"] == rows["prediction"]).to_numpy(float), weight,
+        right = np.asarray(rows["true"] == rows["prediction"], np.float64)
+        return Measured("accuracy", right, weight,
                         right=True, higher=True)  # fmt: skip
     if kind == "labels":
         hit = (marks(rows["true"], classes) == marks(rows["prediction"], classes)).all(axis=1)
@@ -169,7 +170,7 @@ def _names(cells: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _absent(cell: Any) -> bool:
-    return cell is None or cell == "" or (np.isscalar(cell) and bool(pd.isna(cell)))
+    return cell is None or cell is pd.NA or (isinstance(cell, float) and cell != cell) or cell == ""
 
 
 def _slice(

@@ -36,7 +36,7 @@ class Verdict:
 
 
 def verdict(
-    record: RunMetrics, head: str, found: Compared | None = None, unit: str = ""
+    record: RunMetrics, head: str, found: Compared | None = None, phrase: str = ""
 ) -> Verdict:
     """Weigh the fusion of `head` against its rivals and the known limit.
 
@@ -44,7 +44,7 @@ def verdict(
         record: The results of a run.
         head: The head.
         found: The intervals of the models and of their differences, where they are known.
-        unit: The unit of the head's numbers; what the record says, where that is empty.
+        phrase: What stands around the head's numbers, such as `$#`; empty for what the record says.
 
     Example:
     >>> verdict(RunMetrics(), "price").headline
@@ -60,7 +60,7 @@ def verdict(
     rivals = [rival for rival in kinds if rival is not None]
     known = found or Compared(metric)
     outcomes = [_against(fusion, rival, known) for rival in rivals]
-    sentences = [_result(record, head, fusion, known, unit)]
+    sentences = [_result(record, head, fusion, known, phrase)]
     sentences += [_compared(fusion, rival, known) for rival in rivals]
     sentences += _beside_constant(fusion, best_first, known)
     sentences += _beside_limit(record, head, fusion, metric)
@@ -70,7 +70,8 @@ def verdict(
 def _against(fusion: ModelScore, rival: ModelScore, found: Compared) -> Outcome:
     metric, gain = found.metric, found.gains.get(rival.label)
     if gain is not None and math.isfinite(gain.low) and math.isfinite(gain.high):
-        return {True: "better", False: "worse", None: "equal"}[is_better(metric, gain)]
+        better = is_better(metric, gain)
+        return "equal" if better is None else "better" if better else "worse"
     ratio = _ratio(fusion, rival, metric)
     if abs(ratio - 1) <= max(MIN_MARGIN, _chance(fusion, metric)):
         return "equal"
@@ -122,23 +123,21 @@ def _joined(inputs: str) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _result(
-    record: RunMetrics, head: str, fusion: ModelScore, found: Compared, unit: str
-) -> str:
+def _result(record: RunMetrics, head: str, fusion: ModelScore, found: Compared, phrase: str) -> str:
     n = int(fusion.metrics.get("n", 0))
-    unit = unit or (record.heads[head].unit if head in record.heads else "")
+    unit = record.heads[head].unit if head in record.heads else ""
     rows = f"On {n:,} test rows" if n else "On the test rows"
     span = said(found.metric, found.values.get(fusion.label))
     between = f", 95% interval {span}" if span else ""
-    error = _error(fusion, found.metric, unit)
+    error = _error(fusion, found.metric, phrase or f"# {unit}".strip())
     return f"{rows} its {error}{between}{_typical(fusion.metrics)}."
 
 
-def _error(score: ModelScore, metric: str, unit: str) -> str:
+def _error(score: ModelScore, metric: str, phrase: str) -> str:
     value = written(metric, score.metrics[metric])
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
-    shown = f"{value}{f' {unit}' if unit and measure_of(metric).unit else ''}"
+    shown = phrase.replace("#", value, 1) if measure_of(metric).unit else value
     return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
 
 
@@ -155,12 +154,12 @@ def _compared(fusion: ModelScore, rival: ModelScore, found: Compared) -> str:
     who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
     gain = said_change(metric, found.gains.get(rival.label))
     if _against(fusion, rival, found) == "equal":
-        between = f" (difference {gain})" if gain else ""
+        between = f" (difference {gain.replace(' (', ', ')}" if gain else ""
         return f"That is the same, as far as these rows can tell{between}, as {who}."
     if measure_of(metric).better == "higher" or not math.isfinite(ratio):
         between = f", by {gain}" if gain else ""
         return f"That is {'better' if ratio < 1 else 'worse'} than {who}{between}."
-    between = f" {gain[gain.index('('):]}" if gain else ""
+    between = f" {gain[gain.index('(') :]}" if gain else ""
     return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}{between} than {who}."
 
 
@@ -170,6 +169,8 @@ def _beside_constant(
     constant = next((score for score in scores if score.kind == "constant"), None)
     if constant is None or _against(fusion, constant, found) == "better":
         return []
+    if constant.label in found.gains and _ratio(fusion, constant, found.metric) < 1:
+        return [f"On these rows {constant.name}, which reads nothing, is not clearly worse."]
     return [f"Even {constant.name}, which reads nothing, does as well: the model learned nothing."]
 
 
@@ -189,5 +190,8 @@ def _without_comparison(record: RunMetrics, head: str) -> Verdict:
         return Verdict("unknown", f"No test result for {head}.", [])
     headline = f"The model predicts {head}; nothing was compared with it."
     found = Compared(metric)
-    sentences = [_result(record, head, score, found, ""), *_beside_limit(record, head, score, metric)]
+    sentences = [
+        _result(record, head, score, found, ""),
+        *_beside_limit(record, head, score, metric),
+    ]
     return Verdict("unknown", headline, sentences)
