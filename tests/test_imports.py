@@ -31,7 +31,7 @@ LEVELS = {
         "contributions", "weight_axes", "units"},
     5: {"training", "engines", "gallery", "vectors", "verdict", "audit_view",
         "withheld_view", "run", "run_files", "class_plots", "box_plots", "interval_plots",
-        "baseline_answers", "head_rows", "compared", "slices", "importance_view", "pictures",
+        "baseline_answers", "head_rows", "compared", "slices", "pictures",
         "figure_words", "reproduce_view", "provenance"},
     6: {"fitting", "unfinished", "comparison", "finetune", "sections", "withheld", "head_kinds",
         "model_card"},

@@ -32,7 +32,7 @@ FILES = (
 
 def test_the_directory_holds_everything_and_nothing_half_written(trained: Trained) -> None:
     assert sorted(path.name for path in trained.run.iterdir()) == sorted(FILES)
-    assert len(list((trained.run / "plots").glob("*.png"))) == 5
+    assert len(list((trained.run / "plots").glob("*.png"))) == 4
     assert "<html" in (trained.run / "report.html").read_text()
 
 
@@ -195,9 +195,10 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
     )  # fmt: skip
     record = RunMetrics.read(tmp_path / "run")
     frame = pd.read_csv(tmp_path / "run" / "predictions.csv")
-    assert list(frame) == ["row", "junk_true", "junk_prediction", "cost_true", "cost_prediction"]
+    heads = ["junk_true", "junk_prediction", "cost_true", "cost_prediction"]
+    assert list(frame) == ["row", "weight", *heads]
     weights = rows["weight"].to_numpy()[frame["row"]]
-    assert 0 < weights.sum() < len(frame)
+    assert 0 < weights.sum() < len(frame) and (frame["weight"] == weights).all()
     for head in ("junk", "cost"):
         truth, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
         assert record.heads[head].test == pytest.approx(regression_metrics(truth, guess, weights))

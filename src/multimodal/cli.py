@@ -1,4 +1,4 @@
-"""The `multimodal` command: inspect, audit, train, evaluate, predict.
+"""The `multimodal` command: inspect, audit, train, evaluate, predict, report.
 
 Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
 after SIGTERM; the same `train` command goes on with a training that was cut off.

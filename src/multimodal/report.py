@@ -20,7 +20,7 @@ from multimodal.data.audit_records import AUDIT_FILE, Audit
 from multimodal.evaluation.measures import readable
 from multimodal.files import write_text
 from multimodal.gallery import as_text
-from multimodal.importance_view import read_importance
+from multimodal.head_kinds import Section
 from multimodal.model_card import CARD_FILE, model_card
 from multimodal.pictures import Picture, picture
 from multimodal.reproduce_view import changes, facts, groups_of, heads_of, seconds
@@ -43,8 +43,8 @@ def write_report(
     """Write `run/report.html`, `run/model_card.md` and `run/plots`; return the path of the first.
 
     Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv`, `training_log.csv`,
-    `baseline_predictions.csv`, `importance.json` and `audit.json`; each may be absent, as in an
-    interrupted or an older run, and its part is then left out.
+    `baseline_predictions.csv` and `audit.json`; each may be absent, as in an interrupted or an
+    older run, and its part is then left out.
 
     Args:
         run: the run directory.
@@ -58,34 +58,35 @@ def write_report(
     Example:
         write_report(Path("run"), photos={0: [Path("images/17.jpg")]}, rows=test_rows)
     """
-    from markupsafe import Markup
-
     content = read_files(run, photos or {}, rows)
     names = content.heads
-    importance = read_importance(run)
     slugs = unique_slugs([*RESERVED, *names])[len(RESERVED) :]
-    keys = _schema_keys(content.schema)
+    heads = [section(content, name, slug) for name, slug in zip(names, slugs, strict=True)]
     audit = Audit.read_file(run / AUDIT_FILE)
-    heads = [
-        section(content, name, slug, importance) for name, slug in zip(names, slugs, strict=True)
-    ]
-    page = _template().render(
-        title=f"Predicting {_joined(names) or 'nothing yet'}",
-        heads=heads,
-        metrics=content.metrics,
-        schema=[_schema_row(column) for column in content.schema],
-        schema_keys=keys,
-        schema_titles=[(key, key in ("missing", "distinct")) for key in keys],
-        curves=_curves(content),
-        config=json.dumps(content.config, indent=2, ensure_ascii=False) if content.config else "",
-        changes=changes(content.config), groups=groups_of(content.config),
-        declared=heads_of(content.config), facts=facts(content.metrics),
-        baseline_seconds=seconds(content.metrics)[1],
-        audit="" if audit is None else Markup(audit_section(audit)),
-    )  # fmt: skip
-    write_text(run / REPORT_FILE, page)
+    write_text(run / REPORT_FILE, _page(content, heads, audit))
     write_text(run / CARD_FILE, model_card(content, heads, audit))
     return run / REPORT_FILE
+
+
+def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
+    from markupsafe import Markup
+
+    keys = _schema_keys(run.schema)
+    page: str = _template().render(
+        title=f"Predicting {_joined(run.heads) or 'nothing yet'}",
+        heads=heads,
+        metrics=run.metrics,
+        schema=[_schema_row(column) for column in run.schema],
+        schema_keys=keys,
+        schema_titles=[(key, key in ("missing", "distinct")) for key in keys],
+        curves=_curves(run),
+        config=json.dumps(run.config, indent=2, ensure_ascii=False) if run.config else "",
+        changes=changes(run.config), groups=groups_of(run.config),
+        declared=heads_of(run.config), facts=facts(run.metrics),
+        baseline_seconds=seconds(run.metrics)[1],
+        audit="" if audit is None else Markup(audit_section(audit)),
+    )  # fmt: skip
+    return page
 
 
 def _joined(names: Sequence[str]) -> str:

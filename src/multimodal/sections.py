@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from multimodal import figure_words, interval_plots, plots
 from multimodal.compared import Compared, compare, said, said_change
@@ -19,7 +18,6 @@ from multimodal.evaluation.measures import (
 )
 from multimodal.head_kinds import Section, kind_section
 from multimodal.head_rows import head_rows, statistic
-from multimodal.importance_view import Importance, of_head
 from multimodal.pictures import picture
 from multimodal.run_files import RunFiles
 from multimodal.slices import Slice, by_category, flagged, measured
@@ -29,35 +27,42 @@ from multimodal.withheld_view import withheld_rows
 MOST_DOTS = 16
 
 
-def section(run: RunFiles, name: str, slug: str, importance: Sequence[Importance] = ()) -> Section:
+def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
-    record, unit = run.metrics.heads.get(name), run.unit(name)
-    scores, found = run.metrics.comparison.get(name, []), compare(run, name)
-    metric, limit = found.metric, run.metrics.limit.get(name, {}).get(found.metric)
-    known: Section = {
-        "name": name, "slug": slug, "unit": unit, "phrase": run.phrase(name),
-        "kind": run.kind(name), "metric": metric, "limit": limit,
-        "verdict": verdict(run.metrics, name, found, run.phrase(name)),
-        "measure": label(metric, unit),
-        "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
-        "scores": [_score_row(score, found) for score in _listed(scores, metric)],
-        "simple": found.simple, "paired": bool(found.changes), "intervals": bool(found.values),
-        "too_few": 0 < found.rows < LEAST,
-        "results": _results(run, name, record.test, record.validation) if record else [],
-        "withheld": withheld_rows(run.metrics, name),
+    found = compare(run, name)
+    known = _results_of(run, name, found) | {
+        "slug": slug, "withheld": withheld_rows(run.metrics, name), "importance": [],
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
         "tenths": [], "classes": [], "thirds": [], "ranking": "",
     }  # fmt: skip
-    if ranked(scores, metric):
+    scores = run.metrics.comparison.get(name, [])
+    if ranked(scores, found.metric):
         figure = plots.comparison(
-            scores, metric, limit, name=name, unit=unit, intervals=found.values
-        )
-        words = figure_words.of_comparison(scores, metric, found.values, unit)
+            scores, found.metric, known["limit"], name=name, unit=known["unit"],
+            intervals=found.values,
+        )  # fmt: skip
+        words = figure_words.of_comparison(scores, found.metric, found.values, known["unit"])
         known["pictures"]["comparison"] = picture(run, figure, f"comparison_{slug}", words)
     known |= kind_section(run, known)
     known |= _categories(run, known)
-    known |= _importance(run, known, importance)
     return known | _contents(known)
+
+
+def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
+    """Return what a head predicts, how well, and how well the other models do."""
+    record, unit, metric = run.metrics.heads.get(name), run.unit(name), found.metric
+    scores = _listed(run.metrics.comparison.get(name, []), metric)
+    return {
+        "name": name, "unit": unit, "phrase": run.phrase(name), "kind": run.kind(name),
+        "metric": metric, "limit": run.metrics.limit.get(name, {}).get(metric),
+        "verdict": verdict(run.metrics, name, found, run.phrase(name)),
+        "measure": label(metric, unit),
+        "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
+        "scores": [_score_row(score, found) for score in scores],
+        "simple": found.simple, "paired": bool(found.changes), "intervals": bool(found.values),
+        "too_few": 0 < found.rows < LEAST,
+        "results": _results(run, name, record.test, record.validation) if record else [],
+    }  # fmt: skip
 
 
 def _contents(known: Section) -> Section:
@@ -72,7 +77,7 @@ def _contents(known: Section) -> Section:
         ("trust", "Calibration", calibrated),
         ("errors", "Where the errors are", known["tenths"] or known["categories"]),
         ("withheld", "Where something is missing", known["withheld"]),
-        ("importance", "What the predictions rest on", known["importance"]),
+        ("importance", "What the model needs", known["importance"]),
         ("worst", "Worst rows", known["worst"]), ("best", "Best rows", known["best"]),
     ]  # fmt: skip
     between = [("95% interval", True)] if known["intervals"] else []
@@ -180,23 +185,3 @@ def _slice_row(found: Slice, percent: bool) -> Section:
 
 def _write(value: float, percent: bool) -> str:
     return f"{value:.1%}" if percent else readable(value, 3)
-
-
-def _importance(run: RunFiles, known: Section, importance: Sequence[Importance]) -> Section:
-    found = of_head(list(importance), known["name"])
-    if not found:
-        return {"importance": []}
-    names = [f"{each.name} ({each.kind})" for each in found]
-    spans = [each.interval for each in found]
-    title = f"What the predictions of {known['name']} rest on"
-    figure = interval_plots.dots(names, spans, title, "growth of the error", percent=True)
-    words = figure_words.of_dots(names, spans, "Growth of the error when shuffled", "{:.0%}".format)
-    drawn = picture(run, figure, f"importance_{known['slug']}", words)
-    rows: list[Any] = [
-        {
-            "name": each.name, "kind": each.kind, "increase": f"{each.increase:+.1%}",
-            "interval": f"{each.low:+.1%} to {each.high:+.1%}",
-        }
-        for each in found
-    ]  # fmt: skip
-    return {"importance": rows, "pictures": {**known["pictures"], "importance": drawn}}
