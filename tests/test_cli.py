@@ -66,7 +66,7 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     done = command("predict", "run", "rows.csv")
     assert done.code == 0
     frame = pd.read_csv(StringIO(done.out))
-    assert list(frame) == ["row", "price_prediction", "cost_prediction", "note"]
+    assert list(frame) == ["row", "price_prediction", "cost_prediction", "note", "unusual"]
     assert done.err == ""
     plain_rows(5).assign(shop="east", extra=1).to_csv("new.csv", index=False)
     done = command("predict", "run", "new.csv", "--out", "prices.csv")
@@ -324,7 +324,7 @@ def test_bad_input_to_predict(command: Command, folder: Path, trained: Trained) 
 def test_no_rows_to_predict(command: Command, folder: Path, trained: Trained) -> None:
     Path("none.csv").write_text(trained.test.read_text().splitlines()[0] + "\n")
     done = command("predict", trained.run, "none.csv")
-    assert (done.code, done.out) == (0, "row,id,price_prediction,note\n")
+    assert (done.code, done.out) == (0, "row,id,price_prediction,note,unusual\n")
 
 
 def test_the_generated_catalogue_is_the_default(

@@ -56,7 +56,7 @@ def test_a_fresh_process_reproduces_the_predictions(trained: Trained, told: np.n
     words = [sys.executable, "-m", "multimodal", "predict", str(trained.run), str(trained.test)]
     done = subprocess.run(words, capture_output=True, text=True, env=FRESH, check=True)
     frame = pd.read_csv(StringIO(done.stdout))
-    assert done.stdout.startswith("row,id,price_prediction,note\n")
+    assert done.stdout.startswith("row,id,price_prediction,note,unusual\n")
     np.testing.assert_allclose(frame["price_prediction"], told, rtol=1e-5)
     assert frame["row"].tolist() == list(range(30))
     assert "Traceback" not in done.stderr
@@ -192,7 +192,7 @@ def test_columns_may_be_more_or_in_another_order(
     found = run.predict(wider.drop(columns=["price", "id", "width_cm"]), images=trained.folder)
     np.testing.assert_allclose(found.frame["price_prediction"], told, rtol=1e-5)
     assert found.unused_columns == ["colour", "shelf"]
-    assert list(found.frame) == ["row", "price_prediction", "note"]
+    assert list(found.frame) == ["row", "price_prediction", "note", "unusual"]
 
 
 def test_a_missing_column_is_told_with_those_expected(
@@ -212,7 +212,7 @@ def test_no_rows_give_no_predictions(run: Run, rows: pd.DataFrame, tmp_path: Pat
     rows.head(0).to_csv(path, index=False)
     for source in (path, rows.head(0)):
         found = run.predict(source)
-        assert list(found.frame) == ["row", "id", "price_prediction", "note"]
+        assert list(found.frame) == ["row", "id", "price_prediction", "note", "unusual"]
         assert len(found.frame) == 0
         assert not any(found.counts.values())
 

@@ -222,11 +222,15 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="CSV to write; default: standard output.")
     ] = None,
+    level: Annotated[
+        float | None,
+        typer.Option(help="Add intervals that hold the truth of this share of rows, such as 0.9."),
+    ] = None,
 ) -> None:
     """Predict every row of FILE, which needs no target column."""
     if out is not None and not out.absolute().parent.is_dir():
         raise RunError(f"{out}: no such folder to write to. Name another --out.")
-    predictions = _load(run).predict(file, images=images)
+    predictions = _load(run).predict(file, images=images, level=level)
     for name, number in predictions.counts.items():
         if number:
             _say(f"{name}: {number:,}")

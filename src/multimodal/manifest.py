@@ -84,6 +84,15 @@ def check_manifest(folder: str | Path, names: Iterable[str]) -> None:
         _check(folder, name, listed.get(name))
 
 
+def is_listed(folder: str | Path, name: str) -> bool:
+    """Whether the manifest of `folder` lists the file `name`.
+
+    Raises:
+        RunError: The manifest is missing or damaged.
+    """
+    return name in _read(Path(folder)).files
+
+
 def _check(folder: Path, name: str, entry: _Entry | None) -> None:
     path, again = folder / name, _AGAIN.format(str(folder))
     if entry is None:

@@ -43,16 +43,21 @@ class Predictor:
         """Compile the one-row function on an empty row."""
         self._one(self._fixed(_zeros(self.spec)))
 
-    def predict(self, arrays: Arrays) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
+    def predict(
+        self, arrays: Arrays, watch: Callable[[Positions, Inputs], None] | None = None
+    ) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
         """Return decoded outputs (rows, width) by head, and faults of photos by row.
 
         What the columns stand for is told by the head's `decode`: a number in the user's units,
         its quantiles, probabilities of classes or labels, or the corners of a box in shares.
+        `watch` is called with the rows of each batch and its inputs, pixels among them.
         """
         found = {name: np.zeros((arrays.rows, width)) for name, width in self.widths.items()}
         faults: dict[int, str] = {}
         for rows, (batch, wrong) in _batches(arrays):
             faults |= wrong
+            if watch is not None:
+                watch(rows, batch)
             for head, values in self._run(batch, len(rows), alone=arrays.rows == 1).items():
                 found[head][rows] = values
         return found, faults

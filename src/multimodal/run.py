@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,23 @@ from pydantic import ValidationError
 
 from multimodal.answers import answers, one_answer
 from multimodal.builder import build
+from multimodal.calibration import CALIBRATION, Calibration, read_calibration
 from multimodal.config import Config
 from multimodal.data.boxes import photo_sizes
 from multimodal.data.columns import column_of, parse_numbers, photo_paths
 from multimodal.data.labels import read_truth
 from multimodal.data.photos import locate
-from multimodal.data.preprocessing import Preprocessor
+from multimodal.data.preprocessing import Arrays, Preprocessor
 from multimodal.data.readers import Source, open_table
 from multimodal.data.schema import Schema
 from multimodal.data.table import Table
+from multimodal.data.unusual import reasons, unusual_rows
+from multimodal.data.unusual_photos import watch_photos
 from multimodal.errors import DataError, MultimodalError, RunError
 from multimodal.evaluation import Task, has_answer, has_truth, measure
 from multimodal.files import read_text, replace_file, write_text
-from multimodal.manifest import MANIFEST, check_manifest, write_manifest
+from multimodal.intervals import reaches
+from multimodal.manifest import MANIFEST, check_manifest, is_listed, write_manifest
 from multimodal.members import head_layer
 from multimodal.predictor import Predictor
 from multimodal.sizes import MOST_PARAMETERS
@@ -48,11 +52,14 @@ class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
     `frame` has `row`, the identifier column where the model knows one, the answers of each head as
-    :func:`multimodal.answers.answers` names them (blank for a row that could not be read) and
-    `note`, the reason or a remark. Numbers are in the user's units, boxes in pixels of the row's
-    first photo.
+    :func:`multimodal.answers.answers` names them (blank for a row that could not be read), `note`,
+    the reason or a remark, and `unusual`, why the row is unlike the training rows, empty where it
+    is not; a run that does not know what is usual has no such column. With a level, a head that
+    predicts a number also has `<head>_low` and `<head>_high`. Numbers are in the user's units,
+    boxes in pixels of the row's first photo.
     `counts` tells what was unusual: unseen categories by column, photos that are not there, rows
-    without any photo, rows without a prediction. `unused_columns` are those the model never saw.
+    without any photo, rows without a prediction, rows unlike the training rows. `unused_columns`
+    are those the model never saw.
     """
 
     frame: pd.DataFrame
@@ -62,23 +69,29 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """Decoded outputs of the rows of a table, the sizes of their photos, remarks and counts."""
+    """Decoded outputs of the rows of a table, the sizes of their photos, remarks and counts.
+
+    `inputs` are the arrays of the rows, and `unusual` what is unusual about each.
+    """
 
     outputs: dict[str, Floats]
     sizes: Floats | None
     notes: dict[int, str]
     counts: dict[str, int]
+    inputs: dict[str, NDArray[Any]]
+    unusual: list[str] | None
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model with its config, schema and fitted spec."""
+    """A trained model with its config, schema and fitted spec, and how sure it may be."""
 
     path: Path
     config: Config
     schema: Schema
     spec: FittedSpec
     model: keras.Model
+    calibration: Calibration | None = None
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
@@ -98,25 +111,59 @@ class Run:
             Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
         ]
 
-    def predict_row(self, row: Mapping[str, Any], *, images: str | Path = ".") -> dict[str, Any]:
+    def calibrated(self, calibration: Calibration) -> Run:
+        """Return the run with this calibration; what is compiled stays."""
+        result = replace(self, calibration=calibration)
+        kept = ("preprocessor", "predictor", "tasks")
+        vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        return result
+
+    def decoded(
+        self, arrays: Arrays, watch: Callable[..., None] | None = None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        """Return what `predictor.predict` does, with probabilities as sure as they may be."""
+        outputs, faults = self.predictor.predict(arrays, watch)
+        if self.calibration is None:
+            return outputs, faults
+        return self.calibration.tempered(self.tasks, outputs), faults
+
+    def predict_row(
+        self, row: Mapping[str, Any], *, images: str | Path = ".", level: float | None = None
+    ) -> dict[str, Any]:
         """Predict one raw row quickly: a dict of column -> value to a dict of head -> answer.
 
         A number is answered by a number, all else by a dict of what `predict` has in columns:
-        `{"mood": {"prediction": "glad", "probability": 0.8, "probability_glad": 0.8, ...}}`.
+        `{"mood": {"prediction": "glad", "probability": 0.8, "probability_glad": 0.8, ...}}`. With a
+        level, a number is answered by a dict of `prediction`, `low` and `high`, too.
 
         Raises:
             DataError: A column is missing, or a photo is named that is not there or unreadable.
+            RunError, ConfigError: As `predict`, of the level.
         """
+        if level is not None:
+            self._check_level(level)
         cells = {key: [value] for key, value in row.items()}
         arrays = self.preprocessor.arrays(cells, Path(images))
-        outputs, faults = self.predictor.predict(arrays)
+        outputs, faults = self.decoded(arrays)
         if faults:
             raise DataError(faults[0])
         sizes = self._sizes(pd.DataFrame(cells), Path(images))
-        return {task.name: one_answer(task, outputs[task.name], sizes) for task in self.tasks}
+        found = {task.name: one_answer(task, outputs[task.name], sizes) for task in self.tasks}
+        if level is not None:
+            for name, ends in self._ends(outputs, arrays.inputs, level).items():
+                plain = (
+                    found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
+                )
+                found[name] = plain | {end: float(values[0]) for end, values in ends.items()}
+        return found
 
-    def predict(self, rows: Source, *, images: str | Path | None = None) -> Predictions:
+    def predict(
+        self, rows: Source, *, images: str | Path | None = None, level: float | None = None
+    ) -> Predictions:
         """Predict every row of a file, DataFrame or list of dicts; no target column is needed.
+
+        With a level, such as 0.9, each number has an interval around it that holds the truth of at
+        least that share of rows like the training rows.
 
         A category never seen counts as unknown and a photo that is not there as absent; both are
         counted. A row that cannot be read, or whose photo cannot, has no prediction but the reason.
@@ -124,8 +171,13 @@ class Run:
         Raises:
             DataError: The file cannot be read, a column that the model reads is missing, or a
                 photo path leads out of the folder.
+            RunError: A level is asked of a run without calibration, or one so high that more rows
+                would have been needed to calibrate on.
+            ConfigError: The level is not between 0 and 1.
         """
-        return self._predict(*open_table(rows, images, allow_empty=True))
+        if level is not None:
+            self._check_level(level)
+        return self._predict(*open_table(rows, images, allow_empty=True), level)
 
     def evaluate(
         self,
@@ -167,9 +219,34 @@ class Run:
             raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
         return scores
 
-    def _predict(self, table: Table, root: Path) -> Predictions:
+    def _check_level(self, level: float) -> None:
+        """Raise RunError or ConfigError unless the run has intervals at this level."""
+        if self.calibration is None:
+            raise RunError(
+                f"{self.path}: has no {CALIBRATION}, so it knows no intervals; it was trained "
+                "before there were any, or not to its end. Train anew, or ask for no level."
+            )
+        numbers = [task.name for task in self.tasks if task.kind == "number"]
+        if not numbers:
+            raise RunError(f"{self.path}: no head predicts a number, so there are no intervals.")
+        for name in numbers:
+            if name in self.calibration.numbers:
+                reaches(self.calibration.numbers[name], level)
+
+    def _ends(
+        self, outputs: Mapping[str, Floats], inputs: Mapping[str, NDArray[Any]], level: float
+    ) -> dict[str, dict[str, Floats]]:
+        """Return the ends (rows,) of the intervals of each number, by head: `low` and `high`."""
+        found = {}
+        for task in self.tasks:
+            if task.kind == "number" and self.calibration is not None:
+                ends = self.calibration.interval(task.name, outputs[task.name], level, inputs)
+                found[task.name] = ends._asdict()
+        return found
+
+    def _predict(self, table: Table, root: Path, level: float | None) -> Predictions:
         found = self._outputs(table, root)
-        result = self._frame(table, found)
+        result = self._frame(table, found, level)
         return Predictions(result, found.counts, self._unused(table))
 
     def _outputs(self, table: Table, root: Path) -> _Outputs:
@@ -178,7 +255,9 @@ class Run:
             arrays = self.preprocessor.arrays(frame, root)
         except DataError as error:
             raise DataError(f"{table.name}: {error}") from None
-        outputs, faults = self.predictor.predict(arrays)
+        usual = None if self.calibration is None else self.calibration.usual
+        statistics, watch = watch_photos(self.spec, len(frame))
+        outputs, faults = self.decoded(arrays, watch if usual else None)
         notes |= {row: f"photo: {why}" for row, why in faults.items()}
         for values in outputs.values():
             values[list(faults)] = np.nan
@@ -186,7 +265,13 @@ class Run:
         for column, count in arrays.unreadable.items():
             unseen[f"taken for missing, since no number or date, in '{column}'"] = count
         lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
-        return _Outputs(outputs, self._sizes(frame, root), notes, unseen | counts | lost)
+        odd = None
+        if usual is not None:
+            found = unusual_rows(usual, self.preprocessor, frame, arrays, statistics)
+            odd = reasons(found, len(frame))
+            lost["rows unlike the training rows"] = sum(map(bool, odd))
+        counts = unseen | counts | lost
+        return _Outputs(outputs, self._sizes(frame, root), notes, counts, arrays.inputs, odd)
 
     def _sizes(self, frame: pd.DataFrame, root: Path) -> Floats | None:
         """Return the sizes of the photos that boxes lie on, None where no head predicts a box."""
@@ -232,19 +317,24 @@ class Run:
                 return np.where(np.isfinite(found) & (found > 0), found, 0.0)
         return np.ones(len(table.frame))
 
-    def _frame(self, table: Table, predicted: _Outputs) -> pd.DataFrame:
+    def _frame(self, table: Table, predicted: _Outputs, level: float | None) -> pd.DataFrame:
         """Put answers and notes in the order of the source, with the rows not read."""
         found: dict[str, Any] = {}
         for name in self.schema.names("identifier")[:1]:
             if name in table.frame:
                 found["id"] = table.frame[name].to_numpy()
+        ends = {} if level is None else self._ends(predicted.outputs, predicted.inputs, level)
         for task in self.tasks:
             columns = answers(task, predicted.outputs[task.name], predicted.sizes)
+            columns |= ends.get(task.name, {})
             found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
         frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))
         remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}
         remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.quarantine}
         frame["note"] = [remarks.get(row, "") for row in range(table.rows_read)]
+        if predicted.unusual is not None:
+            odd = pd.Series(predicted.unusual, index=table.rows, dtype=object)
+            frame["unusual"] = odd.reindex(range(table.rows_read), fill_value="")
         return frame.rename_axis("row").reset_index()
 
     def _unused(self, table: Table) -> list[str]:
@@ -304,7 +394,10 @@ def load(path: str | Path) -> Run:
     with _damaged(folder):
         check_weights(folder / MODEL, model)
         model.load_weights(folder / MODEL)
-    return Run(folder, config, schema, spec, model)
+    there = (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION)
+    return Run(
+        folder, config, schema, spec, model, read_calibration(folder, spec) if there else None
+    )
 
 
 @contextmanager
@@ -340,7 +433,10 @@ def _check_folder(folder: Path, given: str) -> None:
         raise RunError(
             f"{folder}: {MODEL} is missing; training did not get as far as saving a model."
         )
-    check_manifest(folder, (CONFIG, SCHEMA, SPEC, MODEL))
+    names = [CONFIG, SCHEMA, SPEC, MODEL]
+    if (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION):
+        names.append(CALIBRATION)
+    check_manifest(folder, names)
 
 
 def _declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:

@@ -6,7 +6,7 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from multimodal.answers import answers, truths
 from multimodal.audit_view import summary
 from multimodal.baseline_answers import answers_of, write_answers
 from multimodal.builder import build
+from multimodal.calibration import write_calibration
 from multimodal.checkpoints import Checkpoint, Checkpoints
 from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
@@ -34,6 +35,7 @@ from multimodal.data.pipeline import (
 )
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.quarantine import write_quarantine
+from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.files import write_text
@@ -45,6 +47,7 @@ from multimodal.provenance import traced
 from multimodal.report import write_report
 from multimodal.report_rows import photos_of
 from multimodal.run import Run, load, save_parts
+from multimodal.sureness import Predicted, check, learn
 from multimodal.termination import Termination, on_signals
 from multimodal.training import choose_precision, lowest_precision, one_batch_size
 from multimodal.unfinished import CHECKPOINTS, claimed, digest, finished, write_record
@@ -69,15 +72,6 @@ class Request:
     base: str | Path | None = None
     noise: NDArray[np.float64] | None = None
     command: str = ""
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One side of the split: positions of its rows, decoded outputs, truths and answers."""
-
-    rows: NDArray[np.int64]
-    outputs: dict[str, NDArray[Any]]
-    frame: pd.DataFrame
 
 
 class Steps:
@@ -129,8 +123,7 @@ class Steps:
             self._save_inputs()
             model, fitted = self._fit(termination)
             self._save_model(model)
-            run = load(out)
-            tested = self._score(run, model, fitted)
+            run, tested = self._score(load(out), model, fitted)
             if not fitted.interrupted:
                 self._withhold(run, tested)
                 if prepared.config.training.baselines:
@@ -246,16 +239,22 @@ class Steps:
         )  # fmt: skip
         return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"
 
-    def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> NDArray[np.int64]:
-        """Predict the validation and test rows as `predict` would; return the rows tested."""
+    def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> tuple[Run, NDArray[np.int64]]:
+        """Calibrate on the validation rows, then predict the test rows as `predict` would.
+
+        Returns the calibrated run, and the rows tested.
+        """
         prepared, heads, training = self.prepared, {}, self.prepared.config.training
         faults = {
             row: why
             for cache in prepared.source.caches.values()
             for row, why in cache.unreadable.items()
         }
-        sides = {side: self._predict(run, side, faults) for side in ("validation", "test")}
-        sides["test"].frame.to_csv(self.request.out / PREDICTIONS, index=False)
+        held_out = self._predict(run, "validation", faults)
+        run = self._calibrated(run, held_out)
+        sides = {"validation": _sure(run, held_out), "test": self._predict(run, "test", faults)}
+        frame = self._frame(run.tasks, sides["test"])
+        frame.to_csv(self.request.out / PREDICTIONS, index=False)
         for task, head in zip(run.tasks, prepared.spec.heads, strict=True):
             measured = {name: self._measure(task, side) for name, side in sides.items()}
             heads[task.name] = HeadMetrics(
@@ -273,24 +272,30 @@ class Steps:
         }  # fmt: skip
         update = {"heads": heads, "training": summary, "comparison": fusion, "notes": self.notes}
         tested = sides["test"].rows
+        update |= check(run, prepared, held_out, sides["test"])
         self._save(update | {"limit": self._limit(tested), "data": self._told(faults)})
-        return tested
+        return run, tested
 
-    def _predict(self, run: Run, side: str, faults: dict[int, str]) -> _Side:
+    def _calibrated(self, run: Run, held_out: Predicted) -> Run:
+        """Calibrate on rows that the model did not learn from; the only place that does."""
+        found = learn(run, self.prepared, held_out)
+        write_calibration(self.request.out, found)
+        write_manifest(self.request.out)
+        return run.calibrated(found)
+
+    def _predict(self, run: Run, side: str, faults: dict[int, str]) -> Predicted:
         """Predict one side; rows with a damaged photo are left out and go to `faults`."""
         prepared, rows = self.prepared, self.prepared.rows(side)
         arrays = run.preprocessor.arrays(prepared.table.frame.iloc[rows], prepared.photo_root)
-        outputs, wrong = run.predictor.predict(arrays)
+        statistics, watch = watch_photos(run.spec, len(rows))
+        outputs, wrong = run.decoded(arrays, watch)
         faults.update({int(rows[i]): why for i, why in wrong.items()})
         whole = ~np.isin(np.arange(len(rows)), list(wrong))
-        rows, outputs = rows[whole], {name: values[whole] for name, values in outputs.items()}
-        return _Side(rows, outputs, self._frame(run.tasks, rows, outputs))
+        return Predicted(rows, outputs, arrays.inputs, statistics).of(whole)
 
-    def _frame(
-        self, tasks: Sequence[Task], rows: NDArray[np.int64], outputs: dict[str, NDArray[Any]]
-    ) -> pd.DataFrame:
+    def _frame(self, tasks: Sequence[Task], side: Predicted) -> pd.DataFrame:
         """Put truths and answers side by side."""
-        prepared = self.prepared
+        prepared, rows, outputs = self.prepared, side.rows, side.outputs
         columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
         for name in prepared.schema.names("identifier")[:1]:
             columns["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
@@ -303,7 +308,7 @@ class Steps:
             columns |= {f"{task.name}_{end}": each for end, each in {**known, **guessed}.items()}
         return pd.DataFrame(columns)
 
-    def _measure(self, task: Task, side: _Side) -> dict[str, float]:
+    def _measure(self, task: Task, side: Predicted) -> dict[str, float]:
         truth = self.prepared.truths[task.name][side.rows]
         weights = self.prepared.source.weights[task.name][side.rows]
         return measure(task, truth, side.outputs[task.name], weights)
@@ -375,6 +380,13 @@ class Steps:
     def _save(self, update: dict[str, Any]) -> None:
         self.metrics = self.metrics.model_copy(update=update)
         write_text(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
+
+
+def _sure(run: Run, side: Predicted) -> Predicted:
+    """Return what was predicted before the run was calibrated as it is afterwards."""
+    if run.calibration is None:
+        return side
+    return replace(side, outputs=run.calibration.tempered(run.tasks, side.outputs))
 
 
 def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int, int, list[str]]]:

@@ -88,7 +88,7 @@ def withheld_scores(
     cases |= {INPUT_NAMES[each]: withhold(arrays, run.spec, each) for each in modalities}
     scores: Scores = {task.name: {} for task in run.tasks}
     for name, case in cases.items():
-        outputs, _ = run.predictor.predict(case)
+        outputs, _ = run.decoded(case)
         for task in run.tasks:
             truth, weight = (part[task.name][: case.rows] for part in (truths, weights))
             scores[task.name][name] = measure(task, truth, outputs[task.name], weight)

@@ -63,7 +63,7 @@ class Preprocessor:
     def __init__(self, spec: FittedSpec, schema: Schema) -> None:
         self.spec = spec
         self.schema = schema
-        self._units = {column.name: column.unit for column in schema.columns}
+        self.units = {column.name: column.unit for column in schema.columns}
         self._words = {group.name: text.index(group.vocabulary) for group in spec.groups}
         self._categories = {
             (group.name, column.source): {
@@ -138,7 +138,7 @@ class Preprocessor:
     def _tabular(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
         there = np.zeros(features.row_count(frame), bool)
         if group.numeric:
-            found, bad = features.numbers(group.numeric, self._units, frame)
+            found, bad = features.numbers(group.numeric, self.units, frame)
             result.unreadable.update(bad)
             result.inputs[f"{group.name}_numeric"] = features.scaled(found, group.numeric)
             there |= ~np.isnan(found).all(axis=1)
@@ -173,7 +173,7 @@ class Preprocessor:
 
     def _series(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
         channels, steps = group.channels, group.steps
-        found, bad = series.read_series(group.columns, len(channels), steps, self._units, frame)
+        found, bad = series.read_series(group.columns, len(channels), steps, self.units, frame)
         result.unreadable.update(bad)
         result.inputs[f"{group.name}_series"] = series.scaled(found, channels)
         if group.optional:

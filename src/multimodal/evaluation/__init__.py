@@ -2,6 +2,15 @@
 
 from multimodal.evaluation.boxes import box_metrics
 from multimodal.evaluation.classification import best_class, class_metrics, label_metrics
+from multimodal.evaluation.confidence import ConfidenceBin, ConfidenceCheck
+from multimodal.evaluation.intervals import (
+    Ends,
+    IntervalCheck,
+    IntervalPart,
+    binomial_band,
+    check_intervals,
+    interval_score,
+)
 from multimodal.evaluation.measures import main_metric
 from multimodal.evaluation.records import (
     METRICS_FILE,
@@ -24,19 +33,27 @@ from multimodal.evaluation.task import Task, has_answer, has_truth, measure
 __all__ = [
     "LOG_FLOOR",
     "METRICS_FILE",
+    "ConfidenceBin",
+    "ConfidenceCheck",
     "DataSummary",
+    "Ends",
     "Floats",
     "HeadMetrics",
+    "IntervalCheck",
+    "IntervalPart",
     "ModelScore",
     "RunMetrics",
     "Task",
     "TrainingSummary",
     "best_class",
+    "binomial_band",
     "box_metrics",
+    "check_intervals",
     "class_metrics",
     "deciles",
     "has_answer",
     "has_truth",
+    "interval_score",
     "label_metrics",
     "main_metric",
     "measure",

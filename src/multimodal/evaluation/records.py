@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from multimodal.config import LabelKind
 from multimodal.errors import RunError
+from multimodal.evaluation.confidence import ConfidenceCheck
+from multimodal.evaluation.intervals import IntervalCheck
 
 METRICS_FILE = "metrics.json"
 
@@ -108,7 +110,9 @@ class RunMetrics(_Record):
 
     `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
     could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `withheld` has the
-    metrics of rows from which one modality was withheld, by head and modality. `notes` are
+    metrics of rows from which one modality was withheld, by head and modality; `intervals` and
+    `confidence` say by head whether the model is as sure as it may be; `unusual` are the shares of
+    test rows that a check finds unlike the training rows, by check and in all. `notes` are
     sentences for the user that are no warnings, such as what was carried over from another run.
     `machine` says what it ran on (processor, cores, memory), `date` on which day (UTC).
 
@@ -122,6 +126,9 @@ class RunMetrics(_Record):
     comparison: dict[str, list[ModelScore]] = {}
     limit: dict[str, dict[str, float]] = {}
     withheld: dict[str, dict[str, dict[str, float]]] = {}
+    intervals: dict[str, IntervalCheck] = {}
+    confidence: dict[str, ConfidenceCheck] = {}
+    unusual: dict[str, float] = {}
     data: DataSummary = DataSummary()
     training: TrainingSummary = TrainingSummary()
     notes: list[str] = []
