@@ -26,6 +26,7 @@ from multimodal.run import load
 FILES = (
     "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
     "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
+    "importance.json", "neighbours.npz", "neighbours.json",
 )  # fmt: skip
 
 

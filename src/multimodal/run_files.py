@@ -13,6 +13,7 @@ import pandas as pd
 from multimodal.config import LabelKind
 from multimodal.errors import DataError, RunError
 from multimodal.evaluation import RunMetrics
+from multimodal.importance import Importance
 
 BLANK = ["", "nan"]
 
@@ -29,6 +30,7 @@ class RunFiles:
     log: pd.DataFrame
     rows: pd.DataFrame | None
     photos: Mapping[int, list[Path]]
+    importance: Importance = Importance()
 
     @property
     def heads(self) -> list[str]:
@@ -72,6 +74,7 @@ def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame |
         log=_table(run / "training_log.csv", []),
         rows=rows,
         photos=photos,
+        importance=Importance.read(run),
     )
 
 

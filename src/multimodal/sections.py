@@ -23,6 +23,7 @@ from multimodal.evaluation.measures import (
     written,
 )
 from multimodal.gallery import as_text, cells, off_by, thumbnail
+from multimodal.importance_view import importance_rows
 from multimodal.run_files import RunFiles
 from multimodal.spec import unique_slugs
 from multimodal.verdict import verdict
@@ -47,6 +48,7 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
         "scores": [_score_row(score, metric) for score in _listed(scores, metric)],
         "results": _results(record.test, record.validation, unit) if record else [],
         "withheld": withheld_rows(run.metrics, name),
+        "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "deciles": [],
         "classes": [],
         "ranking": "",
