@@ -27,6 +27,7 @@ FILES = (
     "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
     "training_log.csv", "report.html", "plots", "audit.json", "manifest.json", "model_card.md",
     "baseline_predictions.csv",
+    "importance.json", "neighbours.npz", "neighbours.json", "calibration.json",
 )  # fmt: skip
 
 

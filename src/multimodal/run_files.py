@@ -15,6 +15,7 @@ from multimodal.config import LabelKind
 from multimodal.errors import DataError, RunError
 from multimodal.evaluation import RunMetrics
 from multimodal.files import read_text
+from multimodal.importance import Importance
 
 BLANK = ["", "nan"]
 MOST_UNIT = 24  # letters
@@ -37,6 +38,7 @@ class RunFiles:
     rows: pd.DataFrame | None
     photos: Mapping[int, list[Path]]
     baselines: pd.DataFrame
+    importance: Importance = Importance()
 
     @property
     def heads(self) -> list[str]:
@@ -98,6 +100,7 @@ def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame |
         rows=rows,
         photos=photos,
         baselines=_baselines(run / ANSWERS_FILE),
+        importance=Importance.read(run),
     )
 
 

@@ -18,6 +18,7 @@ from multimodal.evaluation.measures import (
 )
 from multimodal.head_kinds import Section, kind_section
 from multimodal.head_rows import head_rows, statistic
+from multimodal.importance_view import importance_rows
 from multimodal.pictures import picture
 from multimodal.run_files import RunFiles
 from multimodal.slices import Slice, by_category, flagged, measured
@@ -31,7 +32,7 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
     found = compare(run, name)
     known = _results_of(run, name, found) | {
-        "slug": slug, "withheld": withheld_rows(run.metrics, name), "importance": [],
+        "slug": slug, "withheld": withheld_rows(run.metrics, name), "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
         "tenths": [], "classes": [], "thirds": [], "ranking": "",
     }  # fmt: skip

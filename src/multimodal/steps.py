@@ -27,6 +27,7 @@ from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
 from multimodal.data.audit import audit_prepared
 from multimodal.data.audit_records import AUDIT_FILE
+from multimodal.data.disk_text import in_memory
 from multimodal.data.pipeline import (
     batch_rows,
     by_length,
@@ -38,6 +39,8 @@ from multimodal.data.quarantine import write_quarantine
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
+from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
+from multimodal.explain.kept import keep_neighbours
 from multimodal.files import write_text
 from multimodal.finetune import carry_over, freeze_groups
 from multimodal.fitting import Fitted, Safety, fit
@@ -126,6 +129,7 @@ class Steps:
             run, tested = self._score(load(out), model, fitted)
             if not fitted.interrupted:
                 self._withhold(run, tested)
+                self._explain(run, tested)
                 if prepared.config.training.baselines:
                     self._compare(run.tasks)
             self._report(tested)
@@ -343,6 +347,19 @@ class Steps:
             {name: weight[tested] for name, weight in weights.items()},
         )  # fmt: skip
         self._save({"withheld": found})
+
+    def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
+        """Measure what the model needs, and keep training rows that explanations point to."""
+        prepared, rows = self.prepared, tested[:MOST_ROWS]
+        weights = {name: each[rows] for name, each in prepared.source.weights.items()}
+        frame = in_memory(prepared.table.frame.iloc[rows])
+        found = importance(
+            run, run.preprocessor.arrays(frame, prepared.photo_root),
+            {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
+            seed=prepared.config.training.seed,
+        )  # fmt: skip
+        write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
+        keep_neighbours(run, prepared)
 
     def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)
