@@ -40,7 +40,7 @@ LEVELS = {
     6: {"fitting", "unfinished", "comparison", "finetune", "sections", "withheld", "head_kinds",
         "model_card",
         "sureness",
-        "explain"},
+        "explain", "calibration_view"},
     7: {"report", "report_rows"},
     8: {"steps"},
     9: {"workflow"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from multimodal import figure_words, interval_plots, plots
+from multimodal.calibration_view import calibration_section
 from multimodal.compared import Compared, compare, said, said_change
 from multimodal.evaluation import ModelScore
 from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
@@ -32,7 +33,8 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
     found = compare(run, name)
     known = _results_of(run, name, found) | {
-        "slug": slug, "withheld": withheld_rows(run.metrics, name), "importance": importance_rows(run.importance.heads.get(name)),
+        "slug": slug, "withheld": withheld_rows(run.metrics, name),
+        "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
         "tenths": [], "classes": [], "thirds": [], "ranking": "",
     }  # fmt: skip
@@ -46,6 +48,8 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
         known["pictures"]["comparison"] = picture(run, figure, f"comparison_{slug}", words)
     known |= kind_section(run, known)
     known |= _categories(run, known)
+    known |= calibration_section(run, name, slug)
+    _draw_importance(run, known)
     return known | _contents(known)
 
 
@@ -69,7 +73,7 @@ def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
 def _contents(known: Section) -> Section:
     """Return the parts there are, with their anchors, and the titles of the wide tables."""
     pictures, columns = known["pictures"], known["columns"]
-    calibrated = "reliability" in pictures or bool(known["thirds"])
+    calibrated = "reliability" in pictures or bool(known["thirds"] or known["sure"])
     parts = [
         ("models", "Every model", known["scores"]),
         ("predicted", "Predicted against true", "predicted" in pictures),
@@ -186,3 +190,20 @@ def _slice_row(found: Slice, percent: bool) -> Section:
 
 def _write(value: float, percent: bool) -> str:
     return f"{value:.1%}" if percent else readable(value, 3)
+
+
+def _draw_importance(run: RunFiles, known: Section) -> None:
+    """Add the picture of what a head needs, where that was measured."""
+    head = run.importance.heads.get(known["name"])
+    if head is None or not head.needs:
+        return
+    usual = head.error or 1.0
+    needs = [*head.ranked("group"), *head.ranked("column")][:MOST_DOTS]
+    spans = [Interval(*(each / usual for each in (n.change, n.low, n.high))) for n in needs]
+    names = [f"{need.name} ({need.kind})" for need in needs]
+    title = f"What predictions of {known['name']} need"
+    figure = interval_plots.dots(names, spans, title, "growth of the error", percent=True)
+    words = figure_words.of_dots(
+        names, spans, "Growth of the error when shuffled", "{:+.0%}".format
+    )
+    known["pictures"]["importance"] = picture(run, figure, f"importance_{known['slug']}", words)
