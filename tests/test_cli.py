@@ -78,6 +78,18 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     assert len(pd.read_csv("prices.csv")) == 5
 
 
+def test_report_is_written_anew(command: Command, trained: Trained, tmp_path: Path) -> None:
+    run = shutil.copytree(trained.run, tmp_path / "run")
+    (run / "report.html").unlink()
+    done = command("report", run, trained.folder / "catalogue.csv")
+    assert (done.code, done.out, done.err) == (0, "", f"report: {run}/report.html\n")
+    assert (run / "report.html").is_file() and (run / "model_card.md").is_file()
+    done = command("report", run)
+    assert done.code == 0 and "without FILE, the page shows no texts" in done.err
+    done = command("report", tmp_path / "absent")
+    assert done.code == 2 and "no such run directory" in done.err
+
+
 def test_from_and_freeze(command: Command, folder: Path) -> None:
     common = ["--target", "price", "--config", "quick.yaml", "--epochs", 1]
     assert command("train", "rows.csv", *common, "--out", "base").code == 0

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from multimodal.evaluation import ModelScore
+from multimodal.evaluation.bootstrap import Interval
 from multimodal.plots import (
     BLUE,
     comparison,
@@ -119,9 +120,25 @@ def test_residuals_are_relative_where_that_means_something() -> None:
 
 
 def test_residual_box_spans_the_middle_half() -> None:
-    axes = residuals_by_decile(np.full(101, 100.0), np.arange(101.0) + 50, "price").axes[0]
+    axes = residuals_by_decile(50 - np.arange(101.0), np.zeros(101), "gain").axes[0]
     (box,) = axes.patches
     assert (box.get_x(), box.get_width()) == (-25, 50)
+
+
+def test_errors_are_shown_by_what_is_predicted() -> None:
+    truth = np.r_[np.full(50, 10.0), np.full(50, 1000.0)]
+    figure = residuals_by_decile(truth, np.r_[np.full(99, 20.0), 21.0], "price", parts=3)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "20 to 20",
+        "21 to 21",
+    ]
+
+
+def test_intervals_are_lines_across_the_bars() -> None:
+    figure = comparison(SCORES, "rmse", intervals={"fusion": Interval(20.0, 15.0, 99.0)})
+    (lines,) = (each for each in figure.axes[0].collections if hasattr(each, "get_segments"))
+    assert [each.tolist() for each in lines.get_segments()] == [[[15.0, 0.0], [99.0, 0.0]]]
+    assert figure.axes[0].get_xlim()[1] > 99
 
 
 @pytest.mark.parametrize("draw", [predicted_against_true, residuals_by_decile])

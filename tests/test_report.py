@@ -2,173 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageDraw
+from drawn_run import make_run, training_log
+from pages import Page
 
 from multimodal.errors import DataError, RunError
-from multimodal.evaluation import (
-    DataSummary,
-    HeadMetrics,
-    ModelScore,
-    RunMetrics,
-    TrainingSummary,
-    regression_metrics,
-)
+from multimodal.evaluation import RunMetrics, TrainingSummary
 from multimodal.report import duration, write_report
-
-ATTACK = "<script>alert('x')</script> & \"quoted\""
-ROWS = 300
-NOISE = 0.15
-
-
-def draw_photo(path: Path, seed: int) -> Path:
-    """Draw one product photo of 120 x 90 pixels."""
-    colour = np.random.default_rng(seed).integers(40, 220, 3)
-    image = Image.new("RGB", (120, 90), (240, 238, 230))
-    box = (20 + seed % 20, 15, 90 + seed % 20, 75)
-    ImageDraw.Draw(image).rounded_rectangle(box, 12, fill=tuple(int(c) for c in colour))
-    image.save(path, "JPEG")
-    return path
-
-
-def catalogue(rows: int = ROWS) -> pd.DataFrame:
-    """Make the raw test rows: prices over three decades, brands, texts, a script tag in row 0."""
-    random = np.random.default_rng(7)
-    price = np.exp(random.normal(5, 1.3, rows))
-    words = np.array(["steel", "oak", "linen", "worn", "new", "set of 3", "not scratched", "large"])
-    texts = [" ".join(random.choice(words, random.integers(4, 60))) for _ in range(rows)]
-    texts[0] = ATTACK
-    return pd.DataFrame(
-        {
-            "sku": [f"00{i:05d}" for i in range(rows)],
-            "title": [
-                f"{w.capitalize()} lamp no. {i}" for i, w in enumerate(random.choice(words, rows))
-            ],
-            "description": texts,
-            "brand": random.choice(["Acme", "Bolt", "Côte & Fils"], rows),
-            "weight_kg": np.where(random.random(rows) < 0.1, np.nan, random.gamma(2, 1.5, rows)),
-            "photo": [f"images/{i}.jpg" for i in range(rows)],
-            "price": price,
-        }
-    )
-
-
-def scores(truth: np.ndarray) -> list[ModelScore]:
-    """Score eight models whose log errors are known."""
-    random = np.random.default_rng(3)
-    models: list[tuple[str, Any, str, float, int, float]] = [
-        ("median", "constant", "nothing", 1.25, 0, 0.0),
-        ("trees on the table", "trees", "table", 0.61, 0, 2.3),
-        ("trees on TF-IDF", "trees", "text", 0.70, 0, 8.1),
-        ("trees on table + TF-IDF", "trees", "table + text", 0.42, 0, 11.9),
-        ("MLP", "sequential", "table", 0.66, 12_431, 31.0),
-        ("recurrent", "sequential", "text", 0.72, 410_233, 95.2),
-        ("CNN", "sequential", "photos", 0.83, 288_001, 143.8),
-        ("fusion", "fusion", "table + text + photos", 0.24, 731_940, 187.4),
-    ]
-    return [
-        ModelScore(
-            name, kind, inputs,
-            regression_metrics(truth, truth * np.exp(random.normal(0, error, len(truth)))),
-            parameters, seconds,
-        )
-        for name, kind, inputs, error, parameters, seconds in models
-    ]  # fmt: skip
-
-
-def record(truth: np.ndarray, prediction: np.ndarray) -> RunMetrics:
-    """Fill every part of `metrics.json`."""
-    test = regression_metrics(truth, prediction)
-    return RunMetrics(
-        heads={"price": HeadMetrics(column="price", unit="EUR", test=test, validation=test)},
-        comparison={"price": scores(truth)},
-        limit={"price": {"log_rmse": NOISE}},
-        data=DataSummary(
-            source="catalogue.csv", read=2012, kept=2000, quarantined=12,
-            reasons={"photo is absent: images/17.jpg": 3, "price is not a number": 9},
-            train=1450, validation=250, test=300,
-            warnings=["816 of 1,049 descriptions state the price itself (column `description`)."],
-        ),
-        training=TrainingSummary(
-            epochs=14, best_epoch=10, seconds=187.4, precision="float32", parameters=731_940, seed=3
-        ),
-        versions={"multimodal": "0.1.0", "keras": "3.15.1"},
-        command="multimodal train catalogue.csv --target price --seed 3",
-    )  # fmt: skip
-
-
-def training_log(epochs: int = 14) -> pd.DataFrame:
-    """A validation loss that turns upwards after epoch 9."""
-    epoch = np.arange(1, epochs + 1)
-    loss = 0.9 * np.exp(-epoch / 4) + 0.03
-    return pd.DataFrame(
-        {"epoch": epoch, "loss": loss, "val_loss": loss + 0.04 + 0.002 * (epoch - 5) ** 2}
-    )
-
-
-SCHEMA = [
-    {"name": "sku", "kind": "identifier", "missing": 0, "distinct": 2000, "example": "0000017"},
-    {"name": "title", "kind": "text", "missing": 0, "distinct": 1990, "example": "Oak lamp no. 4"},
-    {"name": "description", "kind": "text", "missing": 0.002, "distinct": 1999, "example": "oak"},
-    {"name": "brand", "kind": "category", "missing": 0, "distinct": 3, "example": "Acme"},
-    {"name": "weight_kg", "kind": "number", "missing": 211, "distinct": 1780, "example": 2.25},
-    {"name": "photo", "kind": "image", "missing": 0, "distinct": 2000, "example": "images/0.jpg",
-     "note": "relative to the file"},
-    {"name": "price", "kind": "target", "missing": 0, "distinct": 2000, "example": 148.41},
-]  # fmt: skip
-
-
-def make_run(folder: Path) -> tuple[Path, pd.DataFrame, dict[int, list[Path]]]:
-    """Write a whole run directory; return it with the raw test rows and their photos."""
-    run = folder / "run"
-    (folder / "images").mkdir(parents=True)
-    run.mkdir()
-    rows = catalogue()
-    truth = rows["price"].to_numpy()
-    prediction = truth * np.exp(np.random.default_rng(1).normal(0, 0.24, len(rows)))
-    prediction[0] *= 40
-    table = pd.DataFrame({"row": 3 * np.arange(len(rows)), "id": rows["sku"]})
-    table["price_true"], table["price_prediction"] = truth, prediction
-    table.to_csv(run / "predictions.csv", index=False)
-    training_log().to_csv(run / "training_log.csv", index=False)
-    (run / "schema.json").write_text(json.dumps({"columns": SCHEMA}))
-    (run / "config.json").write_text(json.dumps({"training": {"epochs": 25, "seed": 3}}))
-    (run / "metrics.json").write_text(record(truth, prediction).to_json())
-    photos = {i: [draw_photo(folder / "images" / f"{i}.jpg", i)] for i in range(len(rows))}
-    photos[0] = [*photos[0], *photos[1], *photos[2], *photos[3], *photos[4]]
-    return run, rows, photos
-
-
-class Page(HTMLParser):
-    """Collects tags with their attributes, and checks that they nest."""
-
-    VOID = {"meta", "img", "br", "link", "input"}
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.stack: list[str] = []
-        self.feed(text)
-        assert not self.stack
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -182,20 +27,26 @@ def test_every_section_is_there(whole: tuple[Path, str]) -> None:
     run, page = whole
     headings = re.findall(r"<h[123][^>]*>([^<]+)<", page)
     assert headings == [
-        "Predicting price", "Data", "Results for price", "Predicted against true price",
-        "Where the errors are", "The 20 worst rows", "Training", "How to reproduce",
+        "Predicting price", "Results for price", "Every model on the same test rows",
+        "Predicted against true price", "Where the errors are", "The 20 worst rows",
+        "The 6 best rows", "Data", "Training", "How to reproduce",
     ]  # fmt: skip
     assert sorted(path.name for path in (run / "plots").iterdir()) == [
-        "comparison_price.png", "learning_curves.png", "predicted_price.png", "residuals_price.png",
+        "categories_price.png", "comparison_price.png", "learning_curves.png",
+        "predicted_price.png", "residuals_price.png",
     ]  # fmt: skip
-    assert not list(run.glob("*.tmp"))
+    assert not list(run.glob("partial-*"))
 
 
 def test_page_nests_and_every_picture_has_words(whole: tuple[Path, str]) -> None:
     page = Page(whole[1])
     images = page.all("img")
-    assert len(images) == 4 + 20 + 3  # plots, worst rows, three more of row 0
+    assert len(images) == 5 + 20 + 6 + 3  # plots, worst and best rows, three more of row 0
     assert all(image["alt"] for image in images)
+    plots = [image for image in images if str(image["src"]).startswith("data:image/png")]
+    assert len(plots) == 5
+    for image in plots:
+        assert len(re.findall(r"\d", str(image["alt"]))) > 10, image["alt"]
     assert page.all("html")[0]["lang"] == "en"
 
 
@@ -217,7 +68,7 @@ def test_user_text_is_escaped(whole: tuple[Path, str]) -> None:
 def test_numbers_of_the_run_are_on_the_page(whole: tuple[Path, str]) -> None:
     for words in ("<b>2,012</b> rows read", "<b>12</b> set aside", "816 of 1,049 descriptions",
                   "price is not a number", "multimodal train catalogue.csv", "Seed 3, float32",
-                  "number 10 was kept", "keras 3.15.1", "known limit", "fusion</td>", ">0.2%<",
+                  "number 10 was kept", "keras 3.15.1", "known limit", "fusion</th>", ">0.2%<",
                   ">2,000<"):  # fmt: skip
         assert words in whole[1], words
 
@@ -285,7 +136,7 @@ def test_unreadable_photo_is_named(tmp_path: Path) -> None:
     broken.write_text("<html>not found</html>")
     page = write_report(run, photos={0: [broken, tmp_path / "absent.jpg"]}, rows=rows).read_text()
     assert "cannot read &lt;b&gt;.jpg" in page and "cannot read absent.jpg" in page
-    assert page.count("No photo.") == 19
+    assert page.count("No photo.") == 19 + 6
     assert len(photos) == len(rows)
 
 

@@ -68,9 +68,10 @@ def test_each_kind_has_its_pictures_and_worst_rows(
     photos = {i: [tmp_path / "a.png"] for i in range(3)}
     found = section(read_files(make(tmp_path, kind), photos, None), "kind", "kind")
     assert set(found["pictures"]) == {"comparison", *pictures}
-    assert all(uri.startswith("data:image/png") for uri in found["pictures"].values())
+    assert all(each.uri.startswith("data:image/png") for each in found["pictures"].values())
+    assert all(len(each.alt) > 20 for each in found["pictures"].values())
     assert [(row["row"], row["error"]) for row in found["worst"]] == worst
-    assert not found["deciles"]
+    assert not found["tenths"]
 
 
 def test_a_row_without_a_label_is_nowhere(tmp_path: Path) -> None:

@@ -25,8 +25,10 @@ from multimodal.members import members
 from multimodal.run import load
 
 FILES = (
-    "calibration.json", "config.json", "schema.json", "spec.json", "model.keras", "metrics.json",
-    "predictions.csv", "training_log.csv", "report.html", "plots", "audit.json", "manifest.json",
+    "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
+    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json", "model_card.md",
+    "baseline_predictions.csv",
+    "importance.json", "neighbours.npz", "neighbours.json", "calibration.json",
 )  # fmt: skip
 
 
@@ -195,9 +197,10 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
     )  # fmt: skip
     record = RunMetrics.read(tmp_path / "run")
     frame = pd.read_csv(tmp_path / "run" / "predictions.csv")
-    assert list(frame) == ["row", "junk_true", "junk_prediction", "cost_true", "cost_prediction"]
+    heads = ["junk_true", "junk_prediction", "cost_true", "cost_prediction"]
+    assert list(frame) == ["row", "weight", *heads]
     weights = rows["weight"].to_numpy()[frame["row"]]
-    assert 0 < weights.sum() < len(frame)
+    assert 0 < weights.sum() < len(frame) and (frame["weight"] == weights).all()
     for head in ("junk", "cost"):
         truth, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
         assert record.heads[head].test == pytest.approx(regression_metrics(truth, guess, weights))

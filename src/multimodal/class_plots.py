@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.evaluation.measures import readable
-from multimodal.plots import BLUE, FAINT, INK, RED, new_axes, plain, write_words
+from multimodal.plots import BLUE, FAINT, RED, new_axes, plain, write_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,18 +35,32 @@ def confusion(
     np.add.at(counts, (known, guessed), 1)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = new_axes(1.9 + 0.34 * size)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(False)
     labels = [plain(each, 18, 1) for each in names]
     axes.set_xticks(range(size), labels=labels, rotation=0 if size <= 3 else 60, ha="center")
     axes.set_yticks(range(size), labels=labels)
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = "white" if share[row, column] > 0.55 else INK
+        colour = readable_on(image.cmap(share[row, column]))
         shown = f"{counts[row, column]:,}"
         axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=colour)
     title = f"What {name} was taken for, {len(known):,} test rows"
     write_words(axes, title, f"predicted {name}", f"true {name}")
     return figure
+
+
+def readable_on(background: Sequence[float]) -> str:
+    """Return black or white, whichever stands out more from a colour of red, green and blue.
+
+    Source: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
+
+    Example:
+    >>> readable_on([1, 1, 0.9]), readable_on([0, 0.2, 0.5])
+    ('black', 'white')
+    """
+    channels = np.asarray(background[:3], float)
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return "white" if linear @ [0.2126, 0.7152, 0.0722] < 0.179 else "black"
 
 
 def reliability(probability: ArrayLike, right: ArrayLike, name: str) -> Figure:

@@ -1,4 +1,4 @@
-"""The `multimodal` command: inspect, audit, train, evaluate, predict.
+"""The `multimodal` command: inspect, audit, train, evaluate, predict, report.
 
 Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
 after SIGTERM; the same `train` command goes on with a training that was cut off.
@@ -215,6 +215,71 @@ def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
 
 
 @app.command()
+def explain(
+    run: RunFolder,
+    file: Annotated[
+        Path | None, typer.Argument(help="Rows to explain; none is needed for --importance.")
+    ] = None,
+    images: Images = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pages; default: runs/explain, numbered.")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="Head to explain; default: the first.")] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", help="Class or label to explain; default: predicted.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to explain at most.")] = 20,
+    importance: Annotated[
+        bool,
+        typer.Option("--importance", help="Show what the model needs, on FILE or the test rows."),
+    ] = False,
+) -> None:
+    """Say why RUN predicts what it does for each row of FILE, or what it needs in general."""
+    if importance:
+        return show_importance(run, file, images)
+    if file is None:
+        raise RunError("FILE is missing; expected the rows to explain, or --importance.")
+    from multimodal.data.readers import open_table
+    from multimodal.explain.page import write_pages
+
+    table, root = open_table(file, images, allow_empty=True)
+    found = _load(run).explain(file, images=images, head=head, label=label, limit=limit)
+    for fault in table.quarantine[:MOST]:
+        _say(f"{table.place_of(fault)}: not explained; {fault.reason}")
+    if len(table.frame) > limit:
+        _say(f"the first {limit:,} of {len(table.frame):,} rows are explained; see --limit")
+    out = out or free_folder(Path("runs/explain"), "")
+    with _written(out):
+        out.mkdir(parents=True, exist_ok=True)
+        paths = write_pages(found, out, root, title=str(file))
+    for each in found:
+        remarks = f" ({'; '.join(each.remarks)})" if each.remarks else ""
+        _say(f"{each.place}: {each.answer}{remarks}")
+    _say(f"page: {paths[1] if len(found) == 1 else paths[0]}")
+
+
+def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
+    """Print what each head needs, measured on FILE or, by the training, on the test rows."""
+    from rich.table import Table as Printed
+
+    from multimodal.evaluation.measures import label as named
+    from multimodal.explain.importance import IMPORTANCE_FILE, Importance
+    from multimodal.importance_view import importance_rows
+
+    found = _load(run).importance(file, images=images, say=_say) if file else Importance.read(run)
+    if not found.heads:
+        raise RunError(f"{run / IMPORTANCE_FILE}: not there; name a FILE that holds the targets.")
+    for name, head in found.heads.items():
+        printed = Printed(title=f"{name}: {named(head.metric)} of {head.rows:,} rows, "
+                          "where one is shuffled")  # fmt: skip
+        for title in ("shuffled", "what", "error grows by", "95 %"):
+            printed.add_column(title, justify="left" if title in ("shuffled", "what") else "right")
+        for row in importance_rows(head):
+            printed.add_row(row["name"], row["kind"], row["change"], row["interval"])
+        _console(sys.stdout).print(printed)
+
+
+@app.command()
 def predict(
     run: RunFolder,
     file: File,
@@ -242,6 +307,25 @@ def predict(
         with _written(out):
             predictions.frame.to_csv(out, index=False)
         _say(f"{len(predictions.frame):,} rows written to {out}")
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="File that RUN was made from; without, no single rows are shown."),
+    ] = None,
+    images: Images = None,
+) -> None:
+    """Write the report and the model card of RUN anew, as after an upgrade."""
+    from multimodal.report_rows import rewrite_report
+
+    with _written(run):
+        page = rewrite_report(run, file, images=images)
+    if file is None:
+        _say("without FILE, the page shows no texts, photos and categories of the test rows")
+    _say(f"report: {page}")
 
 
 def show_comparison(run: Path, console: Console) -> None:

@@ -117,11 +117,15 @@ def encode(model: keras.Model, inputs: Any) -> Rows:
     ):
         keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
         raise ValueError(f"`inputs` must have the keys {sorted(wanted)}. Received: {keys}")
+    encoded: Rows = keras.Model(wanted, fusion_inputs(model))(inputs, training=False)
+    return encoded
+
+
+def fusion_inputs(model: keras.Model) -> Rows:
+    """Return the symbolic tensors that a model's fusion is given: group -> dict of tensors."""
     arguments = find_fusion(model)._inbound_nodes[0].arguments
     options = arguments.kwargs
-    rows = gather(arguments.args[0], options.get("presence"), options.get("mask") or {})
-    encoded: Rows = keras.Model(wanted, rows)(inputs, training=False)
-    return encoded
+    return gather(arguments.args[0], options.get("presence"), options.get("mask") or {})
 
 
 def _listed(outputs: Any) -> list[Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.evaluation import LOG_FLOOR, Floats, ModelScore, deciles
+from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.measures import label, measure_of, ranked, readable, written
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ def comparison(
     *,
     name: str = "",
     unit: str = "",
+    intervals: Mapping[str, Interval] | None = None,
 ) -> Figure:
     """Draw the value of `metric` of each model that has it, the best on top; `limit` is dashed.
 
-    `name` says what is predicted, `unit` the unit of an error that is not relative.
+    `name` says what is predicted, `unit` the unit of an error that is not relative. A line across
+    the end of a bar is the interval of that model, by its label.
 
     Example:
     >>> score = ModelScore("median", "constant", "nothing", {"rmse": 3.0})
@@ -74,9 +77,11 @@ def comparison(
     colours = [KIND_COLOURS[score.kind] for score in best_first]
     places = range(len(best_first))
     axes.barh(places, values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
-    _name_bars(axes, best_first, [written(metric, value) for value in values])
+    spans = [(intervals or {}).get(score.label) for score in best_first]
+    _name_bars(axes, best_first, [written(metric, value) for value in values], spans)
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlim(0, 1.17 * max([*values, limit or 0]) or 1)
+    ends = [span.high for span in spans if span is not None and math.isfinite(span.high)]
+    axes.set_xlim(0, 1.17 * max([*values, *ends, limit or 0]) or 1)
     what = f" of {name}" if name else ""
     title = _TITLES[measure_of(metric).better].format(what)
     write_words(axes, title, label(metric, unit))
@@ -145,17 +150,18 @@ def predicted_against_true(
 
 
 def residuals_by_decile(
-    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = ""
+    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = "", parts: int = 10
 ) -> Figure:
-    """Draw how far off the rows of each tenth of the truth are: median, middle half, 5 to 95 %.
+    """Draw how far off the rows of each tenth of the prediction are: median, middle half, 90 %.
 
-    Errors are in per cent of the truth where all truths are positive, else in the target's unit.
+    With `parts`, it is another equal part. Errors are in per cent of the truth where all truths
+    are positive, else in the target's unit.
     """
     y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
     relative = bool(np.all(y > 0))
     error = 100 * (p - y) / y if relative else p - y
-    tenth = deciles(y)
-    rows = [(y[tenth == i], error[tenth == i]) for i in np.unique(tenth)]
+    tenth = deciles(p, parts)
+    rows = [(p[tenth == i], error[tenth == i]) for i in np.unique(tenth)]
     figure, axes = new_axes(1.6 + 0.36 * max(len(rows), 3))
     for position, (_, errors) in enumerate(rows):
         _box(axes, position, errors)
@@ -163,8 +169,10 @@ def residuals_by_decile(
     labels = [f"{readable(v.min(), 3)} to {readable(v.max(), 3)}" for v, _ in rows]
     axes.set_yticks(range(len(rows)), labels=labels)
     shown = "% of the truth" if relative else unit or "units of the target"
-    up = f"true {name} ({unit})" if unit else f"true {name}"
-    write_words(axes, f"Error by tenth of the true {name}", f"prediction − truth, {shown}", up)
+    up = f"predicted {name} ({unit})" if unit else f"predicted {name}"
+    write_words(
+        axes, f"Error by predicted {name}, in equal parts", f"prediction − truth, {shown}", up
+    )
     note = "dot: median; box: the middle half of the rows; line: 90 % of them"
     axes.figure.supxlabel(note, fontsize=9.5, color=FAINT)
     _format_numbers(axes.xaxis)
@@ -199,12 +207,21 @@ def plain(text: str, width: int = 54, lines: int = 3) -> str:
     return "\n".join(folded).replace("$", r"\$")
 
 
-def _name_bars(axes: Any, scores: Sequence[ModelScore], shown: Sequence[str]) -> None:
+def _name_bars(
+    axes: Any,
+    scores: Sequence[ModelScore],
+    shown: Sequence[str],
+    spans: Sequence[Interval | None],
+) -> None:
     names = [plain(score.label, 24) for score in scores]
     axes.set_yticks(range(len(scores)), labels=names)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     widths = [bar.get_width() for bar in axes.patches]
+    for position, span in enumerate(spans):
+        if span is not None and math.isfinite(span.high):
+            axes.hlines(position, span.low, span.high, color=INK, linewidth=1.6)
+            widths[position] = max(widths[position], span.high)
     for position, (score, value) in enumerate(zip(scores, shown, strict=True)):
         weight = "bold" if score.kind == "fusion" else "normal"
         axes.annotate(

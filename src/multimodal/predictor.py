@@ -61,7 +61,7 @@ class Predictor:
         """
         found = {name: np.zeros((arrays.rows, width)) for name, width in self.widths.items()}
         faults: dict[int, str] = {}
-        for rows, (batch, wrong) in _batches(arrays):
+        for rows, (batch, wrong) in batches(arrays):
             faults |= wrong
             if watch is not None:
                 watch(rows, batch)
@@ -99,7 +99,7 @@ class Predictor:
         return batch
 
 
-def _batches(arrays: Arrays) -> Iterator[tuple[Positions, tuple[Inputs, dict[int, str]]]]:
+def batches(arrays: Arrays) -> Iterator[tuple[Positions, tuple[Inputs, dict[int, str]]]]:
     """Yield the rows of each batch and the batch; the next one is decoded meanwhile.
 
     Rows with texts of like length share a batch, so that short ones are not padded to long ones.

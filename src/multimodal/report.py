@@ -6,24 +6,32 @@ word that comes from the user's data is escaped.
 
 from __future__ import annotations
 
+import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from multimodal import plots
+from multimodal import figure_words, plots
 from multimodal.audit_view import audit_section
 from multimodal.data.audit_records import AUDIT_FILE, Audit
 from multimodal.evaluation.measures import readable
+from multimodal.files import write_text
 from multimodal.gallery import as_text
+from multimodal.head_kinds import Section
+from multimodal.model_card import CARD_FILE, model_card
+from multimodal.pictures import Picture, picture
+from multimodal.reproduce_view import changes, facts, groups_of, heads_of, seconds
 from multimodal.run_files import RunFiles, read_files
-from multimodal.sections import picture, section
+from multimodal.sections import section
 from multimodal.spec import unique_slugs
 
 REPORT_FILE = "report.html"
+RESERVED = ("data", "audit", "training", "again", "main")
+"""Anchors of the page that no head may take."""
+MOST_HEADS, MOST_LETTERS = 6, 60
 
 
 def write_report(
@@ -32,10 +40,11 @@ def write_report(
     photos: Mapping[int, list[Path]] | None = None,
     rows: pd.DataFrame | None = None,
 ) -> Path:
-    """Draw the pictures of a run into `run/plots`, write `run/report.html` and return its path.
+    """Write `run/report.html`, `run/model_card.md` and `run/plots`; return the path of the first.
 
-    Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv`, `training_log.csv` and
-    `audit.json`; each may be absent, as in an interrupted run, and its part is then left out.
+    Reads `config.json`, `schema.json`, `metrics.json`, `predictions.csv`, `training_log.csv`,
+    `baseline_predictions.csv` and `audit.json`; each may be absent, as in an interrupted or an
+    older run, and its part is then left out.
 
     Args:
         run: the run directory.
@@ -51,37 +60,45 @@ def write_report(
     """
     content = read_files(run, photos or {}, rows)
     names = content.heads
-    page = _template().render(
-        title=f"Predicting {', '.join(names) or 'nothing yet'}",
-        heads=[
-            section(content, name, slug)
-            for name, slug in zip(names, unique_slugs(names), strict=True)
-        ],
-        metrics=content.metrics,
-        schema=[_schema_row(column) for column in content.schema],
-        schema_keys=_schema_keys(content.schema),
-        curves=_curves(content),
-        config=content.config,
-        audit=_audit(run),
-    )
-    target = run / REPORT_FILE
-    draft = target.with_suffix(".html.tmp")
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, target)
-    return target
+    slugs = unique_slugs([*RESERVED, *names])[len(RESERVED) :]
+    heads = [section(content, name, slug) for name, slug in zip(names, slugs, strict=True)]
+    audit = Audit.read_file(run / AUDIT_FILE)
+    write_text(run / REPORT_FILE, _page(content, heads, audit))
+    write_text(run / CARD_FILE, model_card(content, heads, audit))
+    return run / REPORT_FILE
 
 
-def _audit(run: Path) -> Any:
+def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
     from markupsafe import Markup
 
-    audit = Audit.read_file(run / AUDIT_FILE)
-    return "" if audit is None else Markup(audit_section(audit))
+    keys = _schema_keys(run.schema)
+    page: str = _template().render(
+        title=f"Predicting {_joined(run.heads) or 'nothing yet'}",
+        heads=heads,
+        metrics=run.metrics,
+        schema=[_schema_row(column) for column in run.schema],
+        schema_keys=keys,
+        schema_titles=[(key, key in ("missing", "distinct")) for key in keys],
+        curves=_curves(run),
+        config=json.dumps(run.config, indent=2, ensure_ascii=False) if run.config else "",
+        changes=changes(run.config), groups=groups_of(run.config),
+        declared=heads_of(run.config), facts=facts(run.metrics),
+        baseline_seconds=seconds(run.metrics)[1],
+        audit="" if audit is None else Markup(audit_section(audit)),
+    )  # fmt: skip
+    return page
 
 
-def _curves(run: RunFiles) -> str:
+def _joined(names: Sequence[str]) -> str:
+    shown = [name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}…" for name in names]
+    return ", ".join(shown[:MOST_HEADS]) + (", …" if len(names) > MOST_HEADS else "")
+
+
+def _curves(run: RunFiles) -> Picture | None:
     if not len(run.log) or not {"epoch", "loss"} <= set(run.log.columns):
-        return ""
-    return picture(run, plots.learning_curves(run.log), "learning_curves")
+        return None
+    words = figure_words.of_curves(run.log)
+    return picture(run, plots.learning_curves(run.log), "learning_curves", words)
 
 
 def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -40,6 +40,9 @@ from multimodal.predictor import Predictor
 from multimodal.sizes import MOST_PARAMETERS
 from multimodal.spec import FittedGroup, FittedSpec
 from multimodal.weights import check_weights, stored_bytes
+
+if TYPE_CHECKING:
+    from multimodal.explain import Explanation, Importance
 
 CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
 RECORD = "unfinished.json"
@@ -178,6 +181,70 @@ class Run:
         if level is not None:
             self._check_level(level)
         return self._predict(*open_table(rows, images, allow_empty=True), level)
+
+    def explain(
+        self,
+        rows: Source,
+        *,
+        images: str | Path | None = None,
+        head: str | None = None,
+        label: str | None = None,
+        limit: int = 20,
+    ) -> list[Explanation]:
+        """Explain the predictions of the first rows: groups, words, columns, photos, like rows.
+
+        A photo that is not there or cannot be read counts as absent, and the explanation says so.
+
+        Args:
+            rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            head: The head to explain; the first one by default.
+            label: The class or label to explain; the predicted one by default.
+            limit: Rows to explain at most.
+
+        Raises:
+            DataError: As `predict`, or there is no such head or class.
+        """
+        from multimodal.explain import explain_rows
+
+        table, root = open_table(rows, images, allow_empty=True)
+        kept = np.arange(len(table.frame)) < limit
+        first = replace(
+            table, frame=table.frame[kept], rows=table.rows[kept], lines=table.lines[kept]
+        )
+        frame, notes, _ = self._without_absent(first, root)
+        first = replace(first, frame=frame)
+        return list(explain_rows(self, first, root, head=head, label=label, notes=notes))
+
+    def importance(
+        self,
+        rows: Source,
+        *,
+        images: str | Path | None = None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> Importance:
+        """Return how much worse each head gets where a group or column is shuffled among rows.
+
+        Args:
+            rows: Rows that hold the targets, as for `evaluate`; up to 2,000 are taken at random.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            say: Called with a line of news.
+
+        Raises:
+            DataError: As `evaluate`.
+        """
+        from multimodal.explain.importance import MOST_ROWS, importance
+
+        table, root = open_table(rows, images)
+        if len(table.frame) > MOST_ROWS:
+            say(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
+            drawn = np.random.default_rng(0).permutation(len(table.frame))[:MOST_ROWS]
+            kept = np.isin(np.arange(len(table.frame)), drawn)
+            frame = table.frame[kept].reset_index(drop=True)
+            table = replace(table, frame=frame, rows=table.rows[kept], lines=table.lines[kept])
+        truths, weights = self._truths(table, root, say), self._weights(table)
+        arrays = self.preprocessor.arrays(self._without_absent(table, root)[0], root)
+        return importance(self, arrays, truths, dict.fromkeys(truths, weights))
 
     def evaluate(
         self,

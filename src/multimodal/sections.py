@@ -1,19 +1,14 @@
-"""What the report shows of one head: its models, its pictures, and its worst rows, by kind."""
+"""What the report shows of one head: its models, its errors, its rows."""
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import pandas as pd
-
-from multimodal import box_plots, class_plots, plots
-from multimodal.answers import CORNERS, NO_LABEL, SEPARATOR
-from multimodal.detection import iou
-from multimodal.evaluation import ModelScore, by_decile, main_metric, worst_rows
+from multimodal import figure_words, interval_plots, plots
+from multimodal.calibration_view import calibration_section
+from multimodal.compared import Compared, compare, said, said_change
+from multimodal.evaluation import ModelScore
+from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
 from multimodal.evaluation.measures import (
     BESIDE,
     MEASURES,
@@ -22,45 +17,85 @@ from multimodal.evaluation.measures import (
     readable,
     written,
 )
-from multimodal.gallery import as_text, cells, off_by, thumbnail
+from multimodal.head_kinds import Section, kind_section
+from multimodal.head_rows import head_rows, statistic
+from multimodal.importance_view import importance_rows
+from multimodal.pictures import picture
 from multimodal.run_files import RunFiles
-from multimodal.spec import unique_slugs
+from multimodal.slices import Slice, by_category, flagged, measured
 from multimodal.verdict import verdict
 from multimodal.withheld_view import withheld_rows
 
-PHOTOS_PER_ROW = 4
-WORST = 20
-Section = dict[str, Any]
+MOST_DOTS = 16
 
 
 def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
-    record = run.metrics.heads.get(name)
-    unit = record.unit if record else ""
-    scores = run.metrics.comparison.get(name, [])
-    metric = main_metric(scores)
-    limit = run.metrics.limit.get(name, {}).get(metric)
-    known: Section = {
-        "name": name, "slug": slug, "unit": unit, "kind": run.kind(name), "metric": metric,
-        "verdict": verdict(run.metrics, name), "measure": label(metric, unit), "limit": limit,
-        "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
-        "scores": [_score_row(score, metric) for score in _listed(scores, metric)],
-        "results": _results(record.test, record.validation, unit) if record else [],
-        "withheld": withheld_rows(run.metrics, name),
-        "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "deciles": [],
-        "classes": [],
-        "ranking": "",
+    found = compare(run, name)
+    known = _results_of(run, name, found) | {
+        "slug": slug, "withheld": withheld_rows(run.metrics, name),
+        "importance": importance_rows(run.importance.heads.get(name)),
+        "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
+        "tenths": [], "classes": [], "thirds": [], "ranking": "",
     }  # fmt: skip
-    if scores:
-        figure = plots.comparison(scores, metric, limit, name=name, unit=unit)
-        known["pictures"]["comparison"] = picture(run, figure, f"comparison_{slug}")
-    return known | _KINDS[known["kind"]](run, known)
+    scores = run.metrics.comparison.get(name, [])
+    if ranked(scores, found.metric):
+        figure = plots.comparison(
+            scores, found.metric, known["limit"], name=name, unit=known["unit"],
+            intervals=found.values,
+        )  # fmt: skip
+        words = figure_words.of_comparison(scores, found.metric, found.values, known["unit"])
+        known["pictures"]["comparison"] = picture(run, figure, f"comparison_{slug}", words)
+    known |= kind_section(run, known)
+    known |= _categories(run, known)
+    known |= calibration_section(run, name, slug)
+    _draw_importance(run, known)
+    return known | _contents(known)
 
 
-def picture(run: RunFiles, figure: Any, name: str) -> str:
-    """Save a figure among the plots of the run and return it as a data URI."""
-    path = plots.save(figure, run.path / "plots" / f"{name}.png")
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
+    """Return what a head predicts, how well, and how well the other models do."""
+    record, unit, metric = run.metrics.heads.get(name), run.unit(name), found.metric
+    scores = _listed(run.metrics.comparison.get(name, []), metric)
+    return {
+        "name": name, "unit": unit, "phrase": run.phrase(name), "kind": run.kind(name),
+        "metric": metric, "limit": run.metrics.limit.get(name, {}).get(metric),
+        "verdict": verdict(run.metrics, name, found, run.phrase(name)),
+        "measure": label(metric, unit),
+        "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
+        "scores": [_score_row(score, found) for score in scores],
+        "simple": found.simple, "paired": bool(found.changes), "intervals": bool(found.values),
+        "too_few": 0 < found.rows < LEAST,
+        "results": _results(run, name, record.test, record.validation) if record else [],
+    }  # fmt: skip
+
+
+def _contents(known: Section) -> Section:
+    """Return the parts there are, with their anchors, and the titles of the wide tables."""
+    pictures, columns = known["pictures"], known["columns"]
+    calibrated = "reliability" in pictures or bool(known["thirds"] or known["sure"])
+    parts = [
+        ("models", "Every model", known["scores"]),
+        ("predicted", "Predicted against true", "predicted" in pictures),
+        ("confusion", "What is taken for what", "confusion" in pictures),
+        ("boxes", "Boxes", "boxes" in pictures), ("overlaps", "Overlaps", "overlaps" in pictures),
+        ("trust", "Calibration", calibrated),
+        ("errors", "Where the errors are", known["tenths"] or known["categories"]),
+        ("withheld", "Where something is missing", known["withheld"]),
+        ("importance", "What the model needs", known["importance"]),
+        ("worst", "Worst rows", known["worst"]), ("best", "Best rows", known["best"]),
+    ]  # fmt: skip
+    between = [("95% interval", True)] if known["intervals"] else []
+    between += [("against the best simple model", True)] if known["paired"] else []
+    titles = [("model", False), ("reads", False), (columns[0], True), *between]
+    costs = [("parameters", True), ("time to fit", True)]
+    numbers = [(each, True) for each in columns]
+    return {
+        "contents": [(anchor, words) for anchor, words, there in parts if there],
+        "calibrated": calibrated,
+        "score_columns": [*titles, *numbers[1:], *costs],
+        "withheld_columns": [("rows", False), *numbers, ("error grows by", True)],
+    }
 
 
 def _listed(scores: Sequence[ModelScore], metric: str) -> list[ModelScore]:
@@ -69,21 +104,29 @@ def _listed(scores: Sequence[ModelScore], metric: str) -> list[ModelScore]:
     return [*first, *(score for score in scores if score not in first)]
 
 
-def _score_row(score: ModelScore, metric: str) -> Section:
-    shown = (metric, *BESIDE.get(metric, ()))
+def _score_row(score: ModelScore, found: Compared) -> Section:
+    shown = (found.metric, *BESIDE.get(found.metric, ()))
+    change = said_change(found.metric, found.changes.get(score.label))
     return {
         "name": score.name, "kind": score.kind, "inputs": score.inputs,
         "values": [written(each, score.metrics.get(each)) for each in shown],
+        "interval": said(found.metric, found.values.get(score.label)),
+        "change": "itself" if found.simple == score.label else change or "–",
         "parameters": f"{score.parameters:,}" if score.parameters else "–",
         "seconds": score.seconds,
     }  # fmt: skip
 
 
-def _results(test: dict[str, float], validation: dict[str, float], unit: str) -> list[Section]:
+def _results(
+    run: RunFiles, name: str, test: Mapping[str, float], validation: Mapping[str, float]
+) -> list[Section]:
+    """Return the metrics of the kept model, with intervals over the test rows where known."""
+    spans = spans_of(run, name, [metric for metric in MEASURES if metric in test])
     return [
         {
-            "label": label(metric, unit),
+            "label": label(metric, run.unit(name)),
             "test": written(metric, test.get(metric)),
+            "interval": said(metric, spans.get(metric)),
             "validation": written(metric, validation.get(metric)),
         }
         for metric in MEASURES
@@ -91,156 +134,76 @@ def _results(test: dict[str, float], validation: dict[str, float], unit: str) ->
     ]
 
 
-def _draw(run: RunFiles, known: Section, figures: dict[str, Any]) -> Section:
-    drawn = {kind: picture(run, f, f"{kind}_{known['slug']}") for kind, f in figures.items()}
-    return {"pictures": known["pictures"] | drawn}
-
-
-def _numbers(run: RunFiles, known: Section) -> Section:
-    name, unit = known["name"], known["unit"]
-    found = _whole(run, [f"{name}_true", f"{name}_prediction"], numeric=True)
-    if not len(found):
+def spans_of(run: RunFiles, name: str, metrics: Sequence[str]) -> dict[str, Interval]:
+    """Return the intervals of metrics of a run's own model; none for less than 20 rows."""
+    rows = head_rows(run, name)
+    found = {each: statistic(each, rows, run.classes(name)) for each in metrics}
+    known = {each: drawn for each, drawn in found.items() if drawn is not None}
+    if len(rows) < LEAST or not known:
         return {}
-    truth, guess = (found[f"{name}_{ending}"].astype(float) for ending in ("true", "prediction"))
-    positions = [int(found.index[i]) for i in worst_rows(truth, guess, WORST)]
-    by = "the ratio of prediction and truth" if (truth > 0).all() else "the size of the error"
+    values = resample([*known.values()], rows["weight"])
+    return {each: interval(values[:, i]) for i, each in enumerate(known)}
+
+
+def _categories(run: RunFiles, known: Section) -> Section:
+    """Return the results by value of the category columns, with a picture of those with rows."""
+    rows = head_rows(run, known["name"])
+    columns = [str(c["name"]) for c in run.schema if c.get("kind") == "category" and "name" in c]
+    nothing: Section = {"categories": {}, "category_label": "", "worse": []}
+    if run.rows is None or not len(rows) or not columns:
+        return nothing
+    measure = measured(rows, known["kind"], run.classes(known["name"]))
+    found = by_category(rows, run.rows, columns, measure)
+    percent = measure.relative or measure.right
+    drawn = [pair for flag in ("worse", "better", "") for pair in flagged(found, flag)][:MOST_DOTS]
+    pictures = dict(known["pictures"])
+    if drawn:
+        drawn.sort(key=lambda pair: -pair[1].result.value)
+        names = [f"{column}: {each.name}" for column, each in drawn]
+        title = f"{measure.label.capitalize()} of {known['name']} by category"
+        across = measure.label if percent else label(measure.label, known["unit"])
+        spans = [each.result for _, each in drawn]
+        figure = interval_plots.dots(names, spans, title, across, usual=measure.usual,
+                                     percent=percent)  # fmt: skip
+        words = figure_words.of_dots(names, spans, title, lambda v: _write(v, percent))
+        pictures["categories"] = picture(run, figure, f"categories_{known['slug']}", words)
     return {
-        **_draw(run, known, {
-            "predicted": plots.predicted_against_true(truth, guess, name, unit=unit),
-            "residuals": plots.residuals_by_decile(truth, guess, name, unit=unit),
-        }),
-        "deciles": by_decile(truth, guess), "ranking": by,
-        "worst": list(_worst(run, positions, lambda i: {
-            "truth": readable(truth[i]), "prediction": readable(guess[i]),
-            "error": off_by(truth[i], guess[i]),
-        })),
+        "pictures": pictures, "category_label": measure.label,
+        "usual": _write(measure.usual, percent),
+        "categories": {
+            column: [_slice_row(each, percent) for each in slices]
+            for column, slices in found.items()
+        },
+        "worse": [f"{column} {each.name}" for column, each in flagged(found, "worse")],
     }  # fmt: skip
 
 
-def _classes(run: RunFiles, known: Section) -> Section:
-    name = known["name"]
-    columns = [f"{name}_true", f"{name}_prediction", f"{name}_probability"]
-    found = _whole(run, columns)
-    if not len(found):
-        return {}
-    truth, guess, sure = (found[column] for column in columns)
-    right, classes = truth == guess, run.metrics.heads[name].classes
-    wrong = sure[~right].sort_values(ascending=False, kind="stable").index[:WORST]
+def _slice_row(found: Slice, percent: bool) -> Section:
+    low, high = (_write(each, percent) for each in (found.result.low, found.result.high))
+    flags = {"few": "few rows", "worse": "worse than all rows", "better": "better than all rows"}
     return {
-        **_draw(run, known, {
-            "confusion": class_plots.confusion(list(truth), list(guess), classes, name),
-            "reliability": class_plots.reliability(sure, right, name),
-        }),
-        "classes": [_class_row(each, truth == each, guess == each) for each in classes],
-        "ranking": "how sure the model was of its mistake",
-        "worst": list(_worst(run, wrong, lambda i: {
-            "truth": truth[i], "prediction": guess[i], "error": f"{sure[i]:.0%} sure, and wrong",
-        })),
+        "name": found.name, "rows": f"{found.rows:,}", "value": _write(found.result.value, percent),
+        "interval": "" if found.flag == "few" else f"{low} to {high}",
+        "flag": found.flag, "note": flags.get(found.flag, ""),
     }  # fmt: skip
 
 
-def _labels(run: RunFiles, known: Section) -> Section:
-    name, classes = known["name"], run.metrics.heads[known["name"]].classes
-    chances = unique_slugs([f"probability {each}" for each in classes])
-    columns = [f"{name}_true", f"{name}_prediction", *(f"{name}_{each}" for each in chances)]
-    found = _whole(run, columns)
-    if not len(found):
-        return {}
-    truth, guess = (_marks(found[f"{name}_{ending}"], classes) for ending in ("true", "prediction"))
-    sure = found[columns[2:]].to_numpy(float)
-    misses = pd.Series((truth != guess).sum(axis=1), index=found.index)
-    worst = misses[misses > 0].sort_values(ascending=False, kind="stable").index[:WORST]
-    return {
-        **_draw(run, known, {
-            "reliability": class_plots.reliability(sure.ravel(), truth.ravel(), name),
-        }),
-        "classes": [
-            _class_row(each, truth[:, i], guess[:, i]) for i, each in enumerate(classes)
-        ],
-        "ranking": "the number of wrong labels",
-        "worst": list(_worst(run, worst, lambda i: {
-            "truth": found[f"{name}_true"][i], "prediction": found[f"{name}_prediction"][i],
-            "error": f"{misses[i]} of {len(classes)} labels wrong",
-        })),
-    }  # fmt: skip
+def _write(value: float, percent: bool) -> str:
+    return f"{value:.1%}" if percent else readable(value, 3)
 
 
-def _boxes(run: RunFiles, known: Section) -> Section:
-    name = known["name"]
-    true_names = [f"{name}_{corner}_true" for corner in CORNERS]
-    names = [f"{name}_{corner}" for corner in CORNERS]
-    found = _whole(run, [*true_names, *names], numeric=True)
-    if not len(found):
-        return {}
-    truth, guess = found[true_names].to_numpy(float), found[names].to_numpy(float)
-    shares = pd.Series(iou(truth, guess), index=found.index)
-    figures = {"overlaps": box_plots.overlaps(shares, name)}
-    seen = [i for i, position in enumerate(found.index) if run.photos.get(int(position))]
-    if seen:
-        paths = [run.photos[int(found.index[i])][0] for i in seen]
-        parts = (truth[seen], guess[seen], shares.to_numpy()[seen])
-        figures["boxes"] = box_plots.contact_sheet(paths, *parts)
-    where = {position: i for i, position in enumerate(found.index)}
-    return {
-        **_draw(run, known, figures),
-        "ranking": "the overlap with the true box",
-        "worst": list(_worst(run, shares.sort_values(kind="stable").index[:WORST], lambda i: {
-            "truth": _corners(truth[where[i]]), "prediction": _corners(guess[where[i]]),
-            "error": f"overlap {readable(shares[i], 2)}",
-        })),
-    }  # fmt: skip
-
-
-_KINDS: dict[str, Callable[[RunFiles, Section], Section]] = {
-    "number": _numbers,
-    "class": _classes,
-    "labels": _labels,
-    "box": _boxes,
-}
-
-
-def _whole(run: RunFiles, columns: Sequence[str], *, numeric: bool = False) -> pd.DataFrame:
-    """Return the rows, by their position, that have a value in all of the columns."""
-    if not set(columns) <= set(run.predictions.columns):
-        return pd.DataFrame()
-    found = run.predictions[list(columns)].reset_index(drop=True)
-    if numeric:
-        found = found.apply(pd.to_numeric, errors="coerce").replace([math.inf, -math.inf], math.nan)
-    return found.dropna()
-
-
-def _marks(names: pd.Series[Any], classes: Sequence[str]) -> Any:
-    """Return bool (rows, C): which labels a cell such as `red|big` names."""
-    sets = [set() if cell == NO_LABEL else set(str(cell).split(SEPARATOR)) for cell in names]
-    return np.array([[each in found for each in classes] for found in sets])
-
-
-def _class_row(name: str, truth: Any, guess: Any) -> Section:
-    hits, there, taken = (int(each.sum()) for each in (truth & guess, truth, guess))
-    return {
-        "name": name, "rows": f"{there:,}", "predicted": f"{taken:,}",
-        "recall": f"{hits / there:.1%}" if there else "–",
-        "precision": f"{hits / taken:.1%}" if taken else "–",
-    }  # fmt: skip
-
-
-def _corners(box: Any) -> str:
-    return ", ".join(f"{corner:,.0f}" for corner in box)
-
-
-def _worst(
-    run: RunFiles, positions: Iterable[int], told: Callable[[int], Section]
-) -> Iterator[Section]:
-    """Describe rows by their positions in the predictions, in this order."""
-    table = run.predictions
-    for position in map(int, positions):
-        row = run.rows.iloc[position] if run.rows is not None else None
-        files = run.photos.get(position, [])
-        yield {
-            **told(position),
-            "row": table["row"].iloc[position] if "row" in table else position,
-            "id": as_text(table["id"].iloc[position]) if "id" in table else "",
-            "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
-            "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
-            "cells": cells(row, run.schema, photos_shown=bool(files)),
-        }
+def _draw_importance(run: RunFiles, known: Section) -> None:
+    """Add the picture of what a head needs, where that was measured."""
+    head = run.importance.heads.get(known["name"])
+    if head is None or not head.needs:
+        return
+    usual = head.error or 1.0
+    needs = [*head.ranked("group"), *head.ranked("column")][:MOST_DOTS]
+    spans = [Interval(*(each / usual for each in (n.change, n.low, n.high))) for n in needs]
+    names = [f"{need.name} ({need.kind})" for need in needs]
+    title = f"What predictions of {known['name']} need"
+    figure = interval_plots.dots(names, spans, title, "growth of the error", percent=True)
+    words = figure_words.of_dots(
+        names, spans, "Growth of the error when shuffled", "{:+.0%}".format
+    )
+    known["pictures"]["importance"] = picture(run, figure, f"importance_{known['slug']}", words)

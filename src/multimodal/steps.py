@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from multimodal import evaluation
 from multimodal.answers import answers, truths
 from multimodal.audit_view import summary
+from multimodal.baseline_answers import answers_of, write_answers
 from multimodal.builder import build
 from multimodal.calibration import write_calibration
 from multimodal.checkpoints import Checkpoint, Checkpoints
@@ -26,8 +27,7 @@ from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
 from multimodal.data.audit import audit_prepared
 from multimodal.data.audit_records import AUDIT_FILE
-from multimodal.data.columns import photo_paths
-from multimodal.data.photos import locate
+from multimodal.data.disk_text import in_memory
 from multimodal.data.pipeline import (
     batch_rows,
     by_length,
@@ -39,13 +39,17 @@ from multimodal.data.quarantine import write_quarantine
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
+from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
+from multimodal.explain.kept import keep_neighbours
 from multimodal.files import write_text
 from multimodal.finetune import carry_over, freeze_groups
 from multimodal.fitting import Fitted, Safety, added, fit
 from multimodal.manifest import write_manifest
 from multimodal.members import members
 from multimodal.progress import LogFile
+from multimodal.provenance import traced
 from multimodal.report import write_report
+from multimodal.report_rows import photos_of
 from multimodal.run import Run, load, save_parts
 from multimodal.sureness import Predicted, check, learn
 from multimodal.termination import Termination, on_signals
@@ -122,14 +126,16 @@ class Steps:
         asked = record(self.request, prepared)
         with claimed(out, asked), on_signals() as termination:
             write_record(out, asked)
+            self.metrics = traced(self.metrics, prepared.table.source, asked)
             self._save_inputs()
             model, fitted = self._fit(termination)
             self._save_model(model)
             run, tested = self._score(load(out), model, fitted)
             if not fitted.interrupted:
                 self._withhold(run, tested)
+                self._explain(run, tested)
                 if prepared.config.training.baselines:
-                    self._compare()
+                    self._compare(run.tasks)
             self._report(tested)
             finished(out)
             write_manifest(out)
@@ -339,6 +345,8 @@ class Steps:
         columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
         for name in prepared.schema.names("identifier")[:1]:
             columns["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
+        if prepared.schema.names("weight"):
+            columns["weight"] = np.max([w[rows] for w in prepared.source.weights.values()], axis=0)
         sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
         for task in tasks:
             known = truths(task, prepared.truths[task.name][rows], sizes)
@@ -382,18 +390,42 @@ class Steps:
         )  # fmt: skip
         self._save({"withheld": found})
 
-    def _compare(self) -> None:
+    def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
+        """Measure what the model needs, and keep training rows that explanations point to."""
+        prepared, rows = self.prepared, tested[:MOST_ROWS]
+        weights = {name: each[rows] for name, each in prepared.source.weights.items()}
+        frame = in_memory(prepared.table.frame.iloc[rows])
+        found = importance(
+            run, run.preprocessor.arrays(frame, prepared.photo_root),
+            {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
+            seed=prepared.config.training.seed,
+        )  # fmt: skip
+        write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
+        keep_neighbours(run, prepared)
+
+    def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)
         notes = left_out(self.prepared)
         for note in notes:
             self.say(note)
+        kept: list[pd.DataFrame] = []
         try:
-            for i, head in enumerate(self.prepared.spec.heads):
-                for score in baseline_scores(self.prepared, i, self._announce):
-                    comparison[head.name] = [*comparison[head.name], score]
+            for i, task in enumerate(tasks):
+                keep = partial(self._keep, kept, task)
+                for score in baseline_scores(self.prepared, i, self._announce, keep):
+                    comparison[task.name] = [*comparison[task.name], score]
         except KeyboardInterrupt:
             self.say("interrupted; the remaining baselines are left out")
+        write_answers(self.request.out, kept)
         self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
+
+    def _keep(
+        self, kept: list[pd.DataFrame], task: Task, score: ModelScore, rows: NDArray[np.int64],
+        outputs: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Add what a baseline answers to some rows."""
+        sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
+        kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))
 
     def _announce(self, baseline: str) -> None:
         self.say(f"baseline: {baseline}")
@@ -401,15 +433,7 @@ class Steps:
     def _report(self, tested: NDArray[np.int64]) -> None:
         prepared = self.prepared
         frame = prepared.table.frame.iloc[tested].reset_index(drop=True)
-        columns = prepared.schema.names("image")
-        photos = {
-            i: [
-                locate(name, prepared.photo_root)
-                for c in columns
-                for name in photo_paths(frame[c][i])
-            ]
-            for i in range(len(frame))
-        }
+        photos = photos_of(frame, prepared.schema.names("image"), prepared.photo_root)
         write_report(self.request.out, photos=photos, rows=frame)
 
     def _save(self, update: dict[str, Any]) -> None:

@@ -1,8 +1,10 @@
 """The finding of a run in words: was reading everything together worth it?
 
-A sentence is only as sure as the test rows allow. Two results count as equal when they differ by
-less than chance moves them over that many rows: an RMSE by about `1 / sqrt(2 n)` of itself, a share
-`e` of wrong rows by `sqrt((1 - e) / (e n))` of itself, anything else by `1 / sqrt(n)` of itself.
+A sentence is only as sure as the test rows allow. Where the predictions of both models are kept,
+two results count as equal when the 95 % interval of their difference holds 0. Where they are not,
+when they differ by less than chance moves them over that many rows: an RMSE by about
+`1 / sqrt(2 n)` of itself, a share `e` of wrong rows by `sqrt((1 - e) / (e n))` of itself, anything
+else by `1 / sqrt(n)` of itself.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from multimodal.compared import Compared, is_better, said, said_change
 from multimodal.evaluation import ModelScore, RunMetrics, main_metric
 from multimodal.evaluation.measures import label, measure_of, ranked, readable, shortfall, written
 
@@ -32,8 +35,16 @@ class Verdict:
     sentences: list[str]
 
 
-def verdict(record: RunMetrics, head: str) -> Verdict:
+def verdict(
+    record: RunMetrics, head: str, found: Compared | None = None, phrase: str = ""
+) -> Verdict:
     """Weigh the fusion of `head` against its rivals and the known limit.
+
+    Args:
+        record: The results of a run.
+        head: The head.
+        found: The intervals of the models and of their differences, where they are known.
+        phrase: What stands around the head's numbers, such as `$#`; empty for what the record says.
 
     Example:
     >>> verdict(RunMetrics(), "price").headline
@@ -45,17 +56,22 @@ def verdict(record: RunMetrics, head: str) -> Verdict:
     fusion = next((score for score in best_first if score.kind == "fusion"), None)
     if fusion is None:
         return _without_comparison(record, head)
-    rivals = [next((s for s in best_first if s.kind == kind), None) for kind in RIVALS]
-    found = [rival for rival in rivals if rival is not None]
-    outcomes = [_against(fusion, rival, metric) for rival in found]
-    sentences = [_result(record, head, fusion, metric)]
-    sentences += [_compared(fusion, rival, metric) for rival in found]
-    sentences += _beside_constant(fusion, best_first, metric)
+    kinds = [next((s for s in best_first if s.kind == kind), None) for kind in RIVALS]
+    rivals = [rival for rival in kinds if rival is not None]
+    known = found or Compared(metric)
+    outcomes = [_against(fusion, rival, known) for rival in rivals]
+    sentences = [_result(record, head, fusion, known, phrase)]
+    sentences += [_compared(fusion, rival, known) for rival in rivals]
+    sentences += _beside_constant(fusion, best_first, known)
     sentences += _beside_limit(record, head, fusion, metric)
-    return Verdict(_worst(outcomes), _headline(head, fusion, found, outcomes), sentences)
+    return Verdict(_worst(outcomes), _headline(head, fusion, rivals, outcomes), sentences)
 
 
-def _against(fusion: ModelScore, rival: ModelScore, metric: str) -> Outcome:
+def _against(fusion: ModelScore, rival: ModelScore, found: Compared) -> Outcome:
+    metric, gain = found.metric, found.gains.get(rival.label)
+    if gain is not None and math.isfinite(gain.low) and math.isfinite(gain.high):
+        better = is_better(metric, gain)
+        return "equal" if better is None else "better" if better else "worse"
     ratio = _ratio(fusion, rival, metric)
     if abs(ratio - 1) <= max(MIN_MARGIN, _chance(fusion, metric)):
         return "equal"
@@ -107,18 +123,21 @@ def _joined(inputs: str) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _result(record: RunMetrics, head: str, fusion: ModelScore, metric: str) -> str:
+def _result(record: RunMetrics, head: str, fusion: ModelScore, found: Compared, phrase: str) -> str:
     n = int(fusion.metrics.get("n", 0))
     unit = record.heads[head].unit if head in record.heads else ""
     rows = f"On {n:,} test rows" if n else "On the test rows"
-    return f"{rows} its {_error(fusion, metric, unit)}{_typical(fusion.metrics)}."
+    span = said(found.metric, found.values.get(fusion.label))
+    between = f", 95% interval {span}" if span else ""
+    error = _error(fusion, found.metric, phrase or f"# {unit}".strip())
+    return f"{rows} its {error}{between}{_typical(fusion.metrics)}."
 
 
-def _error(score: ModelScore, metric: str, unit: str) -> str:
+def _error(score: ModelScore, metric: str, phrase: str) -> str:
     value = written(metric, score.metrics[metric])
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
-    shown = f"{value}{f' {unit}' if unit and measure_of(metric).unit else ''}"
+    shown = phrase.replace("#", value, 1) if measure_of(metric).unit else value
     return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
 
 
@@ -129,21 +148,29 @@ def _typical(metrics: dict[str, float]) -> str:
     return "" if share is None else f"; half of the rows are within {share:.0%} of the truth"
 
 
-def _compared(fusion: ModelScore, rival: ModelScore, metric: str) -> str:
-    ratio = _ratio(fusion, rival, metric)
+def _compared(fusion: ModelScore, rival: ModelScore, found: Compared) -> str:
+    metric, ratio = found.metric, _ratio(fusion, rival, found.metric)
     value = written(metric, rival.metrics[metric])
     who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
-    if _against(fusion, rival, metric) == "equal":
-        return f"That is the same, as far as these rows can tell, as {who}."
+    gain = said_change(metric, found.gains.get(rival.label))
+    if _against(fusion, rival, found) == "equal":
+        between = f" (difference {gain.replace(' (', ', ')}" if gain else ""
+        return f"That is the same, as far as these rows can tell{between}, as {who}."
     if measure_of(metric).better == "higher" or not math.isfinite(ratio):
-        return f"That is {'better' if ratio < 1 else 'worse'} than {who}."
-    return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'} than {who}."
+        between = f", by {gain}" if gain else ""
+        return f"That is {'better' if ratio < 1 else 'worse'} than {who}{between}."
+    between = f" {gain[gain.index('(') :]}" if gain else ""
+    return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}{between} than {who}."
 
 
-def _beside_constant(fusion: ModelScore, scores: Sequence[ModelScore], metric: str) -> list[str]:
+def _beside_constant(
+    fusion: ModelScore, scores: Sequence[ModelScore], found: Compared
+) -> list[str]:
     constant = next((score for score in scores if score.kind == "constant"), None)
-    if constant is None or _against(fusion, constant, metric) == "better":
+    if constant is None or _against(fusion, constant, found) == "better":
         return []
+    if constant.label in found.gains and _ratio(fusion, constant, found.metric) < 1:
+        return [f"On these rows {constant.name}, which reads nothing, is not clearly worse."]
     return [f"Even {constant.name}, which reads nothing, does as well: the model learned nothing."]
 
 
@@ -162,5 +189,9 @@ def _without_comparison(record: RunMetrics, head: str) -> Verdict:
     if metric not in metrics:
         return Verdict("unknown", f"No test result for {head}.", [])
     headline = f"The model predicts {head}; nothing was compared with it."
-    sentences = [_result(record, head, score, metric), *_beside_limit(record, head, score, metric)]
+    found = Compared(metric)
+    sentences = [
+        _result(record, head, score, found, ""),
+        *_beside_limit(record, head, score, metric),
+    ]
     return Verdict("unknown", headline, sentences)

@@ -36,4 +36,5 @@ def _change(metric: str, full: float, withheld: float) -> str:
     """Say by which share of itself an error has grown."""
     before, after = shortfall(metric, full), shortfall(metric, withheld)
     known = before > 0 and np.isfinite(after)
-    return f"{after / before - 1:+.0%}" if known else "–"
+    grown = f"{after / before - 1:+.0%}" if known else "–"
+    return "0%" if grown in ("-0%", "+0%") else grown

@@ -23,7 +23,6 @@ from multimodal.evaluation.records import (
 from multimodal.evaluation.regression import (
     LOG_FLOOR,
     Floats,
-    by_decile,
     deciles,
     quantile_metrics,
     regression_metrics,
@@ -49,7 +48,6 @@ __all__ = [
     "best_class",
     "binomial_band",
     "box_metrics",
-    "by_decile",
     "check_intervals",
     "class_metrics",
     "deciles",

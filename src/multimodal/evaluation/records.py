@@ -76,7 +76,8 @@ class DataSummary(_Record):
     """Row counts: `read` = `kept` + `quarantined`, and `kept` = training + validation + test.
 
     `reasons` counts the quarantined rows by reason; `warnings` are sentences for the user, such as
-    leakage, dropped columns or absent photos.
+    leakage, dropped columns or absent photos. `sha256` is of the file, empty for rows from memory,
+    `fingerprint` of the prepared rows and their split.
     """
 
     source: str = ""
@@ -88,6 +89,8 @@ class DataSummary(_Record):
     validation: int = 0
     test: int = 0
     warnings: list[str] = []
+    sha256: str = ""
+    fingerprint: str = ""
 
 
 class TrainingSummary(_Record):
@@ -111,6 +114,7 @@ class RunMetrics(_Record):
     `confidence` say by head whether the model is as sure as it may be; `unusual` are the shares of
     test rows that a check finds unlike the training rows, by check and in all. `notes` are
     sentences for the user that are no warnings, such as what was carried over from another run.
+    `machine` says what it ran on (processor, cores, memory), `date` on which day (UTC).
 
     Example:
     >>> record = RunMetrics(command="multimodal train houses.csv --target price")
@@ -129,6 +133,8 @@ class RunMetrics(_Record):
     training: TrainingSummary = TrainingSummary()
     notes: list[str] = []
     versions: dict[str, str] = {}
+    machine: dict[str, str] = {}
+    date: str = ""
     command: str = ""
 
     def to_json(self) -> str:

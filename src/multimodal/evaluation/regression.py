@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,41 +89,15 @@ def middle(quantiles: Sequence[float]) -> int:
     return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
 
 
-class Decile(TypedDict):
-    """Errors of rows whose truth lies in [lower, upper]; `median_ape` is NaN for a truth of 0."""
-
-    decile: int
-    lower: float
-    upper: float
-    n: int
-    median_error: float
-    mae: float
-    median_ape: float
-
-
-def by_decile(truth: ArrayLike, prediction: ArrayLike) -> list[Decile]:
-    """Describe the errors in each tenth of the truth, lowest first; empty tenths are left out.
-
-    `median_error` is signed (prediction - truth), so it shows a bias; `median_ape` is a fraction.
-
-    Example:
-    >>> [row["n"] for row in by_decile(range(1, 41), range(1, 41))]
-    [4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
-    """
-    y, p = check_pair(truth, prediction)
-    tenth = deciles(y)
-    return [_describe(int(i), y[tenth == i], p[tenth == i]) for i in np.unique(tenth)]
-
-
-def deciles(truth: ArrayLike) -> NDArray[np.int64]:
-    """Number each row's tenth of the truth, 1 to 10. Equal truths share a number.
+def deciles(values: ArrayLike, parts: int = 10) -> NDArray[np.int64]:
+    """Number each row's tenth, or other equal part, of values (N,) from 1. Equal values share one.
 
     Example:
     >>> deciles([5.0, 1.0, 1.0]).tolist()
     [10, 1, 1]
     """
-    y = np.asarray(truth, dtype=np.float64)
-    edges = np.quantile(y, np.arange(1, 10) / 10)
+    y = np.asarray(values, dtype=np.float64)
+    edges = np.quantile(y, np.arange(1, parts) / parts)
     return np.asarray(np.searchsorted(edges, y, side="left") + 1, dtype=np.int64)
 
 
@@ -202,17 +175,3 @@ def _median(values: Floats, w: Floats) -> float:
 def _log(prediction: Floats, truth: Floats) -> Floats:
     floor = max(LOG_FLOOR * float(truth.min()), np.finfo(np.float64).tiny)
     return np.asarray(np.log(np.maximum(prediction, floor)), dtype=np.float64)
-
-
-def _describe(number: int, y: Floats, p: Floats) -> Decile:
-    error = p - y
-    share = float(np.median(np.abs(error) / np.abs(y))) if np.all(y != 0) else float("nan")
-    return Decile(
-        decile=number,
-        lower=float(y.min()),
-        upper=float(y.max()),
-        n=len(y),
-        median_error=float(np.median(error)),
-        mae=float(np.abs(error).mean()),
-        median_ape=share,
-    )

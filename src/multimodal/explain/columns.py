@@ -1,0 +1,96 @@
+"""How much each column of the table moved the score of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.attribution import Row
+from multimodal.data.cells import as_text
+from multimodal.evaluation.measures import readable
+from multimodal.explain.encoding import floats
+from multimodal.explain.records import ColumnScore, ColumnScores, Floats
+from multimodal.explain.shapley import shares
+from multimodal.spec import MISSING, FittedGroup
+
+MOST_FREQUENT = 2
+"""The code of a column's first category; categories are listed by how often they are seen."""
+NO_VALUE = "missing"
+
+
+def explain_columns(
+    row: Row, groups: Sequence[FittedGroup], frame: pd.DataFrame
+) -> ColumnScores | None:
+    """Return the Shapley values of the table's columns, None where there are none to explain.
+
+    A cell is compared with a typical value: the median of the training rows, or their most
+    frequent category. The parts of a date belong together. Exact for at most eight columns.
+
+    Args:
+        row: The row, encoded.
+        groups: The groups of the table that the row has.
+        frame: The raw row.
+    """
+    names = sources(groups)
+    if not names:
+        return None
+    own = {key: np.asarray(row.inputs[key]) for group in groups for key in group.input_keys}
+    places = {name: i for i, name in enumerate(names)}
+
+    def function(who: NDArray[np.bool_]) -> Floats:
+        variants = {key: np.repeat(array, len(who), axis=0) for key, array in own.items()}
+        for group in groups:
+            for key, columns, typical in _kinds(group):
+                kept = who[:, [places[column] for column in columns]]
+                variants[key] = np.where(kept, own[key], typical).astype(own[key].dtype)
+        return floats(row.scores(variants, [group.name for group in groups]))
+
+    scores, exact = shares(function, len(names))
+    ends = function(np.array([[False] * len(names), [True] * len(names)]))
+    typical = _typical(groups)
+    columns = [
+        ColumnScore(name, _shown(frame[name].iloc[0]), typical[name], float(score))
+        for name, score in zip(names, scores, strict=True)
+    ]
+    return ColumnScores(columns, float(ends[0]), float(ends[1]), exact)
+
+
+def sources(groups: Sequence[FittedGroup]) -> list[str]:
+    """Return the columns that groups of the table read, each once."""
+    read: dict[str, None] = {}
+    for group in groups:
+        read |= dict.fromkeys(number.source for number in group.numeric)
+        read |= dict.fromkeys(column.source for column in group.categorical)
+    return list(read)
+
+
+def _kinds(group: FittedGroup) -> list[tuple[str, list[str], Any]]:
+    """Return the key, the source columns and the typical values of each input of a group."""
+    found: list[tuple[str, list[str], Any]] = []
+    if group.numeric:  # they are centred on their median
+        found.append((f"{group.name}_numeric", [each.source for each in group.numeric], 0.0))
+    if group.categorical:
+        codes = [MOST_FREQUENT if each.categories else MISSING for each in group.categorical]
+        columns = [each.source for each in group.categorical]
+        found.append((f"{group.name}_categorical", columns, np.array(codes)))
+    return found
+
+
+def _typical(groups: Sequence[FittedGroup]) -> dict[str, str]:
+    """Return the typical value of each column, as shown."""
+    found: dict[str, str] = {}
+    for group in groups:
+        for number in group.numeric:
+            shown = readable(number.centre) if number.part is None else "median date"
+            found[number.source] = shown
+        for column in group.categorical:
+            found[column.source] = column.categories[0] if column.categories else NO_VALUE
+    return found
+
+
+def _shown(value: Any) -> str:
+    return as_text([value])[0] or NO_VALUE

@@ -1,0 +1,142 @@
+"""The training rows that a model sees as most like a row: their vectors, kept in the run."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from multimodal.errors import RunError
+from multimodal.explain.records import Floats, Neighbour
+from multimodal.files import read_text, replace_file, write_text
+from multimodal.manifest import check_manifest
+
+VECTORS_FILE, ROWS_FILE = "neighbours.npz", "neighbours.json"
+MOST_ROWS, MOST_BYTES, SHORT = 2000, 1 << 25, 160
+SHOWN = 5
+_MEMBER = "vectors.npy"
+_Short = Annotated[str, StringConstraints(max_length=SHORT)]
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class NearRow(BaseModel):
+    """A training row: its line in the source, its labels by head, its photos, its text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    line: int = Field(ge=0)
+    labels: dict[_Short, _Short]
+    photos: list[Annotated[str, StringConstraints(max_length=1024)]] = Field([], max_length=64)
+    text: _Short = ""
+
+
+class _Rows(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: list[NearRow] = Field(max_length=MOST_ROWS)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Vectors (N, D) of training rows as they enter the heads, and what the rows are.
+
+    Example:
+    >>> rows = [NearRow(line=i, labels={"price": str(i)}) for i in range(3)]
+    >>> known = Neighbours(np.array([[0.0], [1.0], [5.0]]), rows)
+    >>> [each.line for each in known.nearest(np.array([4.0]), 2)]
+    [2, 1]
+    """
+
+    vectors: Floats
+    rows: Sequence[NearRow]
+
+    def nearest(self, vector: Floats, count: int = SHOWN) -> list[Neighbour]:
+        """Return the nearest rows to a vector (D,), nearest first.
+
+        Every feature counts by its standard deviation over the training rows; distances are in
+        units of the median distance of two training rows.
+
+        Raises:
+            RunError: The vector has another size.
+        """
+        if vector.shape != self.vectors.shape[1:]:
+            raise RunError(
+                f"{VECTORS_FILE}: holds vectors of {self.vectors.shape[1]} numbers; those of the "
+                f"model have {len(vector)}. Copy the run directory again, or train anew."
+            )
+        spread = self.vectors.std(axis=0)
+        kept = spread > 0
+        known = self.vectors[:, kept] / spread[kept]
+        away = np.linalg.norm(known - vector[kept] / spread[kept], axis=1)
+        pairs = known - np.roll(known, 1 + len(known) // 3, axis=0)
+        usual = float(np.median(np.linalg.norm(pairs, axis=1))) or 1.0
+        return [
+            Neighbour(
+                self.rows[i].line, float(away[i]) / usual, dict(self.rows[i].labels),
+                list(self.rows[i].photos), self.rows[i].text,
+            )
+            for i in np.argsort(away, kind="stable")[:count]
+        ]  # fmt: skip
+
+
+def save(folder: Path, vectors: NDArray[Any], rows: Sequence[NearRow]) -> None:
+    """Write vectors as float16 and rows as JSON, each whole or not at all.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
+    most = max(MOST_BYTES // (4 * max(vectors.shape[1], 1)), 1)
+    kept = min(len(rows), MOST_ROWS, most)
+    numbers = np.clip(vectors[:kept], -_LARGEST, _LARGEST).astype(np.float16)
+    with replace_file(folder / VECTORS_FILE) as beside, beside.open("wb") as file:
+        np.savez(file, vectors=numbers)
+    write_text(folder / ROWS_FILE, _Rows(rows=list(rows[:kept])).model_dump_json())
+
+
+def load(folder: Path) -> Neighbours | None:
+    """Read what `save` wrote; None where the run holds none.
+
+    Raises:
+        RunError: A file is damaged, changed, too large, or the two do not belong together.
+    """
+    paths = [folder / VECTORS_FILE, folder / ROWS_FILE]
+    if not any(path.exists() for path in paths):
+        return None
+    check_manifest(folder, [path.name for path in paths])
+    try:
+        vectors = _vectors(paths[0])
+        rows = _Rows.model_validate_json(read_text(paths[1], most=MOST_BYTES)).rows
+    except ValidationError as error:
+        raise RunError(f"{paths[1]}: damaged ({error.errors()[0]['msg']}).") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(f"{paths[0]}: damaged ({str(error)[:200]}).") from None
+    if len(rows) != len(vectors) or not rows:
+        raise RunError(f"{paths[0]}: holds {len(vectors)} rows, {ROWS_FILE} {len(rows)}.")
+    return Neighbours(vectors.astype(np.float64), rows)
+
+
+def _vectors(path: Path) -> NDArray[np.float16]:
+    """Read the vectors (N, D); what the file declares is compared before anything is allocated."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(_MEMBER)
+        if archive.namelist() != [_MEMBER] or info.file_size > MOST_BYTES:
+            raise ValueError(f"expected {_MEMBER} alone, of at most {MOST_BYTES:,} bytes")
+        content = io.BytesIO(archive.read(_MEMBER))
+    if np.lib.format.read_magic(content) != (1, 0):
+        raise ValueError("not an array as expected")
+    shape, columns_first, dtype = np.lib.format.read_array_header_1_0(content)
+    numbers = content.read()
+    size = 2 * int(np.prod(shape, dtype=np.float64))
+    if dtype != np.float16 or columns_first or len(shape) != 2 or size != len(numbers):
+        raise ValueError("expected float16 numbers, one line for each row")
+    vectors = np.frombuffer(numbers, np.float16).reshape(shape)
+    if not np.isfinite(vectors).all():
+        raise ValueError("a number is not finite")
+    return vectors

@@ -1,0 +1,196 @@
+"""Explanations as pages: one for each row, self-contained, and one that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multimodal.data.photos import locate
+from multimodal.errors import DataError
+from multimodal.evaluation.measures import readable
+from multimodal.explain.pictures import SMALL, map_uri, photo_uri
+from multimodal.explain.question import Question
+from multimodal.explain.records import Explanation, Neighbour, PhotoMaps, WordScores
+from multimodal.explain.words import GRADIENTS
+
+INDEX_FILE = "index.html"
+LEAST = 0.1
+"""The share of the strongest word's score from which on a word is coloured."""
+STRONGEST = 8
+_KINDS = {"tabular": "table", "text": "text", "image": "photos", "series": "series"}
+Part = dict[str, Any]
+
+
+def write_pages(
+    explanations: Sequence[Explanation], folder: Path, root: Path, *, title: str = ""
+) -> list[Path]:
+    """Write a page for each row and `index.html`, which lists them; return their paths.
+
+    Args:
+        explanations: The rows.
+        folder: Where to; it must exist.
+        root: Folder that the photos of training rows are looked for in.
+        title: What the index says above the list.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    paths = [folder / f"row-{each.row}.html" for each in explanations]
+    for path, each in zip(paths, explanations, strict=True):
+        path.write_text(page(each, root), encoding="utf-8")
+    rows = [{"file": path.name, **_listed(each)} for path, each in
+            zip(paths, explanations, strict=True)]  # fmt: skip
+    template = _environment().get_template("explained.html.j2")
+    index = folder / INDEX_FILE
+    index.write_text(template.render(title=title, rows=rows), encoding="utf-8")
+    return [index, *paths]
+
+
+def page(explanation: Explanation, root: Path) -> str:
+    """Return an explanation as one self-contained page; what comes from the data is escaped."""
+    question = explanation.question
+    known: Part = {"e": explanation, "groups": [], "texts": [], "columns": [], "photos": []}
+    if question is not None:
+        known["groups"] = _bars([(g.name, g.score) for g in explanation.groups], question)
+        for shown, group in zip(known["groups"], explanation.groups, strict=True):
+            shown |= {"kind": _KINDS[group.modality], "there": group.there}
+        known["texts"] = [_text(words, question) for words in explanation.words]
+        known["photos"] = [_photo(each, explanation) for each in explanation.photos]
+        if explanation.columns is not None:
+            known["columns"] = _columns(explanation, question)
+    known["neighbours"] = [_neighbour(each, root) for each in explanation.neighbours]
+    known["head"] = question.task.name if question else ""
+    return str(_environment().get_template("explanation.html.j2").render(known))
+
+
+def _listed(explanation: Explanation) -> Part:
+    question = explanation.question
+    ranked = sorted(explanation.groups, key=lambda group: -abs(group.score))
+    return {
+        "place": explanation.place, "identifier": explanation.identifier,
+        "answer": explanation.answer or "–", "remarks": "; ".join(explanation.remarks),
+        "groups": [(g.name, question.effect(g.score)) for g in ranked] if question else [],
+    }  # fmt: skip
+
+
+def _bars(scores: Sequence[tuple[str, float]], question: Question) -> list[Part]:
+    """Return name, effect and the bar of each score: where it begins and how wide it is, in %."""
+    largest = max((abs(score) for _, score in scores), default=0.0) or 1.0
+    return [
+        {
+            "name": name, "effect": question.effect(score), "up": score > 0,
+            "width": f"{50 * abs(score) / largest:.1f}",
+            "left": f"{50 - 50 * max(-score, 0.0) / largest:.1f}",
+        }
+        for name, score in scores
+    ]  # fmt: skip
+
+
+def _columns(explanation: Explanation, question: Question) -> list[Part]:
+    found = explanation.columns
+    assert found is not None
+    ranked = sorted(found.columns, key=lambda column: -abs(column.score))
+    bars = _bars([(column.name, column.score) for column in ranked], question)
+    return [
+        {**bar, "value": column.value, "typical": column.typical}
+        for bar, column in zip(bars, ranked, strict=True)
+    ]
+
+
+def _text(words: WordScores, question: Question) -> Part:
+    """Cut a text into pieces, each a word with its colour or what stands between words."""
+    largest = float(np.abs(words.scores).max(initial=0.0)) or 1.0
+    pieces: list[Part] = []
+    last = 0
+    for (start, end), score in zip(words.spans, words.scores.tolist(), strict=True):
+        share = abs(score) / largest
+        pieces.append({"text": words.text[last:start]})
+        pieces.append({
+            "text": words.text[start:end], "effect": question.effect(score), "up": score > 0,
+            "share": f"{share:.2f}" if share >= LEAST else "",
+        })  # fmt: skip
+        last = end
+    pieces.append({"text": words.text[last : words.read]})
+    order = np.argsort(-np.abs(words.scores), kind="stable")[:STRONGEST]
+    strongest = [(words.text[slice(*words.spans[i])], float(words.scores[i])) for i in order]
+    whole = words.end - words.start
+    return {
+        "group": words.group, "pieces": pieces, "cut": words.text[words.read :],
+        "strongest": _bars(strongest, question), "total": question.effect(whole),
+        "method": words.method, "gradients": words.method == GRADIENTS,
+        "rest": f"{words.gap / abs(whole):.0%}" if words.gap > 0.01 * abs(whole) + 1e-4 else "",
+    }  # fmt: skip
+
+
+def _photo(photo: PhotoMaps, explanation: Explanation) -> Part:
+    maps = [
+        ("Where the model looks", photo.gradients, "gradients"),
+        ("What hiding a patch takes away", photo.hidden, "hidden"),
+    ]
+    shown = []
+    for name, scores, kind in maps:
+        if scores is not None:
+            largest = _largest(explanation, photo.group, kind)
+            shown.append({
+                "name": name, "uri": map_uri(photo.path, scores, largest),
+                "alt": f"{name} in {photo.path.name}: {_places(scores)}.",
+            })  # fmt: skip
+    strongest = ""
+    if photo.hidden is not None and explanation.question is not None:
+        flat = photo.hidden.ravel()
+        strongest = explanation.question.effect(float(flat[np.abs(flat).argmax()]))
+    return {
+        "name": photo.path.name, "group": photo.group, "fault": photo.fault, "maps": shown,
+        "uri": "" if photo.fault else photo_uri(photo.path), "strongest": strongest,
+        "spatial": photo.gradients is not None,
+    }  # fmt: skip
+
+
+def _largest(explanation: Explanation, group: str, kind: str) -> float:
+    """Return the strongest score of a kind of map over all photos of a group."""
+    maps = [getattr(each, kind) for each in explanation.photos if each.group == group]
+    return max((float(np.abs(each).max()) for each in maps if each is not None), default=1.0)
+
+
+def _places(scores: np.ndarray[Any, Any]) -> str:
+    """Say in words where a map has its highest and its lowest score."""
+    height, width = scores.shape
+
+    def place(index: Any) -> str:
+        row, column = divmod(int(index), width)
+        rows = ("top", "middle", "bottom")[min(3 * row // height, 2)]
+        columns = ("left", "centre", "right")[min(3 * column // width, 2)]
+        return f"{rows} {columns}"
+
+    raised = f"raised most at the {place(scores.argmax())}" if scores.max() > 0 else ""
+    lowered = f"lowered most at the {place(scores.argmin())}" if scores.min() < 0 else ""
+    return ", ".join(filter(None, (raised, lowered))) or "no effect"
+
+
+def _neighbour(near: Neighbour, root: Path) -> Part:
+    photos = []
+    for name in near.photos[:1]:
+        try:
+            photos.append(photo_uri(locate(name, root), SMALL))
+        except DataError:
+            continue
+    return {
+        "line": near.line, "distance": readable(near.distance, 2), "text": near.text,
+        "labels": list(near.labels.items()), "photo": next(filter(None, photos), ""),
+        "name": next(iter(near.photos), ""),
+    }  # fmt: skip
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("multimodal"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+__all__ = ["INDEX_FILE", "page", "write_pages"]

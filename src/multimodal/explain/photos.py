@@ -1,0 +1,104 @@
+"""Where in its photos the score of a row was moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.attribution import Row, token_map
+from multimodal.explain.encoding import floats
+from multimodal.explain.records import Floats, PhotoMaps
+from multimodal.spec import FittedGroup
+
+COARSEST = 4
+"""A map of fewer cells a side says nothing of a place."""
+CELLS = 8
+"""Patches are hidden around the middles of as many cells a side; each is two cells wide."""
+CHUNK = 64
+
+
+def explain_photos(
+    row: Row, group: FittedGroup, paths: list[str | None], faults: Mapping[int, str]
+) -> list[PhotoMaps]:
+    """Return the maps of each photo of a group.
+
+    Args:
+        row: The row, encoded.
+        group: A group of photos.
+        paths: The path in each slot, None where there is none.
+        faults: What is wrong with the photos that cannot be read, by slot.
+    """
+    present = np.asarray(row.inputs[f"{group.name}_present"])[0]
+    maps = _gradients(row, group) if present.any() else None
+    found = []
+    for slot, path in enumerate(paths):
+        if path is None:
+            continue
+        if slot in faults:
+            found.append(PhotoMaps(group.name, Path(path), fault=faults[slot]))
+            continue
+        cells = None if maps is None else maps[slot]
+        found.append(PhotoMaps(group.name, Path(path), cells, _hidden(row, group, slot)))
+    return found
+
+
+def blank(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return photos (..., H, W, 3) that have their mean colour all over.
+
+    Example:
+    >>> blank(np.array([[[[0, 0, 0], [10, 20, 30]]]], np.uint8))[0, 0, 0].tolist()
+    [5, 10, 15]
+    """
+    mean = pixels.mean(axis=(-3, -2), keepdims=True).round().astype(np.uint8)
+    return np.broadcast_to(mean, pixels.shape)
+
+
+def _gradients(row: Row, group: FittedGroup) -> Floats | None:
+    """Return Grad-CAM (photos, side, side), None where tokens are no grid, or too coarse a one."""
+    name = group.name
+    pixels = np.asarray(row.inputs[f"{name}_pixels"])
+    present = row.inputs[f"{name}_present"]
+    found = token_map(row, name, {f"{name}_pixels": blank(pixels), f"{name}_present": present})
+    maps = floats(found)
+    side = isqrt(maps.shape[1])
+    if side**2 == maps.shape[1] - 1:  # a class token stands first
+        maps = maps[:, 1:]
+    if side**2 != maps.shape[1] or side < COARSEST:
+        return None
+    return np.asarray(maps.reshape(-1, side, side))
+
+
+def _hidden(row: Row, group: FittedGroup, slot: int) -> Floats:
+    """Return (8, 8): how much of the score is lost where a patch has the photo's mean colour."""
+    key, there = f"{group.name}_pixels", f"{group.name}_present"
+    pixels, present = (np.asarray(row.inputs[each]) for each in (key, there))
+    cover, edges = blank(pixels)[0, slot], _edges(pixels.shape[2])
+    variants = np.repeat(pixels, CELLS**2, axis=0)
+    for i in range(CELLS**2):
+        (top, bottom), (left, right) = edges[i // CELLS], edges[i % CELLS]
+        variants[i, slot, top:bottom, left:right] = cover[top:bottom, left:right]
+    parts = [_scores(row, group.name, {key: pixels, there: present})]
+    for first in range(0, len(variants), CHUNK):
+        some = variants[first : first + CHUNK]
+        given = {key: some, there: np.repeat(present, len(some), axis=0)}
+        parts.append(_scores(row, group.name, given))
+    scores = np.concatenate(parts)
+    return np.asarray((scores[0] - scores[1:]).reshape(CELLS, CELLS))
+
+
+def _edges(size: int) -> list[tuple[int, int]]:
+    """Return where the patch around each cell begins and ends."""
+    cell = size / CELLS
+    return [
+        (max(round((i - 0.5) * cell), 0), min(max(round((i + 1.5) * cell), 1), size))
+        for i in range(CELLS)
+    ]
+
+
+def _scores(row: Row, group: str, variants: dict[str, Any]) -> Floats:
+    return floats(row.scores(variants, [group]))

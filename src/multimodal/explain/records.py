@@ -1,0 +1,129 @@
+"""What an explanation holds, as plain numbers and texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.config import Modality
+from multimodal.explain.question import Question
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """How much a group moved the score; `there` is False where the row lacks it."""
+
+    name: str
+    modality: Modality
+    columns: list[str]
+    score: float
+    there: bool
+
+
+@dataclass(frozen=True)
+class WordScores:
+    """The words of one text group: `text[start:end]` moved the score by `scores[i]`.
+
+    `start` is the score without the words, `end` that of the row; `gap` is how far the scores are
+    from adding up to the difference. What stands from `read` on was cut off. `method` says how the
+    scores came about.
+    """
+
+    group: str
+    text: str
+    spans: list[tuple[int, int]]
+    scores: Floats
+    start: float
+    end: float
+    read: int
+    method: str
+
+    @property
+    def gap(self) -> float:
+        """How far the scores are from adding up, in the head's transformed space."""
+        return abs(float(self.scores.sum()) - (self.end - self.start))
+
+
+@dataclass(frozen=True)
+class ColumnScore:
+    """How much a cell of the table moved the score, compared with a typical value."""
+
+    name: str
+    value: str
+    typical: str
+    score: float
+
+
+@dataclass(frozen=True)
+class ColumnScores:
+    """The columns of the table; their scores add up to `end - start`.
+
+    `exact` says that all combinations were computed, and not a sample of them.
+    """
+
+    columns: list[ColumnScore]
+    start: float
+    end: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class PhotoMaps:
+    """One photo of a row, and where in it the score was moved.
+
+    `gradients` (H, W) is Grad-CAM, None where the encoder's tokens have no place in the photo;
+    `hidden` (H, W) is how much of the score is lost where a patch is hidden. Positive raises the
+    score. `fault` says why there are none.
+    """
+
+    group: str
+    path: Path
+    gradients: Floats | None = None
+    hidden: Floats | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training row near the explained one.
+
+    `distance` is 1 at the median distance of two training rows; `labels` by head, as shown;
+    `photos` are paths as they stand in the table.
+    """
+
+    line: int
+    distance: float
+    labels: dict[str, str]
+    photos: list[str]
+    text: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one row got its answer.
+
+    `place` names the row, `remarks` say what is odd about it. Without an answer, `remarks` say why
+    and the rest is empty. `answer` and `nothing` are the answers to the row and to a row in which
+    every group is withheld, as shown; `score` and `start` the scores of the two, and the groups'
+    scores add up to `score - start`.
+    """
+
+    row: int
+    place: str
+    identifier: str
+    remarks: list[str]
+    question: Question | None = None
+    answer: str = ""
+    nothing: str = ""
+    score: float = 0.0
+    start: float = 0.0
+    groups: list[GroupScore] = field(default_factory=list)
+    words: list[WordScores] = field(default_factory=list)
+    columns: ColumnScores | None = None
+    photos: list[PhotoMaps] = field(default_factory=list)
+    neighbours: list[Neighbour] = field(default_factory=list)

@@ -1,0 +1,67 @@
+"""How much each word of a text moved the score of a row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.attribution import Row, word_scores
+from multimodal.data.features import texts
+from multimodal.data.text import tokenise
+from multimodal.explain.encoding import floats
+from multimodal.explain.records import Floats, WordScores
+from multimodal.explain.shapley import shares
+from multimodal.spec import PADDING, FittedGroup
+
+GRADIENTS = "integrated gradients"
+SAMPLED = "words left out in random orders"
+
+
+def explain_words(row: Row, group: FittedGroup, frame: pd.DataFrame) -> WordScores | None:
+    """Return the scores of a group's words, None where the row has none.
+
+    Where the encoders take word vectors, they are integrated gradients; of a backbone that takes
+    ids alone, Shapley values of leaving words out, from random orders. Both add up to the
+    difference between the score of the row and that without its words.
+
+    Args:
+        row: The row, encoded.
+        group: A text group.
+        frame: The raw row.
+    """
+    tokens = np.asarray(row.inputs[f"{group.name}_tokens"])
+    count = int((tokens != PADDING).sum())
+    if not count:
+        return None
+    text = texts(group.columns, frame)[0]
+    found = tokenise(text)
+    if all(hasattr(part.encoders[group.name], "embed") for part in row.parts):
+        path = word_scores(row, group.name)
+        scores = floats(path.scores)[:count]
+        start, end, method = path.start, path.end, GRADIENTS
+    else:
+        scores, start, end = _left_out(row, group.name, tokens, count)
+        method = SAMPLED
+    spans = [(word.start, word.end) for word in found[:count]]
+    read = found[count].start if len(found) > count else len(text)
+    return WordScores(group.name, text, spans, scores, start, end, read, method)
+
+
+def _left_out(
+    row: Row, group: str, tokens: NDArray[np.int32], count: int
+) -> tuple[Floats, float, float]:
+    """Return Shapley values of the words, and the scores without any and with all of them."""
+    keys = row.parts[0].keys[group]
+    ends: list[float] = []
+
+    def function(who: NDArray[np.bool_]) -> Floats:
+        variants = {key: np.repeat(np.asarray(row.inputs[key]), len(who), axis=0) for key in keys}
+        kept = np.zeros((len(who), tokens.shape[1]), bool)
+        kept[:, :count] = who
+        variants[f"{group}_tokens"] = np.where(kept, tokens, PADDING).astype(np.int32)
+        return floats(row.scores(variants, [group]))
+
+    for who in (np.zeros((1, count), bool), np.ones((1, count), bool)):
+        ends.append(float(function(who)[0]))
+    return shares(function, count)[0], ends[0], ends[1]
