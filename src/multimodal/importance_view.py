@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from multimodal.importance import HeadImportance, Need
+from multimodal.importance import HeadImportance
 
 
 def importance_rows(head: HeadImportance | None) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import tree
 from numpy.typing import NDArray
+
 from multimodal.attribution import Part, cut
 from multimodal.data.preprocessing import Arrays
 from multimodal.evaluation import Task, has_answer, has_truth, measure
