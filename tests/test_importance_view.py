@@ -1,4 +1,4 @@
-"""Importance as lines of a table: groups first, as shares of the error; nothing if there is none."""
+"""Importance as lines of a table: groups first, as shares of the error; none, no table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows like a row: found by their vectors, kept without pickle, refused where they are not whole."""
+"""Rows like a row: found by their vectors, kept without pickle, refused if they are not whole."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def test_unknown_classes_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "shown"), [(0.0, "× 1.00"), (-2.0, "× 0.14"), (-9.0, "× 0.00012"), (9.0, "× 8,103")]
+    ("score", "shown"),
+    [(0.0, "× 1.000"), (0.2, "× 1.22"), (-2.0, "× 0.14"), (-9.0, "× 0.00012"), (9.0, "× 8,103")],
 )
 def test_factors_are_written_with_the_digits_they_need(score: float, shown: str) -> None:
     found = Question(Task("p"), "p", [1.0], "factor").effect(score)

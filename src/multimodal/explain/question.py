@@ -15,6 +15,8 @@ from multimodal.evaluation.measures import readable
 
 NARROW = "\u00a0"
 """A blank at which no line is broken."""
+NEAR = 0.05
+"""Logarithm of a factor below which a third digit tells it from 1."""
 Unit = Literal["factor", "amount", "odds"]
 
 
@@ -50,7 +52,8 @@ class Question:
         if self.unit == "amount":
             return NARROW.join(["−" if moved < 0 else "+", readable(abs(moved), 3)])
         factor = math.exp(min(max(moved, -700.0), 700.0))
-        shown = f"{factor:.2f}" if 0.095 <= factor < 99.5 else readable(factor, 2)
+        digits = 3 if abs(moved) < NEAR else 2
+        shown = f"{factor:.{digits}f}" if 0.095 <= factor < 99.5 else readable(factor, 2)
         return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 
