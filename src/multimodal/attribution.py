@@ -21,7 +21,7 @@ from multimodal.gradients import value_and_gradient
 from multimodal.members import members
 from multimodal.spec import PADDING, FittedGroup
 
-FEWEST_STEPS, MOST_STEPS, CHUNK = 64, 512, 128
+FEWEST_STEPS, MOST_STEPS, CHUNK = 64, 2048, 128
 TOLERANCE = 0.01
 TINY = 1e-4
 """Where scores differ by less, rounding is all there is."""
@@ -224,7 +224,7 @@ def word_scores(row: Row, group: str) -> Attribution:
 
     On the straight way from the baseline, in which the vector of each word is that of padding, to
     the text, gradients are taken at the middles of equal steps. The steps are doubled until the
-    scores add up within 1 %, or there are 512 of them. All else, the number of words too, stays.
+    scores add up within 1 %, or there are 2,048 of them. All else, the number of words too, stays.
 
     Args:
         row: The row.

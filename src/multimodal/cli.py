@@ -239,6 +239,7 @@ def explain(
         return show_importance(run, file, images)
     if file is None:
         raise RunError("FILE is missing; expected the rows to explain, or --importance.")
+    load_backend()
     from multimodal.data.readers import open_table
     from multimodal.explain.page import write_pages
 
@@ -263,7 +264,7 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     from rich.table import Table as Printed
 
     from multimodal.evaluation.measures import label as named
-    from multimodal.explain.importance import IMPORTANCE_FILE, Importance
+    from multimodal.importance import IMPORTANCE_FILE, Importance
     from multimodal.importance_view import importance_rows
 
     found = _load(run).importance(file, images=images, say=_say) if file else Importance.read(run)

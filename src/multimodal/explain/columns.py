@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from multimodal.attribution import Row
 from multimodal.data.cells import as_text
-from multimodal.evaluation.measures import readable
 from multimodal.explain.encoding import floats
 from multimodal.explain.records import ColumnScore, ColumnScores, Floats
 from multimodal.explain.shapley import shares
@@ -85,7 +84,7 @@ def _typical(groups: Sequence[FittedGroup]) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in groups:
         for number in group.numeric:
-            shown = readable(number.centre) if number.part is None else "median date"
+            shown = f"{number.centre:.6g}" if number.part is None else "median date"
             found[number.source] = shown
         for column in group.categorical:
             found[column.source] = column.categories[0] if column.categories else NO_VALUE

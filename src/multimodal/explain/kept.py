@@ -54,10 +54,9 @@ def _row(
 ) -> NearRow:
     images = [c for g in run.spec.groups if g.modality == "image" for c in g.columns]
     worded = [c for g in run.spec.groups if g.modality == "text" for c in g.columns]
-    text = texts(worded, frame)[0] if worded else ""
-    if not worded:
-        columns = [c for g in run.spec.groups for c in g.columns if c not in images]
-        text = ", ".join(texts(columns, frame)[0].split("\n"))
+    others = [c for g in run.spec.groups for c in g.columns if c not in images]
+    shown = texts(worded or others, frame) or [""]
+    text = shown[0] if worded else ", ".join(shown[0].split("\n"))
     names = [name for column in images for name in photo_paths(frame[column].iloc[0])]
     return NearRow(
         line=line,

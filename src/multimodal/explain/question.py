@@ -13,6 +13,10 @@ from multimodal.errors import DataError, choices
 from multimodal.evaluation import Task, best_class
 from multimodal.evaluation.measures import readable
 
+NARROW = "\u00a0"
+"""A blank at which no line is broken."""
+NEAR = 0.05
+"""Logarithm of a factor below which a third digit tells it from 1."""
 Unit = Literal["factor", "amount", "odds"]
 
 
@@ -40,15 +44,17 @@ class Question:
 
         Example:
         >>> price = Question(Task("price"), "price", [1.0], "factor", 0.5)
-        >>> price.effect(0.4), Question(Task("rent"), "rent", [1.0], "amount", 30.0).effect(-2.0)
-        ('× 1.22', '− 60')
+        >>> rent = Question(Task("rent"), "rent", [1.0], "amount", 30.0)
+        >>> price.effect(0.4).split(), rent.effect(-2.0).split()
+        (['×', '1.22'], ['−', '60'])
         """
         moved = score * self.scale
         if self.unit == "amount":
-            return f"{'−' if moved < 0 else '+'} {readable(abs(moved), 3)}"
+            return NARROW.join(["−" if moved < 0 else "+", readable(abs(moved), 3)])
         factor = math.exp(min(max(moved, -700.0), 700.0))
-        shown = f"{factor:.2f}" if 0.095 <= factor < 99.5 else readable(factor, 2)
-        return f"{'odds ' if self.unit == 'odds' else ''}× {shown}"
+        digits = 3 if abs(moved) < NEAR else 2
+        shown = f"{factor:.{digits}f}" if 0.095 <= factor < 99.5 else readable(factor, 2)
+        return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 
 def ask(task: Task, layer: Any, outputs: ArrayLike, label: str | None = None) -> Question:

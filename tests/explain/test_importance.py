@@ -1,0 +1,92 @@
+"""Importance: what a model reads matters, what it does not read does not; same numbers twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from explained import untrained_on
+from runs import Trained
+from tiny import TABLE, WORDS, tiny_config
+
+from multimodal.data.prepare import prepare
+from multimodal.explain.importance import importance
+from multimodal.importance import Importance
+from multimodal.run import Run, load
+
+
+def measured(run: Run, rows: pd.DataFrame, root: Path, truth: Any, weight: Any = None) -> Any:
+    arrays = run.preprocessor.arrays(rows, root)
+    weights = np.ones(len(rows)) if weight is None else weight
+    return importance(run, arrays, {"price": truth}, {"price": weights}).heads["price"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int) -> None:
+    """A model that knows the truth of its own making, from the table alone."""
+    run = untrained_on(catalogue_folder, tiny_config(), count)
+    for member in getattr(run.model, "layers", []):
+        for layer in [member, *getattr(member, "layers", [])]:
+            if layer.name in ("words_encoder", "photos_encoder"):
+                layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
+    truth = run.predict(rows, images=catalogue_folder).frame["price_prediction"].to_numpy(float)
+    truth = truth * np.random.default_rng(0).uniform(0.98, 1.02, len(truth))
+    found = measured(run, rows, catalogue_folder, truth)
+    needs = {need.name: need for need in found.needs}
+    assert list(needs) == ["table", "words", "photos", "weight_g", "year", "category", "brand"]
+    assert needs["words"].change == pytest.approx(0, abs=1e-4)
+    assert needs["photos"].change == pytest.approx(0, abs=1e-4)
+    assert needs["table"].low > 0 and needs["table"].change > needs["year"].change
+    for need in found.needs:
+        assert need.low <= need.change + 1e-6 or need.low <= need.high
+        assert need.error == pytest.approx(found.error + need.change)
+    again = measured(run, rows, catalogue_folder, truth)
+    assert again == found
+
+
+def test_rows_without_label_or_weight_do_not_count(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS))
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(40)
+    truth = rows["price"].to_numpy(float).copy()
+    weight = np.ones(40)
+    truth[:5], weight[5:9] = np.nan, 0.0
+    found = measured(run, rows, catalogue_folder, truth, weight)
+    assert (found.rows, found.metric) == (31, "log_rmse")
+    kept = rows.iloc[9:].reset_index(drop=True)
+    alone = measured(run, kept, catalogue_folder, truth[9:])
+    assert alone.error == pytest.approx(found.error, rel=1e-5)
+
+
+def test_a_head_without_labels_is_left_out(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(TABLE))
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(9)
+    arrays = run.preprocessor.arrays(rows, catalogue_folder)
+    nothing = {"price": np.full(9, np.nan)}
+    assert importance(run, arrays, nothing, {"price": np.ones(9)}).heads == {}
+
+
+def test_classes_are_measured_by_their_error(catalogue_folder: Path) -> None:
+    from explained import untrained
+
+    heads = [{"name": "kind", "column": "category", "head": "multiclass"}]
+    table = {**TABLE, "columns": ["brand", "weight_g", "year"]}
+    config = tiny_config(table, WORDS).merge(heads=heads)
+    prepared = prepare(catalogue_folder / "catalogue.csv", [], config)
+    run, rows = untrained(prepared), prepared.rows("test")
+    arrays = run.preprocessor.arrays(prepared.table.frame.iloc[rows], catalogue_folder)
+    truths = {"kind": prepared.truths["kind"][rows]}
+    found = importance(run, arrays, truths, {"kind": np.ones(len(rows))}).heads["kind"]
+    assert found.metric == "accuracy" and 0 <= found.error <= 1
+
+
+def test_training_leaves_it_and_the_run_measures_it_again(trained: Trained) -> None:
+    stored = Importance.read(trained.run).heads["price"]
+    assert stored.rows == 30 and {need.kind for need in stored.needs} == {"group", "column"}
+    run = load(trained.run)
+    again = run.importance(trained.test, images=trained.folder).heads["price"]
+    assert again.error == pytest.approx(stored.error, rel=1e-4)
+    assert "What the model needs" in (trained.run / "report.html").read_text()

@@ -1,0 +1,114 @@
+"""Pages: self-contained, escaped, with what is odd; an index that lists them; the command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from explained import untrained_on
+from runs import Answer, Trained
+from tiny import tiny_config
+
+from multimodal.explain.neighbours import NearRow, Neighbours
+from multimodal.explain.page import INDEX_FILE, page, write_pages
+from multimodal.explain.records import Explanation, Neighbour
+
+Command = Callable[..., Answer]
+EVIL = '<script>alert("1")</script>'
+
+
+def test_a_page_shows_everything_and_fetches_nothing(
+    catalogue_folder: Path, tmp_path: Path
+) -> None:
+    run = untrained_on(catalogue_folder, tiny_config())
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(2)
+    rows.loc[0, "description"] = f"A {EVIL} lamp & more"
+    rows.loc[0, "brand"] = EVIL
+    found = run.explain(rows, images=catalogue_folder)
+    paths = write_pages(found, tmp_path, catalogue_folder, title=EVIL)
+    assert [path.name for path in paths] == [INDEX_FILE, "row-0.html", "row-1.html"]
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text and "http" not in text.replace("http-equiv", "")
+        assert 'name="viewport"' in text and "default-src 'none'" in text
+    first = paths[1].read_text(encoding="utf-8")
+    for section in ("Table, text, photos", "Photos", "Words", "Columns"):
+        assert f">{section}</h2>" in first
+    assert first.count("data:image/jpeg") == 3
+    assert all(re.findall(r'<img [^>]*alt="[^"]+', first)) and first.count("<img") == first.count(
+        "alt="
+    )
+    assert "&lt;script&gt;" in first and "a category that the model does not know" in first
+    assert 'href="row-1.html"' in paths[0].read_text(encoding="utf-8")
+
+
+def test_words_are_marked_in_their_text(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config())
+    (found,) = run.explain(
+        pd.read_csv(catalogue_folder / "catalogue.csv").head(1), images=catalogue_folder
+    )
+    text = re.search(r'<p class="words">(.*?)</p>', page(found, catalogue_folder), re.S)
+    assert text is not None and "<mark" in text.group(1)
+    plain = re.sub(r"<[^>]+>", "", text.group(1)).replace("&#39;", "'").replace("&amp;", "&")
+    assert plain == found.words[0].text
+
+
+def test_a_row_that_was_not_explained_says_why(tmp_path: Path) -> None:
+    blank = Explanation(7, "rows.csv, line 9", "", ["photo: a.jpg: no such photo"])
+    text = page(blank, tmp_path)
+    assert "There is no prediction to explain" in text and "a.jpg: no such photo" in text
+    assert (write_pages([blank], tmp_path, tmp_path, title="rows")[0]).exists()
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "http://a/b.jpg", "gone.jpg"])
+def test_photos_of_training_rows_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    """The names come from the run, which may be anyone's."""
+    (tmp_path / "secret.jpg").write_bytes(b"")
+    inside = tmp_path / "photos"
+    inside.mkdir()
+    near = Neighbour(2, 0.1, {"price": EVIL}, [name], EVIL)
+    text = page(Explanation(0, "line 2", "", [], neighbours=[near]), inside)
+    assert "<img" not in text and "<script" not in text
+
+
+def test_the_command_writes_pages(trained: Trained, command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "why"
+    answer = command("explain", trained.run, trained.test, "--images", trained.folder, "--out", out,
+                     "--limit", 2)  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "the first 2 of 30 rows are explained; see --limit" in answer.err
+    assert sorted(path.name for path in out.iterdir()) == [INDEX_FILE, "row-0.html", "row-1.html"]
+    assert "Training rows like this one" in (out / "row-0.html").read_text()
+    assert "line 2: " in answer.err and f"page: {out / INDEX_FILE}" in answer.err
+
+
+def test_the_command_shows_what_the_model_needs(trained: Trained, command: Command) -> None:
+    answer = command("explain", trained.run, "--importance")
+    assert answer.code == 0 and "photos" in answer.out and "weight_g" in answer.out
+    again = command(
+        "explain", trained.run, trained.test, "--images", trained.folder, "--importance"
+    )
+    assert again.code == 0 and "of 30 rows" in " ".join(again.out.split())
+
+
+def test_the_command_explains_its_errors(
+    trained: Trained, command: Command, tmp_path: Path
+) -> None:
+    assert "FILE is missing" in command("explain", trained.run).err
+    wrong = command("explain", trained.run, trained.test, "--images", trained.folder, "--head", "x")
+    assert wrong.code == 2 and "Valid: price" in wrong.err
+    asked = command(
+        "explain", trained.run, trained.test, "--images", trained.folder, "--class", "x"
+    )
+    assert asked.code == 2 and "predicts no classes" in asked.err
+    assert command("explain", tmp_path, "--importance").code == 2
+
+
+def test_the_nearest_are_shown_with_their_labels() -> None:
+    known = Neighbours(pd.DataFrame([[0.0], [1.0]]).to_numpy(),
+                       [NearRow(line=i, labels={"price": str(i)}) for i in (2, 3)])  # fmt: skip
+    found = Explanation(0, "line 2", "", [], neighbours=known.nearest(known.vectors[0]))
+    assert "price 2" in page(found, Path())

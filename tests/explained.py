@@ -1,0 +1,105 @@
+"""Built, untrained runs whose weights are large enough to have something to explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from multimodal.builder import build
+from multimodal.config import Config
+from multimodal.members import average
+from multimodal.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+
+if TYPE_CHECKING:
+    from multimodal.data.prepare import Prepared
+    from multimodal.run import Run
+
+WORDS, SIDE, PHOTOS = 9, 16, 2
+
+
+def stir(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Move every weight at random, so that no part of the model is silent."""
+    random = np.random.default_rng(seed)
+    for weight in model.trainable_variables:
+        weight.assign(weight + random.normal(0, 0.3, weight.shape).astype("float32"))
+    return model
+
+
+def untrained(prepared: Prepared, count: int = 1) -> Run:
+    """Return a run of stirred models, of their mean where there are several."""
+    from multimodal.run import Run
+
+    models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
+    return Run(Path("absent"), prepared.config, prepared.schema, prepared.spec, average(models))
+
+
+def untrained_on(folder: Path, config: Config, count: int = 1, target: str = "price") -> Run:
+    """Return such a run on the tiny catalogue."""
+    from multimodal.data.prepare import prepare
+
+    return untrained(prepare(folder / "catalogue.csv", [target], config), count)
+
+
+def spec_of(*modalities: str, vocabulary: int = 20, head: FittedHead | None = None) -> FittedSpec:
+    """Return a spec with one group of each modality: `tabular`, `text`, `image`."""
+    known = {
+        "tabular": {"numeric": [NumericColumn(name=n, source=n) for n in "ab"]},
+        "text": {"vocabulary": [f"w{i}" for i in range(vocabulary)], "lengths": [WORDS]},
+        "image": {"photos": PHOTOS, "image_size": SIDE},
+    }
+    groups = [
+        FittedGroup.model_validate(
+            {"name": m, "modality": m, "columns": ["c"], "optional": True, **known[m]}
+        )
+        for m in modalities
+    ]
+    return FittedSpec(groups=groups, heads=[head or FittedHead(name="price", columns=["price"])])
+
+
+def model_of(
+    spec: FittedSpec,
+    parts: dict[str, Any],
+    *,
+    fusion: Any = "concat",
+    pooling: str = "mean",
+    seed: int = 0,
+) -> keras.Model:
+    """Build a model of a spec; `parts` names the encoder of a group where it matters."""
+    small: dict[str, Any] = {
+        "tabular": {"name": "dense", "options": {"hidden_dims": [4]}},
+        "text": {"name": "recurrent", "options": {"hidden_dim": 3, "embedding_dim": 4}},
+        "image": {"name": "convolutional", "options": {"filters": [4, 6], "strides": [1, 1],
+                                                       "pool_sizes": [2, 2]}},
+    }  # fmt: skip
+    groups = [
+        {"name": g.name, "modality": g.modality, "columns": g.columns, "pooling": pooling,
+         "encoder": parts.get(g.name, small[g.modality])}
+        for g in spec.groups
+    ]  # fmt: skip
+    head = {"name": "price", "column": "price"}
+    config = Config.parse({"groups": groups, "fusion": fusion, "heads": [head]})
+    return stir(build(config, spec), seed)
+
+
+def inputs_of(spec: FittedSpec, seed: int = 0, *, words: int = 6) -> dict[str, Any]:
+    """Return the inputs of one row."""
+    random = np.random.default_rng(seed)
+    found: dict[str, Any] = {}
+    for group in spec.groups:
+        name = group.name
+        if group.modality == "tabular":
+            found[f"{name}_numeric"] = random.normal(size=(1, 2)).astype("float32")
+        if group.modality == "text":
+            ids = random.integers(2, len(group.vocabulary) + 2, (1, WORDS)).astype("int32")
+            ids[:, words:] = 0
+            found[f"{name}_tokens"] = ids
+        if group.modality == "image":
+            shape = (1, PHOTOS, SIDE, SIDE, 3)
+            found[f"{name}_pixels"] = random.integers(0, 255, shape).astype("uint8")
+            found[f"{name}_present"] = np.array([[True, False]])
+        else:
+            found[f"{name}_present"] = np.array([True])
+    return found
