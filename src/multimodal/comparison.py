@@ -23,7 +23,7 @@ from multimodal.training import (
     make_optimizer,
     one_batch_size,
 )
-from multimodal.trees import constant_score, serves, tree_scores
+from multimodal.trees import Keep, constant_score, forget, serves, tree_scores
 
 INPUT_NAMES: dict[Modality, str] = {
     "tabular": "table", "text": "text", "image": "photos", "series": "series",
@@ -31,26 +31,29 @@ INPUT_NAMES: dict[Modality, str] = {
 Say = Callable[[str], None]
 
 
-def baseline_scores(prepared: Prepared, index: int, say: Say) -> Iterator[ModelScore]:
+def baseline_scores(
+    prepared: Prepared, index: int, say: Say, keep: Keep = forget
+) -> Iterator[ModelScore]:
     """Yield the score of each baseline for head number `index`, cheapest first.
 
     Every baseline learns from the training rows that have this head's label, and from no other.
+    `keep` is handed what each of them answers to the test rows.
     """
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
     task = Task.of(head, fitted, head_layer(head, fitted))
     truth, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
     train, test = prepared.rows("train"), prepared.rows("test")
-    yield constant_score(task, truth, train, test, weight)
+    yield constant_score(task, truth, train, test, weight, keep)
     if serves(task):
         say("gradient boosting")
     yield from tree_scores(
         task, prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
         weight=weight, log=head.head.options.get("transform") == "log1p",
-        seed=prepared.config.training.seed,
+        seed=prepared.config.training.seed, keep=keep,
     )  # fmt: skip
     for modality in _modalities(prepared):
         say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
-        yield _sequential_score(prepared, modality, head, fitted)
+        yield sequential_score(prepared, modality, head, fitted, keep)
 
 
 def left_out(prepared: Prepared) -> list[str]:
@@ -82,9 +85,14 @@ def input_name(config: Config) -> str:
     return " + ".join(name for modality, name in INPUT_NAMES.items() if modality in found)
 
 
-def _sequential_score(
-    prepared: Prepared, modality: Modality, head: Head, fitted: FittedHead
+def sequential_score(
+    prepared: Prepared, modality: Modality, head: Head, fitted: FittedHead, keep: Keep = forget
 ) -> ModelScore:
+    """Fit and score the Sequential model of one modality for one head.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended the fit.
+    """
     training = prepared.config.training
     start = time.perf_counter()
     keras.utils.set_random_seed(training.seed)
@@ -123,10 +131,12 @@ def _sequential_score(
         Task.of(head, fitted, last), prepared.truths[fitted.name][test], outputs,
         prepared.source.weights[fitted.name][test],
     )  # fmt: skip
-    return ModelScore(
+    score = ModelScore(
         f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
         metrics, model.count_params(), time.perf_counter() - start,
     )  # fmt: skip
+    keep(score, test, outputs)
+    return score
 
 
 def _tensor(tensor: Any, target: Any, weight: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ OPTIONS = {
 }  # fmt: skip
 Matrix = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
+"""Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width)."""
+
+
+def forget(score: ModelScore, rows: NDArray[Any], outputs: NDArray[Any]) -> None:
+    """Keep nothing."""
 
 
 def constant_score(
@@ -30,18 +36,22 @@ def constant_score(
     train: NDArray[Any],
     test: NDArray[Any],
     weight: NDArray[Any],
+    keep: Keep = forget,
 ) -> ModelScore:
     """Score always one answer on the test rows: that which the training rows suggest.
 
     It is the median of a number, the quantiles asked for, the shares of classes or labels, the
-    mean of boxes; `weight` (rows,) counts in both, and rows of weight 0 in neither.
+    mean of boxes; `weight` (rows,) counts in both, and rows of weight 0 in neither. `keep` is
+    handed the answers.
     """
     train = train[weight[train] > 0]
     name, answer = _constant(task, truth[train], weight[train].astype(np.float64))
     outputs = np.tile(answer, (len(test), 1))
-    return ModelScore(
+    score = ModelScore(
         name, "constant", "nothing", measure(task, truth[test], outputs, weight[test])
     )
+    keep(score, test, outputs)
+    return score
 
 
 def _constant(task: Task, truth: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
@@ -73,6 +83,7 @@ def tree_scores(
     weight: NDArray[Any],
     log: bool,
     seed: int,
+    keep: Keep = forget,
 ) -> list[ModelScore]:
     """Score histogram gradient boosting on the table, on TF-IDF of the texts, and on both.
 
@@ -89,6 +100,7 @@ def tree_scores(
         weight: Row weights (rows,); rows that weigh nothing are not learned from.
         log: Learn the logarithm of the target, as the heads do.
         seed: Seed of the trees and the decomposition.
+        keep: Handed the predictions of each score.
     """
     train = train[weight[train] > 0]
     if not serves(task) or (task.kind == "class" and len(np.unique(truth[train])) < 2):
@@ -112,6 +124,7 @@ def tree_scores(
         metrics = measure(task, truth[test], outputs, weight[test])
         seconds = time.perf_counter() - start
         scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
+        keep(scores[-1], test, outputs)
     return scores
 
 

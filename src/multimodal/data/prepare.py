@@ -44,7 +44,7 @@ from multimodal.data.text import cut_note
 from multimodal.errors import ConfigError
 from multimodal.spec import FittedSpec, unique_slugs
 
-__all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "prepare"]
+__all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "fit_rows", "prepare", "split_targets"]
 
 FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image")
 Floats = NDArray[np.float64]
@@ -175,11 +175,11 @@ def prepare(
     )
     sides = split_rows(
         config.data.split, table.frame, groups=groups,
-        targets=[each for label in found.values() for each in _split_targets(label)],
+        targets=[each for label in found.values() for each in split_targets(label)],
         seed=config.training.seed, source=table.name, place=table.place,
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
-    spec = _fit(config, schema, table, found, weights, sides == "train", base)
+    spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
     truths = {
         fitted.name: found[head.name].truth(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
@@ -251,7 +251,7 @@ def _used(config: Config, schema: Schema) -> Schema:
     return Schema(columns=[column for column in schema.columns if column.name in names])
 
 
-def _split_targets(label: labels.Label) -> list[NDArray[Any]]:
+def split_targets(label: labels.Label) -> list[NDArray[Any]]:
     """Return what a split should share out evenly: numbers, classes, or a box's size."""
     if label.kind == "labels":
         each = label.truth(label.names()).astype(object)
@@ -262,11 +262,11 @@ def _split_targets(label: labels.Label) -> list[NDArray[Any]]:
     return [label.values]
 
 
-def _fit(
+def fit_rows(
     config: Config, schema: Schema, table: Table, found: Labels, weights: Floats,
     train: NDArray[np.bool_], base: Base | None,
 ) -> FittedSpec:  # fmt: skip
-    """Fit groups on the training rows, heads on those of them that weigh anything."""
+    """Fit groups on the rows `train` bool (N,), heads on those of them that weigh anything."""
     names = unique_slugs([g.name for g in config.groups] + [h.name for h in config.heads])
     heads = [
         labels.fit_head(head, name, found[head.name], train & (weights > 0))

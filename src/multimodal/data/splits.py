@@ -20,7 +20,9 @@ from multimodal.errors import DataError, choices
 __all__ = [
     "SIDES",
     "content_keys",
+    "deal",
     "duplicate_groups",
+    "joined_groups",
     "leaking_rows",
     "not_sides",
     "placeholders",
@@ -91,12 +93,22 @@ def split_rows(
     elif split.method == "time":
         sides = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
-        if split.method == "group":
-            told = as_text(_cells(split, frame, named)).tolist()
-            joined = [[str(group) for group in groups], told]
-            groups = duplicate_groups(joined, len(frame), always=(0, 1))
+        groups = joined_groups(split, frame, groups, named)
         sides = _at_random(split.validation, split.test, groups, targets, seed)
     return _complete(sides, groups, named)
+
+
+def joined_groups(split: Split, frame: pd.DataFrame, groups: IntArray, named: str = "") -> IntArray:
+    """Return `groups` (N,), with rows of one value of the column together under method `group`.
+
+    Raises:
+        DataError: no such column.
+    """
+    if split.method != "group":
+        return groups
+    told = as_text(_cells(split, frame, named)).tolist()
+    joined = [[str(group) for group in groups], told]
+    return duplicate_groups(joined, len(frame), always=(0, 1))
 
 
 def not_sides(cells: pd.Series[Any]) -> IntArray | None:
@@ -145,19 +157,48 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 def _at_random(
     validation: float, test: float, groups: IntArray, targets: Targets, seed: int
 ) -> Sides:
-    """Deal whole groups out, stratum by stratum, to the side that lacks most rows so far."""
+    """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
+    shares = [1 - validation - test, validation, test]
+    return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
+
+
+def deal(
+    shares: Sequence[float],
+    groups: IntArray,
+    targets: Targets,
+    seed: int,
+    *,
+    rare_first: bool = True,
+) -> IntArray:
+    """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
+
+    Args:
+        shares: share of the rows of each part; they add up to 1.
+        groups: int64 (N,), what stays together.
+        targets: each (N,) numbers, or objects for classes; see `split_rows`.
+        seed: fixes the draw.
+        rare_first: whether a class in fewer than three groups stays in the first part.
+
+    Returns:
+        int64 (N,), the number of each row's part.
+
+    Example:
+    >>> parts = deal([0.5, 0.5], np.arange(8), [np.array([1.0, 9.0] * 4)], seed=0)
+    >>> np.bincount(parts).tolist(), np.bincount(parts[::2]).tolist()
+    ([4, 4], [2, 2])
+    """
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
     strata, small = _strata(targets, member, len(first))
     chance = np.random.default_rng(seed).random(len(sizes))
-    shares = np.array([1 - validation - test, validation, test])
-    dealt, side = np.zeros(3), np.zeros(len(sizes), dtype=np.int64)
+    wanted = np.asarray(shares, np.float64)
+    dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
     for group in np.lexsort((chance, -sizes, strata)):
-        lack = shares * (dealt.sum() + sizes[group]) - dealt
-        side[group] = 0 if small[group] else int(np.argmax(lack))
-        dealt[side[group]] += sizes[group]
-    return np.array(SIDES, dtype=object)[side[member]]
+        lack = wanted * (dealt.sum() + sizes[group]) - dealt
+        part[group] = 0 if rare_first and small[group] else int(np.argmax(lack))
+        dealt[part[group]] += sizes[group]
+    return np.asarray(part[member], np.int64)
 
 
 def _strata(
