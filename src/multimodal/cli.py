@@ -1,4 +1,4 @@
-"""The `multimodal` command: inspect, audit, train, compare, evaluate, predict.
+"""The `multimodal` command: inspect, audit, train, compare, tune, evaluate, predict.
 
 Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
 after SIGTERM; the same `train` command goes on with a training that was cut off.
@@ -245,6 +245,34 @@ def compare(
     )  # fmt: skip
     show_standings(record, _console(sys.stdout))
     _say(f"table, picture and every answer: {out}")
+
+
+@app.command()
+def tune(
+    file: File,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    images: Images = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for trials.")] = 30.0,
+    config: Annotated[Path | None, typer.Option(help="YAML file to start from.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: runs/tuned, numbered.")] = None,
+) -> None:
+    """Search for a better config on FILE within a time, and write it as best.yaml."""
+    load_backend()
+    from multimodal.study_folder import ASKED
+    from multimodal.tuning import tune as run
+    from multimodal.tuning_records import BEST_FILE, show_tuning
+
+    command = shlex.join(["multimodal", *sys.argv[1:]])
+    out = out or free_folder(Path("runs/tuned"), command, ASKED)
+    record = run(
+        file, target or [], out=out, config=_config(config), minutes=minutes, weight=weight,
+        images=images, command=command, say=_say,
+    )  # fmt: skip
+    show_tuning(record, _console(sys.stdout))
+    _say(f"to train with: --config {out / BEST_FILE}")
 
 
 @app.command()
