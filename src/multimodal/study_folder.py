@@ -37,6 +37,7 @@ def held(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     ...     pass
     """
     _check(out)
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -48,19 +49,23 @@ def held(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
                 write_text(out / ASKED, json.dumps(asked, indent=2, ensure_ascii=False))
             else:
                 check_same(out, before, asked)
-            try:
-                yield
-            finally:
-                if not any((out / FITS).glob("*")):  # nothing to go on from
-                    (out / ASKED).unlink(missing_ok=True)
-        if not (out / ASKED).exists():
-            with suppress(OSError):
-                out.rmdir()
+            yield
     except OSError as error:
         raise RunError(
             f"{out}: cannot be written ({error.strerror or error}). Make room, or name another "
             "--out; the same command goes on with what is there."
         ) from None
+    finally:
+        if not any((out / FITS).glob("*")):  # nothing to go on from
+            _clear(out, made)
+
+
+def _clear(out: Path, made: bool) -> None:
+    with suppress(OSError):
+        if {path.name for path in out.iterdir()} <= {ASKED, *_BEGUN}:
+            (out / ASKED).unlink(missing_ok=True)
+        if made:
+            out.rmdir()
 
 
 def _check(out: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Folds: every row tested once, groups whole, targets spread, the column of a file taken as it is."""
+"""Folds: every row tested once, groups whole, targets spread, a given column taken as it is."""
 
 from __future__ import annotations
 
@@ -79,8 +79,6 @@ def test_a_column_of_folds(tmp_path: Path) -> None:
         (list(range(200)), "part", "names 200 different folds"),
     ],
 )
-def test_a_column_that_is_none(
-    cells: list[object], column: str, told: str, tmp_path: Path
-) -> None:
+def test_a_column_that_is_none(cells: list[object], column: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=told):
         read_folds(table(cells, tmp_path), column)
