@@ -145,5 +145,6 @@ class ComparisonRecord(_Record):
         try:
             return cls.model_validate_json(read_text(path, most=MOST_BYTES))
         except (OSError, UnicodeDecodeError, ValidationError) as error:
-            reason = next(iter(str(error).splitlines()))[:200]
+            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = next(iter(said.splitlines()), "")[:200]
             raise RunError(f"{path}: not the record of a comparison ({reason}).") from None

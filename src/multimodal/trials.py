@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from multimodal.errors import ConfigError, RunError
 from multimodal.files import read_text, write_text
@@ -176,7 +176,8 @@ def read_trials(folder: Path, space: Sequence[Knob]) -> list[Trial]:
             trial = Trial.model_validate_json(read_text(path, most=MOST_BYTES))
             _check(trial, space, path)
         except (OSError, ValueError) as error:
-            reason = next(iter(str(error).splitlines()))[:200]
+            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            reason = next(iter(said.splitlines()), "")[:200]
             raise RunError(
                 f"{path}: damaged, or of another version of this package ({reason}). Remove the "
                 "file, or name another --out."
