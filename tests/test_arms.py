@@ -30,9 +30,10 @@ def test_every_subset_once_and_other_fusions_on_all(prepared: Prepared) -> None:
     found = jobs(prepared, FUSIONS)
     assert [job.name for job in found] == [
         "constant", "trees", "sequential-tabular", "sequential-text", "sequential-image",
-        "fusion-concat-tabular", "fusion-concat-text", "fusion-concat-image",
-        "fusion-concat-tabular-text", "fusion-concat-tabular-image", "fusion-concat-text-image",
-        "fusion-concat-tabular-text-image", "fusion-gated-tabular-text-image",
+        "fusion-concat-tabular-text-image",
+        "fusion-concat-tabular", "fusion-concat-tabular-text", "fusion-concat-tabular-image",
+        "fusion-concat-text", "fusion-concat-image", "fusion-concat-text-image",
+        "fusion-gated-tabular-text-image",
     ]  # fmt: skip
     assert found[-1].label == "gated on table + text + photos"
     assert [arm.inputs for arm in arms(found[1])] == ["table", "TF-IDF", "table + TF-IDF"]

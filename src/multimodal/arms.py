@@ -43,10 +43,11 @@ class Job:
 
 
 def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
-    """Return what is to be fitted on every fold, the cheapest first.
+    """Return what is to be fitted on every fold, in the order in which a verdict needs it.
 
     That is always one answer, gradient boosting, the Sequential model of each modality, the first
-    fusion on every subset of the modalities, and the other fusions on all of them.
+    fusion on everything and on every other subset of the modalities, and the other fusions on
+    everything.
 
     Args:
         prepared: The table; trees are left out where no head is one that they learn.
@@ -62,9 +63,10 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
             f"{INPUT_NAMES[each]}", (each,))
         for each in modalities if each in NAMES
     ]  # fmt: skip
-    sizes = range(1, len(modalities) + 1)
+    sizes = range(1, len(modalities))
     subsets = [each for size in sizes for each in combinations(modalities, size)]
-    found += [_fusion_job(fusions[0], subset) for subset in subsets]
+    subsets.sort(key=lambda reads: ("tabular" not in reads, len(reads)))
+    found += [_fusion_job(fusions[0], reads) for reads in (tuple(modalities), *subsets)]
     return found + [_fusion_job(fusion, tuple(modalities)) for fusion in fusions[1:]]
 
 
