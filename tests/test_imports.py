@@ -37,7 +37,7 @@ LEVELS = {
     7: {"report", "study_folder", "tuning_records"},
     8: {"steps"},
     9: {"workflow", "fits", "arms", "contest", "cross_validation",
-        "search", "tuning"},
+        "search", "search_measures", "tuning"},
     10: {"cli"},
     11: {"__main__"},
 }  # fmt: skip

@@ -97,7 +97,8 @@ def test_a_bad_trial_is_ended_and_one_out_of_time() -> None:
     first = Watch(asked, math.inf)
     first.on_epoch_end(0, {"val_loss": 2.0})
     first.on_epoch_end(1, {"val_loss": 3.0})
-    assert first.by_epoch == [2.0, 3.0]
+    first.on_epoch_end(2, {"val_loss": math.nan})
+    assert first.by_epoch == [2.0, 3.0, 1e30]
     with pytest.raises(Ended, match="pruned"):
         Watch(asked, time.monotonic() + 100).on_epoch_end(0, {"val_loss": 2.0})
     asked.should_prune = lambda: False

@@ -97,9 +97,9 @@ class Contest:
         return self.out / FITS / job.name / f"fold-{fold}-seed-{seed}.npz"
 
     def _fit(self, job: Job, fold: int, seed: int, which: str) -> None:
-        start = time.perf_counter()
+        start, split = time.perf_counter(), self._split(fold)
         try:
-            found = fit_job(job, self._split(fold), seed)
+            found = fit_job(job, split, seed)
         except MultimodalError as error:  # this model fails, others may not
             self.failed[job.name] = str(error)
             self.say(f"warning: {job.label} is left out: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,24 +12,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from numpy.typing import NDArray
 
 from multimodal.config import Config
 from multimodal.data.prepare import Prepared
 from multimodal.errors import MultimodalError
-from multimodal.evaluation import ModelScore, Task, has_truth
 from multimodal.evaluation.measures import shortfall
-from multimodal.evaluation.per_row import Parts, compared_metrics, parts
-from multimodal.evaluation.resampling import drawn_metrics, gain
 from multimodal.files import replace_file, write_text
 from multimodal.fit_files import Fit, read_fits, write_fits
 from multimodal.fits import fit_rows, tasks, width
 from multimodal.manifest import write_manifest
+from multimodal.search_measures import (
+    SIDES,
+    VALIDATION,
+    Outputs,
+    error_on,
+    guessed_errors,
+    searched_metric,
+    tuned_head,
+)
 from multimodal.search_space import Knob, knobs, turned
-from multimodal.standing_records import Difference
 from multimodal.steps import Say
 from multimodal.study_folder import FITS
-from multimodal.trees import constant_score
 from multimodal.trials import (
     Ended,
     Trial,
@@ -47,14 +49,11 @@ from multimodal.tuning_records import (
     BEST_FILE,
     TRIALS_FILE,
     TUNING_FILE,
-    TunedHead,
     TuningRecord,
     tuning_verdict,
 )
 
-SIDES = ("validation", "test")
 MOST_FAILURES = 10  # one after the other
-Outputs = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass
@@ -101,18 +100,7 @@ class Search:
     @cached_property
     def guessed(self) -> dict[str, float]:
         """Errors on the validation rows of always one answer, by head."""
-        found: dict[str, NDArray[Any]] = {}
-        prepared, (train, checked) = self.prepared, map(self.prepared.rows, ("train", SIDES[0]))
-        for task in tasks(prepared):
-
-            def keep(score: ModelScore, rows: Any, outputs: Any, name: str = task.name) -> None:
-                found[name] = outputs
-
-            constant_score(
-                task, prepared.truths[task.name], train, checked,
-                prepared.source.weights[task.name], keep,
-            )  # fmt: skip
-        return {task.name: self._errors(task, found, SIDES[0])[0] for task in tasks(prepared)}
+        return guessed_errors(self.prepared)
 
     def _started(self) -> bool:
         """Whether the start has been tried to its end."""
@@ -155,41 +143,14 @@ class Search:
         """Return what a whole fit adds to its trial."""
         found, shares = {}, []
         for task in tasks(self.prepared):
-            error, metric = self._errors(task, fit.outputs, SIDES[0])
+            metric = searched_metric(self.prepared, task)
+            error = error_on(self.prepared, task, fit.outputs, VALIDATION)
             found[f"{task.name}_{metric}"] = shortfall(metric, error)
             shares.append(error / max(self.guessed[task.name], 1e-12))
         value = float(np.mean(shares))
         return {
             "state": "complete", "value": value, "metrics": found, "parameters": fit.parameters
         }  # fmt: skip
-
-    def _errors(self, task: Task, outputs: Outputs, side: str) -> tuple[float, str]:
-        """Return the error of a head on one side, and the metric that it is of."""
-        metric = self._metric(task)
-        each, weight, clusters = self._parts(task, metric, outputs, side)
-        value, _ = drawn_metrics(metric, [each], weight, clusters, draws=1)
-        return float(shortfall(metric, float(value[0]))), metric
-
-    def _metric(self, task: Task) -> str:
-        """Name the metric to mend: that of a comparison; of classes the log loss, as finer."""
-        checked = self.prepared.truths[task.name]
-        known = checked[has_truth(task, checked)]
-        return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
-
-    def _parts(
-        self, task: Task, metric: str, outputs: Outputs, side: str
-    ) -> tuple[Parts, NDArray[Any], NDArray[Any]]:
-        """Take a metric apart over the labelled rows of a side: parts, weights, clusters."""
-        rows = self.prepared.rows(side)
-        values = outputs[task.name]
-        if len(values) > len(rows):  # validation rows, then test rows
-            values = values[: len(rows)] if side == SIDES[0] else values[-len(rows) :]
-        truth, weight = self.prepared.truths[task.name][rows], self.prepared.source.weights
-        counts = has_truth(task, truth) & (weight[task.name][rows] > 0)
-        groups = self.prepared.groups
-        clusters = rows if groups is None else groups[rows]
-        each = parts(metric, task, truth[counts], values[counts])
-        return each, weight[task.name][rows][counts], clusters[counts]
 
     def _answers(self, trial: Trial) -> Path:
         return trial_path(self.out / FITS, trial.number).with_suffix(".npz")
@@ -208,7 +169,8 @@ class Search:
         """Compare the best trial with the start, and write all files."""
         best, start = self._best(), self._start()
         assert start is not None
-        heads = [self._head(task, start, best) for task in tasks(self.prepared)]
+        pair = self._outputs(start), self._outputs(best)
+        heads = [tuned_head(self.prepared, task, *pair) for task in tasks(self.prepared)]
         changed = {k: v for k, v in best.values.items() if v != start.values[k]}
         result = TuningRecord(
             source=self.prepared.table.name, trials=self.trials, start=start.number,
@@ -224,24 +186,10 @@ class Search:
         write_manifest(self.out)
         return result
 
-    def _head(self, task: Task, start: Trial, best: Trial) -> TunedHead:
-        """Compare the two on both sides, rows drawn again in pairs."""
+    def _outputs(self, trial: Trial) -> Outputs:
         rows = sum(len(self.prepared.rows(side)) for side in SIDES)
         shapes = {each.name: (rows, width(each)) for each in tasks(self.prepared)}
-        outputs = [read_fits(self._answers(t), shapes)["answers"].outputs for t in (start, best)]
-        metric, values, found = self._metric(task), {}, {}
-        for side in SIDES:
-            each = [self._parts(task, metric, answers, side) for answers in outputs]
-            value, drawn = drawn_metrics(metric, [p for p, _, _ in each], *each[0][1:])
-            first, second = (shortfall(metric, float(v)) for v in value)
-            errors = 1 - drawn if shortfall(metric, 0.0) == 1 else drawn
-            values[side] = (float(value[0]), float(value[1]), len(each[0][1]))
-            found[side] = gain(second, first, errors[:, 1], errors[:, 0])
-        return TunedHead(
-            head=task.name, metric=metric, values=values,
-            differences={side: Difference(gain=each.value, low=each.low, high=each.high, p=each.p)
-                         for side, each in found.items()},
-        )  # fmt: skip
+        return read_fits(self._answers(trial), shapes)["answers"].outputs
 
 
 def _row(trial: Trial) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from multimodal.search_space import Knob, Value
 MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
 WARM_UP_TRIALS, WARM_UP_EPOCHS = 4, 3  # before a trial may be ended
 FIRST_TRIALS, FREE_KNOBS = 8, 3
+WORST = 1e30  # a loss that is not finite
 
 
 class Trial(BaseModel):
@@ -66,6 +67,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {})["val_loss"])
+        loss = loss if math.isfinite(loss) else WORST
         self.by_epoch.append(loss)
         self.trial.report(min(self.by_epoch), len(self.by_epoch))
         if math.isfinite(self.deadline) and self.trial.should_prune():
