@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multimodal.builder import build
     from multimodal.config import Config
+    from multimodal.cross_validation import compare
     from multimodal.data.prepare import prepare
     from multimodal.data.readers import read_table
     from multimodal.data.schema import infer_schema
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from multimodal.registry import register
     from multimodal.run import Run, load
     from multimodal.spec import FittedSpec
+    from multimodal.tuning import tune
     from multimodal.workflow import train
 
 _HOMES = {
@@ -37,12 +39,14 @@ _HOMES = {
     "Run": "run",
     "RunError": "errors",
     "build": "builder",
+    "compare": "cross_validation",
     "infer_schema": "data.schema",
     "load": "run",
     "prepare": "data.prepare",
     "read_table": "data.readers",
     "register": "registry",
     "train": "workflow",
+    "tune": "tuning",
 }
 
 _SUBPACKAGES = ("encoders", "fusion", "heads")
@@ -62,12 +66,14 @@ __all__ = [
     "Run",
     "RunError",
     "build",
+    "compare",
     "infer_schema",
     "load",
     "prepare",
     "read_table",
     "register",
     "train",
+    "tune",
 ]
 
 

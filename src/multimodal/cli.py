@@ -1,4 +1,4 @@
-"""The `multimodal` command: inspect, audit, train, evaluate, predict, report.
+"""The `multimodal` command: from looking at a table to explaining a prediction.
 
 Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
 after SIGTERM; the same `train` command goes on with a training that was cut off.
@@ -207,6 +207,75 @@ def prepare(
 
 
 @app.command()
+def compare(
+    file: File,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    images: Images = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Number of folds.")] = 5,
+    folds_column: Annotated[
+        str | None, typer.Option(help="Column of FILE that names each row's fold.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds of every fit.")] = 3,
+    fusion: Annotated[
+        list[str] | None, typer.Option(help="Fusion; may be repeated, the first reads subsets.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file; see the README.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; default: runs/comparison, numbered.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Time after which no further fit starts.")
+    ] = None,
+) -> None:
+    """Compare models on the same folds of FILE: what do photos and sentences add?"""
+    load_backend()
+    from multimodal.cross_validation import compare as run
+    from multimodal.standings_view import show_standings
+    from multimodal.study_folder import ASKED
+
+    command = shlex.join(["multimodal", *sys.argv[1:]])
+    out = out or free_folder(Path("runs/comparison"), command, ASKED)
+    record = run(
+        file, target or [], out=out, config=_config(config), folds=folds, weight=weight,
+        folds_column=folds_column, seeds=seeds, fusions=fusion or [], images=images,
+        minutes=minutes, command=command, say=_say,
+    )  # fmt: skip
+    show_standings(record, _console(sys.stdout))
+    _say(f"table, picture and every answer: {out}")
+
+
+@app.command()
+def tune(
+    file: File,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict; may be repeated.")
+    ] = None,
+    weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    images: Images = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for trials.")] = 30.0,
+    config: Annotated[Path | None, typer.Option(help="YAML file to start from.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: runs/tuned, numbered.")] = None,
+) -> None:
+    """Search for a better config on FILE within a time, and write it as best.yaml."""
+    load_backend()
+    from multimodal.study_folder import ASKED
+    from multimodal.tuning import tune as run
+    from multimodal.tuning_records import BEST_FILE, show_tuning
+
+    command = shlex.join(["multimodal", *sys.argv[1:]])
+    out = out or free_folder(Path("runs/tuned"), command, ASKED)
+    record = run(
+        file, target or [], out=out, config=_config(config), minutes=minutes, weight=weight,
+        images=images, command=command, say=_say,
+    )  # fmt: skip
+    show_tuning(record, _console(sys.stdout))
+    _say(f"to train with: --config {out / BEST_FILE}")
+
+
+@app.command()
 def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
     """Measure the model of RUN on FILE, which holds the target."""
     for head, scores in _load(run).evaluate(file, images=images, say=_say).items():
@@ -394,16 +463,16 @@ def _say(message: str, console: Console | None = None) -> None:
     (console or _console()).print(message, soft_wrap=True)
 
 
-def free_folder(wanted: Path, command: str) -> Path:
+def free_folder(wanted: Path, command: str, record: str = "unfinished.json") -> Path:
     """Return `wanted`, or `wanted-2`, `wanted-3` … where it is taken.
 
-    A folder with an unfinished run of the same command is free for it to go on.
+    A folder whose `record` is of the same command is free for it to go on.
     """
     from multimodal.unfinished import read_record
 
     numbered = (wanted.with_name(f"{wanted.name}-{i}") for i in count(2))
     for folder in chain([wanted], numbered):
-        if not folder.exists() or (read_record(folder) or {}).get("command") == command:
+        if not folder.exists() or (read_record(folder, record) or {}).get("command") == command:
             return folder
     raise AssertionError("the numbers have no end")
 

@@ -53,7 +53,7 @@ def baseline_scores(
     )  # fmt: skip
     for modality in _modalities(prepared):
         say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
-        yield _sequential_score(prepared, modality, head, fitted, keep)
+        yield sequential_score(prepared, modality, head, fitted, keep)
 
 
 def left_out(prepared: Prepared) -> list[str]:
@@ -85,9 +85,14 @@ def input_name(config: Config) -> str:
     return " + ".join(name for modality, name in INPUT_NAMES.items() if modality in found)
 
 
-def _sequential_score(
-    prepared: Prepared, modality: Modality, head: Head, fitted: FittedHead, keep: Keep
+def sequential_score(
+    prepared: Prepared, modality: Modality, head: Head, fitted: FittedHead, keep: Keep = forget
 ) -> ModelScore:
+    """Fit and score the Sequential model of one modality for one head.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended the fit.
+    """
     training = prepared.config.training
     start = time.perf_counter()
     keras.utils.set_random_seed(training.seed)

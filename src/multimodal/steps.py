@@ -211,7 +211,7 @@ class Steps:
     def _build(self, i: int) -> keras.Model:
         """Return network `i`, with what is carried over from another run."""
         config, spec = self.prepared.config, self.prepared.spec
-        keras.utils.set_random_seed((config.training.seed + 1000 * i) % 2**31)
+        keras.utils.set_random_seed(network_seed(config.training.seed, i))
         model = build(config, spec, precision=choose_precision(config.training.precision))
         notes = start_from_vectors(model, config, spec)
         if self.origin is not None:
@@ -446,6 +446,16 @@ def _sure(run: Run, side: Predicted) -> Predicted:
     if run.calibration is None:
         return side
     return replace(side, outputs=run.calibration.tempered(run.tasks, side.outputs))
+
+
+def network_seed(seed: int, i: int) -> int:
+    """Return the seed that network `i` of a run starts from.
+
+    Example:
+    >>> network_seed(3, 0), network_seed(3, 2)
+    (3, 2003)
+    """
+    return (seed + 1000 * i) % 2**31
 
 
 def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int, int, list[str]]]:

@@ -31,21 +31,23 @@ _BEGUN = {LOCK, f"partial-{RECORD}"}  # what a kill may leave before anything is
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-def read_record(out: Path) -> Plain | None:
+def read_record(out: Path, name: str = RECORD) -> Plain | None:
     """Return what the unfinished run in `out` was asked for; None where there is none.
+
+    `name` is that of the record's file.
 
     Raises:
         RunError: The record is damaged.
     """
     try:
-        record = json.loads(read_text(out / RECORD, most=MOST_BYTES))
+        record = json.loads(read_text(out / name, most=MOST_BYTES))
         if not isinstance(record, dict):
             raise ValueError("not a record")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(
-            f"{out / RECORD}: damaged ({str(error).splitlines()[0]}). Remove {out} and train anew."
+            f"{out / name}: damaged ({str(error).splitlines()[0]}). Remove {out} and train anew."
         ) from None
     return record
 
@@ -133,7 +135,7 @@ def claimed(out: Path, now: Plain) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out}: cannot be made ({error.strerror}). Name another --out.") from None
-    with _locked(out):
+    with locked(out):
         before = check_out(out)  # another process may have finished a run since it was looked at
         if before is not None:
             check_same(out, before, now)
@@ -159,7 +161,8 @@ def _clear(out: Path, made: list[Path]) -> None:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
+    """Hold the folder `out` against other processes; raise RunError where one has it."""
     path = out / LOCK
     with path.open("a") as file:
         try:

@@ -39,7 +39,7 @@ from multimodal.data.schema import Schema, infer_schema
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
 from multimodal.data.splits import (
     SIDES,
-    deal_folds,
+    deal,
     leaking_rows,
     names_validation,
     split_rows,
@@ -51,7 +51,16 @@ from multimodal.data.text import cut_note
 from multimodal.errors import ConfigError
 from multimodal.spec import FittedSpec, unique_slugs
 
-__all__ = ["FEATURE_KINDS", "SIDES", "Prepared", "Rows", "prepare"]
+__all__ = [
+    "FEATURE_KINDS",
+    "SIDES",
+    "Prepared",
+    "Rows",
+    "fit_rows",
+    "member_folds",
+    "prepare",
+    "split_targets",
+]
 
 FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image")
 MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
@@ -194,13 +203,13 @@ def prepare(
     )
     sides = split_rows(
         config.data.split, table.frame, groups=groups,
-        targets=[each for label in found.values() for each in _split_targets(label)],
+        targets=[each for label in found.values() for each in split_targets(label)],
         seed=config.training.seed, source=table.name, place=table.place,
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
     config = _with_members(config, table, sides)
-    folds = _folds(config, groups, sides, found)
-    spec = _fit(config, schema, table, found, weights, sides == "train", base)
+    folds = member_folds(config, groups, sides, found)
+    spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
     truths = {
         fitted.name: found[head.name].truth(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
@@ -215,9 +224,7 @@ def prepare(
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
-        units = {column.name: column.unit for column in schema.columns}
-        terms = fit_terms(spec, units, table.frame.iloc[np.flatnonzero(sides != "test")])
-        spec = spec.model_copy(update={"terms": terms if terms.blocks else None})
+        spec = with_terms(spec, schema, table, sides)
     return Prepared(
         config, schema, spec, table, root, sides, source, truths, notes, folds, sizes, groups,
         found, photos, leaks, stored, fingerprint(json.dumps(digests)),
@@ -241,22 +248,32 @@ def _with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
     return config.merge(training={"members": members})
 
 
-def _folds(
+def member_folds(
     config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels
 ) -> NDArray[np.int64]:
+    """Return the part of the rows, but the test rows, that each is in, -1 for none.
+
+    Raises:
+        ConfigError: There are too few rows for `training.members` parts.
+    """
     rows = np.flatnonzero(sides != "test")
-    targets = [each[rows] for label in found.values() for each in _split_targets(label)]
+    targets = [each[rows] for label in found.values() for each in split_targets(label)]
     members = int(config.training.members)
-    folds = np.full(len(sides), -1)
-    folds[rows] = deal_folds(
-        members if members > 1 else FOLDS, groups[rows], targets, config.training.seed
-    )
+    count, folds = members if members > 1 else FOLDS, np.full(len(sides), -1)
+    folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
     if members > 1 and len(np.unique(folds[folds >= 0])) < members:
         raise ConfigError(
             f"`training.members` is {members}, but the rows that are no test rows do not make as "
             f"many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
         )
     return folds
+
+
+def with_terms(spec: FittedSpec, schema: Schema, table: Table, sides: NDArray[Any]) -> FittedSpec:
+    """Return the spec with the terms that all rows but the test rows hold."""
+    units = {column.name: column.unit for column in schema.columns}
+    terms = fit_terms(spec, units, table.frame.iloc[np.flatnonzero(sides != "test")])
+    return spec.model_copy(update={"terms": terms if terms.blocks else None})
 
 
 def _learned(config: Config) -> list[str]:
@@ -311,7 +328,7 @@ def _used(config: Config, schema: Schema) -> Schema:
     return Schema(columns=[column for column in schema.columns if column.name in names])
 
 
-def _split_targets(label: labels.Label) -> list[NDArray[Any]]:
+def split_targets(label: labels.Label) -> list[NDArray[Any]]:
     """Return what a split should share out evenly: numbers, classes, or a box's size."""
     if label.kind == "labels":
         each = label.truth(label.names()).astype(object)
@@ -322,11 +339,11 @@ def _split_targets(label: labels.Label) -> list[NDArray[Any]]:
     return [label.values]
 
 
-def _fit(
+def fit_rows(
     config: Config, schema: Schema, table: Table, found: Labels, weights: Floats,
     train: NDArray[np.bool_], base: Base | None,
 ) -> FittedSpec:  # fmt: skip
-    """Fit groups on the training rows, heads on those of them that weigh anything."""
+    """Fit groups on the rows `train` bool (N,), heads on those of them that weigh anything."""
     names = unique_slugs([g.name for g in config.groups] + [h.name for h in config.heads])
     heads = [
         labels.fit_head(head, name, found[head.name], train & (weights > 0))

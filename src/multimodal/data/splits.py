@@ -20,8 +20,9 @@ from multimodal.errors import DataError, choices
 __all__ = [
     "SIDES",
     "content_keys",
-    "deal_folds",
+    "deal",
     "duplicate_groups",
+    "joined_groups",
     "leaking_rows",
     "names_validation",
     "not_sides",
@@ -93,10 +94,7 @@ def split_rows(
     elif split.method == "time":
         sides = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
-        if split.method == "group":
-            told = as_text(_cells(split, frame, named)).tolist()
-            joined = [[str(group) for group in groups], told]
-            groups = duplicate_groups(joined, len(frame), always=(0, 1))
+        groups = joined_groups(split, frame, groups, named)
         sides = _at_random(split.validation, split.test, groups, targets, seed)
     return _complete(sides, groups, named)
 
@@ -104,6 +102,19 @@ def split_rows(
 def names_validation(cells: pd.Series[Any]) -> bool:
     """Tell whether a split column names validation rows itself."""
     return any(_WORDS.get((text or "").lower()) == "validation" for text in as_text(cells))
+
+
+def joined_groups(split: Split, frame: pd.DataFrame, groups: IntArray, named: str = "") -> IntArray:
+    """Return `groups` (N,), with rows of one value of the column together under method `group`.
+
+    Raises:
+        DataError: no such column.
+    """
+    if split.method != "group":
+        return groups
+    told = as_text(_cells(split, frame, named)).tolist()
+    joined = [[str(group) for group in groups], told]
+    return duplicate_groups(joined, len(frame), always=(0, 1))
 
 
 def not_sides(cells: pd.Series[Any]) -> IntArray | None:
@@ -152,40 +163,50 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 def _at_random(
     validation: float, test: float, groups: IntArray, targets: Targets, seed: int
 ) -> Sides:
-    """Deal rows out to the three sides; what is too small to divide goes to training."""
-    parts = _deal([1 - validation - test, validation, test], groups, targets, seed)
-    return np.array(SIDES, dtype=object)[np.maximum(parts, 0)]
+    """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
+    shares = [1 - validation - test, validation, test]
+    return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
 
 
-def deal_folds(count: int, groups: IntArray, targets: Targets, seed: int) -> IntArray:
-    """Return the fold of each row, int64 (N,), 0 to `count` - 1; duplicates share a fold.
-
-    Folds are stratified as the sides of a random split are. Rows of a class in fewer than three
-    groups have fold -1: every network learns from them.
-
-    Example:
-    >>> np.bincount(deal_folds(2, np.arange(6), [np.arange(6.0)], seed=0)).tolist()
-    [3, 3]
-    """
-    return _deal([1 / count] * count, groups, targets, seed)
-
-
-def _deal(shares: Sequence[float], groups: IntArray, targets: Targets, seed: int) -> IntArray:
+def deal(
+    shares: Sequence[float],
+    groups: IntArray,
+    targets: Targets,
+    seed: int,
+    *,
+    rare: int | None = 0,
+) -> IntArray:
     """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
 
-    Part -1 is for groups of a class that is too small to divide; they count for the first part.
+    Args:
+        shares: share of the rows of each part; they add up to 1.
+        groups: int64 (N,), what stays together.
+        targets: each (N,) numbers, or objects for classes; see `split_rows`.
+        seed: fixes the draw.
+        rare: the part of what has a class in fewer than three groups, -1 for none of them; None
+            deals it out like all else.
+
+    Returns:
+        int64 (N,), the number of each row's part.
+
+    Example:
+    >>> parts = deal([0.5, 0.5], np.arange(8), [np.array([1.0, 9.0] * 4)], seed=0)
+    >>> np.bincount(parts).tolist(), np.bincount(parts[::2]).tolist()
+    ([4, 4], [2, 2])
     """
     _, first, member, sizes = np.unique(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
     strata, small = _strata(targets, member, len(first))
     chance = np.random.default_rng(seed).random(len(sizes))
-    dealt, part = np.zeros(len(shares)), np.zeros(len(sizes), dtype=np.int64)
+    wanted = np.asarray(shares, np.float64)
+    dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
     for group in np.lexsort((chance, -sizes, strata)):
-        lack = np.array(shares) * (dealt.sum() + sizes[group]) - dealt
-        part[group] = -1 if small[group] else int(np.argmax(lack))
+        lack = wanted * (dealt.sum() + sizes[group]) - dealt
+        open_to_all = rare is None or not small[group]
+        part[group] = int(np.argmax(lack)) if open_to_all else rare or 0
         dealt[max(part[group], 0)] += sizes[group]
-    return part[member]
+    return np.asarray(part[member], np.int64)
 
 
 def _strata(

@@ -47,7 +47,7 @@ def regression_metrics(
         result["mape"] = float(np.average(share, weights=w))
         result["median_ape"] = _median(share, w)
     if np.all(y > 0):
-        result |= _spread(np.log(y), _log(p, y), w, "log_")
+        result |= _spread(np.log(y), log_floored(p, y), w, "log_")
     return result
 
 
@@ -112,7 +112,7 @@ def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int
     [0]
     """
     y, p = check_pair(truth, prediction)
-    error = np.abs(_log(p, y) - np.log(y)) if np.all(y > 0) else np.abs(p - y)
+    error = np.abs(log_floored(p, y) - np.log(y)) if np.all(y > 0) else np.abs(p - y)
     order = np.argsort(-error, kind="stable")[: max(k, 0)]
     return [int(position) for position in order]
 
@@ -172,6 +172,7 @@ def _median(values: Floats, w: Floats) -> float:
     return float(values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2
 
 
-def _log(prediction: Floats, truth: Floats) -> Floats:
+def log_floored(prediction: Floats, truth: Floats) -> Floats:
+    """Return logarithms (N,) of predictions raised to `LOG_FLOOR` times the smallest truth."""
     floor = max(LOG_FLOOR * float(truth.min()), np.finfo(np.float64).tiny)
     return np.asarray(np.log(np.maximum(prediction, floor)), dtype=np.float64)
