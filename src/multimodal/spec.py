@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
+from array import array
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from itertools import pairwise
+from math import isfinite
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from multimodal.config import LabelKind, Modality
 
@@ -118,6 +122,14 @@ class TermBlock(_Record):
     bins: list[float] = []
 
 
+def _numbers(kind: str, written: str) -> array[Any]:
+    """Return the numbers of four bytes each that base64 holds."""
+    found = array(kind, base64.b64decode(written, validate=True))
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
 class FittedTerms(_Record):
     """The terms that a linear model reads: their hashes and weights, and the fixed row lengths.
 
@@ -134,6 +146,17 @@ class FittedTerms(_Record):
     def num_terms(self) -> int:
         """Number of terms."""
         return len(base64.b64decode(self.hashes)) // 4
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        hashes, weights = _numbers("I", self.hashes), _numbers("f", self.weights)
+        if not self.blocks or len(hashes) != len(weights) or len(hashes) < len(self.blocks):
+            raise ValueError("terms need blocks, and as many hashes as weights")
+        if any(low >= high for low, high in pairwise(hashes)) or not all(map(isfinite, weights)):
+            raise ValueError("hashes must rise, and weights be finite")
+        if any(low >= high for low, high in pairwise(self.lengths)):
+            raise ValueError("lengths must rise")
+        return self
 
 
 class FittedSpec(_Record):

@@ -273,7 +273,7 @@ def with_terms(spec: FittedSpec, schema: Schema, table: Table, sides: NDArray[An
     """Return the spec with the terms that all rows but the test rows hold."""
     units = {column.name: column.unit for column in schema.columns}
     terms = fit_terms(spec, units, table.frame.iloc[np.flatnonzero(sides != "test")])
-    return spec.model_copy(update={"terms": terms if terms.blocks else None})
+    return spec.model_copy(update={"terms": terms})
 
 
 def _learned(config: Config) -> list[str]:

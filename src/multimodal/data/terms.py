@@ -33,7 +33,7 @@ Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Bags = list[list[str]]
 
 
-def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerms:
+def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerms | None:
     """Learn which terms the rows of `frame` hold, and how rare each is.
 
     Args:
@@ -42,7 +42,8 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
         frame: The training rows.
 
     Returns:
-        Terms that occur in two rows or more, at most 200,000 of each block.
+        Terms that occur in two rows or more, at most 200,000 of each block; None where no group
+        gives any.
     """
     blocks: list[TermBlock] = []
     hashes, weights = [], []
@@ -53,7 +54,7 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
     if not blocks:
-        return FittedTerms(blocks=[], hashes="", weights="", lengths=[1])
+        return None
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
     terms = FittedTerms(
