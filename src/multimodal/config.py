@@ -182,7 +182,8 @@ class Training(_Record):
     and validation rows, the part that stops it; one network learns from the training rows and stops
     by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
     linear model of words, pairs of words, letters, categories and numbers is blended in, with the
-    share that rows show which it has not learned from.
+    share that rows show which it has not learned from. With `trees`, gradient boosting has a share
+    in what the run predicts, too; it stands beside the Keras model, in `trees.npz`.
     """
 
     epochs: int = Field(25, ge=1, le=1_000_000)
@@ -200,6 +201,7 @@ class Training(_Record):
     checkpoint_seconds: float = Field(60.0, ge=0)
     members: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] = "auto"
     linear: bool = True
+    trees: bool = False
     baselines: bool = True
 
 

@@ -6,6 +6,7 @@ checkpoint, in the middle of an epoch if need be, and ends with the same weights
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -152,6 +153,8 @@ def fit_compiled(
     tracker = Tracker(fitted, training, steps_per_epoch, safety)
     if start is not None:
         tracker.restore(model, start, validation)
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_news)
     try:
         if safety is not None:
             safety.termination.waiting = True
@@ -169,6 +172,7 @@ def fit_compiled(
             raise
         raise TrainingError(_too_large(training, safety)) from None
     finally:
+        logger.removeFilter(_is_news)
         if safety is not None:
             safety.termination.waiting = False
     if fitted.best:
@@ -317,6 +321,11 @@ class Tracker(keras.callbacks.Callback):
             "`training.learning_rate`, or set `training.precision` to 'float32', and train into "
             f"another --out.{kept}"
         )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a message is one; that a further network is compiled anew is none."""
+    return "retracing" not in str(record.msg)
 
 
 def _too_large(training: Training, safety: Safety | None) -> str:

@@ -69,3 +69,9 @@ def members(model: keras.Model) -> list[keras.Model]:
 def head_layer(model: keras.Model, name: str) -> Any:
     """Return the head of that name, which knows its loss, metrics and how to decode raw outputs."""
     return members(model)[0].get_layer(name)
+
+
+def decoded(model: keras.Model, name: str, raw: Any) -> Any:
+    """Return raw outputs (rows, outputs) of a head decoded, as a NumPy array."""
+    tensor = keras.ops.convert_to_tensor(raw, dtype="float32")
+    return keras.ops.convert_to_numpy(head_layer(model, name).decode(tensor))

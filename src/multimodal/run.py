@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from multimodal.answers import answers, one_answer
-from multimodal.builder import assemble
+from multimodal.builder import assemble, blended
 from multimodal.calibration import CALIBRATION, Calibration, read_calibration
 from multimodal.config import Config
 from multimodal.data.boxes import photo_sizes
@@ -32,10 +32,11 @@ from multimodal.data.unusual import reasons, unusual_rows
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.errors import DataError, MultimodalError, RunError
 from multimodal.evaluation import Task, has_answer, has_truth, measure
+from multimodal.expert import TREES, Experts, read_experts, terms_of, write_experts
 from multimodal.files import read_text, replace_file, write_text
 from multimodal.intervals import reaches
 from multimodal.manifest import MANIFEST, check_manifest, is_listed, write_manifest
-from multimodal.members import head_layer
+from multimodal.members import decoded, head_layer
 from multimodal.predictor import Predictor
 from multimodal.sizes import MOST_PARAMETERS
 from multimodal.spec import FittedGroup, FittedSpec
@@ -95,6 +96,7 @@ class Run:
     spec: FittedSpec
     model: keras.Model
     calibration: Calibration | None = None
+    experts: Experts | None = None
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
@@ -107,6 +109,10 @@ class Run:
         return Predictor(self.model, self.spec)
 
     @cached_property
+    def _raw_predictor(self) -> Predictor:
+        return Predictor(self.model, self.spec, raw=True)
+
+    @cached_property
     def tasks(self) -> list[Task]:
         """What each head is asked."""
         heads = zip(self.config.heads, self.spec.heads, strict=True)
@@ -117,7 +123,7 @@ class Run:
     def calibrated(self, calibration: Calibration) -> Run:
         """Return the run with this calibration; what is compiled stays."""
         result = replace(self, calibration=calibration)
-        kept = ("preprocessor", "predictor", "tasks")
+        kept = ("preprocessor", "predictor", "_raw_predictor", "tasks")
         vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
         return result
 
@@ -125,10 +131,27 @@ class Run:
         self, arrays: Arrays, watch: Callable[..., None] | None = None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Return what `predictor.predict` does, with probabilities as sure as they may be."""
-        outputs, faults = self.predictor.predict(arrays, watch)
+        if self.experts is None:
+            outputs, faults = self.predictor.predict(arrays, watch)
+        else:
+            outputs, faults = self._with_trees(arrays, self.experts, watch)
         if self.calibration is None:
             return outputs, faults
         return self.calibration.tempered(self.tasks, outputs), faults
+
+    def _with_trees(
+        self, arrays: Arrays, experts: Experts, watch: Callable[..., None] | None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        raw, faults = self._raw_predictor.predict(arrays, watch)
+        assert self.spec.terms is not None
+        terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
+        for name in experts.heads:
+            layer = self.model.get_layer(name)
+            kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
+            linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
+            raw[name] = experts.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
+        found = {name: decoded(self.model, name, each) for name, each in raw.items()}
+        return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults
 
     def predict_row(
         self, row: Mapping[str, Any], *, images: str | Path = ".", level: float | None = None
@@ -461,9 +484,12 @@ def load(path: str | Path) -> Run:
         check_weights(folder / MODEL, model)
         model.load_weights(folder / MODEL)
     there = (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION)
-    return Run(
-        folder, config, schema, spec, model, read_calibration(folder, spec) if there else None
-    )
+    calibration = read_calibration(folder, spec) if there else None
+    experts = None
+    if config.training.trees and ((folder / TREES).exists() or is_listed(folder, TREES)):
+        widths = {name: int(model.output[name].shape[-1]) for name, _ in blended(config, spec)}
+        experts = read_experts(folder / TREES, spec, widths)
+    return Run(folder, config, schema, spec, model, calibration, experts)
 
 
 @contextmanager
@@ -548,8 +574,9 @@ def _first_line(error: Exception) -> str:
 
 
 def save_parts(
-    folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None
-) -> None:
+    folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None,
+    experts: Experts | None = None,
+) -> None:  # fmt: skip
     """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
 
     The calibration of an earlier model goes.
@@ -565,5 +592,8 @@ def save_parts(
         plain.set_weights(model.get_weights())
         with replace_file(folder / MODEL) as beside:
             plain.save(beside)
-        (folder / CALIBRATION).unlink(missing_ok=True)
+        for gone in (CALIBRATION, TREES):
+            (folder / gone).unlink(missing_ok=True)
+        if experts is not None:
+            write_experts(folder / TREES, experts)
         write_manifest(folder)

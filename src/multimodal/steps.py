@@ -39,6 +39,7 @@ from multimodal.data.quarantine import write_quarantine
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
+from multimodal.expert import Experts
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.explain.kept import keep_neighbours
 from multimodal.files import write_text
@@ -106,6 +107,7 @@ class Steps:
         self.notes: list[str] = []
         self.logs: dict[int, list[dict[str, float]]] = {}
         self.held: Held | None = None
+        self.experts: Experts | None = None
         self.metrics = RunMetrics(
             data=evaluation.DataSummary(**prepared.summary()),
             versions=_versions(),
@@ -156,7 +158,8 @@ class Steps:
     def _save_model(self, model: keras.Model) -> None:
         """Save the run; an impatient second Ctrl-C does not cost the training."""
         prepared = self.prepared
-        parts = (self.request.out, prepared.config, prepared.schema, prepared.spec, model)
+        kept = (prepared.config, prepared.schema, prepared.spec, model, self.experts)
+        parts = (self.request.out, *kept)
         try:
             save_parts(*parts)
         except KeyboardInterrupt:
@@ -184,6 +187,7 @@ class Steps:
         self.prepared = replace(self.prepared, config=config)
         whole = whole_model(self.prepared, networks, self.say)
         self.held = whole.held
+        self.experts = whole.experts
         return whole.model, total
 
     def _fit_network(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:

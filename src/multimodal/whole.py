@@ -16,8 +16,9 @@ from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.terms import absent_contributions
+from multimodal.expert import Expert, Experts, fit_expert, summarise
 from multimodal.linear import Linear, fit_linear, fit_shares
-from multimodal.members import head_layer
+from multimodal.members import decoded, members
 from multimodal.predictor import Predictor
 from multimodal.spec import FittedHead
 
@@ -46,10 +47,14 @@ class Whole:
 
     model: keras.Model
     held: Held
+    experts: Experts | None
 
 
 def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -> Whole:
     """Average the networks and blend a linear model in, with the share that held-out rows show.
+
+    With `training.trees`, gradient boosting is fitted beside the model, and its share found out
+    likewise.
 
     A row is held out where the network that predicts it did not learn from it: the validation rows
     of a single network, else every row of a fold. The linear model is fitted anew without each
@@ -62,6 +67,9 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
         learned = np.flatnonzero(prepared.sides != "test")
         matrix = _preprocessor(prepared).terms(prepared.table.frame.iloc[learned])
         places = np.searchsorted(learned, rows)
+    experts = None
+    if kinds and prepared.config.training.trees:
+        experts = summarise(matrix, prepared.config.training.seed)
     for fitted in prepared.spec.heads:
         if fitted.name in kinds:
             kind = kinds[fitted.name]
@@ -69,13 +77,21 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
             raw[fitted.name] = _blend(
                 prepared, model, kind, fitted.name, linear, rows, places, raw[fitted.name], say
             )
-    outputs = {
-        name: np.asarray(
-            keras.ops.convert_to_numpy(head_layer(model, name).decode(
-                keras.ops.convert_to_tensor(each.astype(np.float32)))), np.float64)
-        for name, each in raw.items()
-    }  # fmt: skip
-    return Whole(model, Held(rows, outputs, faults))
+            if experts is not None and linear is not None:
+                network = np.full((len(learned), raw[fitted.name].shape[1]), np.nan)
+                network[places] = raw[fitted.name]
+                expert, found = _expert(
+                    prepared, kind, fitted.name, experts, matrix, learned, linear, network, model
+                )
+                experts.heads[fitted.name] = expert
+                raw[fitted.name] = found[places]
+                say(f"{fitted.name}: with gradient boosting, that counts {expert.shares[1]:.2f}")
+    outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
+    return Whole(model, Held(rows, outputs, faults), experts)
+
+
+def _floats(values: Any) -> Floats:
+    return np.asarray(values, np.float64)
 
 
 def _preprocessor(prepared: Prepared, *, terms: bool = True) -> Preprocessor:
@@ -121,6 +137,18 @@ def _linear(
     for place, contribution in absent.items():
         linear.kernel[place] = contribution
     return linear
+
+
+def _expert(
+    prepared: Prepared, kind: str, name: str, experts: Experts, matrix: Any,
+    learned: NDArray[np.int64], linear: Linear, network: Floats, model: keras.Model,
+) -> tuple[Expert, Floats]:  # fmt: skip
+    truth, weight = _labels(prepared, kind, name, members(model)[0])
+    inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
+    return fit_expert(
+        kind, experts, prepared.spec, inputs, matrix, linear, network, truth[learned],
+        weight[learned], prepared.folds[learned], prepared.config.training.seed,
+    )  # fmt: skip
 
 
 def _labels(

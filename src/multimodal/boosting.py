@@ -1,0 +1,212 @@
+"""Gradient-boosted trees: grown by scikit-learn, kept and read as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+OPTIONS = {
+    "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
+}  # fmt: skip
+MOST_DEPTH = 64
+CHUNK = 256  # rows that walk through all trees together
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees as arrays; the raw outputs of a row are `start` and the leaves it falls into.
+
+    Attributes:
+        start: Outputs before the first tree, float64 (outputs,).
+        roots: First node of each tree, int64 (trees,).
+        outputs: The output that each tree adds to, int64 (trees,).
+        feature: Feature that a node looks at, int64 (nodes,).
+        threshold: Rows with at most this go left, float64 (nodes,).
+        missing_left: Whether rows without the feature go left, bool (nodes,).
+        left: Left child, int64 (nodes,), rising along a path; a leaf is its own.
+        right: Right child, likewise.
+        value: What a leaf adds, float64 (nodes,).
+    """
+
+    start: Floats
+    roots: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: Floats
+    missing_left: NDArray[np.bool_]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: Floats
+
+    def raw(self, features: NDArray[Any]) -> Floats:
+        """Return raw outputs (rows, outputs) for features (rows, F), NaN where missing."""
+        starts = range(0, len(features), CHUNK)
+        parts = [self._walk(np.asarray(features[i : i + CHUNK], np.float64)) for i in starts]
+        return np.concatenate([*parts, np.zeros((0, len(self.start)))])
+
+    def _walk(self, features: Floats) -> Floats:
+        nodes = np.tile(self.roots, (len(features), 1))
+        rows = np.arange(len(features))[:, None]
+        for _ in range(MOST_DEPTH):
+            values = features[rows, self.feature[nodes]]
+            missing = np.isnan(values) & self.missing_left[nodes]
+            onward = np.where(
+                missing | (values <= self.threshold[nodes]), self.left[nodes], self.right[nodes]
+            )
+            if np.array_equal(onward, nodes):
+                break
+            nodes = onward
+        leaves = self.value[nodes]
+        each = [leaves[:, self.outputs == i].sum(axis=1) for i in range(len(self.start))]
+        return np.asarray(self.start + np.stack(each, axis=1))
+
+    def check(self, features: int, outputs: int) -> None:
+        """Raise ValueError unless these are trees over so many features, with so many outputs."""
+        nodes, trees = len(self.feature), len(self.roots)
+        shapes = {
+            "start": (outputs,), "roots": (trees,), "outputs": (trees,),
+        }  # fmt: skip
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if array.shape != shapes.get(field.name, (nodes,)) or not np.isfinite(array).all():
+                raise ValueError(
+                    f"'{field.name}' is not an array of finite numbers as it should be"
+                )
+        limits = (
+            (self.roots, 0, nodes), (self.outputs, 0, outputs), (self.feature, 0, features),
+            (self.left, np.arange(nodes), nodes), (self.right, np.arange(nodes), nodes),
+        )  # fmt: skip
+        if any((array < low).any() or (array >= high).any() for array, low, high in limits):
+            raise ValueError("its trees point to what is not there")
+
+
+def grow(
+    kind: str, features: NDArray[Any], truth: NDArray[Any], weight: Floats, outputs: int, seed: int
+) -> Forest:
+    """Grow trees on rows (N, F).
+
+    Args:
+        kind: `number` (truth in the space to predict in), `binary` or `class` (ids (N,)), or
+            `labels` (0 or 1, (N, C)), as in `linear`.
+        features: Numbers, NaN where missing.
+        truth: The labels.
+        weight: Weights of the rows.
+        outputs: Number of raw outputs.
+        seed: Fixes what is drawn.
+    """
+    if kind == "labels":
+        each = [grow("binary", features, truth[:, i], weight, 1, seed) for i in range(outputs)]
+        return _side_by_side(each)
+    if kind == "number":
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        model: Any = HistGradientBoostingRegressor(random_state=seed, **OPTIONS)
+        model.fit(features, truth, sample_weight=weight)
+        return _forest(model, np.array([0]), 1)
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    there, counts = np.unique(truth, return_counts=True)
+    if len(there) < 2:
+        return _alone(int(there[0]), outputs)
+    options = {**OPTIONS, "max_iter": max(500 // outputs, 100)}
+    if counts.min() < 2:
+        options |= {"early_stopping": False, "max_iter": 100}
+    model = HistGradientBoostingClassifier(random_state=seed, **options)
+    model.fit(features, truth, sample_weight=weight)
+    if outputs > 1 and len(there) == 2:
+        return _two_of_many(_forest(model, np.array([0]), 1), there, outputs)
+    return _forest(model, np.array([0]) if outputs == 1 else there.astype(np.int64), outputs)
+
+
+def mean_forest(forests: Sequence[Forest]) -> Forest:
+    """Return one forest whose raw outputs are the mean of those of several."""
+    whole = _joined(forests, [forest.outputs for forest in forests])
+    start = np.mean([forest.start for forest in forests], axis=0)
+    return Forest(**{**vars(whole), "start": start, "value": whole.value / len(forests)})
+
+
+def _forest(model: Any, classes: NDArray[np.int64], outputs: int) -> Forest:
+    """Return the trees of a fitted model; tree k of an iteration adds to output `classes[k]`."""
+    least = -10.0  # a class that was not there
+    start = np.full(outputs, least if len(classes) < outputs else 0.0)
+    start[classes] = np.ravel(model._baseline_prediction)
+    single = [
+        _tree(tree.nodes, start * 0, output)
+        for iteration in model._predictors
+        for tree, output in zip(iteration, classes, strict=True)
+    ]
+    whole = _joined(single, [forest.outputs for forest in single])
+    return Forest(**{**vars(whole), "start": start})
+
+
+def _tree(nodes: Any, start: Floats, output: int) -> Forest:
+    own, leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
+    threshold = np.where(leaf, 0.0, nodes["num_threshold"])
+    top = np.finfo(np.float64).max  # of a split that parts the missing ones from all others
+    return Forest(
+        start=start,
+        roots=np.array([0]),
+        outputs=np.array([output]),
+        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        threshold=np.clip(threshold, -top, top),
+        missing_left=nodes["missing_go_to_left"].astype(bool),
+        left=np.where(leaf, own, nodes["left"]).astype(np.int64),
+        right=np.where(leaf, own, nodes["right"]).astype(np.int64),
+        value=np.where(leaf, nodes["value"], 0.0).astype(np.float64),
+    )
+
+
+def _joined(forests: Sequence[Forest], outputs: Iterable[NDArray[np.int64]]) -> Forest:
+    """Lay the nodes of several forests one after the other."""
+    sizes = [len(forest.feature) for forest in forests]
+    first = np.cumsum([0, *sizes[:-1]])
+
+    def moved(name: str) -> NDArray[np.int64]:
+        pairs = zip(forests, first, strict=True)
+        return np.concatenate([getattr(forest, name) + start for forest, start in pairs])
+
+    def all_of(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(forest, name) for forest in forests])
+
+    return Forest(
+        start=forests[0].start,
+        roots=moved("roots"),
+        outputs=np.concatenate(list(outputs)),
+        feature=all_of("feature"),
+        threshold=all_of("threshold"),
+        missing_left=all_of("missing_left"),
+        left=moved("left"),
+        right=moved("right"),
+        value=all_of("value"),
+    )
+
+
+def _side_by_side(forests: Sequence[Forest]) -> Forest:
+    whole = _joined(forests, [forest.outputs + i for i, forest in enumerate(forests)])
+    start = np.concatenate([forest.start for forest in forests])
+    return Forest(**{**vars(whole), "start": start})
+
+
+def _two_of_many(forest: Forest, there: NDArray[Any], outputs: int) -> Forest:
+    """Return the logit between two classes as half a logit each, the others being rare."""
+    low, high = (int(each) for each in there)
+    negative = Forest(**{**vars(forest), "value": -forest.value})
+    whole = _joined([negative, forest], [forest.outputs * 0 + low, forest.outputs * 0 + high])
+    start = np.full(outputs, -10.0)
+    start[[low, high]] = np.array([-0.5, 0.5]) * forest.start[0]
+    return Forest(**{**vars(whole), "start": start, "value": whole.value / 2})
+
+
+def _alone(chosen: int, outputs: int) -> Forest:
+    start = np.full(outputs, -10.0)
+    start[0 if outputs == 1 else chosen] = 10.0 if outputs > 1 or chosen else -10.0
+    none = np.zeros(1, np.int64)
+    return Forest(
+        start=start, roots=none, outputs=none, feature=none, threshold=np.zeros(1),
+        missing_left=np.zeros(1, bool), left=none, right=none, value=np.zeros(1),
+    )  # fmt: skip

@@ -1,0 +1,265 @@
+"""Gradient boosting as one more expert of a run: beside the Keras model, never inside it.
+
+Trees read the numbers of a row, what its categories mean for the target, a few dozen summaries of
+its terms, and what the linear model says of it. They are kept as arrays in `trees.npz`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.boosting import Forest, grow, mean_forest
+from multimodal.errors import RunError
+from multimodal.files import replace_file
+from multimodal.linear import Linear, fit_shares
+from multimodal.spec import TERM_KEYS, FittedSpec
+
+TREES = "trees.npz"
+SUMMARIES, MOST_TERMS = 64, 20_000  # summaries of the terms that occur in most rows
+PRIOR = 10.0  # rows that the mean of all rows counts for in a category's mean
+MOST_BYTES = 1 << 30
+Floats = NDArray[np.float64]
+Inputs = Mapping[str, NDArray[Any]]
+Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
+
+
+@dataclass(frozen=True)
+class Expert:
+    """The trees of one head.
+
+    Attributes:
+        forest: Its trees.
+        shares: What the Keras model's raw outputs and those of the trees count, (2,).
+        meanings: Mean of the target by category, one column below the other, (categories, outputs).
+    """
+
+    forest: Forest
+    shares: Floats
+    meanings: Floats
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The trees of a run by head, and how terms are summed up for them.
+
+    Attributes:
+        columns: Positions of the terms that are summed up, int64 (M,).
+        summaries: Singular vectors, float32 (M, S).
+        heads: By head.
+    """
+
+    columns: NDArray[np.int64]
+    summaries: NDArray[np.float32]
+    heads: dict[str, Expert]
+
+    def features(
+        self, spec: FittedSpec, inputs: Inputs, terms: Matrix, meanings: Floats, linear: Floats
+    ) -> Floats:
+        """Return what the trees read, (rows, features).
+
+        Args:
+            spec: The fitted spec.
+            inputs: Arrays as the networks read them.
+            terms: The same rows' terms.
+            meanings: Mean of the target for each of a row's categories, (rows, columns, outputs).
+            linear: What the linear model says, (rows, outputs).
+        """
+        rows = terms.shape[0]
+        numbers = [
+            np.asarray(inputs[f"{group.name}_numeric"], np.float64)
+            for group in spec.groups
+            if group.numeric
+        ]
+        summed = np.asarray(terms[:, self.columns] @ self.summaries, np.float64)
+        return np.hstack([*numbers, meanings.reshape(rows, -1), summed, linear])
+
+    def raw(
+        self, head: str, spec: FittedSpec, inputs: Inputs, terms: Matrix, linear: Floats,
+        network: Floats,
+    ) -> Floats:  # fmt: skip
+        """Return the raw outputs of the Keras model (rows, outputs) with those of the trees."""
+        expert = self.heads[head]
+        meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
+        found = self.features(spec, inputs, terms, meanings, linear)
+        return np.asarray(expert.shares[0] * network + expert.shares[1] * expert.forest.raw(found))
+
+
+def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> NDArray[np.int64]:
+    """Return each row's categories, counted through all columns, (rows, columns)."""
+    parts, first = [np.zeros((rows, 0), np.int64)], 0
+    for group in spec.groups:
+        for i, column in enumerate(group.categorical):
+            codes = np.asarray(inputs[f"{group.name}_categorical"])[:, i : i + 1]
+            parts.append(codes.astype(np.int64) + first)
+            first += len(column.categories) + 2
+    return np.hstack(parts)
+
+
+def terms_of(inputs: Inputs, count: int) -> Matrix:
+    """Return the terms in a model's inputs as a sparse matrix (rows, terms)."""
+    import scipy.sparse as sparse
+
+    ids, weights = (np.asarray(inputs[key]) for key in TERM_KEYS)
+    rows, places = np.nonzero(ids)
+    entries = (weights[rows, places], (rows, ids[rows, places] - 1))
+    return sparse.csr_matrix(entries, (len(ids), count))
+
+
+def summarise(terms: Matrix, seed: int) -> Experts:
+    """Return how the terms of rows are summed up, as yet without trees."""
+    from sklearn.decomposition import TruncatedSVD
+
+    counts = np.bincount(terms.indices, minlength=terms.shape[1])
+    columns = np.sort(np.argsort(-counts, kind="stable")[:MOST_TERMS]).astype(np.int64)
+    size = min(SUMMARIES, len(columns) - 1, terms.shape[0] - 1)
+    if size < 1:
+        return Experts(columns[:0], np.zeros((0, 0), np.float32), {})
+    found = TruncatedSVD(size, random_state=seed).fit(terms[:, columns])
+    return Experts(columns, found.components_.T.astype(np.float32), {})
+
+
+def fit_expert(
+    kind: str, experts: Experts, spec: FittedSpec, inputs: Inputs, terms: Matrix, linear: Linear,
+    network: Floats, truth: NDArray[Any], weight: Floats, folds: NDArray[np.int64], seed: int,
+) -> tuple[Expert, Floats]:  # fmt: skip
+    """Grow trees without each fold in turn; return them with the raw outputs of all out of fold.
+
+    Args:
+        kind: As in `linear.fit_linear`.
+        experts: How terms are summed up.
+        spec: The fitted spec.
+        inputs: Arrays of the rows (N, ...), as the networks read them.
+        terms: Their terms (N, V).
+        linear: The linear model of this head, fitted on the same rows and folds.
+        network: Raw outputs of the Keras model, out of fold (N, outputs), NaN where there are none.
+        truth: Labels (N, ...), as in `linear.fit_linear`.
+        weight: Weights (N,).
+        folds: Folds (N,), -1 for none.
+        seed: Seed of the trees.
+    """
+    outputs, rows = network.shape[1], len(truth)
+    targets = _targets(kind, truth, outputs)
+    codes = codes_of(spec, inputs, rows)
+    meanings = _meanings(spec, codes, targets, weight)
+    known = meanings[codes]
+    said = np.where(np.isfinite(linear.out_of_fold), linear.out_of_fold, 0.0)
+    for fold in np.unique(folds[folds >= 0]):
+        own = folds == fold
+        others = _meanings(spec, codes[~own], targets[~own], weight[~own])
+        known[own] = others[codes[own]]
+    features = experts.features(spec, inputs, terms, known, said)
+    raw, forests = np.full((rows, outputs), np.nan), []
+    for fold in np.unique(folds[folds >= 0]):
+        own, learned = folds == fold, (folds != fold) & (weight > 0)
+        forest = grow(
+            kind, features[learned], truth[learned], weight[learned], outputs, seed + int(fold)
+        )
+        raw[own] = forest.raw(features[own])
+        forests.append(forest)
+    scored = (weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
+    shares = np.array([1.0, 0.0])
+    if scored.any():
+        shares = fit_shares(kind, network[scored], raw[scored], truth[scored], weight[scored])
+    expert = Expert(mean_forest(forests), shares, meanings)
+    return expert, shares[0] * network + shares[1] * np.where(np.isfinite(raw), raw, 0.0)
+
+
+def _targets(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
+    """Return the labels as numbers (N, outputs) whose means tell what a category stands for."""
+    if kind == "class":
+        return np.eye(outputs)[truth.astype(np.int64)]
+    return np.asarray(truth, np.float64).reshape(len(truth), -1)
+
+
+def _meanings(
+    spec: FittedSpec, codes: NDArray[np.int64], targets: Floats, weight: Floats
+) -> Floats:
+    """Return the mean target of each category of each column, drawn towards that of all rows."""
+    count = sum(len(c.categories) + 2 for group in spec.groups for c in group.categorical)
+    mean = np.average(targets, axis=0, weights=weight) if weight.sum() else targets.mean(axis=0)
+    sums, totals = np.tile(PRIOR * mean, (count, 1)), np.full((count, 1), PRIOR)
+    for column in codes.T:
+        np.add.at(sums, column, targets * weight[:, None])
+        np.add.at(totals, column, weight[:, None])
+    return np.asarray(sums / totals)
+
+
+def write_experts(path: Path, experts: Experts) -> None:
+    """Write the trees of a run into one `.npz` file, whole or not at all.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {"columns": experts.columns, "summaries": experts.summaries}
+    for head, expert in experts.heads.items():
+        arrays |= {f"{head}/shares": expert.shares, f"{head}/meanings": expert.meanings}
+        arrays |= {
+            f"{head}/{field.name}": getattr(expert.forest, field.name) for field in fields(Forest)
+        }
+    with replace_file(path) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_experts(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> Experts:
+    """Return the trees in a file.
+
+    Args:
+        path: The file.
+        spec: The spec of the run.
+        widths: By head, the number of raw outputs.
+
+    Raises:
+        RunError: The file is damaged, or holds trees of another run.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
+                raise ValueError("it unpacks to more than 1 GB")
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        return _checked(arrays, spec, widths)
+    except Exception as error:  # a reader met with damaged bytes may raise anything
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
+        raise RunError(
+            f"{path}: damaged, or of another run ({reason}). Copy the run directory again, or "
+            "train anew."
+        ) from None
+
+
+def _checked(
+    arrays: Mapping[str, NDArray[Any]], spec: FittedSpec, widths: Mapping[str, int]
+) -> Experts:
+    columns, summaries = arrays["columns"].astype(np.int64), arrays["summaries"].astype(np.float32)
+    count = 0 if spec.terms is None else spec.terms.num_terms
+    if columns.ndim != 1 or summaries.shape[:1] != columns.shape or summaries.ndim != 2:
+        raise ValueError("'summaries' has another shape")
+    if ((columns < 0) | (columns >= count)).any() or not np.isfinite(summaries).all():
+        raise ValueError("'columns' or 'summaries' is out of range")
+    categories = [len(c.categories) + 2 for group in spec.groups for c in group.categorical]
+    numbers = sum(len(group.numeric) for group in spec.groups)
+    heads = {}
+    for head in sorted({name.split("/")[0] for name in arrays if "/" in name}):
+        width = widths[head]
+        types = {"start": np.float64, "threshold": np.float64, "value": np.float64,
+                 "missing_left": np.bool_}  # fmt: skip
+        forest = Forest(**{
+            field.name: arrays[f"{head}/{field.name}"].astype(types.get(field.name, np.int64))
+            for field in fields(Forest)
+        })  # fmt: skip
+        forest.check(numbers + (len(categories) + 1) * width + summaries.shape[1], width)
+        shares, meanings = (
+            arrays[f"{head}/{name}"].astype(np.float64) for name in ("shares", "meanings")
+        )
+        if shares.shape != (2,) or meanings.shape != (sum(categories), width):
+            raise ValueError(f"'{head}' has shares or meanings of another shape")
+        if not (np.isfinite(shares).all() and np.isfinite(meanings).all()):
+            raise ValueError(f"'{head}' has shares or meanings that are no numbers")
+        heads[head] = Expert(forest, shares, meanings)
+    return Experts(columns, summaries, heads)
