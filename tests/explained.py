@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from multimodal.builder import build
+from multimodal.blend import Blend
+from multimodal.builder import assemble, build
 from multimodal.config import Config
-from multimodal.members import average
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
 
 if TYPE_CHECKING:
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from multimodal.run import Run
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
+
+
+def stirred_blends(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Give the linear models in a model's heads weights, and shares that are not the same."""
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, Blend):
+            for weight, width in ((layer.kernel, 1.0), (layer.bias, 0.3)):
+                weight.assign(random.normal(0, width, weight.shape).astype("float32"))
+            layer.shares.assign(random.uniform(0.4, 0.9, layer.shares.shape).astype("float32"))
+    return model
 
 
 def stir(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -29,11 +40,13 @@ def stir(model: keras.Model, seed: int = 0) -> keras.Model:
 
 
 def untrained(prepared: Prepared, count: int = 1) -> Run:
-    """Return a run of stirred models, of their mean where there are several."""
+    """Return a run of stirred networks, averaged, with a linear model where the config has one."""
     from multimodal.run import Run
 
     models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
-    return Run(Path("absent"), prepared.config, prepared.schema, prepared.spec, average(models))
+    config = prepared.config.merge(training={"members": count})
+    model = stirred_blends(assemble(config, prepared.spec, models))
+    return Run(Path("absent"), config, prepared.schema, prepared.spec, model)
 
 
 def untrained_on(folder: Path, config: Config, count: int = 1, target: str = "price") -> Run:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from explained import untrained
 from tiny import PHOTOS, TABLE, WORDS, tiny_config
 
 from multimodal import withheld
-from multimodal.builder import build
 from multimodal.config import Config
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.run import Run
@@ -28,11 +28,6 @@ def rows_of(folder: Path) -> pd.DataFrame:
 
 def without(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows.assign(**dict.fromkeys(CELLS[name], None))
-
-
-def untrained(prepared: Prepared) -> Run:
-    model = build(prepared.config, prepared.spec)
-    return Run(Path(), prepared.config, prepared.schema, prepared.spec, model)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +49,8 @@ def test_a_withheld_modality_looks_as_in_a_row_without_it(
     before = {key: array.copy() for key, array in arrays.inputs.items()}
     found = withhold(arrays, run.spec, MODALITIES[name])
     expected = run.preprocessor.arrays(without(rows, name), catalogue_folder)
+    groups = [g.name for g in run.spec.groups if g.modality == MODALITIES[name]]
+    found.inputs.update(run.preprocessor.terms_without(rows, groups))
     for key, array in expected.inputs.items():
         wanted = np.pad(array, [(0, 0), *[(0, m - n) for m, n in zip(
             found.inputs[key].shape[1:], array.shape[1:], strict=True

@@ -219,7 +219,7 @@ class Attribution:
         return abs(float(ops.sum(self.scores)) - (self.end - self.start))
 
 
-def word_scores(row: Row, group: str) -> Attribution:
+def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
     """Return the integrated gradients of a row's score over the words of one text group.
 
     On the straight way from the baseline, in which the vector of each word is that of padding, to
@@ -229,6 +229,7 @@ def word_scores(row: Row, group: str) -> Attribution:
     Args:
         row: The row.
         group: A text group whose encoders take embeddings (`embed`).
+        beside: What else the words add to the score; 1 % of the whole is aimed at, too.
 
     Raises:
         ValueError: The backend computes no gradients.
@@ -245,11 +246,11 @@ def word_scores(row: Row, group: str) -> Attribution:
     start = float(_mean([function(low) for function, low, _ in ways])[0])
     known = zip(row.parts, row.encoded, strict=True)
     end = float(_mean([part.score(rows, row.direction) for part, rows in known])[0])
-    steps = FEWEST_STEPS
+    whole, steps = min(abs(end - start), abs(end - start + beside)), FEWEST_STEPS
     while True:
         scores = _mean([_along(function, low, high, steps) for function, low, high in ways])
         found = Attribution(scores, start, end, steps)
-        if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * abs(end - start), TINY):
+        if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * whole, TINY):
             return found
         steps *= 2
 

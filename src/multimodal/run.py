@@ -266,8 +266,8 @@ class Run:
             frame = table.frame[kept].reset_index(drop=True)
             table = replace(table, frame=frame, rows=table.rows[kept], lines=table.lines[kept])
         truths, weights = self._truths(table, root, say), self._weights(table)
-        arrays = self.preprocessor.arrays(self._without_absent(table, root)[0], root)
-        return importance(self, arrays, truths, dict.fromkeys(truths, weights))
+        frame = self._without_absent(table, root)[0]
+        return importance(self, frame, root, truths, dict.fromkeys(truths, weights))
 
     def evaluate(
         self,

@@ -400,7 +400,7 @@ class Steps:
         weights = {name: each[rows] for name, each in prepared.source.weights.items()}
         frame = in_memory(prepared.table.frame.iloc[rows])
         found = importance(
-            run, run.preprocessor.arrays(frame, prepared.photo_root),
+            run, frame, prepared.photo_root,
             {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
             seed=prepared.config.training.seed,
         )  # fmt: skip

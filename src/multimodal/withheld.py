@@ -33,6 +33,8 @@ _EMPTY: dict[str, Any] = {
 def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
     """Return arrays in which every group of a modality is as it is in a row that lacks it.
 
+    Terms stay; those without it are learned from the raw rows, by `Preprocessor.terms_without`.
+
     Args:
         arrays: Rows as the model takes them; they stay as they are.
         spec: The fitted spec.
@@ -83,9 +85,14 @@ def withheld_scores(
     modalities = list(dict.fromkeys(group.modality for group in run.spec.groups))
     if len(modalities) < 2:
         return {}
-    arrays = run.preprocessor.arrays(rows.iloc[:MOST_ROWS], root)
+    rows = rows.iloc[:MOST_ROWS]
+    arrays = run.preprocessor.arrays(rows, root)
     cases = {FULL: arrays}
-    cases |= {INPUT_NAMES[each]: withhold(arrays, run.spec, each) for each in modalities}
+    for each in modalities:
+        case = withhold(arrays, run.spec, each)
+        groups = [group.name for group in run.spec.groups if group.modality == each]
+        case.inputs.update(run.preprocessor.terms_without(rows, groups))
+        cases[INPUT_NAMES[each]] = case
     scores: Scores = {task.name: {} for task in run.tasks}
     for name, case in cases.items():
         outputs, _ = run.decoded(case)

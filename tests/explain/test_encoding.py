@@ -27,7 +27,7 @@ from multimodal.explain.encoding import (
 def test_rows_are_encoded_in_their_order(
     catalogue_folder: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    run = untrained_on(catalogue_folder, tiny_config(), count)
+    run = untrained_on(catalogue_folder, tiny_config(linear=False), count)
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(70)
     arrays = run.preprocessor.arrays(rows, catalogue_folder)
     parts = cut(run.model, "price", run.spec.groups)
@@ -45,6 +45,16 @@ def test_rows_are_encoded_in_their_order(
     vectors = fused_vectors(parts, encoded, chunk=32)
     assert vectors.shape == (70, 8 * count)
     np.testing.assert_allclose(vectors, fused_vectors(parts, encoded), rtol=1e-4, atol=1e-5)
+
+
+def test_terms_go_into_no_fusion(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(), 2)
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(9)
+    arrays = run.preprocessor.arrays(rows, catalogue_folder)
+    assert "terms_ids" in arrays.inputs
+    encoded, _ = encode_rows(cut(run.model, "price", run.spec.groups), arrays)
+    assert [set(each) for each in encoded] == [{"table", "words", "photos"}] * 2
+    assert "terms_ids" in arrays.inputs
 
 
 def test_nothing_is_a_row_that_lacks_every_group(catalogue_folder: Path) -> None:

@@ -14,25 +14,40 @@ from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.data.prepare import prepare
 from multimodal.explain.importance import importance
+from multimodal.explain.linear import linear_part
 from multimodal.importance import Importance
+from multimodal.members import members
 from multimodal.run import Run, load
 
 
 def measured(run: Run, rows: pd.DataFrame, root: Path, truth: Any, weight: Any = None) -> Any:
-    arrays = run.preprocessor.arrays(rows, root)
     weights = np.ones(len(rows)) if weight is None else weight
-    return importance(run, arrays, {"price": truth}, {"price": weights}).heads["price"]
+    return importance(run, rows, root, {"price": truth}, {"price": weights}).heads["price"]
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int) -> None:
+def silence(run: Run, rows: pd.DataFrame, groups: tuple[str, ...]) -> None:
+    """Make the networks and the linear model deaf to groups."""
+    for member in members(run.model):
+        for group in groups:
+            layer = member.get_layer(f"{group}_encoder")
+            layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    part = linear_part(run, "price")
+    if part is None:
+        return
+    layer = run.model.get_layer("price")
+    kernel = np.array(layer.kernel)
+    for i in part.positions(groups):
+        for frame in (part.matrices(rows), part.matrices(rows.head(1), groups)):
+            kernel[1 + frame[i].indices] = 0.0
+    layer.kernel.assign(kernel)
+
+
+@pytest.mark.parametrize(("count", "linear"), [(1, False), (2, False), (1, True), (2, True)])
+def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int, linear: bool) -> None:
     """A model that knows the truth of its own making, from the table alone."""
-    run = untrained_on(catalogue_folder, tiny_config(), count)
-    for member in getattr(run.model, "layers", []):
-        for layer in [member, *getattr(member, "layers", [])]:
-            if layer.name in ("words_encoder", "photos_encoder"):
-                layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    run = untrained_on(catalogue_folder, tiny_config(linear=linear), count)
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
+    silence(run, rows, ("words", "photos"))
     truth = run.predict(rows, images=catalogue_folder).frame["price_prediction"].to_numpy(float)
     truth = truth * np.random.default_rng(0).uniform(0.98, 1.02, len(truth))
     found = measured(run, rows, catalogue_folder, truth)
@@ -46,6 +61,19 @@ def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int) ->
         assert need.error == pytest.approx(found.error + need.change)
     again = measured(run, rows, catalogue_folder, truth)
     assert again == found
+
+
+@pytest.mark.parametrize("group", ["words", "table"])
+def test_what_only_the_linear_model_reads_matters(catalogue_folder: Path, group: str) -> None:
+    """Its groups and columns are shuffled as if the rows had other cells."""
+    run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS), 2)
+    for layer in (m.get_layer(f"{g}_encoder") for m in members(run.model)
+                  for g in ("table", "words")):  # fmt: skip
+        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
+    truth = run.predict(rows).frame["price_prediction"].to_numpy(float)
+    needs = {n.name: n for n in measured(run, rows, catalogue_folder, truth).needs}
+    assert needs[group].change > 0.01
 
 
 def test_rows_without_label_or_weight_do_not_count(catalogue_folder: Path) -> None:
@@ -64,9 +92,8 @@ def test_rows_without_label_or_weight_do_not_count(catalogue_folder: Path) -> No
 def test_a_head_without_labels_is_left_out(catalogue_folder: Path) -> None:
     run = untrained_on(catalogue_folder, tiny_config(TABLE))
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(9)
-    arrays = run.preprocessor.arrays(rows, catalogue_folder)
     nothing = {"price": np.full(9, np.nan)}
-    assert importance(run, arrays, nothing, {"price": np.ones(9)}).heads == {}
+    assert importance(run, rows, catalogue_folder, nothing, {"price": np.ones(9)}).heads == {}
 
 
 def test_classes_are_measured_by_their_error(catalogue_folder: Path) -> None:
@@ -77,9 +104,10 @@ def test_classes_are_measured_by_their_error(catalogue_folder: Path) -> None:
     config = tiny_config(table, WORDS).merge(heads=heads)
     prepared = prepare(catalogue_folder / "catalogue.csv", [], config)
     run, rows = untrained(prepared), prepared.rows("test")
-    arrays = run.preprocessor.arrays(prepared.table.frame.iloc[rows], catalogue_folder)
+    frame = prepared.table.frame.iloc[rows]
     truths = {"kind": prepared.truths["kind"][rows]}
-    found = importance(run, arrays, truths, {"kind": np.ones(len(rows))}).heads["kind"]
+    weights = {"kind": np.ones(len(rows))}
+    found = importance(run, frame, catalogue_folder, truths, weights).heads["kind"]
     assert found.metric == "accuracy" and 0 <= found.error <= 1
 
 

@@ -12,8 +12,11 @@ from explained import untrained_on
 from runs import Trained
 from tiny import TABLE, WORDS, tiny_config
 
+from multimodal.blend import Blend
+from multimodal.calibration import Calibration
 from multimodal.config import Config
 from multimodal.errors import DataError
+from multimodal.explain.encoding import whole_inputs
 from multimodal.explain.records import Explanation
 from multimodal.run import Run, load
 
@@ -37,9 +40,9 @@ def check(found: Explanation) -> None:
     assert found.columns.end == pytest.approx(found.score, abs=2e-4)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_row_is_explained_whole(catalogue_folder: Path, count: int) -> None:
-    run = untrained_on(catalogue_folder, tiny_config(), count)
+@pytest.mark.parametrize(("count", "linear"), [(1, False), (2, False), (1, True), (2, True)])
+def test_a_row_is_explained_whole(catalogue_folder: Path, count: int, linear: bool) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(linear=linear), count)
     rows = rows_of(catalogue_folder)
     first, second = run.explain(rows, images=catalogue_folder)
     for each in (first, second):
@@ -59,6 +62,8 @@ def test_fusions_of_tokens_are_explained_too(catalogue_folder: Path) -> None:
 
 
 HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "number": ("price", {"name": "regression"}, "amount"),
+    "binary": ("tier", {"name": "binary"}, "odds"),
     "multiclass": ("category", {"name": "multiclass"}, "odds"),
     "quantile": (
         "price",
@@ -70,32 +75,74 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-def trained_on_heads(folder: Path, kind: str) -> Run:
+BLENDED = ("number", "binary", "multiclass", "labels")
+
+
+def trained_on_heads(folder: Path, kind: str, count: int = 1, linear: bool = True) -> Run:
     column, head, _ = HEADS[kind]
     rows = pd.read_csv(folder / "catalogue.csv")
     rows["tier"] = np.where(rows["year"] > 2016, "new", "old")
     rows["tags"] = [["red", "big"] if i % 2 else ["red"] if i % 3 else [] for i in rows.index]
     classes = {"tier": ["old", "new"]}.get(column, [])
-    config = tiny_config({**TABLE, "columns": ["brand", "weight_g", "year"]}, WORDS).merge(
+    table = {**TABLE, "columns": ["brand", "weight_g", "year"]}
+    config = tiny_config(table, WORDS, linear=linear).merge(
         heads=[{"name": column, "column": column, "head": head, "classes": classes}]
     )
     from explained import untrained
 
     from multimodal.data.prepare import prepare
 
-    return untrained(prepare(rows, [], config, images=folder))
+    return untrained(prepare(rows, [], config, images=folder), count)
 
 
+@pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("kind", HEADS)
-def test_every_kind_of_head(catalogue_folder: Path, kind: str) -> None:
-    run = trained_on_heads(catalogue_folder, kind)
-    (found,) = run.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
+def test_every_kind_of_head(catalogue_folder: Path, kind: str, linear: bool) -> None:
+    run = trained_on_heads(catalogue_folder, kind, 2, linear)
+    head = run.tasks[0].name
+    assert isinstance(run.model.get_layer(head), Blend) == (linear and kind in BLENDED)
+    rows = rows_of(catalogue_folder, 1)
+    rows["price"] = 1.0
+    (found,) = run.explain(rows, images=catalogue_folder)
     assert found.question is not None and found.question.unit == HEADS[kind][2]
+    inputs, _ = whole_inputs(run.preprocessor.arrays(rows, catalogue_folder))
+    inputs = {key: array for key, array in inputs.items() if key in run.model.input}
+    raw = run.model(inputs, training=False)
+    score = float(np.asarray(raw[head])[0] @ np.array(found.question.direction))
+    assert found.score == pytest.approx(score, abs=2e-4)
     whole = found.score - found.start
+    assert abs(whole) > 5e-4, "nothing to explain"
     assert sum(group.score for group in found.groups) == pytest.approx(whole, abs=2e-4)
     assert found.answer and found.nothing
+    for part in (*found.words, found.columns):
+        assert part is not None and part.end == pytest.approx(found.score, abs=2e-4)
     for words in found.words:
         assert words.gap <= 0.01 * abs(words.end - words.start) + 1e-4
+    assert found.columns is not None
+    total = sum(column.score for column in found.columns.columns)
+    assert total == pytest.approx(found.columns.end - found.columns.start, abs=2e-4)
+
+
+def test_what_is_withheld_is_what_a_row_without_it_gets(catalogue_folder: Path) -> None:
+    """The start is the whole model's score of an empty row, terms and all."""
+    run = untrained_on(catalogue_folder, tiny_config(), 2)
+    (found,) = run.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
+    bare = [dict.fromkeys([*TABLE["columns"], "description", "image", "id"])]
+    (empty,) = run.explain(bare, images=catalogue_folder)
+    assert empty.score == pytest.approx(found.start, abs=1e-4)
+    assert found.nothing == empty.answer and abs(found.score - found.start) > 0.01
+    assert all(abs(group.score) < 1e-4 for group in empty.groups)
+
+
+def test_odds_are_those_of_tempered_probabilities(catalogue_folder: Path) -> None:
+    run = trained_on_heads(catalogue_folder, "multiclass", 2)
+    (plain,) = run.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
+    sure = run.calibrated(Calibration(temperatures={"category": 2.0}))
+    (found,) = sure.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
+    assert found.question is not None and found.question.scale == 0.5
+    assert found.score == pytest.approx(plain.score) and found.answer != plain.answer
+    told = sure.predict(rows_of(catalogue_folder, 1), images=catalogue_folder).frame.iloc[0]
+    assert found.answer == f"{told['category_prediction']} ({told['category_probability']:.0%})"
 
 
 def test_a_class_can_be_asked_for(catalogue_folder: Path) -> None:

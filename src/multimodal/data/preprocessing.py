@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,12 @@ class Preprocessor:
             starts = range(0, len(frame), BLOCK)
             return self._joined([self._block(frame.iloc[i : i + BLOCK], root) for i in starts])
         return self._block(frame, root)
+
+    def terms_without(self, frame: Frame, groups: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Return the terms of every row as `arrays` does, as if it lacked some groups."""
+        if self.spec.terms is None:
+            return {}
+        return term_inputs(self.spec.terms, self.spec, self.units, frame, without=groups)
 
     def _block(self, frame: Frame, root: Path) -> Arrays:
         result = Arrays({})

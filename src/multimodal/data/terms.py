@@ -8,7 +8,7 @@ a block of a fixed length (L2 norm), so that a long text does not outweigh a sho
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,45 +68,91 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
 
 
 def block_matrices(
-    terms: FittedTerms, spec: FittedSpec, units: Units, frame: Frame
+    terms: FittedTerms,
+    spec: FittedSpec,
+    units: Units,
+    frame: Frame,
+    *,
+    without: Collection[str] = (),
 ) -> Iterator[Matrix]:
-    """Yield one float32 matrix (rows, terms) per block; a block's columns are its own."""
+    """Yield one float32 matrix (rows, terms) per block; a block's columns are its own.
+
+    The blocks of the groups `without` are as in rows that lack those groups.
+    """
     hashes, weights = hashes_of(terms), _array(terms.weights, "<f4")
     for i, block in enumerate(terms.blocks):
+        if block.group in without:
+            yield bag_matrix(terms, i, [[ABSENT]] * features.row_count(frame))
+            continue
         found = _known(_hashed(_bags(block, i, spec, units, frame)), hashes)
         yield _weighed(found, block, weights)
 
 
-def term_matrix(terms: FittedTerms, spec: FittedSpec, units: Units, frame: Frame) -> Matrix:
+def term_matrix(
+    terms: FittedTerms,
+    spec: FittedSpec,
+    units: Units,
+    frame: Frame,
+    *,
+    without: Collection[str] = (),
+) -> Matrix:
     """Return all terms of all rows, float32 (rows, terms), sparse."""
     import scipy.sparse as sparse
 
     total = sparse.csr_matrix((features.row_count(frame), len(hashes_of(terms))), dtype=np.float32)
-    for matrix in block_matrices(terms, spec, units, frame):
+    for matrix in block_matrices(terms, spec, units, frame, without=without):
         total = total + matrix
     return total
 
 
 def term_inputs(
-    terms: FittedTerms, spec: FittedSpec, units: Units, frame: Frame
+    terms: FittedTerms,
+    spec: FittedSpec,
+    units: Units,
+    frame: Frame,
+    *,
+    without: Collection[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """Return ids int32 and weights float32, (rows, length), 0 where a row has no more terms.
 
     An id is 1 + the position of a term's hash; a row longer than the greatest fixed length loses
-    its lightest terms.
+    its lightest terms. The groups `without` are as in rows that lack them.
     """
-    matrix = term_matrix(terms, spec, units, frame)
+    matrix = term_matrix(terms, spec, units, frame, without=without)
     counts = np.diff(matrix.indptr)
     length = text.fixed_length(int(counts.max(initial=0)), terms.lengths)
     ids = np.full((len(counts), length), PADDING, np.int32)
     weights = np.zeros((len(counts), length), np.float32)
     for row, (start, end) in enumerate(pairwise(matrix.indptr)):
         columns, values = matrix.indices[start:end], matrix.data[start:end]
-        if len(columns) > length:
-            heaviest = np.sort(np.argsort(-np.abs(values), kind="stable")[:length])
-            columns, values = columns[heaviest], values[heaviest]
+        kept = heaviest(values, length)
+        columns, values = columns[kept], values[kept]
         ids[row, : len(columns)], weights[row, : len(columns)] = columns + 1, values
     return dict(zip(TERM_KEYS, (ids, weights), strict=True))
+
+
+def heaviest(values: NDArray[np.float32], length: int) -> NDArray[np.int64]:
+    """Return the places of the `length` heaviest values, rising."""
+    if len(values) <= length:
+        return np.arange(len(values))
+    return np.sort(np.argsort(-np.abs(values), kind="stable")[:length])
+
+
+def bag_counts(
+    terms: FittedTerms, position: int, bags: Bags, amounts: Sequence[Sequence[float]] | None = None
+) -> Matrix:
+    """Return how often bags hold the terms of a block, or how much of them, (bags, terms)."""
+    named = [[_named(position, term) for term in bag] for bag in bags]
+    given = named if amounts is None else (named, [list(each) for each in amounts])
+    return _known(_hashed(given), hashes_of(terms))
+
+
+def bag_matrix(
+    terms: FittedTerms, position: int, bags: Bags, amounts: Sequence[Sequence[float]] | None = None
+) -> Matrix:
+    """Return bags of terms of a block as `block_matrices` does those of rows, (bags, terms)."""
+    counts = bag_counts(terms, position, bags, amounts)
+    return _weighed(counts, terms.blocks[position], _array(terms.weights, "<f4"))
 
 
 def hashes_of(terms: FittedTerms) -> NDArray[np.uint32]:
@@ -185,10 +231,20 @@ def _words(cell: str) -> list[str]:
 
 
 def _letters(cell: str) -> list[str]:
+    return [run for word in text.words(cell) for run in letters_of(word)]
+
+
+def letters_of(word: str) -> list[str]:
+    """Return the runs of two to five letters of a word and the blanks around it.
+
+    Example:
+    >>> letters_of("ab")
+    [' a', 'ab', 'b ', ' ab', 'ab ', ' ab ']
+    """
     least, most = LETTERS
+    padded = f" {word} "
     return [
         padded[start : start + length]
-        for padded in (f" {word} " for word in text.words(cell))
         for length in range(least, min(most, len(padded)) + 1)
         for start in range(len(padded) - length + 1)
     ]
@@ -203,15 +259,20 @@ def _filled(
 ) -> tuple[Bags, list[list[float]]]:
     column = next(column for column in group.numeric if column.name == block.source)
     values = features.scaled(features.numbers([column], units, frame).values, [column])[:, 0]
-    edges = np.array(block.bins)
-    shares = np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
-    names = [_named(position, str(i)) for i in range(len(edges) - 1)]
+    shares = filled_bins(values, block)
+    names = [_named(position, str(i)) for i in range(shares.shape[1])]
     absent = [_named(position, ABSENT)]
     known = ~np.isnan(values)
     bags = [names[: int(np.count_nonzero(row))] if ok else absent
             for row, ok in zip(shares, known, strict=True)]  # fmt: skip
     return bags, [row[row > 0].tolist() if ok else [1.0]
                   for row, ok in zip(shares, known, strict=True)]  # fmt: skip
+
+
+def filled_bins(values: NDArray[Any], block: TermBlock) -> NDArray[np.float64]:
+    """Return how far each bin of a number's block is filled, (rows, bins), by scaled values."""
+    edges = np.array(block.bins)
+    return np.asarray(np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
 
 
 def _hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from multimodal.attribution import Row
 from multimodal.data.cells import as_text
 from multimodal.explain.encoding import floats
+from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import ColumnScore, ColumnScores, Floats
 from multimodal.explain.shapley import shares
 from multimodal.spec import MISSING, FittedGroup
@@ -22,7 +23,10 @@ NO_VALUE = "missing"
 
 
 def explain_columns(
-    row: Row, groups: Sequence[FittedGroup], frame: pd.DataFrame
+    row: Row,
+    groups: Sequence[FittedGroup],
+    frame: pd.DataFrame,
+    linear: LinearScores | None = None,
 ) -> ColumnScores | None:
     """Return the Shapley values of the table's columns, None where there are none to explain.
 
@@ -33,6 +37,7 @@ def explain_columns(
         row: The row, encoded.
         groups: The groups of the table that the row has.
         frame: The raw row.
+        linear: What the linear model of terms adds to the row's score, where there is one.
     """
     names = sources(groups)
     if not names:
@@ -49,13 +54,17 @@ def explain_columns(
         return floats(row.scores(variants, [group.name for group in groups]))
 
     scores, exact = shares(function, len(names))
-    ends = function(np.array([[False] * len(names), [True] * len(names)]))
+    start, end = function(np.array([[False] * len(names), [True] * len(names)])).tolist()
+    if linear is not None:
+        moved = linear.columns([group.name for group in groups], names)
+        scores = scores + moved
+        start, end = start + linear.total - float(moved.sum()), end + linear.total
     typical = _typical(groups)
     columns = [
         ColumnScore(name, _shown(frame[name].iloc[0]), typical[name], float(score))
         for name, score in zip(names, scores, strict=True)
     ]
-    return ColumnScores(columns, float(ends[0]), float(ends[1]), exact)
+    return ColumnScores(columns, start, end, exact)
 
 
 def sources(groups: Sequence[FittedGroup]) -> list[str]:

@@ -15,7 +15,7 @@ from multimodal.data.photos import decode_rows
 from multimodal.data.preprocessing import Arrays
 from multimodal.explain.records import Floats
 from multimodal.predictor import BATCH, batches
-from multimodal.spec import FittedSpec
+from multimodal.spec import TERM_KEYS, FittedSpec
 from multimodal.withheld import withhold
 
 FEW = 256
@@ -27,6 +27,8 @@ Encoded = dict[str, dict[str, NDArray[Any]]]
 def encode_rows(parts: Sequence[Part], arrays: Arrays) -> tuple[list[Encoded], dict[int, str]]:
     """Return what each fusion is given of all rows, as arrays in their order; faults by row.
 
+    Terms, which no fusion is given, are left out.
+
     Args:
         parts: What `cut` returned.
         arrays: The rows as the model takes them.
@@ -37,6 +39,8 @@ def encode_rows(parts: Sequence[Part], arrays: Arrays) -> tuple[list[Encoded], d
     for rows, (batch, wrong) in batches(arrays):
         places.append(rows)
         faults |= wrong
+        for key in TERM_KEYS:
+            batch.pop(key, None)
         pieces.append([encode(part, batch, len(rows)) for part in parts])
     order = np.argsort(np.concatenate(places))
     found: list[Encoded] = [
@@ -47,7 +51,10 @@ def encode_rows(parts: Sequence[Part], arrays: Arrays) -> tuple[list[Encoded], d
 
 
 def fused_vectors(parts: Sequence[Part], encoded: Sequence[Encoded], *, chunk: int = 256) -> Floats:
-    """Return the vectors (rows, D) that enter the heads; those of several models side by side."""
+    """Return the vectors (rows, D) that enter the heads; those of several networks side by side.
+
+    Each network has a space of its own, so that a mean of their vectors would mean nothing.
+    """
     found = []
     for part, rows in zip(parts, encoded, strict=True):
         size = len(tree.flatten(rows)[0])

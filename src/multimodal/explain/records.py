@@ -30,8 +30,9 @@ class WordScores:
     """The words of one text group: `text[start:end]` moved the score by `scores[i]`.
 
     `start` is the score without the words, `end` that of the row; `gap` is how far the scores are
-    from adding up to the difference. What stands from `read` on was cut off. `method` says how the
-    scores came about.
+    from adding up to the difference. What stands from `read` on was too long for the networks: only
+    the linear model read it where `beyond` is True, else nothing. `method` says how the networks'
+    part of the scores came about.
     """
 
     group: str
@@ -42,6 +43,7 @@ class WordScores:
     end: float
     read: int
     method: str
+    beyond: bool = False
 
     @property
     def gap(self) -> float:

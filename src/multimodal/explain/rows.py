@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal import attribution
 from multimodal.answers import CORNERS, answers
+from multimodal.attribution import Row, group_values
 from multimodal.data.photos import PhotoPaths, decode_rows
 from multimodal.data.preprocessing import Arrays
 from multimodal.data.table import Table
@@ -22,9 +22,11 @@ from multimodal.evaluation import Task
 from multimodal.evaluation.measures import readable
 from multimodal.explain import neighbours
 from multimodal.explain.columns import explain_columns
-from multimodal.explain.encoding import floats, nothing, whole_inputs
+from multimodal.explain.cut_model import Cut, Encoding
+from multimodal.explain.encoding import floats, nothing
+from multimodal.explain.linear import LinearScores
 from multimodal.explain.photos import explain_photos
-from multimodal.explain.question import ask
+from multimodal.explain.question import Question, ask
 from multimodal.explain.records import Explanation, GroupScore
 from multimodal.explain.words import explain_words
 from multimodal.fusion.shapley import MAX_GROUPS
@@ -57,24 +59,21 @@ def explain_rows(
         DataError: There is no such head or class, or a column is missing.
     """
     task = chosen_task(run, head)
-    parts = attribution.cut(run.model, task.name, run.spec.groups)
+    whole = Cut.of(run, task.name)
     known = neighbours.load(run.path) if run.path.is_dir() else None
-    empty: list[Any] = []
+    empty: Encoding | None = None
     for i in range(len(table.frame)):
         frame = table.frame.iloc[[i]].reset_index(drop=True)
         remarks = [notes[i]] if notes and i in notes else []
         blank = Explanation(int(table.rows[i]), table.place(i), _identifier(run, frame), remarks)
         arrays = run.preprocessor.arrays(frame, root)
-        if not empty:
-            bare, _ = whole_inputs(nothing(arrays, run.spec))
-            empty = [part.encode(bare) for part in parts]
-        found = _explain(run, parts, task, frame, arrays, empty, label, blank)
+        if empty is None:
+            empty = whole.encode(nothing(arrays, run.spec), frame, nothing=True)
+        here = whole.encode(arrays, frame)
+        found = _explain(run, whole, task, frame, arrays, here, empty, label, blank)
         if known is not None:
-            each = [floats(part.fused(rows)) for part, rows in zip(parts, found[1], strict=True)]
-            vector = np.concatenate(each, axis=1)[0]
-            yield replace(found[0], neighbours=known.nearest(vector))
-        else:
-            yield found[0]
+            found = replace(found, neighbours=known.nearest(whole.fused(here)))
+        yield found
 
 
 def chosen_task(run: Run, head: str | None) -> Task:
@@ -92,67 +91,82 @@ def chosen_task(run: Run, head: str | None) -> Task:
 
 def _explain(
     run: Run,
-    parts: list[attribution.Part],
+    whole: Cut,
     task: Task,
     frame: pd.DataFrame,
     arrays: Arrays,
-    empty: list[Any],
+    here: Encoding,
+    empty: Encoding,
     label: str | None,
     blank: Explanation,
-) -> tuple[Explanation, Any]:
-    remarks = [*blank.remarks, *_unusual(arrays)]
-    inputs, _ = whole_inputs(arrays)
-    encoded = [part.encode(inputs) for part in parts]
+) -> Explanation:
     layer = head_layer(run.model, task.name)
-    raw, bare = (floats(attribution.raw_outputs(parts, each)) for each in (encoded, empty))
-    outputs = _decoded(layer, raw)
-    question = ask(task, layer, outputs, label)
-    row = attribution.Row(parts, inputs, encoded, question.direction)
-    groups = _groups(run, row, empty)
+    raw, bare = whole.raw(here), whole.raw(empty)
+    outputs = _decoded(run, task, layer, raw)
+    question = _question(run, task, layer, outputs, label)
+    row, linear = whole.scored(here, empty, question.direction)
+    groups = _groups(run, row, linear, empty.networks)
     there = {group.name for group in groups if group.there}
     present = [group for group in run.spec.groups if group.name in there]
     faults = _faults(arrays)
+    broken = [f"photo: {why}; it counts as absent" for each in faults.values()
+              for why in each.values()]  # fmt: skip
     return replace(
         blank,
-        remarks=[*remarks, *(f"photo: {why}; it counts as absent" for each in faults.values()
-                             for why in each.values())],
+        remarks=[*blank.remarks, *_unusual(arrays), *broken],
         question=question,
         answer=_answer(task, outputs),
-        nothing=_answer(task, _decoded(layer, bare)),
+        nothing=_answer(task, _decoded(run, task, layer, bare)),
         score=float(raw[0] @ np.array(question.direction)),
         start=float(bare[0] @ np.array(question.direction)),
         groups=groups,
         words=[each for group in present if group.modality == "text"
-               if (each := explain_words(row, group, frame)) is not None],
-        columns=explain_columns(row, [g for g in present if g.modality == "tabular"], frame),
+               if (each := explain_words(row, group, frame, linear)) is not None],
+        columns=explain_columns(
+            row, [g for g in present if g.modality == "tabular"], frame, linear
+        ),
         photos=[each for group in run.spec.groups if group.modality == "image"
                 for each in explain_photos(
                     row, group, list(arrays.photos[group.name].paths[0]), faults[group.name])],
-    ), row.encoded  # fmt: skip
+    )  # fmt: skip
 
 
-def _groups(run: Run, row: attribution.Row, empty: list[Any]) -> list[GroupScore]:
+def _question(
+    run: Run, task: Task, layer: Any, outputs: NDArray[np.float64], label: str | None
+) -> Question:
+    """Return what is explained; odds are those of probabilities as sure as they may be."""
+    found = ask(task, layer, outputs, label)
+    known = {} if run.calibration is None else run.calibration.temperatures
+    return replace(found, scale=found.scale / known.get(task.name, 1.0))
+
+
+def _groups(
+    run: Run, row: Row, linear: LinearScores | None, empty: Sequence[Any]
+) -> list[GroupScore]:
     """Return the Shapley value of each group; of more than ten groups, those of the modalities."""
     groups = run.spec.groups
     players = {group.name: [group.name] for group in groups}
     if len(players) > MAX_GROUPS:
         modalities = dict.fromkeys(group.modality for group in groups)
         players = {m: [g.name for g in groups if g.modality == m] for m in modalities}
-    values = attribution.group_values(row, empty, players)
+    values = group_values(row, empty, players)
     found = []
     for name, held in players.items():
         mine = [run.spec.group(each) for each in held]
         keys = [f"{group.name}_present" for group in mine]
         there = [bool(np.any(row.inputs[key])) if key in row.inputs else True for key in keys]
         columns = [column for group in mine for column in group.columns]
-        score = float(floats(values[name])[0])
+        score = float(floats(values[name])[0]) + (0.0 if linear is None else linear.groups(held))
         found.append(GroupScore(name, mine[0].modality, columns, score, any(there)))
     return found
 
 
-def _decoded(layer: Any, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32"))
-    return np.asarray(keras.ops.convert_to_numpy(found), np.float64)
+def _decoded(run: Run, task: Task, layer: Any, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what `run.decoded` does for raw outputs of a head."""
+    found = floats(layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
+    if run.calibration is None:
+        return found
+    return run.calibration.tempered([task], {task.name: found})[task.name]
 
 
 def _answer(task: Task, outputs: NDArray[np.float64]) -> str:

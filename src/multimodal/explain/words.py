@@ -10,6 +10,7 @@ from multimodal.attribution import Row, word_scores
 from multimodal.data.features import texts
 from multimodal.data.text import tokenise
 from multimodal.explain.encoding import floats
+from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import Floats, WordScores
 from multimodal.explain.shapley import shares
 from multimodal.spec import PADDING, FittedGroup
@@ -18,17 +19,21 @@ GRADIENTS = "integrated gradients"
 SAMPLED = "words left out in random orders"
 
 
-def explain_words(row: Row, group: FittedGroup, frame: pd.DataFrame) -> WordScores | None:
+def explain_words(
+    row: Row, group: FittedGroup, frame: pd.DataFrame, linear: LinearScores | None = None
+) -> WordScores | None:
     """Return the scores of a group's words, None where the row has none.
 
     Where the encoders take word vectors, they are integrated gradients; of a backbone that takes
     ids alone, Shapley values of leaving words out, from random orders. Both add up to the
-    difference between the score of the row and that without its words.
+    difference between the score of the row and that without its words. The linear model's part of
+    each word comes on top; it reads the words that are too many for the networks, too.
 
     Args:
         row: The row, encoded.
         group: A text group.
         frame: The raw row.
+        linear: What the linear model of terms adds to the row's score, where there is one.
     """
     tokens = np.asarray(row.inputs[f"{group.name}_tokens"])
     count = int((tokens != PADDING).sum())
@@ -37,15 +42,23 @@ def explain_words(row: Row, group: FittedGroup, frame: pd.DataFrame) -> WordScor
     text = texts(group.columns, frame)[0]
     found = tokenise(text)
     if all(hasattr(part.encoders[group.name], "embed") for part in row.parts):
-        path = word_scores(row, group.name)
+        moved = 0.0 if linear is None else linear.groups([group.name])
+        path = word_scores(row, group.name, beside=moved)
         scores = floats(path.scores)[:count]
         start, end, method = path.start, path.end, GRADIENTS
     else:
         scores, start, end = _left_out(row, group.name, tokens, count)
         method = SAMPLED
-    spans = [(word.start, word.end) for word in found[:count]]
     read = found[count].start if len(found) > count else len(text)
-    return WordScores(group.name, text, spans, scores, start, end, read, method)
+    if linear is None:
+        found = found[:count]
+    else:
+        each = linear.words(group, frame)
+        scores = np.pad(scores, (0, len(each) - count)) + each
+        start, end = start + linear.total - float(each.sum()), end + linear.total
+    spans = [(word.start, word.end) for word in found]
+    beyond = linear is not None
+    return WordScores(group.name, text, spans, scores, start, end, read, method, beyond)
 
 
 def _left_out(

@@ -1,0 +1,97 @@
+"""Which words of a text a linear model's terms stand for, and what a typical row's terms are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from multimodal.data import text
+from multimodal.data.terms import (
+    ABSENT,
+    Matrix,
+    bag_counts,
+    bag_matrix,
+    filled_bins,
+    heaviest,
+    letters_of,
+)
+from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
+
+OF_TEXTS = ("words", "letters")
+"""Kinds of blocks that a group of texts gives."""
+
+
+def word_matrix(terms: FittedTerms, position: int, cell: str) -> Matrix:
+    """Return how much of each term of a text stands in each of its words, (words, terms).
+
+    A pair of words belongs to both in equal parts, a run of letters to its word. A term that stands
+    in several places is shared among them. The lines add up to the text's line of
+    `terms.block_matrices`.
+
+    Args:
+        terms: The fitted terms.
+        position: The place of a block of words or letters.
+        cell: A text with at least one word.
+    """
+    import scipy.sparse as sparse
+
+    found = text.words(cell)
+    if terms.blocks[position].kind == "letters":
+        bags = [letters_of(word) for word in found]
+        counts = bag_counts(terms, position, bags)
+        whole = bag_matrix(terms, position, [[run for bag in bags for run in bag]])
+    else:
+        pairs = [f"{first} {second}" for first, second in zip(found, found[1:], strict=False)]
+        beside = [pairs[max(i - 1, 0) : i + 1] for i in range(len(found))]
+        bags = [[word, *halves] for word, halves in zip(found, beside, strict=True)]
+        amounts = [[1.0, *[0.5] * len(halves)] for halves in beside]
+        counts = bag_counts(terms, position, bags, amounts)
+        whole = bag_matrix(terms, position, [found + pairs])
+    often = np.asarray(counts.sum(axis=0)).ravel()
+    weight = whole.toarray()[0]
+    each = np.divide(weight, often, out=np.zeros_like(weight), where=often > 0)
+    return sparse.csr_matrix(counts @ sparse.diags(each))
+
+
+def typical_matrices(terms: FittedTerms, spec: FittedSpec) -> Iterator[Matrix]:
+    """Yield one float32 matrix (1, terms) per block: the terms of a typical cell.
+
+    That is the median of a number, the most frequent category, and no text.
+    """
+    for i, block in enumerate(terms.blocks):
+        bag, amounts = _typical(block, spec.group(block.group))
+        yield bag_matrix(terms, i, [bag], amounts)
+
+
+def _typical(block: TermBlock, group: FittedGroup) -> tuple[list[str], list[list[float]] | None]:
+    if block.kind == "number":  # numbers are centred on their median
+        shares = filled_bins(np.zeros(1), block)[0]
+        filled = shares[shares > 0].tolist()
+        return [str(i) for i in range(len(filled))], [filled]
+    known = {column.source: column.categories for column in group.categorical}
+    names = [] if block.kind in OF_TEXTS else known.get(block.source, [])[:1]
+    if block.kind == "value_letters" and names:
+        return [run for word in text.words(names[0]) for run in letters_of(word)] or [ABSENT], None
+    return names or [ABSENT], None
+
+
+def cut(matrices: Sequence[Matrix], length: int) -> list[Matrix]:
+    """Return the terms of rows without those that are too many for a model.
+
+    Of a row that holds more than `length` terms in all blocks together, the lightest go.
+
+    Args:
+        matrices: One matrix (rows, terms) per block.
+        length: The greatest fixed length.
+    """
+    total: Any = sum(matrices[1:], matrices[0])
+    result = [matrix.copy() for matrix in matrices]
+    for row in np.flatnonzero(np.diff(total.indptr) > length):
+        start, end = total.indptr[row : row + 2]
+        kept = total.indices[start:end][heaviest(total.data[start:end], length)]
+        for matrix in result:
+            mine = slice(*matrix.indptr[row : row + 2])
+            matrix.data[mine] *= np.isin(matrix.indices[mine], kept)
+    return result

@@ -1,0 +1,163 @@
+"""The linear model of terms in a head: what each source adds to the raw outputs of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.blend import Blend
+from multimodal.data.features import Frame, texts
+from multimodal.data.term_shares import OF_TEXTS, cut, typical_matrices, word_matrix
+from multimodal.data.terms import Matrix, block_matrices
+from multimodal.data.text import words
+from multimodal.explain.encoding import floats
+from multimodal.explain.records import Floats
+from multimodal.spec import FittedGroup, FittedSpec, FittedTerms
+
+if TYPE_CHECKING:
+    from multimodal.run import Run
+
+
+@dataclass(frozen=True)
+class LinearPart:
+    """The linear model in a head, whose raw outputs are a sum over networks and terms.
+
+    That is `share * networks + linear_share * (terms @ kernel + bias)`.
+
+    Attributes:
+        terms: What it reads.
+        spec: The fitted spec.
+        units: Phrase around the number by source column.
+        share: What the mean of the networks counts, (width,).
+        linear_share: What the linear model counts, (width,).
+        kernel: float32 (terms, width).
+        bias: (width,).
+    """
+
+    terms: FittedTerms
+    spec: FittedSpec
+    units: Mapping[str, str | None]
+    share: Floats
+    linear_share: Floats
+    kernel: NDArray[np.float32]
+    bias: Floats
+
+    def matrices(self, frame: Frame, without: Collection[str] = ()) -> list[Matrix]:
+        """Return the terms of rows that the model reads, (rows, terms) for each block.
+
+        The groups `without` are as in rows that lack them.
+        """
+        found = block_matrices(self.terms, self.spec, self.units, frame, without=without)
+        return cut(list(found), self.terms.lengths[-1])
+
+    def raw(self, matrices: Iterable[Matrix], rows: int) -> Floats:
+        """Return what blocks add to the raw outputs of the whole model, (rows, width)."""
+        start = np.zeros((rows, len(self.bias)))
+        found = sum((np.asarray(matrix @ self.kernel) for matrix in matrices), start)
+        return self.linear_share * found
+
+    @property
+    def constant(self) -> Floats:
+        """What is added to the raw outputs of every row, (width,)."""
+        return self.linear_share * self.bias
+
+    def scores(
+        self, here: Sequence[Matrix], absent: Sequence[Matrix], direction: Sequence[float]
+    ) -> LinearScores:
+        """Return what each block adds to the score of a row.
+
+        Args:
+            here: The terms of the row, (1, terms) for each block.
+            absent: Those of a row without anything.
+            direction: The weight of each raw output in the score.
+        """
+        weights = self.linear_share * np.array(direction)
+        kernel = (self.kernel @ weights.astype(np.float32)).astype(np.float64)
+        cases = here, absent, typical_matrices(self.terms, self.spec)
+        each, bare, typical = (
+            np.array([float((matrix @ kernel)[0]) for matrix in case]) for case in cases
+        )
+        total = float(each.sum() + self.bias @ weights)
+        return LinearScores(self, here, kernel, each, bare, typical, total)
+
+    def positions(self, groups: Collection[str], column: str | None = None) -> list[int]:
+        """Return the places of the blocks of groups, or of one column in them."""
+        return [
+            i for i, block in enumerate(self.terms.blocks)
+            if block.group in groups and column in (None, self._column(i))
+        ]  # fmt: skip
+
+    def _column(self, position: int) -> str:
+        """Return the column of the table that a block reads, the group of a block of texts."""
+        block = self.terms.blocks[position]
+        if block.kind != "number":
+            return block.source
+        numeric = self.spec.group(block.group).numeric
+        return next((each.source for each in numeric if each.name == block.source), block.source)
+
+
+def linear_part(run: Run, head: str) -> LinearPart | None:
+    """Return the linear model in a head of a run, None where there is none."""
+    layer = run.model.get_layer(head)
+    if not isinstance(layer, Blend) or run.spec.terms is None:
+        return None
+    shares, bias = floats(layer.shares), floats(layer.bias)
+    kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)[1:]
+    units = run.preprocessor.units
+    return LinearPart(run.spec.terms, run.spec, units, shares[0], shares[1], kernel, bias)
+
+
+@dataclass(frozen=True)
+class LinearScores:
+    """What the blocks of the linear model add to the score of one row.
+
+    Attributes:
+        part: The linear model.
+        terms: The terms of the row, (1, terms) for each block.
+        kernel: What each term adds to the score, (terms,).
+        here: What each block adds.
+        absent: The same where its group is withheld.
+        typical: The same of a typical cell.
+        total: What all blocks and the bias add.
+    """
+
+    part: LinearPart
+    terms: Sequence[Matrix]
+    kernel: Floats
+    here: Floats
+    absent: Floats
+    typical: Floats
+    total: float
+
+    def groups(self, names: Collection[str]) -> float:
+        """Return how much groups moved the score from where they are withheld."""
+        chosen = self.part.positions(names)
+        return float((self.here - self.absent)[chosen].sum())
+
+    def columns(self, groups: Collection[str], names: Sequence[str]) -> Floats:
+        """Return how much columns of the table moved the score from where they are typical."""
+        moved = self.here - self.typical
+        return np.array([moved[self.part.positions(groups, name)].sum() for name in names])
+
+    def words(self, group: FittedGroup, frame: Any) -> Floats:
+        """Return how much each word of a text moved the score, (words,).
+
+        Each term counts for the words that it stands in. What the model says of an absent text is
+        taken off by the weight of the terms, so that the scores add up to what `groups` returns.
+        """
+        text = texts(group.columns, frame)[0]
+        found = np.zeros(len(words(text)))
+        for i in self.part.positions([group.name]):
+            if self.part.terms.blocks[i].kind in OF_TEXTS:
+                each = word_matrix(self.part.terms, i, text)
+                each = each.multiply(self.terms[i].toarray() != 0).tocsr()  # some were cut
+                weight = np.asarray(abs(each).sum(axis=1)).ravel()
+                if not weight.any():
+                    weight = np.ones_like(weight)
+                found += each @ self.kernel - self.absent[i] * weight / weight.sum()
+        return found
