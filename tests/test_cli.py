@@ -22,6 +22,7 @@ from multimodal.config import Config
 from multimodal.data.audit_records import Audit
 from multimodal.data.schema import Schema
 from multimodal.evaluation import RunMetrics
+from multimodal.members import members
 from multimodal.run import load
 from multimodal.unfinished import write_record
 
@@ -100,8 +101,8 @@ def test_from_and_freeze(command: Command, folder: Path) -> None:
     assert "carried over " in done.err
     base, tuned = load("base"), load("tuned")
     for old, new in zip(
-        base.model.get_layer("table_encoder").get_weights(),
-        tuned.model.get_layer("table_encoder").get_weights(),
+        members(base.model)[0].get_layer("table_encoder").get_weights(),
+        members(tuned.model)[0].get_layer("table_encoder").get_weights(),
         strict=True,
     ):
         assert (old == new).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,12 +11,13 @@ import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
 from multimodal import fits
-from multimodal.builder import build
+from multimodal.builder import assemble, build
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation import measure
 from multimodal.fits import answered, fit_rows, narrowed, tasks, width
 from multimodal.fitting import Fitted, TrainingError
 from multimodal.predictor import Predictor
+from multimodal.spec import TERM_KEYS
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,8 @@ def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
 
 
 def test_the_seed_decides(plain: Prepared) -> None:
-    short = plain.config.merge(training={"epochs": 1})
+    short = plain.config.merge(training={"epochs": 1, "linear": False})
+    plain = replace(plain, spec=plain.spec.model_copy(update={"terms": None}))
     one, two, other = (
         fit_rows(Prepared(**{**vars(plain), "config": short.merge(training={"seed": seed})}))
         for seed in (0, 0, 1)
@@ -56,7 +59,7 @@ def test_the_seed_decides(plain: Prepared) -> None:
 def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> None:
     from multimodal.data.preprocessing import Preprocessor
 
-    model = build(mixed.config, mixed.spec)
+    model = assemble(mixed.config, mixed.spec)
     rows = np.random.default_rng(0).permutation(len(mixed.sides))[:50]
     found = answered(model, mixed, rows)["price"]
     arrays = Preprocessor(mixed.spec, mixed.schema).arrays(
@@ -70,8 +73,8 @@ def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> Non
 def test_a_narrowed_table_has_what_one_modality_needs(mixed: Prepared, modality: str) -> None:
     found = narrowed(mixed, (modality,))
     assert [group.modality for group in found.config.groups] == [modality]
-    model = build(found.config, found.spec)
-    assert set(model.input) == set(found.spec.input_keys)
+    model = assemble(found.config, found.spec)
+    assert set(model.input) == {*found.spec.input_keys, *(TERM_KEYS if found.spec.terms else ())}
     assert bool(found.source.caches) == (modality == "image")
     assert answered(model, found, found.rows("test"))["price"].shape == (30, 1)
 

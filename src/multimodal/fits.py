@@ -22,6 +22,7 @@ from multimodal.finetune import freeze_groups
 from multimodal.fit_files import Fit, Floats
 from multimodal.fitting import Fitted, TrainingError, fit
 from multimodal.members import head_layer
+from multimodal.spec import TERM_KEYS
 from multimodal.steps import network_seed, stages
 from multimodal.training import choose_precision, one_batch_size
 from multimodal.vectors import start_from_vectors
@@ -53,7 +54,8 @@ def fit_rows(
     start, count = time.perf_counter(), int(prepared.config.training.members)
     keras.utils.clear_session()  # the models before this one are done with
     found = [_fit_network(prepared, i, callbacks) for i in range(count)]
-    model = whole_model(prepared, [network for network, _ in found], lambda message: None).model
+    networks = [network for network, _ in found]
+    model = whole_model(prepared, networks, lambda message: None).model
     seconds = time.perf_counter() - start
     rows = np.concatenate([prepared.rows(side) for side in sides])
     outputs = answered(model, prepared, rows)
@@ -69,7 +71,7 @@ def answered(model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]) ->
     buckets = prepared.source.buckets
     sorting = np.arange(len(rows)) if buckets is None else np.argsort(buckets[rows], kind="stable")
     batches: Any = evaluation_dataset(prepared.source, rows[sorting], batch_size=BATCH)
-    terms = _terms(prepared, rows[sorting])
+    terms = _terms(model, prepared, rows[sorting])
     if terms:
         raw = _with_terms(model, batches, terms)
     else:
@@ -122,8 +124,10 @@ def width(task: Task) -> int:
     return {"number": max(1, len(task.quantiles)), "box": 4}.get(task.kind, len(task.classes))
 
 
-def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    if prepared.spec.terms is None:
+def _terms(
+    model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    if prepared.spec.terms is None or TERM_KEYS[0] not in model.input:
         return {}
     units = {column.name: column.unit for column in prepared.schema.columns}
     return term_inputs(prepared.spec.terms, prepared.spec, units, prepared.table.frame.iloc[rows])

@@ -46,7 +46,7 @@ from multimodal.files import write_text
 from multimodal.finetune import carry_over, freeze_groups
 from multimodal.fitting import Fitted, Safety, added, fit
 from multimodal.manifest import write_manifest
-from multimodal.members import members
+from multimodal.members import average, members
 from multimodal.progress import LogFile
 from multimodal.provenance import traced
 from multimodal.report import write_report
@@ -106,6 +106,7 @@ class Steps:
         self.callbacks = callbacks
         self.notes: list[str] = []
         self.logs: dict[int, list[dict[str, float]]] = {}
+        self.precision = ""
         self.held: Held | None = None
         self.experts: Experts | None = None
         self.metrics = RunMetrics(
@@ -123,15 +124,16 @@ class Steps:
         if not leads():
             with on_signals() as termination:
                 termination.waiting = True  # the one that leads writes a checkpoint, and ends first
-                model, _ = self._fit(None)
-            return Run(out, prepared.config, prepared.schema, prepared.spec, model)
+                networks, _ = self._fit(None)
+            spec = prepared.spec.model_copy(update={"terms": None})
+            return Run(out, prepared.config, prepared.schema, spec, average(networks))
         asked = record(self.request, prepared)
         with claimed(out, asked), on_signals() as termination:
             write_record(out, asked)
             self.metrics = traced(self.metrics, prepared.table.source, asked)
             self._save_inputs()
-            model, fitted = self._fit(termination)
-            self._save_model(model)
+            networks, fitted = self._fit(termination)
+            model = self._whole(networks)
             run, tested = self._score(load(out), model, fitted)
             if not fitted.interrupted:
                 self._withhold(run, tested)
@@ -166,8 +168,8 @@ class Steps:
             save_parts(*parts)
 
     @engine()
-    def _fit(self, termination: Termination | None) -> tuple[keras.Model, Fitted]:
-        """Fit the networks one after the other, then what is blended in."""
+    def _fit(self, termination: Termination | None) -> tuple[list[keras.Model], Fitted]:
+        """Fit the networks one after the other."""
         count, total = int(self.prepared.config.training.members), Fitted()
         networks: list[keras.Model] = []
         for i in range(count):
@@ -181,14 +183,20 @@ class Steps:
             raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
         if total.interrupted:
             self.say("interrupted; the best weights so far are kept")
-        if not leads():
-            return networks[0], total
+        return networks, total
+
+    def _whole(self, networks: Sequence[keras.Model]) -> keras.Model:
+        """Return the model of the run, free of what trained its networks, and save it."""
         config = self.prepared.config.merge(training={"members": len(networks)})
-        self.prepared = replace(self.prepared, config=config)
-        whole = whole_model(self.prepared, networks, self.say)
-        self.held = whole.held
-        self.experts = whole.experts
-        return whole.model, total
+        self.prepared, spec = replace(self.prepared, config=config), self.prepared.spec
+        self.precision = lowest_precision(networks[0])
+        plain = [build(config, spec) for _ in networks]
+        for network, trained in zip(plain, networks, strict=True):
+            network.set_weights(trained.get_weights())
+        whole = whole_model(self.prepared, plain, self.say)
+        self.held, self.experts = whole.held, whole.experts
+        self._save_model(whole.model)
+        return whole.model
 
     def _fit_network(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:
         """Fit in stages, from the last checkpoint on; the weights of the best epoch stay."""
@@ -304,7 +312,7 @@ class Steps:
             )
         summary = evaluation.TrainingSummary(
             epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
-            precision=lowest_precision(model), parameters=model.count_params(),
+            precision=self.precision, parameters=model.count_params(),
             interrupted=fitted.interrupted, seed=training.seed,
         )  # fmt: skip
         fusion = {

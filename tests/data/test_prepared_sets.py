@@ -88,11 +88,11 @@ def batches(prepared: Prepared) -> list[Any]:
 def test_batches_are_bit_equal_from_memory_and_from_shards(
     file: Path, tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = ready(file)
+    plain = ready(file, training={"linear": False})
     assert not plain.stored and not (tmp_path / "cache").exists()
     if large:
         monkeypatch.setattr(frames, "LARGE", 0)
-    stored = ready(file, tmp_path / "prepared")
+    stored = ready(file, tmp_path / "prepared", training={"linear": False})
     assert len(stored.stored) == 2 and all(map(is_whole, stored.stored))
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
     assert isinstance(stored.source.inputs["title_tokens"], ShardedArray) == large

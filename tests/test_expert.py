@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import TRAINING, plain_rows
+
+import multimodal
+from multimodal.config import Config
+from multimodal.errors import RunError
+from multimodal.evaluation import RunMetrics
+from multimodal.expert import TREES
+from multimodal.manifest import write_manifest
+
+ROWS = plain_rows(150)
+ROWS["words"] = np.where(ROWS["size"] > 5, "a large one", "some small ones")
+ROWS["mood"] = np.where((ROWS["size"] > 4) ^ (ROWS["shop"] == "west"), "glad", "sad")
+
+
+def config(**training):
+    fusion = {"name": "concat", "options": {"hidden_dims": [8]}}
+    training = {**TRAINING, "epochs": 1, "trees": True, **training}
+    return Config.parse({"fusion": fusion, "training": training})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("trees") / "run"
+    rows = ROWS.drop(columns="cost")
+    return multimodal.train(rows, ["price", "mood"], out=out, config=config(members=2))
+
+
+def test_trees_have_a_share_in_what_is_predicted(run):
+    assert set(run.experts.heads) == {"price", "mood"}
+    assert run.experts.heads["price"].shares[1] > 0.3  # networks of one epoch know little
+    whole = run.predict(ROWS).frame["price_prediction"]
+    alone = multimodal.run.Run(run.path, run.config, run.schema, run.spec, run.model)
+    assert np.abs(whole - alone.predict(ROWS).frame["price_prediction"]).max() > 0.1
+
+
+def test_the_keras_model_holds_no_trees(run):
+    assert {path.name for path in run.path.iterdir()} >= {TREES, "model.keras"}
+    with np.load(run.path / TREES, allow_pickle=False) as content:
+        assert "price/feature" in content.files
+
+
+def test_it_reloads_and_answers_alike_row_by_row(run):
+    again = multimodal.load(run.path)
+    many = again.predict(ROWS).frame
+    pd.testing.assert_frame_equal(many, run.predict(ROWS).frame)
+    for i in range(3):
+        one = again.predict_row(dict(ROWS.iloc[i]))
+        assert one["price"] == pytest.approx(many["price_prediction"][i], rel=1e-4)
+        assert one["mood"]["prediction"] == many["mood_prediction"][i]
+
+
+def test_measures_are_of_the_whole(run):
+    metrics = RunMetrics.read(run.path).heads["price"]
+    predictions = pd.read_csv(run.path / "predictions.csv")
+    again = run.predict(ROWS.iloc[predictions["row"]].reset_index(drop=True)).frame
+    np.testing.assert_allclose(
+        again["price_prediction"], predictions["price_prediction"], rtol=1e-5
+    )
+    assert metrics.test["r2"] > 0.5
+
+
+@pytest.mark.parametrize("fault", ["roots", "shares", "columns", "gone"])
+def test_a_damaged_file_is_refused(run, fault, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(run.path, folder)
+    with np.load(folder / TREES) as content:
+        arrays = {name: content[name] for name in content.files}
+    if fault == "gone":
+        del arrays["price/left"]
+    elif fault == "columns":
+        arrays["columns"][0] = 10**6
+    else:
+        arrays[f"price/{fault}"] = arrays[f"price/{fault}"] + 10**6
+        if fault == "shares":
+            arrays["price/shares"] = np.array([np.nan, 1.0])
+    np.savez(folder / TREES, **arrays)
+    write_manifest(folder)
+    with pytest.raises(RunError, match=r"trees\.npz: damaged, or of another run"):
+        multimodal.load(folder)
