@@ -24,7 +24,7 @@ LEVELS = {
     0: {"errors", "files", "config", "spec", "transforms", "targets", "boxes", "detection",
         "progress", "termination", "machine",
         "number_space"},
-    1: {"registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
+    1: {"preset", "registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
         "checkpoints", "members", "linear", "importance", "fit_files",
         "boosting"},
     2: {"layers", "poolings", "backbones", "transformer", "blend", "expert"},

@@ -127,6 +127,9 @@ def train(
     weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
     images: Images = None,
     config: Annotated[Path | None, typer.Option(help="YAML file; see the README.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="fast, balanced or best, in place of --config.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory; default: runs/run, numbered.")
     ] = None,
@@ -144,7 +147,7 @@ def train(
     from multimodal.engines import leads
     from multimodal.progress import EpochProgress
 
-    wanted = _config(config, epochs=epochs, seed=seed, freeze=freeze or None)
+    wanted = _config(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
     command = shlex.join(["multimodal", *sys.argv[1:]])
     console, noise, out = _console(), None, out or free_folder(Path("runs/run"), command)
     console.quiet = not leads()
@@ -167,6 +170,14 @@ def train(
     if leads():
         show_comparison(out, console)
         say(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def preset(name: Annotated[str, typer.Argument(help="fast, balanced or best.")]) -> None:
+    """Print a preset: a config to keep, edit and train with."""
+    from multimodal.preset import preset_text
+
+    print(preset_text(name), end="")
 
 
 @app.command()
@@ -422,10 +433,16 @@ def show_comparison(run: Path, console: Console) -> None:
         console.print(printed)
 
 
-def _config(path: Path | None, **options: Any) -> Config:
+def _config(path: Path | None, name: str | None = None, **options: Any) -> Config:
     from multimodal.config import Config
+    from multimodal.preset import preset as named
 
-    config = Config() if path is None else Config.from_yaml(path)
+    if path is not None and name is not None:
+        raise ConfigError(
+            "both --config and --preset are given; expected one. `multimodal preset NAME` prints a "
+            "preset, to be kept as a config and edited."
+        )
+    config = named(name or "balanced") if path is None else Config.from_yaml(path)
     given = {name: value for name, value in options.items() if value is not None}
     return config.merge(training=given) if given else config
 
