@@ -31,7 +31,7 @@ LEVELS = {
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
         "contributions", "weight_axes", "units", "spread", "intervals", "conformal",
         "temperature", "row_features", "calibration", "importance_view", "gradients",
-        "attribution", "standing_records", "search_space"},
+        "attribution", "gradient_scores", "standing_records", "search_space"},
     5: {"training", "engines", "gallery", "vectors", "verdict", "audit_view",
         "withheld_view", "run", "run_files", "class_plots", "box_plots", "interval_plots",
         "baseline_answers", "head_rows", "compared", "slices", "pictures", "figure_words",
@@ -51,7 +51,7 @@ GRAPH = [
     "config", "spec", "errors", "registry", "contracts", "layers", "poolings", "backbones",
     "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
     "heads", "builder", "baselines", "training", "contributions", "members", "blend",
-    "gradients", "attribution",
+    "gradients", "attribution", "gradient_scores",
 ]  # fmt: skip
 NOT_IN_GRAPH = {"tensorflow", "numpy", "pandas", "jax", "torch", "PIL", "sklearn"}
 NOT_IN_DATA = {"builder", "baselines", "encoders", "fusion", "heads", "layers", "contracts",
