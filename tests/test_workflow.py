@@ -35,7 +35,7 @@ FILES = (
 
 def test_the_directory_holds_everything_and_nothing_half_written(trained: Trained) -> None:
     assert sorted(path.name for path in trained.run.iterdir()) == sorted(FILES)
-    assert len(list((trained.run / "plots").glob("*.png"))) == 4
+    assert len(list((trained.run / "plots").glob("*.png"))) == 7
     assert "<html" in (trained.run / "report.html").read_text()
 
 
