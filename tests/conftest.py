@@ -11,10 +11,10 @@ import pytest
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
 GRAPH_HALF = {
     "attribution", "backbones", "backends", "boxes", "builder", "config", "contracts",
-    "contributions", "docstrings", "encoders", "errors", "files", "fusion", "gradients", "heads",
-    "importance", "importance_view", "layers", "losses", "manifest", "metrics", "part_errors",
-    "poolings", "registered", "registry", "sizes", "spec", "targets", "transformer", "transforms",
-    "vectors", "weights",
+    "contributions", "docstrings", "encoders", "errors", "files", "fusion", "gradient_scores",
+    "gradients", "heads", "importance", "importance_view", "layers", "losses", "manifest",
+    "metrics", "part_errors", "poolings", "registered", "registry", "sizes", "spec", "targets",
+    "transformer", "transforms", "vectors", "weights",
 }  # fmt: skip
 HERE = Path(__file__).parent
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from multimodal.attribution import Row, cut
 from multimodal.blend import Blend
 from multimodal.builder import assemble, build
 from multimodal.config import Config
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from multimodal.run import Run
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
+FUSIONS: dict[str, Any] = {
+    "concat": {"hidden_dims": [8]},
+    "gated": {"hidden_dim": 4},
+    "low_rank": {},
+    "late": {},
+    "transformer": {"hidden_dim": 8, "num_heads": 2, "num_layers": 1, "mlp_dim": 8},
+    "cross_attention": {"hidden_dim": 8, "num_heads": 2, "num_layers": 1, "mlp_dim": 8},
+}
 
 
 def stirred_blends(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -116,3 +125,21 @@ def inputs_of(spec: FittedSpec, seed: int = 0, *, words: int = 6) -> dict[str, A
         else:
             found[f"{name}_present"] = np.array([True])
     return found
+
+
+def part(kinds: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"name": name, "options": kinds[name]}
+
+
+def row_of(model: keras.Model, spec: Any, inputs: dict[str, Any]) -> Row:
+    parts = cut(model, "price", spec.groups)
+    return Row(parts, inputs, [each.encode(inputs) for each in parts], [1.0])
+
+
+def number(tensor: Any) -> float:
+    return float(keras.ops.convert_to_numpy(tensor).ravel()[0])
+
+
+def score_of(model: keras.Model, inputs: dict[str, Any]) -> float:
+    given = {key: keras.ops.convert_to_tensor(array) for key, array in inputs.items()}
+    return number(model(given, training=False)["price"])

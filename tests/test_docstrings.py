@@ -1,11 +1,13 @@
-"""The examples in the docstrings of the graph half give what they show, on every backend."""
+"""The examples in docstrings give what they show; those of the graph half on every backend."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 
 import pytest
@@ -14,14 +16,32 @@ import multimodal
 from multimodal import encoders, fusion, heads, losses, metrics, registry
 
 PACKAGES = (encoders, fusion, heads, losses, metrics)
-ALONE = ("backbones", "boxes", "conformal", "contracts", "contributions", "files", "intervals",
-         "layers", "manifest", "number_space", "poolings", "registry", "row_features", "sizes",
+ALONE = ("backbones", "blend", "boxes", "conformal", "contracts", "contributions", "files",
+         "gradients", "importance", "importance_view", "intervals", "layers", "manifest",
+         "members", "number_space", "poolings", "registry", "row_features", "sizes",
          "spread", "targets", "transformer", "transforms", "vectors", "weights")  # fmt: skip
-MODULES = [f"{multimodal.__name__}.{name}" for name in ALONE] + [
-    f"{package.__name__}.{found.name}"
-    for package in PACKAGES
-    for found in pkgutil.iter_modules(package.__path__)
-]
+DATA_HALF = ("data.terms", "explain") if importlib.util.find_spec("tensorflow") else ()
+
+
+def modules(names: Iterable[str]) -> list[str]:
+    """Return modules, and those of packages, by their dotted names."""
+    found = []
+    for name in (f"{multimodal.__name__}.{name}" for name in names):
+        spec = importlib.util.find_spec(name)
+        folders = (spec and spec.submodule_search_locations) or []
+        found += [name, *(f"{name}.{each.name}" for each in pkgutil.iter_modules(folders))]
+    return found
+
+
+MODULES = (
+    modules(DATA_HALF)
+    + [f"{multimodal.__name__}.{name}" for name in ALONE]
+    + [
+        f"{package.__name__}.{found.name}"
+        for package in PACKAGES
+        for found in pkgutil.iter_modules(package.__path__)
+    ]
+)
 REGISTERED = [(kind, name) for kind in registry.kinds() for name in registry.names(kind)]
 
 

@@ -29,6 +29,7 @@ FILES = (
     "training_log.csv", "report.html", "plots", "audit.json", "manifest.json", "model_card.md",
     "baseline_predictions.csv",
     "importance.json", "neighbours.npz", "neighbours.json", "calibration.json",
+    "explanations", "explanations.json",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A model cut at its encoders, its fusion and a head, and what moved the score of one row.
+"""A model cut at its encoders, its fusion and a head, and how much each group moved a score.
 
 A score is a weighted sum of a head's raw outputs, such as one logit. Several models of one kind,
 joined by `members.average`, are explained as their mean.
@@ -6,7 +6,7 @@ joined by `members.average`, are explained as their mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,8 @@ from multimodal.contracts import Tensor
 from multimodal.contributions import find_fusion, fusion_inputs
 from multimodal.fusion.base import Fusion, Tensors
 from multimodal.fusion.shapley import Rows, filled, shapley_values
-from multimodal.gradients import value_and_gradient
 from multimodal.members import members
-from multimodal.spec import PADDING, FittedGroup
-
-FEWEST_STEPS, MOST_STEPS, CHUNK = 64, 2048, 128
-TOLERANCE = 0.01
-TINY = 1e-4
-"""Where scores differ by less, rounding is all there is."""
+from multimodal.spec import FittedGroup
 
 
 @dataclass(frozen=True)
@@ -153,13 +147,13 @@ class Row:
         for part, rows in zip(self.parts, self.encoded, strict=True):
             others = {group: part.encode_group(group, variants) for group in groups}
             size = tree.flatten(others)[0].shape[0]
-            found.append(part.score(_copies(rows, size) | others, self.direction))
-        return _mean(found)
+            found.append(part.score(copies(rows, size) | others, self.direction))
+        return mean_of(found)
 
 
 def raw_outputs(parts: Sequence[Part], encoded: Sequence[Rows]) -> Tensor:
     """Return the mean of the parts' raw outputs `(B, width)` for rows that each has encoded."""
-    return _mean([part.raw(rows) for part, rows in zip(parts, encoded, strict=True)])
+    return mean_of([part.raw(rows) for part, rows in zip(parts, encoded, strict=True)])
 
 
 def group_values(
@@ -197,128 +191,15 @@ def group_values(
             for each in (rows, others)
         )
         found.append(shapley_values(function, mine, theirs))
-    values = _mean(found)
+    values = mean_of(found)
     return {name: values[i] for i, name in enumerate(sorted(players))}
 
 
-@dataclass(frozen=True)
-class Attribution:
-    """Scores `(T,)` of the tokens of one row, and what they should add up to.
-
-    `start` is the score at the baseline, `end` that of the row; `steps` were taken between them.
-    """
-
-    scores: Tensor
-    start: float
-    end: float
-    steps: int
-
-    @property
-    def gap(self) -> float:
-        """How far the scores are from adding up to `end - start`."""
-        return abs(float(ops.sum(self.scores)) - (self.end - self.start))
-
-
-def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
-    """Return the integrated gradients of a row's score over the words of one text group.
-
-    On the straight way from the baseline, in which the vector of each word is that of padding, to
-    the text, gradients are taken at the middles of equal steps. The steps are doubled until the
-    scores add up within 1 %, or there are 2,048 of them. All else, the number of words too, stays.
-
-    Args:
-        row: The row.
-        group: A text group whose encoders take embeddings (`embed`).
-        beside: What else the words add to the score; 1 % of the whole is aimed at, too.
-
-    Raises:
-        ValueError: The backend computes no gradients.
-
-    References:
-        Sundararajan et al., Axiomatic Attribution for Deep Networks, 2017.
-    """
-    tokens = ops.convert_to_tensor(row.inputs[f"{group}_tokens"])
-    ways = []
-    for part, rows in zip(row.parts, row.encoded, strict=True):
-        embed = part.encoders[group].embed
-        ends = [ops.cast(embed(each), "float32") for each in (ops.zeros_like(tokens), tokens)]
-        ways.append((_from_words(row, group, part, rows), ends[0], ends[1]))
-    start = float(_mean([function(low) for function, low, _ in ways])[0])
-    known = zip(row.parts, row.encoded, strict=True)
-    end = float(_mean([part.score(rows, row.direction) for part, rows in known])[0])
-    whole, steps = min(abs(end - start), abs(end - start + beside)), FEWEST_STEPS
-    while True:
-        scores = _mean([_along(function, low, high, steps) for function, low, high in ways])
-        found = Attribution(scores, start, end, steps)
-        if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * whole, TINY):
-            return found
-        steps *= 2
-
-
-def _from_words(row: Row, group: str, part: Part, rows: Rows) -> Callable[[Tensor], Tensor]:
-    """Return the function from the vectors of a group's words `(S, L, E)` to scores `(S,)`."""
-    own = {key: ops.convert_to_tensor(row.inputs[key]) for key in part.keys[group]}
-    mask = ops.not_equal(own[f"{group}_tokens"], PADDING)
-
-    def function(words: Tensor) -> Tensor:
-        size = words.shape[0]
-        tokens = part.encoders[group](words, mask=_copies(mask, size), training=False)
-        many: Rows = _copies(rows, size)
-        many[group]["inputs"] = part.from_tokens(group, tokens, _copies(own, size))
-        return part.score(many, row.direction)
-
-    return function
-
-
-def _along(function: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: int) -> Tensor:
-    """Return the scores `(L,)` of the words on the way from `low` to `high`, `(1, L, E)`."""
-    total = ops.zeros_like(high)
-    for first in range(0, steps, CHUNK):
-        places = ops.arange(first, min(first + CHUNK, steps), dtype="float32")
-        share = ops.reshape((places + 0.5) / steps, (-1, 1, 1))
-        _, gradient = value_and_gradient(function, low + share * (high - low))
-        total = total + ops.sum(gradient, axis=0, keepdims=True)
-    return ops.sum(total * (high - low) / steps, axis=(0, 2))
-
-
-def token_map(row: Row, group: str, blank: Mapping[str, Any]) -> Tensor:
-    """Return how much each token of a row's photos `(photos, T)` moved its score: Grad-CAM.
-
-    What is looked at is how far the tokens lie from those of blank photos, since a convolution
-    marks the edges of a photo whatever it shows. Each feature counts as much as its gradient,
-    half-way between the two, on average over the photo. What raises the score is positive, what
-    lowers it negative.
-
-    Args:
-        row: The row.
-        group: A group of photos.
-        blank: The group's inputs with blank photos.
-
-    Raises:
-        ValueError: The backend computes no gradients.
-
-    References:
-        Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-        Localization, 2017; there without a reference and without the negative part.
-    """
-    found = []
-    for part, rows in zip(row.parts, row.encoded, strict=True):
-        high, low = (part.encode_tokens(group, each) for each in (row.inputs, blank))
-
-        def function(tokens: Tensor, part: Part = part, rows: Rows = rows) -> Tensor:
-            inputs = part.from_tokens(group, tokens, row.inputs)
-            return part.score(rows | {group: {**rows[group], "inputs": inputs}}, row.direction)
-
-        _, gradient = value_and_gradient(function, (high + low) / 2)
-        weight = ops.mean(gradient, axis=1, keepdims=True)
-        found.append(ops.sum(weight * (high - low), axis=-1))
-    return _mean(found)
-
-
-def _mean(tensors: Sequence[Tensor]) -> Tensor:
+def mean_of(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the mean of tensors of one shape, in float32."""
     return ops.mean(ops.stack([ops.cast(each, "float32") for each in tensors]), axis=0)
 
 
-def _copies(rows: Any, size: int) -> Any:
+def copies(rows: Any, size: int) -> Any:
     """Return each tensor of one row `(1, ...)` as `(size, ...)`."""
     return tree.map_structure(lambda each: ops.repeat(each, size, axis=0), rows)

@@ -10,18 +10,18 @@ import pandas as pd
 
 from multimodal import box_plots, class_plots, figure_words, plots
 from multimodal.answers import CORNERS
-from multimodal.evaluation import worst_rows
 from multimodal.evaluation.bootstrap import share
 from multimodal.evaluation.measures import readable
 from multimodal.gallery import as_text, cells, off_by, thumbnail
 from multimodal.head_rows import chances, head_rows, inside, marks, overlap, quantiles
 from multimodal.pictures import Picture, picture
+from multimodal.ranking import KEPT, wrong_and_right
 from multimodal.run_files import RunFiles
 from multimodal.slices import Slice, by_prediction, measured, parts_for
 from multimodal.units import amount
 
 PHOTOS_PER_ROW = 4
-WORST, BEST = 20, 6
+WORST, BEST = KEPT, 6
 Section = dict[str, Any]
 Drawn = dict[str, tuple[Any, str]]
 
@@ -34,7 +34,12 @@ def kind_section(run: RunFiles, known: Section) -> Section:
         known: The section so far, with `name`, `slug`, `kind`, `unit`, `phrase` and `pictures`.
     """
     rows = head_rows(run, known["name"])
-    return _KINDS[known["kind"]](run, known, rows) if len(rows) else {}
+    if not len(rows):
+        return {}
+    found = _KINDS[known["kind"]](run, known, rows)
+    for row in (*found["worst"], *found["best"]):
+        row["why"] = run.explained.of(known["name"], int(row["row"]))
+    return found
 
 
 def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
@@ -49,7 +54,7 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     name, unit, phrase = known["name"], known["unit"], known["phrase"]
     truth, guess = rows["true"], rows["prediction"]
     tenths = by_prediction(rows, measured(rows, "number", ()))
-    order = [rows.index[i] for i in worst_rows(truth, guess, len(rows))]
+    worst, best = wrong_and_right("number", rows, ())
 
     def told(i: int) -> Section:
         return {"truth": amount(truth[i], phrase), "prediction": amount(guess[i], phrase),
@@ -70,8 +75,8 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "pictures": _draw(run, known, figures), "ranking": by,
         "tenths": [_tenth(each, phrase, bool((truth > 0).all())) for each in tenths],
         "thirds": _thirds(rows, phrase), "stated": _stated(rows),
-        "worst": [*_told(run, order[:WORST], told)],
-        "best": [*_told(run, _best(order[WORST:]), told)],
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
     }  # fmt: skip
 
 
@@ -126,8 +131,7 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     if "probability" in rows:
         words = figure_words.of_reliability(sure, right, class_plots.BINS)
         figures["reliability"] = (class_plots.reliability(sure, right, name), words)
-    order = (sure * np.where(right, -1, 1)).sort_values(ascending=False, kind="stable").index
-    wrong = [i for i in order if not right[i]]
+    worst, best = wrong_and_right("class", rows, classes)
 
     def told(i: int) -> Section:
         end = "right" if right[i] else "wrong"
@@ -138,8 +142,8 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "pictures": _draw(run, known, figures),
         "classes": [_class_row(each, truth == each, guess == each) for each in classes],
         "ranking": "how sure the model was of its mistake",
-        "worst": [*_told(run, wrong[:WORST], told)],
-        "best": [*_told(run, _best([i for i in order if right[i]]), told)],
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
     }  # fmt: skip
 
 
@@ -152,7 +156,7 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         sure, known_labels = rows[chances(classes)].to_numpy(float).ravel(), truth.ravel()
         words = figure_words.of_reliability(sure, known_labels, class_plots.BINS)
         figures["reliability"] = (class_plots.reliability(sure, known_labels, name), words)
-    order = [*misses.sort_values(ascending=False, kind="stable").index]
+    worst, best = wrong_and_right("labels", rows, classes)
 
     def told(i: int) -> Section:
         return {"truth": rows["true"][i], "prediction": rows["prediction"][i],
@@ -162,8 +166,8 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "pictures": _draw(run, known, figures),
         "classes": [_class_row(each, truth[:, i], guess[:, i]) for i, each in enumerate(classes)],
         "ranking": "the number of wrong labels",
-        "worst": [*_told(run, [i for i in order if misses[i]][:WORST], told)],
-        "best": [*_told(run, _best([i for i in order if not misses[i]]), told)],
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
     }  # fmt: skip
 
 
@@ -187,11 +191,11 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         return {"truth": _corners(truth.loc[i]), "prediction": _corners(guess.loc[i]),
                 "error": f"overlap {readable(shares[i], 2)}"}  # fmt: skip
 
-    order = [*shares.sort_values(kind="stable").index]
+    worst, best = wrong_and_right("box", rows, ())
     return {
         "pictures": _draw(run, known, figures), "ranking": "the overlap with the true box",
-        "worst": [*_told(run, order[:WORST], told)],
-        "best": [*_told(run, _best(order[WORST:]), told)],
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
     }  # fmt: skip
 
 
@@ -201,11 +205,6 @@ _KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
     "labels": _labels,
     "box": _boxes,
 }
-
-
-def _best(order: list[Any]) -> list[Any]:
-    """Return the last six of an order, best first."""
-    return order[-BEST:][::-1]
 
 
 def _class_row(name: str, truth: Any, guess: Any) -> Section:

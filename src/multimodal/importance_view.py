@@ -12,6 +12,7 @@ def importance_rows(head: HeadImportance | None) -> list[dict[str, str]]:
     itself.
 
     Example:
+    >>> from multimodal.importance import Need
     >>> need = Need(name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5)
     >>> head = HeadImportance(metric="rmse", error=2.0, rows=9, repeats=5, needs=[need])
     >>> importance_rows(head)[0]["change"], importance_rows(head)[0]["interval"]

@@ -28,8 +28,9 @@ def average(
 
     Example:
     >>> inputs = {"x": keras.Input((1,), name="x")}
-    >>> outputs = [keras.layers.Dense(1, kernel_initializer=start) for start in ("zeros", "ones")]
-    >>> both = average([keras.Model(inputs, {"y": layer(inputs["x"])}) for layer in outputs])
+    >>> starts = {"kernel_initializer": "zeros"}, {"kernel_initializer": "ones"}
+    >>> layers = [keras.layers.Dense(1, **start, name="y") for start in starts]
+    >>> both = average([keras.Model(inputs, {"y": layer(inputs["x"])}) for layer in layers])
     >>> float(keras.ops.squeeze(both({"x": keras.ops.ones((1, 1))})["y"]))
     0.5
     """

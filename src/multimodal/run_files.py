@@ -14,6 +14,7 @@ from multimodal.baseline_answers import ANSWERS_FILE
 from multimodal.config import LabelKind
 from multimodal.errors import DataError, RunError
 from multimodal.evaluation import RunMetrics
+from multimodal.explained_rows import ExplainedRows
 from multimodal.files import read_text
 from multimodal.importance import Importance
 
@@ -39,6 +40,7 @@ class RunFiles:
     photos: Mapping[int, list[Path]]
     baselines: pd.DataFrame
     importance: Importance = Importance()
+    explained: ExplainedRows = ExplainedRows()
 
     @property
     def heads(self) -> list[str]:
@@ -101,6 +103,7 @@ def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame |
         photos=photos,
         baselines=_baselines(run / ANSWERS_FILE),
         importance=Importance.read(run),
+        explained=ExplainedRows.read(run),
     )
 
 

@@ -40,6 +40,7 @@ from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.expert import Experts
+from multimodal.explain.extremes import explain_extremes
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.explain.kept import keep_neighbours
 from multimodal.files import write_text
@@ -403,7 +404,7 @@ class Steps:
         self._save({"withheld": found})
 
     def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
-        """Measure what the model needs, and keep training rows that explanations point to."""
+        """Measure what the model needs, explain some rows, keep rows that explanations point to."""
         prepared, rows = self.prepared, tested[:MOST_ROWS]
         weights = {name: each[rows] for name, each in prepared.source.weights.items()}
         frame = in_memory(prepared.table.frame.iloc[rows])
@@ -414,6 +415,11 @@ class Steps:
         )  # fmt: skip
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
         keep_neighbours(run, prepared)
+        write_manifest(self.request.out)  # of what the next step reads
+        try:
+            explain_extremes(run, prepared, tested)
+        except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
+            self.say(f"no rows are explained: {str(error).splitlines()[0]:.200}")
 
     def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)

@@ -25,6 +25,11 @@ def test_a_cut_model_says_what_the_model_does(
     wanted = np.asarray(run.model(arrays.inputs, training=False)["price"])
     np.testing.assert_allclose(whole.raw(row), wanted, rtol=1e-4, atol=1e-4)
     assert (whole.linear is not None) == linear
+    counted = whole.counted([2.0])
+    assert (counted is not None) == linear
+    if counted is not None:
+        shares = np.asarray(run.model.get_layer("price").shares)[:, 0]
+        assert counted == pytest.approx(tuple(shares))
     assert whole.fused(row).shape == (8 * count,)
     empty = whole.encode(nothing(arrays, run.spec), rows, nothing=True)
     own, scores = whole.scored(row, empty, [2.0])

@@ -56,6 +56,23 @@ def test_words_are_marked_in_their_text(catalogue_folder: Path) -> None:
     assert plain == found.words[0].text
 
 
+@pytest.mark.parametrize("linear", [True, False])
+def test_words_too_many_for_the_networks(catalogue_folder: Path, linear: bool) -> None:
+    """The linear model reads on; without one, they are struck out."""
+    run = untrained_on(catalogue_folder, tiny_config(linear=linear))
+    text = "word " * 200 + "lamp"
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(1).assign(description=text)
+    (found,) = run.explain(rows, images=catalogue_folder)
+    words = found.words[0]
+    assert words.gap <= 0.01 * abs(words.end - words.start) + 1e-4
+    assert words.text[words.read :].startswith("word") and words.beyond == linear
+    count = 201 if linear else words.text[: words.read].count("word")
+    assert len(words.spans) == len(words.scores) == count
+    shown = page(found, catalogue_folder)
+    assert ('class="far"' in shown, 'class="cut"' in shown) == (linear, not linear)
+    assert ("only the linear model" in shown) == linear
+
+
 def test_a_row_that_was_not_explained_says_why(tmp_path: Path) -> None:
     blank = Explanation(7, "rows.csv, line 9", "", ["photo: a.jpg: no such photo"])
     text = page(blank, tmp_path)

@@ -73,6 +73,13 @@ class Cut:
         vectors = [floats(part.fused(rows))[0] for part, rows in known]
         return np.concatenate(vectors)
 
+    def counted(self, direction: Sequence[float]) -> tuple[float, float] | None:
+        """Return what the networks and the linear model count in the strongest raw output."""
+        if self.linear is None:
+            return None
+        strongest = int(np.argmax(np.abs(direction)))
+        return float(self.linear.share[strongest]), float(self.linear.linear_share[strongest])
+
     def scored(
         self, row: Encoding, empty: Encoding, direction: Sequence[float]
     ) -> tuple[Row, LinearScores | None]:

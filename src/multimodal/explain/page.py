@@ -101,26 +101,31 @@ def _columns(explanation: Explanation, question: Question) -> list[Part]:
 
 
 def _text(words: WordScores, question: Question) -> Part:
-    """Cut a text into pieces, each a word with its colour or what stands between words."""
+    """Cut a text into pieces, each a word with its colour or what stands between words.
+
+    `near` are the pieces that the networks read, `far` those that only the linear model does.
+    """
     largest = float(np.abs(words.scores).max(initial=0.0)) or 1.0
-    pieces: list[Part] = []
+    near: list[Part] = []
+    far: list[Part] = []
     last = 0
     for (start, end), score in zip(words.spans, words.scores.tolist(), strict=True):
-        share = abs(score) / largest
+        share, pieces = abs(score) / largest, near if start < words.read else far
         pieces.append({"text": words.text[last:start]})
         pieces.append({
             "text": words.text[start:end], "effect": question.effect(score), "up": score > 0,
             "share": f"{share:.2f}" if share >= LEAST else "",
         })  # fmt: skip
         last = end
-    pieces.append({"text": words.text[last : words.read]})
+    end = len(words.text) if words.beyond else words.read
+    (far or near).append({"text": words.text[last:end]})
     order = np.argsort(-np.abs(words.scores), kind="stable")[:STRONGEST]
     strongest = [(words.text[slice(*words.spans[i])], float(words.scores[i])) for i in order]
     whole = words.end - words.start
     return {
-        "group": words.group, "pieces": pieces, "cut": words.text[words.read :],
+        "group": words.group, "near": near, "far": far, "cut": words.text[end:],
         "strongest": _bars(strongest, question), "total": question.effect(whole),
-        "method": words.method, "gradients": words.method == GRADIENTS,
+        "gradients": words.method == GRADIENTS, "linear": words.beyond,
         "rest": f"{words.gap / abs(whole):.0%}" if words.gap > 0.01 * abs(whole) + 1e-4 else "",
     }  # fmt: skip
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.attribution import Row, token_map
+from multimodal.attribution import Row
 from multimodal.explain.encoding import floats
 from multimodal.explain.records import Floats, PhotoMaps
+from multimodal.gradient_scores import token_map
 from multimodal.spec import FittedGroup
 
 COARSEST = 4

@@ -112,7 +112,8 @@ class Explanation:
     `place` names the row, `remarks` say what is odd about it. Without an answer, `remarks` say why
     and the rest is empty. `answer` and `nothing` are the answers to the row and to a row in which
     every group is withheld, as shown; `score` and `start` the scores of the two, and the groups'
-    scores add up to `score - start`.
+    scores add up to `score - start`. `counted` says what the networks and the linear model of terms
+    count in the score, None where there is no linear model.
     """
 
     row: int
@@ -124,6 +125,7 @@ class Explanation:
     nothing: str = ""
     score: float = 0.0
     start: float = 0.0
+    counted: tuple[float, float] | None = None
     groups: list[GroupScore] = field(default_factory=list)
     words: list[WordScores] = field(default_factory=list)
     columns: ColumnScores | None = None

@@ -119,6 +119,7 @@ def _explain(
         nothing=_answer(task, _decoded(run, task, layer, bare)),
         score=float(raw[0] @ np.array(question.direction)),
         start=float(bare[0] @ np.array(question.direction)),
+        counted=whole.counted(question.direction),
         groups=groups,
         words=[each for group in present if group.modality == "text"
                if (each := explain_words(row, group, frame, linear)) is not None],

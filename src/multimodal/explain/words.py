@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.attribution import Row, word_scores
+from multimodal.attribution import Row
 from multimodal.data.features import texts
 from multimodal.data.text import tokenise
 from multimodal.explain.encoding import floats
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import Floats, WordScores
 from multimodal.explain.shapley import shares
+from multimodal.gradient_scores import word_scores
 from multimodal.spec import PADDING, FittedGroup
 
 GRADIENTS = "integrated gradients"
