@@ -56,6 +56,14 @@ def test_words_of_every_encoder_add_up(encoder: str, pooling: str) -> None:
     add_up(row_of(model, spec, inputs_of(spec)))
 
 
+@pytest.mark.parametrize("fusion", ["concat", "transformer"])
+def test_a_text_alone_that_is_never_absent_has_words(fusion: str) -> None:
+    group = spec_of("text").groups[0].model_copy(update={"optional": False})
+    spec = spec_of("text").model_copy(update={"groups": [group]})
+    inputs = {"text_tokens": inputs_of(spec)["text_tokens"]}
+    add_up(row_of(model_of(spec, {}, fusion=part(FUSIONS, fusion)), spec, inputs))
+
+
 @pytest.mark.parametrize("fusion", ["transformer", "cross_attention", "gated"])
 @pytest.mark.parametrize("encoder", ["recurrent", "transformer"])
 def test_words_add_up_in_fusions_of_tokens(encoder: str, fusion: str) -> None:

@@ -64,7 +64,8 @@ class Part:
         model = self.after[group]
         if model is None:
             return tokens
-        return model([tokens, *self._own(group, inputs)], training=False)
+        found = model([tokens, *self._own(group, inputs)], training=False)
+        return ops.copy(found)  # a tensor without the mask that the tokens carry
 
     def fused(self, rows: Rows) -> Tensor:
         """Return the vectors `(B, D)` that enter the heads."""

@@ -53,7 +53,8 @@ class Question:
             return NARROW.join(["−" if moved < 0 else "+", readable(abs(moved), 3)])
         factor = math.exp(min(max(moved, -700.0), 700.0))
         digits = 3 if abs(moved) < NEAR else 2
-        shown = f"{factor:.{digits}f}" if 0.095 <= factor < 99.5 else readable(factor, 2)
+        near = 0.095 <= factor < 99.5
+        shown = f"{factor:.{digits}f}" if near else readable(factor, 2 if factor < 1 else 3)
         return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 
