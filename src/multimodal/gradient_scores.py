@@ -35,7 +35,8 @@ class Attribution:
     @property
     def gap(self) -> float:
         """How far the scores are from adding up to `end - start`."""
-        return abs(float(ops.sum(self.scores)) - (self.end - self.start))
+        total = float(ops.convert_to_numpy(ops.sum(self.scores)))
+        return abs(total - (self.end - self.start))
 
 
 def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
@@ -62,9 +63,9 @@ def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
         embed = part.encoders[group].embed
         ends = [ops.cast(embed(each), "float32") for each in (ops.zeros_like(tokens), tokens)]
         ways.append((_from_words(row, group, part, rows), ends[0], ends[1]))
-    start = float(mean_of([function(low) for function, low, _ in ways])[0])
+    start = _first(mean_of([function(low) for function, low, _ in ways]))
     known = zip(row.parts, row.encoded, strict=True)
-    end = float(mean_of([part.score(rows, row.direction) for part, rows in known])[0])
+    end = _first(mean_of([part.score(rows, row.direction) for part, rows in known]))
     whole, steps = min(abs(end - start), abs(end - start + beside)), FEWEST_STEPS
     while True:
         scores = mean_of([_along(function, low, high, steps) for function, low, high in ways])
@@ -72,6 +73,10 @@ def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
         if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * whole, TINY):
             return found
         steps *= 2
+
+
+def _first(values: Tensor) -> float:
+    return float(ops.convert_to_numpy(values)[0])
 
 
 def _from_words(row: Row, group: str, part: Part, rows: Rows) -> Callable[[Tensor], Tensor]:
