@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.boosting import OPTIONS
 from multimodal.data.columns import as_text
 from multimodal.data.pipeline import Source
 from multimodal.evaluation import ModelScore, Task, measure
@@ -17,9 +18,6 @@ from multimodal.spec import OUT_OF_VOCABULARY, FittedSpec
 
 MAX_CODES = 250
 COMPONENTS = 64
-OPTIONS = {
-    "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
-}  # fmt: skip
 Matrix = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
