@@ -31,7 +31,7 @@ def average(
     >>> starts = {"kernel_initializer": "zeros"}, {"kernel_initializer": "ones"}
     >>> layers = [keras.layers.Dense(1, **start, name="y") for start in starts]
     >>> both = average([keras.Model(inputs, {"y": layer(inputs["x"])}) for layer in layers])
-    >>> float(keras.ops.squeeze(both({"x": keras.ops.ones((1, 1))})["y"]))
+    >>> float(both.predict({"x": keras.ops.ones((1, 1))}, verbose=0)["y"][0, 0])
     0.5
     """
     if len(models) == 1 and not blends:
