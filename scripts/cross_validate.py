@@ -100,7 +100,9 @@ def show_errors(found: pd.DataFrame) -> None:
         print(f"{seed:>4} {fold:>5} {len(part):>7,} {alone:12.4f} {whole:10.4f} "
               f"{part['seconds'].iloc[0]:7.0f}")  # fmt: skip
     mean, spread = np.mean(parts, axis=0), np.std(parts, axis=0)
-    print("mean ± sd  " + "  ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(mean, spread, strict=True)))
+    print(
+        "mean ± sd  " + "  ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(mean, spread, strict=True))
+    )
     print(f"all rows   {error(found, 'keras'):.4f}  {error(found, 'whole'):.4f}")
 
 
