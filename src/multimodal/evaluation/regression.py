@@ -118,6 +118,15 @@ def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int
 
 
 def check_pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
+    """Return truth and prediction as finite float64 (N,), whatever held them.
+
+    Raises:
+        DataError: One is no column of finite numbers, their lengths differ, or there are no rows.
+
+    Example:
+    >>> check_pair([1, 2], [[1.5], [2.5]])
+    (array([1., 2.]), array([1.5, 2.5]))
+    """
     y, p = _column(truth, "truth"), _column(prediction, "prediction")
     if len(y) != len(p):
         raise DataError(
@@ -147,6 +156,15 @@ def _column(values: ArrayLike, name: str) -> Floats:
 
 
 def check_weights(weight: ArrayLike, rows: int) -> Floats:
+    """Return the weights of `rows` rows as float64 (rows,).
+
+    Raises:
+        DataError: There is not one finite weight per row, one is below 0, or all are 0.
+
+    Example:
+    >>> check_weights([1, 0, 2], 3)
+    array([1., 0., 2.])
+    """
     w = _column(weight, "weight")
     if len(w) != rows:
         raise DataError(f"`weight` must have one value per row. Received: {len(w)} for {rows} rows")
