@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multimodal.errors import ConfigError, DataError, MultimodalError, RunError, choices
+from multimodal.errors import ConfigError, DataError, MultimodalError, RunError, choices, first_line
 
 
 @pytest.mark.parametrize("error", [ConfigError, DataError, RunError])
@@ -24,3 +24,15 @@ def test_one_family(error: type[Exception]) -> None:
 )
 def test_choices(received: str, valid: list[str], expected: str) -> None:
     assert choices(received, valid) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (OSError("x" * 300), "x" * 200),
+    ],
+)
+def test_first_line(error: BaseException, expected: str) -> None:
+    assert first_line(error) == expected

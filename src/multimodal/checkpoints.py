@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.errors import RunError
+from multimodal.errors import RunError, first_line
 from multimodal.files import force, sha256_of
 
 SUFFIX, PARTIAL, DIGITS = ".npz", ".partial", 16
@@ -92,8 +92,7 @@ class Checkpoints:
                 progress, arrays = _read(file)
                 _, best = _read(self.folder / str(progress.pop("best_file")))
             except Exception as error:  # a reader met with damaged bytes may raise anything
-                reason = next(iter(str(error).splitlines()), type(error).__name__)
-                say(f"{file}: damaged, passed over ({reason})")
+                say(f"{file}: damaged, passed over ({first_line(error)})")
                 damaged.append(file)
                 continue
             for gone in damaged:

@@ -23,7 +23,7 @@ from typing import Any
 
 import keras
 
-from multimodal.errors import ConfigError, RunError
+from multimodal.errors import ConfigError, RunError, first_line
 
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 PROCESSES = "KERAS_DISTRIBUTION_NUM_PROCESSES"
@@ -60,7 +60,7 @@ def join() -> None:
     except (RuntimeError, ValueError) as error:
         raise RunError(
             f"process {process} of {count} could not join the others at "
-            f"{os.environ[ADDRESSES]} ({_first_line(error)}). Start all of them within five "
+            f"{os.environ[ADDRESSES]} ({first_line(error)}). Start all of them within five "
             "minutes, each with an id of its own."
         ) from None
 
@@ -185,7 +185,7 @@ def _end_at_once(error: BaseException) -> None:
 def _lost(error: BaseException) -> str:
     return (
         f"another process of this training has ended: process {_process()} of {processes()} lost "
-        f"its connection ({_first_line(error)}). What happened stands in the output of the others. "
+        f"its connection ({first_line(error)}). What happened stands in the output of the others. "
         "Start all of them again with the same command to go on from the last checkpoint."
     )
 
@@ -202,7 +202,3 @@ def _number(variable: str, default: str | None) -> str:
     if found is None or not found.isdecimal():
         raise ConfigError(f"{variable} must be a whole number. Received: {found!r}")
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

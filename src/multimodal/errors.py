@@ -37,3 +37,13 @@ def choices(received: str, valid: Iterable[str]) -> str:
     near = get_close_matches(received, names, n=1, cutoff=0.6)
     hint = f"Did you mean '{near[0]}'? " if near else ""
     return f"{hint}Valid: {', '.join(names) or '(none)'}."
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, at most 200 characters, else the error's name.
+
+    Example:
+    >>> first_line(ValueError("too long\\nby far")), first_line(EOFError())
+    ('too long', 'EOFError')
+    """
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from multimodal.errors import RunError
-from multimodal.files import read_text
+from multimodal.json_records import read_if_there
 
 EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
 MOST_BYTES, MOST_ROWS = 1 << 20, 100
@@ -60,10 +59,4 @@ class ExplainedRows(_Record):
     @classmethod
     def read(cls, run: Path) -> ExplainedRows:
         """Read a run's `explanations.json`: empty if it is absent, RunError if it is damaged."""
-        path = run / EXPLANATIONS_FILE
-        if not path.exists():
-            return cls()
-        try:
-            return cls.model_validate_json(read_text(path, most=MOST_BYTES))
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0][:200]}).") from None
+        return read_if_there(cls, run / EXPLANATIONS_FILE, most=MOST_BYTES)

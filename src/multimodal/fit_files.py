@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.errors import RunError
+from multimodal.array_files import damage_told, read_arrays
 from multimodal.files import replace_file
 
 FACTS = "facts"
 MOST_FACTS, HEADER = 1 << 20, 256  # bytes of the facts, and of an array's description
 Floats = NDArray[np.float64]
+Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def write_fits(path: Path, fits: Mapping[str, Fit]) -> None:
         np.savez(file, allow_pickle=False, **{FACTS: text, **arrays})
 
 
-def read_fits(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Fit]:
+def read_fits(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Fit]:
     """Return the fits in a file by the name of their model.
 
     Args:
@@ -71,33 +71,20 @@ def read_fits(path: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Fi
     Raises:
         RunError: The file is damaged, or holds something else than finite outputs of these shapes.
     """
-    try:
-        _check_size(path, shapes)
-        with np.load(path, allow_pickle=False) as content:
-            facts = json.loads(content[FACTS].tobytes())
-            return {str(name): _fit(content, fact, shapes) for name, fact in facts.items()}
-    except Exception as error:  # a reader met with damaged bytes may raise anything
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise RunError(
-            f"{path}: damaged, or not what this comparison writes ({reason}). Remove the file; the "
-            "same command fits it anew."
-        ) from None
-
-
-def _check_size(path: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
-    """Raise ValueError for an array larger than any that may be there, before it is read."""
     largest = 8 * max(rows * width for rows, width in shapes.values()) + HEADER
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            most = MOST_FACTS if entry.filename.startswith(FACTS) else largest
-            if entry.file_size > most:
-                raise ValueError(f"{entry.filename} has {entry.file_size:,} bytes")
+    again = "Remove the file; the same command fits it anew."
+    with damage_told(path, "not what this comparison writes", again):
+        arrays = read_arrays(path, each=lambda name: MOST_FACTS if name == FACTS else largest)
+        facts = json.loads(arrays[FACTS].tobytes())
+        return {str(name): _fit(arrays, fact, shapes) for name, fact in facts.items()}
 
 
-def _fit(content: Any, fact: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> Fit:
+def _fit(
+    arrays: Mapping[str, NDArray[Any]], fact: Mapping[str, Any], shapes: Mapping[str, Shape]
+) -> Fit:
     outputs = {}
     for head, place in fact["outputs"].items():
-        values = content[str(place)]
+        values = arrays[str(place)]
         if head not in shapes or values.shape != shapes[head] or values.dtype != np.float64:
             raise ValueError(f"head '{head}': outputs of shape {values.shape}")
         if not np.isfinite(values).all():

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from multimodal.errors import RunError
-from multimodal.files import read_text
+from multimodal.json_records import read_if_there
 
 IMPORTANCE_FILE = "importance.json"
 MOST_BYTES = 1 << 22
@@ -60,10 +59,4 @@ class Importance(_Record):
     @classmethod
     def read(cls, run: Path) -> Importance:
         """Read a run's `importance.json`: empty if it is absent, RunError if it is damaged."""
-        path = run / IMPORTANCE_FILE
-        if not path.exists():
-            return cls()
-        try:
-            return cls.model_validate_json(read_text(path, most=MOST_BYTES))
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            raise RunError(f"{path}: damaged ({str(error).splitlines()[0][:200]}).") from None
+        return read_if_there(cls, run / IMPORTANCE_FILE, most=MOST_BYTES)

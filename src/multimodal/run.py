@@ -30,7 +30,7 @@ from multimodal.data.schema import Schema
 from multimodal.data.table import Table
 from multimodal.data.unusual import reasons, unusual_rows
 from multimodal.data.unusual_photos import watch_photos
-from multimodal.errors import DataError, MultimodalError, RunError
+from multimodal.errors import DataError, MultimodalError, RunError, first_line
 from multimodal.evaluation import Task, has_answer, has_truth, measure
 from multimodal.expert import TREES, Experts, read_experts, terms_of, write_experts
 from multimodal.files import read_text, replace_file, write_text
@@ -479,7 +479,7 @@ def load(path: str | Path) -> Run:
     try:
         model = assemble(config, spec, most=min(MOST_PARAMETERS, most))
     except Exception as error:
-        raise RunError(f"{folder}: not a whole run. {_first_line(error)}") from error
+        raise RunError(f"{folder}: not a whole run. {first_line(error)}") from error
     with _damaged(folder):
         check_weights(folder / MODEL, model)
         model.load_weights(folder / MODEL)
@@ -500,7 +500,7 @@ def _damaged(folder: Path) -> Iterator[None]:
     except Exception as error:
         raise RunError(
             f"{folder / MODEL}: damaged, or of another run than {CONFIG} and {SPEC} "
-            f"({_first_line(error)}). Copy the run directory again, or train anew."
+            f"({first_line(error)}). Copy the run directory again, or train anew."
         ) from error
 
 
@@ -567,10 +567,6 @@ def _text(path: Path) -> str:
         raise RunError(f"{path}: cannot be read ({error.strerror}); not a complete run.") from None
     except UnicodeDecodeError as error:
         raise RunError(f"{path}: damaged; not a text file ({error.reason}).") from None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def save_parts(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from multimodal.config import LabelKind
 from multimodal.errors import RunError
 from multimodal.files import read_text
+from multimodal.json_records import reason_of
 
 RECORD_FILE, TABLE_FILE, ANSWERS_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
 MOST_BYTES = 1 << 26
@@ -145,6 +146,6 @@ class ComparisonRecord(_Record):
         try:
             return cls.model_validate_json(read_text(path, most=MOST_BYTES))
         except (OSError, UnicodeDecodeError, ValidationError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            reason = next(iter(said.splitlines()), "")[:200]
-            raise RunError(f"{path}: not the record of a comparison ({reason}).") from None
+            raise RunError(
+                f"{path}: not the record of a comparison ({reason_of(error)})."
+            ) from None

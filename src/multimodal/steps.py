@@ -38,6 +38,7 @@ from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.quarantine import write_quarantine
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.engines import engine, leads, processes, share
+from multimodal.errors import first_line
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.expert import Experts
 from multimodal.explain.extremes import explain_extremes
@@ -419,7 +420,7 @@ class Steps:
         try:
             explain_extremes(run, prepared, tested)
         except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
-            self.say(f"no rows are explained: {str(error).splitlines()[0]:.200}")
+            self.say(f"no rows are explained: {first_line(error)}")
 
     def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)

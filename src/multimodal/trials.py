@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from multimodal.errors import ConfigError, RunError
 from multimodal.files import read_text, write_text
+from multimodal.json_records import reason_of
 from multimodal.search_space import Knob, Value
 
 MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
@@ -178,11 +179,9 @@ def read_trials(folder: Path, space: Sequence[Knob]) -> list[Trial]:
             trial = Trial.model_validate_json(read_text(path, most=MOST_BYTES))
             _check(trial, space, path)
         except (OSError, ValueError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            reason = next(iter(said.splitlines()), "")[:200]
             raise RunError(
-                f"{path}: damaged, or of another version of this package ({reason}). Remove the "
-                "file, or name another --out."
+                f"{path}: damaged, or of another version of this package ({reason_of(error)}). "
+                "Remove the file, or name another --out."
             ) from None
         found.append(trial)
     return found

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.errors import RunError
+from multimodal.errors import RunError, first_line
 from multimodal.files import read_text, write_text
 from multimodal.run import MODEL, RECORD
 
@@ -47,7 +47,7 @@ def read_record(out: Path, name: str = RECORD) -> Plain | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(
-            f"{out / name}: damaged ({str(error).splitlines()[0]}). Remove {out} and train anew."
+            f"{out / name}: damaged ({first_line(error)}). Remove {out} and train anew."
         ) from None
     return record
 

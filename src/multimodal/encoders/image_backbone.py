@@ -14,7 +14,7 @@ from keras import ops
 from multimodal.backbones import load_backbone, output_spec, serialize_backbone
 from multimodal.contracts import Shape, Tensor, check_choice, check_flag
 from multimodal.encoders.image import ImageEncoder, check_photos, copies, restore, to_tokens
-from multimodal.errors import choices
+from multimodal.errors import choices, first_line
 from multimodal.registry import register
 
 PREPROCESSING = ("tf", "caffe", "torch", "unit", "none")
@@ -157,8 +157,9 @@ class ImageBackboneEncoder(ImageEncoder):
                 warnings.simplefilter("ignore", UserWarning)  # about sizes of pretrained weights
                 return make(include_top=False, weights=None, input_shape=tuple(shape)[1:])
         except ValueError as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"`backbone` '{self.backbone}' refuses the photos: {reason}") from None
+            raise ValueError(
+                f"`backbone` '{self.backbone}' refuses the photos: {first_line(error)}"
+            ) from None
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         learns = bool(training and self.network.trainable)
@@ -253,8 +254,7 @@ def _load_weights(network: keras.Model, path: str) -> None:
     try:
         network.load_weights(path)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"`weights` do not fit the backbone '{network.name}'. Received: weights={path!r}: "
-            f"{reason}"
+            f"{first_line(error)}"
         ) from None
