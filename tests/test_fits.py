@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
-from multimodal import fits
+from multimodal import networks
 from multimodal.builder import assemble, build
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation import measure
@@ -93,23 +92,9 @@ def test_ctrl_c_ends_it(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> Non
         fitted.interrupted = True
         return fitted
 
-    monkeypatch.setattr(fits, "fit", interrupted)
+    monkeypatch.setattr(networks, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit_rows(plain)
-
-
-def test_frozen_groups_learn_in_the_second_stage(
-    plain: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[tuple[int, int], bool]] = []
-
-    def watched(model: keras.Model, *args: object, epochs: tuple[int, int], **rest: object) -> None:
-        seen.append((epochs, model.get_layer("table_encoder").trainable))
-
-    monkeypatch.setattr(fits, "fit", watched)
-    config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
-    fit_rows(Prepared(**{**vars(plain), "config": config}))
-    assert seen == [((0, 1), False), ((1, 4), True)]
 
 
 def test_widths() -> None:

@@ -41,7 +41,7 @@ LEVELS = {
     6: {"fitting", "whole", "unfinished", "comparison", "finetune", "sections", "withheld",
         "head_kinds", "model_card", "sureness", "explain", "calibration_view", "fold_answers",
         "standings_view", "trials"},
-    7: {"report", "report_rows", "study_folder", "tuning_records"},
+    7: {"report", "report_rows", "study_folder", "tuning_records", "networks"},
     8: {"steps"},
     9: {"workflow", "fits", "arms", "contest", "cross_validation",
         "search", "search_measures", "tuning"},

@@ -16,7 +16,6 @@ from tiny import PHOTOS, plain_config, plain_rows, tiny_config
 from multimodal import steps, workflow
 from multimodal.evaluation import ModelScore, RunMetrics
 from multimodal.run import load
-from multimodal.steps import stages
 
 
 class Stop(keras.callbacks.Callback):
@@ -152,9 +151,3 @@ def test_a_photo_that_proves_damaged_is_told(trained: Trained, tmp_path: Path) -
         assert not set(frame["row"]) & set(range(0, 40, 8))
     assert predicted.frame["price_prediction"].isna().sum() == 5
     assert predicted.counts["rows without a prediction"] == 5
-
-
-def test_stages() -> None:
-    assert stages(4, None, ["a"]) == [(0, 4, ["a"])]
-    assert stages(4, 4, ["a"]) == [(0, 4, ["a"])]
-    assert stages(4, 1, ["a"]) == [(0, 1, ["a"]), (1, 4, [])]

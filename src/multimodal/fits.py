@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -13,29 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal import baselines
-from multimodal.builder import build
-from multimodal.data.pipeline import by_length, evaluation_dataset, training_dataset
+from multimodal.data.pipeline import evaluation_dataset
 from multimodal.data.prepare import Prepared, with_terms
 from multimodal.data.terms import term_inputs
 from multimodal.evaluation import Task
-from multimodal.finetune import freeze_groups
 from multimodal.fit_files import Fit, Floats
-from multimodal.fitting import Fitted, TrainingError, fit
+from multimodal.fitting import Fitted, TrainingError
 from multimodal.members import head_layer
+from multimodal.networks import BATCH, Callbacks, fit_network, new_network
 from multimodal.spec import TERM_KEYS
-from multimodal.steps import network_seed, stages
-from multimodal.training import choose_precision, one_batch_size
-from multimodal.vectors import start_from_vectors
 from multimodal.whole import whole_model
-
-BATCH = 256
 
 
 def fit_rows(
     prepared: Prepared,
     sides: Sequence[str] = ("test",),
     *,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Callbacks = (),
 ) -> Fit:
     """Train the config's model on the training rows; return what it answers to other rows.
 
@@ -147,46 +140,13 @@ def _with_terms(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _fit_network(
-    prepared: Prepared, i: int, callbacks: Sequence[keras.callbacks.Callback]
-) -> tuple[keras.Model, int]:
+def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[keras.Model, int]:
     """Return network `i` of the best epoch, and how many epochs it took."""
-    training = prepared.config.training
-    keras.utils.set_random_seed(network_seed(training.seed, i))
-    precision = choose_precision(training.precision)
-    model = build(prepared.config, prepared.spec, precision=precision)
-    start_from_vectors(model, prepared.config, prepared.spec)
-    fitted, middle = Fitted(), training.unfreeze_epoch if training.freeze else None
-    for number, stage in enumerate(stages(training.epochs, middle, training.freeze)):
-        fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0
-        _fit_stage(model, prepared, i, stage, fitted, callbacks)
-        if fitted.interrupted:
-            raise KeyboardInterrupt
+    (model, _), fitted = new_network(prepared, i), Fitted()
+    fit_network(model, prepared, i, fitted, callbacks=callbacks)
+    if fitted.interrupted:
+        raise KeyboardInterrupt
     return model, len(fitted.log)
-
-
-def _fit_stage(
-    model: keras.Model, prepared: Prepared, i: int, stage: tuple[int, int, list[str]],
-    fitted: Fitted, callbacks: Sequence[keras.callbacks.Callback],
-) -> None:  # fmt: skip
-    config, (rows, held) = prepared.config, prepared.member_rows(i)
-    training, (first, last, frozen) = config.training, stage
-    freeze_groups(model, config, prepared.spec, frozen)
-
-    def train(epoch: int, step: int) -> Any:
-        return training_dataset(
-            prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
-            epochs=last, first_epoch=epoch, first_step=step, augment=config.data.augment,
-            fill=one_batch_size(),
-        )  # fmt: skip
-
-    checked = by_length(prepared.source, held)
-    validation = evaluation_dataset(prepared.source, checked, batch_size=BATCH)
-    steps = math.ceil(len(rows) / training.batch_size)
-    fit(
-        model, config, train, validation, epochs=(first, last), fitted=fitted,
-        steps_per_epoch=steps, callbacks=callbacks,
-    )  # fmt: skip
 
 
 def _inputs(inputs: Any, target: Any, weight: Any) -> Any:

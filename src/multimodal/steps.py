@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,22 +21,16 @@ from multimodal.audit_view import summary
 from multimodal.baseline_answers import answers_of, write_answers
 from multimodal.builder import build
 from multimodal.calibration import write_calibration
-from multimodal.checkpoints import Checkpoint, Checkpoints
+from multimodal.checkpoints import Checkpoints
 from multimodal.comparison import baseline_scores, input_name, left_out
 from multimodal.config import Config
 from multimodal.data.audit import audit_prepared
 from multimodal.data.audit_records import AUDIT_FILE
 from multimodal.data.disk_text import in_memory
-from multimodal.data.pipeline import (
-    batch_rows,
-    by_length,
-    evaluation_dataset,
-    training_dataset,
-)
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.quarantine import write_quarantine
 from multimodal.data.unusual_photos import watch_photos
-from multimodal.engines import engine, leads, processes, share
+from multimodal.engines import engine, leads, processes
 from multimodal.errors import first_line
 from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, Task, measure
 from multimodal.expert import Experts
@@ -45,10 +38,10 @@ from multimodal.explain.extremes import explain_extremes
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.explain.kept import keep_neighbours
 from multimodal.files import write_text
-from multimodal.finetune import carry_over, freeze_groups
-from multimodal.fitting import Fitted, Safety, added, fit
+from multimodal.fitting import Fitted, Safety, added
 from multimodal.manifest import write_manifest
-from multimodal.members import average, members
+from multimodal.members import average
+from multimodal.networks import fit_network, named_rows, new_network
 from multimodal.progress import LogFile
 from multimodal.provenance import traced
 from multimodal.report import write_report
@@ -56,9 +49,8 @@ from multimodal.report_rows import photos_of
 from multimodal.run import Run, load, save_parts
 from multimodal.sureness import Predicted, check, learn
 from multimodal.termination import Termination, on_signals
-from multimodal.training import choose_precision, lowest_precision, one_batch_size
+from multimodal.training import lowest_precision
 from multimodal.unfinished import CHECKPOINTS, claimed, digest, finished, write_record
-from multimodal.vectors import start_from_vectors
 from multimodal.whole import Held, whole_model
 from multimodal.withheld import withheld_scores
 
@@ -201,40 +193,31 @@ class Steps:
         return whole.model
 
     def _fit_network(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:
-        """Fit in stages, from the last checkpoint on; the weights of the best epoch stay."""
-        training = self.prepared.config.training
-        model = self._build(i)
+        """Fit from the last checkpoint on; the weights of the best epoch stay."""
+        prepared, training = self.prepared, self.prepared.config.training
+        model, notes = new_network(prepared, i, self.origin)
+        for note in notes if i == 0 else ():
+            self.say(note)
+            self.notes.append(note)
         folder = self.request.out / CHECKPOINTS
         checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
         start = checkpoints.latest(self.say)
         fitted = Fitted() if start is None else Fitted.of(start)
         safety = None
         if termination is not None:
-            rows_of = partial(self._rows_of, i)
+            rows_of = partial(named_rows, prepared, i)
             safety = Safety(checkpoints, termination, rows_of, training.checkpoint_seconds)
         self._announce_fit(i, model, fitted)
-        middle = training.unfreeze_epoch if training.freeze else None
-        for number, stage in enumerate(stages(training.epochs, middle, training.freeze)):
-            if number >= fitted.stage and not fitted.interrupted:
-                if number > fitted.stage:
-                    fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0
-                    start = None
-                self._fit_stage(i, model, stage, fitted, safety, start)
+        self.logs[i] = fitted.log
+        log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
+        fit_network(
+            model, prepared, i, fitted, safety=safety, start=start,
+            callbacks=[*log, *self.callbacks],
+        )  # fmt: skip
+        if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
+            for callback in self.callbacks:
+                callback.on_train_end()
         return model, fitted
-
-    def _build(self, i: int) -> keras.Model:
-        """Return network `i`, with what is carried over from another run."""
-        config, spec = self.prepared.config, self.prepared.spec
-        keras.utils.set_random_seed(network_seed(config.training.seed, i))
-        model = build(config, spec, precision=choose_precision(config.training.precision))
-        notes = start_from_vectors(model, config, spec)
-        if self.origin is not None:
-            known = members(self.origin.model)
-            notes += carry_over(known[i % len(known)], self.origin.spec, model, spec)
-        for note in notes if i == 0 else ():
-            self.say(note)
-            self.notes.append(note)
-        return model
 
     def _announce_fit(self, i: int, model: keras.Model, fitted: Fitted) -> None:
         rows, _ = self.prepared.member_rows(i)
@@ -246,50 +229,6 @@ class Steps:
         )
         if fitted.epoch or fitted.step:
             self.say(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")
-
-    def _fit_stage(
-        self,
-        i: int,
-        model: keras.Model,
-        stage: tuple[int, int, list[str]],
-        fitted: Fitted,
-        safety: Safety | None,
-        start: Checkpoint | None,
-    ) -> None:
-        prepared, (rows, held) = self.prepared, self.prepared.member_rows(i)
-        training, (first, last, frozen) = prepared.config.training, stage
-        freeze_groups(model, prepared.config, prepared.spec, frozen)
-
-        def train(epoch: int, step: int) -> Any:
-            batches = training_dataset(
-                prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
-                epochs=last, first_epoch=epoch, first_step=step,
-                augment=prepared.config.data.augment, fill=one_batch_size(),
-            )  # fmt: skip
-            return share(batches)
-
-        checked = by_length(prepared.source, held)
-        validation = share(evaluation_dataset(prepared.source, checked, batch_size=256))
-        self.logs[i] = fitted.log
-        log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
-        fit(
-            model, prepared.config, train, validation, epochs=(first, last), fitted=fitted,
-            steps_per_epoch=math.ceil(len(rows) / training.batch_size), safety=safety, start=start,
-            callbacks=[*log, *self.callbacks],
-        )  # fmt: skip
-        if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
-            for callback in self.callbacks:
-                callback.on_train_end()
-
-    def _rows_of(self, i: int, epoch: int, step: int) -> str:
-        """Name the rows of a batch of network `i` by their lines in the source."""
-        prepared, training = self.prepared, self.prepared.config.training
-        rows, _ = prepared.member_rows(i)
-        chosen = batch_rows(
-            prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
-            epoch=epoch, step=step,
-        )  # fmt: skip
-        return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"
 
     def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> tuple[Run, NDArray[np.int64]]:
         """Calibrate on the rows held out, then predict the test rows as `predict` would.
@@ -465,28 +404,6 @@ def _sure(run: Run, side: Predicted) -> Predicted:
     if run.calibration is None:
         return side
     return replace(side, outputs=run.calibration.tempered(run.tasks, side.outputs))
-
-
-def network_seed(seed: int, i: int) -> int:
-    """Return the seed that network `i` of a run starts from.
-
-    Example:
-    >>> network_seed(3, 0), network_seed(3, 2)
-    (3, 2003)
-    """
-    return (seed + 1000 * i) % 2**31
-
-
-def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[tuple[int, int, list[str]]]:
-    """Return (first epoch, last epoch, frozen groups) of each stage.
-
-    Example:
-    >>> stages(5, 2, ["photos"])
-    [(0, 2, ['photos']), (2, 5, [])]
-    """
-    if middle is None or middle >= epochs:
-        return [(0, epochs, frozen)]
-    return [(0, middle, frozen), (middle, epochs, [])]
 
 
 def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]:
