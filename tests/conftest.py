@@ -10,20 +10,20 @@ import pytest
 
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
 GRAPH_HALF = {
-    "attribution", "backbones", "backends", "boxes", "builder", "config", "contracts",
-    "contributions", "docstrings", "encoders", "errors", "files", "fusion", "gradient_scores",
-    "gradients", "heads", "importance", "importance_view", "layers", "losses", "manifest",
-    "metrics", "part_errors", "poolings", "registered", "registry", "sizes", "spec", "targets",
-    "transformer", "transforms", "vectors", "weights",
+    "array_files", "attribution", "backbones", "backends", "boxes", "builder", "config",
+    "contracts", "contributions", "docstrings", "encoders", "errors", "files", "fusion",
+    "gradient_scores", "gradients", "heads", "importance", "importance_view", "json_records",
+    "layers", "losses", "manifest", "metrics", "part_errors", "poolings", "registered",
+    "registry", "sizes", "spec", "targets", "transformer", "transforms", "vectors", "weights",
 }  # fmt: skip
 HERE = Path(__file__).parent
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
 
 if WITH_TENSORFLOW:
-    from runs import catalogue_folder, command, trained
+    from runs import catalogue_folder, command, folder, trained
 
-    __all__ = ["catalogue_folder", "command", "fixed_seed", "trained"]
+    __all__ = ["catalogue_folder", "command", "fixed_seed", "folder", "trained"]
 else:
     collect_ignore += [
         path.name for path in HERE.iterdir() if path.stem.removeprefix("test_") not in GRAPH_HALF

@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import tiny_config
+from tiny import plain_rows, tiny_config
 
 from multimodal.catalogue import builder_package
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a hundred rows need no threads for their trees
+FRESH = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}  # the environment of a new process
+QUICK = """
+fusion: {name: concat, options: {hidden_dims: [8]}}
+training: {batch_size: 32, precision: float32, baselines: false}
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class Answer:
     code: int
     out: str
     err: str
+
+
+Command = Callable[..., Answer]
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +70,7 @@ def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Answer]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the `multimodal` command in this process."""
     from multimodal.cli import main
 
@@ -80,3 +86,12 @@ def command(
         return Answer(int(str(code)), out, err)
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own working directory with `rows.csv` and a config for it."""
+    monkeypatch.chdir(tmp_path)
+    plain_rows().to_csv("rows.csv", index=False)
+    Path("quick.yaml").write_text(QUICK)
+    return tmp_path

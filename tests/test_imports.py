@@ -41,11 +41,11 @@ LEVELS = {
     6: {"fitting", "whole", "unfinished", "comparison", "finetune", "sections", "withheld",
         "head_kinds", "model_card", "sureness", "explain", "calibration_view", "fold_answers",
         "standings_view", "trials"},
-    7: {"report", "report_rows", "study_folder", "tuning_records", "networks"},
+    7: {"report", "report_rows", "study_folder", "tuning_records", "networks", "terminal"},
     8: {"steps"},
     9: {"workflow", "fits", "arms", "contest", "cross_validation",
         "search", "search_measures", "tuning"},
-    10: {"cli"},
+    10: {"commands", "cli"},
     11: {"__main__"},
 }  # fmt: skip
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
