@@ -15,7 +15,10 @@ from multimodal.config import Config
 from multimodal.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from multimodal.data.prepare import Prepared
+    from multimodal.explain.cut_model import Cut
     from multimodal.run import Run
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
@@ -63,6 +66,18 @@ def untrained_on(folder: Path, config: Config, count: int = 1, target: str = "pr
     from multimodal.data.prepare import prepare
 
     return untrained(prepare(folder / "catalogue.csv", [target], config), count)
+
+
+def cut_on(folder: Path, count: int, linear: bool, rows: int) -> tuple[Run, pd.DataFrame, Cut, Any]:
+    """Return such a run over table and words, rows of the catalogue, the cut model and arrays."""
+    import pandas as pd
+    from tiny import TABLE, WORDS, tiny_config
+
+    from multimodal.explain.cut_model import Cut
+
+    run = untrained_on(folder, tiny_config(TABLE, WORDS, linear=linear), count)
+    frame = pd.read_csv(folder / "catalogue.csv").head(rows)
+    return run, frame, Cut.of(run, "price"), run.preprocessor.arrays(frame, Path())
 
 
 def spec_of(*modalities: str, vocabulary: int = 20, head: FittedHead | None = None) -> FittedSpec:

@@ -5,34 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from shoes import FRAME, SPEC
 
 from multimodal.data import terms as known
 from multimodal.data.term_shares import cut, typical_matrices, word_matrix
 from multimodal.data.terms import block_matrices, fit_terms, hashes_of, term_matrix
-from multimodal.spec import FittedSpec
 
-FRAME = pd.DataFrame(
-    {
-        "colour": ["red", "blue", "red", "green", None, "blue"],
-        "size": [1.0, 2.0, 3.0, 4.0, np.nan, 6.0],
-        "title": ["a red shoe", "blue shoe", "a red red shoe", "shoe of 12", "", "a red red shoe"],
-    }
-)
-SPEC = FittedSpec.model_validate(
-    {
-        "groups": [
-            {
-                "name": "table", "modality": "tabular", "columns": ["colour", "size"],
-                "numeric": [{"name": "size", "source": "size", "centre": 3, "scale": 2,
-                             "bins": [-1, 0, 1]}],
-                "categorical": [{"name": "colour", "source": "colour",
-                                 "categories": ["red", "blue"]}],
-            },
-            {"name": "title", "modality": "text", "columns": ["title"], "lengths": [8]},
-        ],
-        "heads": [],
-    }
-)  # fmt: skip
 TERMS = fit_terms(SPEC, {}, FRAME)
 assert TERMS is not None
 WORDS, LETTERS = 2, 3

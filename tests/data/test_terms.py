@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from shoes import FRAME, SPEC
 
 from multimodal.data.terms import (
     ABSENT,
@@ -15,31 +16,6 @@ from multimodal.data.terms import (
     term_matrix,
 )
 from multimodal.spec import FittedSpec
-
-FRAME = pd.DataFrame(
-    {
-        "colour": ["red", "blue", "red", "green", None, "blue"],
-        "size": [1.0, 2.0, 3.0, 4.0, np.nan, 6.0],
-        "title": ["a red shoe", "blue shoe", "not a shoe", "shoe of 12", "", "a red red hat"],
-    }
-)
-SPEC = FittedSpec.model_validate(
-    {
-        "groups": [
-            {
-                "name": "table",
-                "modality": "tabular",
-                "columns": ["colour", "size"],
-                "numeric": [
-                    {"name": "size", "source": "size", "centre": 3, "scale": 2, "bins": [-1, 0, 1]}
-                ],
-                "categorical": [{"name": "colour", "source": "colour", "categories": ["red"]}],
-            },
-            {"name": "title", "modality": "text", "columns": ["title"], "lengths": [8]},
-        ],
-        "heads": [],
-    }
-)
 
 
 def fitted():

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from explained import untrained_on
-from tiny import TABLE, WORDS, tiny_config
+from explained import cut_on
 
-from multimodal.explain.cut_model import Cut
 from multimodal.explain.encoding import nothing
 
 
@@ -18,9 +15,7 @@ from multimodal.explain.encoding import nothing
 def test_a_cut_model_says_what_the_model_does(
     catalogue_folder: Path, count: int, linear: bool
 ) -> None:
-    run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS, linear=linear), count)
-    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(1)
-    whole, arrays = Cut.of(run, "price"), run.preprocessor.arrays(rows, Path())
+    run, rows, whole, arrays = cut_on(catalogue_folder, count, linear, 1)
     row = whole.encode(arrays, rows)
     wanted = np.asarray(run.model(arrays.inputs, training=False)["price"])
     np.testing.assert_allclose(whole.raw(row), wanted, rtol=1e-4, atol=1e-4)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from explained import untrained_on
-from tiny import TABLE, WORDS, tiny_config
+from explained import cut_on
+from tiny import TABLE
 
-from multimodal.explain.cut_model import Cut
 from multimodal.explain.encoding import encode_rows
 from multimodal.explain.shuffled import Shuffled
 
@@ -19,9 +17,7 @@ from multimodal.explain.shuffled import Shuffled
 def test_shuffled_rows_are_answered_as_such_rows(
     catalogue_folder: Path, count: int, linear: bool
 ) -> None:
-    run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS, linear=linear), count)
-    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
-    whole, arrays = Cut.of(run, "price"), run.preprocessor.arrays(rows, Path())
+    run, rows, whole, arrays = cut_on(catalogue_folder, count, linear, 60)
     encoded, _ = encode_rows(whole.parts, arrays)
     terms = [] if whole.linear is None else whole.linear.matrices(rows)
     test = Shuffled(run, run.tasks[0], whole, arrays, encoded, terms)
