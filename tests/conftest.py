@@ -21,9 +21,9 @@ WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
 
 if WITH_TENSORFLOW:
-    from runs import catalogue_folder, command, folder, trained
+    from runs import catalogue_folder, command, damaged, folder, trained
 
-    __all__ = ["catalogue_folder", "command", "fixed_seed", "folder", "trained"]
+    __all__ = ["catalogue_folder", "command", "damaged", "fixed_seed", "folder", "trained"]
 else:
     collect_ignore += [
         path.name for path in HERE.iterdir() if path.stem.removeprefix("test_") not in GRAPH_HALF

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,3 +96,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plain_rows().to_csv("rows.csv", index=False)
     Path("quick.yaml").write_text(QUICK)
     return tmp_path
+
+
+@pytest.fixture
+def damaged(trained: Trained, tmp_path: Path) -> Path:
+    """A copy of the run to damage."""
+    return Path(shutil.copytree(trained.run, tmp_path / "run"))

@@ -46,7 +46,8 @@ from multimodal.progress import LogFile
 from multimodal.provenance import traced
 from multimodal.report import write_report
 from multimodal.report_rows import photos_of
-from multimodal.run import Run, load, save_parts
+from multimodal.run import Run, load
+from multimodal.run_parts import save_parts
 from multimodal.sureness import Predicted, check, learn
 from multimodal.termination import Termination, on_signals
 from multimodal.training import lowest_precision

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from multimodal.errors import RunError, first_line
 from multimodal.files import read_text, write_text
-from multimodal.run import MODEL, RECORD
+from multimodal.run_parts import MODEL, RECORD
 
 LOCK, CHECKPOINTS = ".lock", "checkpoints"
 MOST_BYTES = 1 << 24
