@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from multimodal import baselines
 from multimodal.data.pipeline import evaluation_dataset
-from multimodal.data.prepare import Prepared, with_terms
+from multimodal.data.prepare import Prepared
+from multimodal.data.row_fitting import with_terms
 from multimodal.data.terms import term_inputs
 from multimodal.evaluation import Task
 from multimodal.fit_files import Fit, Floats

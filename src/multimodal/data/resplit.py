@@ -13,16 +13,12 @@ from multimodal.data import labels
 from multimodal.data.cache import PhotoCache
 from multimodal.data.disk_text import on_disk
 from multimodal.data.label_checks import check_sides
+from multimodal.data.member_folds import member_folds, split_targets
 from multimodal.data.photos import PhotoPaths
 from multimodal.data.pipeline import Source
-from multimodal.data.prepare import (
-    Prepared,
-    fit_rows,
-    member_folds,
-    split_targets,
-    with_terms,
-)
+from multimodal.data.prepared import Prepared
 from multimodal.data.preprocessing import Preprocessor
+from multimodal.data.row_fitting import fit_rows, with_terms
 from multimodal.data.splits import Sides
 from multimodal.errors import DataError
 

@@ -1,0 +1,69 @@
+"""How many networks a table has rows for, and which rows each of them learns from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.config import Config
+from multimodal.data.disk_text import on_disk
+from multimodal.data.labels import Label
+from multimodal.data.prepared import Labels
+from multimodal.data.splits import deal, names_validation
+from multimodal.data.table import Table
+from multimodal.errors import ConfigError
+
+MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
+LEAST = 200  # rows, below which a part would be too small to stop a network
+FOLDS = 5  # parts for the linear model, where one network has none
+
+
+def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of networks.
+
+    Without one, validation rows that somebody chose stay validation rows, as do the latest ones.
+    """
+    if config.training.members != "auto":
+        return config
+    split, rows = config.data.split, int((sides != "test").sum())
+    chosen = split.method == "time" or (
+        split.method == "column" and names_validation(table.frame[str(split.column)])
+    )
+    if chosen or on_disk(table.frame):
+        return config.merge(training={"members": 1})
+    members = next((count for most, count in MEMBERS if LEAST <= rows <= most), 1)
+    return config.merge(training={"members": members})
+
+
+def member_folds(
+    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels
+) -> NDArray[np.int64]:
+    """Return the part of the rows, but the test rows, that each is in, -1 for none.
+
+    Raises:
+        ConfigError: There are too few rows for `training.members` parts.
+    """
+    rows = np.flatnonzero(sides != "test")
+    targets = [each[rows] for label in found.values() for each in split_targets(label)]
+    members = int(config.training.members)
+    count, folds = members if members > 1 else FOLDS, np.full(len(sides), -1)
+    folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
+    if members > 1 and len(np.unique(folds[folds >= 0])) < members:
+        raise ConfigError(
+            f"`training.members` is {members}, but the rows that are no test rows do not make as "
+            f"many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
+        )
+    return folds
+
+
+def split_targets(label: Label) -> list[NDArray[Any]]:
+    """Return what a split should share out evenly: numbers, classes, or a box's size."""
+    if label.kind == "labels":
+        each = label.truth(label.names()).astype(object)
+        each[~label.known] = None
+        return list(each.T)
+    if label.kind == "box":
+        return [np.asarray(np.prod(label.values[:, 2:] - label.values[:, :2], axis=1))]
+    return [label.values]

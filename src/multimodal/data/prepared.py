@@ -1,0 +1,95 @@
+"""What is there of a table once it is ready to be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.config import Config
+from multimodal.data import screening
+from multimodal.data.disk_text import on_disk
+from multimodal.data.labels import Label
+from multimodal.data.photo_facts import PhotoColumn
+from multimodal.data.pipeline import Source
+from multimodal.data.sampling import sample_rows, sampled
+from multimodal.data.schema import Schema
+from multimodal.data.splits import SIDES
+from multimodal.data.table import Table
+from multimodal.spec import FittedSpec
+
+Floats = NDArray[np.float64]
+Labels = Mapping[str, Label]
+Base = tuple[Schema, FittedSpec]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table made ready: one entry per kept row everywhere; `sides` says which split it is in.
+
+    `truths` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
+    float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
+    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. `folds`
+    int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none. For the
+    audit: `groups` of duplicates int64 (N,), `labels` as they were read, what the photos are like,
+    what gives a label away. `stored` are the folders of prepared data on disk, `photo_digest` is
+    that of all photos' bytes.
+    """
+
+    config: Config
+    schema: Schema
+    spec: FittedSpec
+    table: Table
+    photo_root: Path
+    sides: NDArray[Any]
+    source: Source
+    truths: Mapping[str, NDArray[Any]]
+    warnings: list[str]
+    folds: NDArray[np.int64]
+    photo_sizes: Floats | None = None
+    groups: NDArray[np.int64] | None = None
+    labels: Labels = field(default_factory=dict)
+    photos: list[PhotoColumn] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    stored: list[Path] = field(default_factory=list)
+    photo_digest: str = ""
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        """Return the positions of the rows on one side of the split."""
+        return np.flatnonzero(self.sides == side)
+
+    def member_rows(self, member: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows that a network learns from, and those that stop it."""
+        if self.config.training.members == 1:
+            return self.rows("train"), self.rows("validation")
+        own = self.folds == member
+        return np.flatnonzero((self.sides != "test") & ~own), np.flatnonzero(own)
+
+    def looked_at(self) -> Prepared:
+        """Return a sample of the rows where texts stay on disk, else itself.
+
+        Sides, groups and labels are those of its rows; source, truths and quarantine stay.
+        """
+        if not on_disk(self.table.frame):
+            return self
+        rows = sample_rows(self.table.frame)
+        table = replace(sampled(self.table, rows), quarantine=self.table.quarantine)
+        groups = None if self.groups is None else self.groups[rows]
+        found = {name: label.take(rows) for name, label in self.labels.items()}
+        return replace(self, table=table, sides=self.sides[rows], groups=groups, labels=found)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts that the report shows."""
+        return {
+            "source": self.table.name,
+            "read": self.table.rows_read,
+            "kept": len(self.table.frame),
+            "quarantined": len(self.table.quarantine),
+            "reasons": screening.reasons(self.table),
+            **{side: int((self.sides == side).sum()) for side in SIDES},
+            "warnings": self.warnings,
+        }

@@ -1,0 +1,44 @@
+"""What is prepared: the rows of a side, of a network, of a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny import plain_config, plain_rows
+
+from multimodal.data import disk_text
+from multimodal.data.prepare import prepare
+from multimodal.data.prepared import Prepared
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(plain_rows(), ["price"], plain_config(members=3, linear=False))
+
+
+def test_every_row_is_on_one_side(prepared: Prepared) -> None:
+    sides = [prepared.rows(side) for side in ("train", "validation", "test")]
+    assert sorted(np.concatenate(sides)) == list(range(80))
+    counts = prepared.summary()
+    assert [counts[side] for side in ("train", "validation", "test")] == list(map(len, sides))
+    assert (counts["read"], counts["kept"], counts["quarantined"]) == (80, 80, 0)
+
+
+def test_each_network_is_stopped_by_rows_that_it_does_not_learn_from(prepared: Prepared) -> None:
+    parts = [prepared.member_rows(i) for i in range(3)]
+    tested = set(prepared.rows("test"))
+    assert sorted(np.concatenate([held for _, held in parts])) == sorted(set(range(80)) - tested)
+    for rows, held in parts:
+        assert not set(rows) & set(held) and not (set(rows) | set(held)) & tested
+
+
+def test_one_network_is_stopped_by_the_validation_rows() -> None:
+    prepared = prepare(plain_rows(), ["price"], plain_config(members=1, linear=False))
+    rows, held = prepared.member_rows(0)
+    np.testing.assert_array_equal(rows, prepared.rows("train"))
+    np.testing.assert_array_equal(held, prepared.rows("validation"))
+
+
+def test_a_table_in_memory_is_looked_at_whole(prepared: Prepared) -> None:
+    assert not disk_text.on_disk(prepared.table.frame)
+    assert prepared.looked_at() is prepared
