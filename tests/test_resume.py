@@ -18,6 +18,7 @@ from PIL import Image
 from tiny import plain_config, plain_rows
 
 from multimodal import steps, workflow
+from multimodal.checkpoints import Checkpoints
 from multimodal.errors import DataError, RunError
 from multimodal.fitting import TrainingError
 from multimodal.run import Run, load
@@ -243,7 +244,7 @@ def test_a_real_signal(how: signal.Signals, code: int, tmp_path: Path) -> None:
     errors = process.communicate()[1]
     assert process.returncode == code
     assert "Traceback" not in errors
-    found = steps.Checkpoints(tmp_path / "cut" / CHECKPOINTS).latest()
+    found = Checkpoints(tmp_path / "cut" / CHECKPOINTS).latest()
     assert found is not None and 0 < found.progress["epoch"] * 19 + found.progress["step"] < 7600
     with pytest.raises(RunError, match="unfinished. Give the command it was started with again"):
         load(tmp_path / "cut")

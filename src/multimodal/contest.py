@@ -21,11 +21,11 @@ from multimodal.fits import tasks, width
 from multimodal.fold_answers import write_answers
 from multimodal.manifest import write_manifest
 from multimodal.plots import save
+from multimodal.request import Say
 from multimodal.standing_records import RECORD_FILE, TABLE_FILE, Arm, ComparisonRecord
 from multimodal.standings import Answered, head_standings
 from multimodal.standings_verdict import comparison_verdict, further_sentences
 from multimodal.standings_view import standings_figure, standings_frame
-from multimodal.steps import Say
 from multimodal.study_folder import FITS
 
 Key = tuple[str, int, int]

@@ -19,8 +19,8 @@ from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.data.resplit import strata
 from multimodal.data.splits import joined_groups
 from multimodal.errors import ConfigError
+from multimodal.request import Request, Say, record
 from multimodal.standing_records import ComparisonRecord
-from multimodal.steps import Request, Say, record
 from multimodal.study_folder import held
 from multimodal.unfinished import digest
 from multimodal.vectors import check_vectors

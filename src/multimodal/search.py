@@ -21,6 +21,7 @@ from multimodal.files import replace_file, write_text
 from multimodal.fit_files import Fit, read_fits, write_fits
 from multimodal.fits import fit_rows, tasks, width
 from multimodal.manifest import write_manifest
+from multimodal.request import Say
 from multimodal.search_measures import (
     SIDES,
     VALIDATION,
@@ -31,7 +32,6 @@ from multimodal.search_measures import (
     tuned_head,
 )
 from multimodal.search_space import Knob, knobs, turned
-from multimodal.steps import Say
 from multimodal.study_folder import FITS
 from multimodal.trials import (
     Ended,

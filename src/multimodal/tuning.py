@@ -10,8 +10,8 @@ from multimodal.builder import check_parts
 from multimodal.config import Config
 from multimodal.data.prepare import Rows, prepare
 from multimodal.errors import ConfigError
+from multimodal.request import Request, Say, record
 from multimodal.search import Search
-from multimodal.steps import Request, Say, record
 from multimodal.study_folder import held
 from multimodal.trials import optuna
 from multimodal.tuning_records import TuningRecord

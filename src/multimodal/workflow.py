@@ -16,8 +16,9 @@ from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.engines import join, leads
 from multimodal.errors import ConfigError, DataError
 from multimodal.finetune import check_frozen, continue_config
+from multimodal.request import Request, Say, record
 from multimodal.run import Run, load
-from multimodal.steps import QUARANTINE, Request, Say, Steps, record
+from multimodal.steps import QUARANTINE, Steps
 from multimodal.unfinished import check_out, check_same
 from multimodal.vectors import check_vectors
 
