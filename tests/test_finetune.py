@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from runs import Trained
-from tiny import PHOTOS, TABLE, WORDS, digests, plain_config, plain_rows, tiny_config
+from tiny import PHOTOS, TABLE, WORDS, digests, plain_config, plain_rows, spec_of, tiny_config
 
 from multimodal.builder import build
 from multimodal.catalogue import builder_package
@@ -33,27 +33,14 @@ def spec(
 ) -> FittedSpec:  # fmt: skip
     """A fitted spec with a table, texts and, if asked for, photos."""
     columns = {"colour": colours.split()} | ({"shop": shops.split()} if shops else {})
-    groups: list[dict[str, Any]] = [
-        {
-            "name": "table", "modality": "tabular", "columns": [*numbers.split(), *columns],
-            "numeric": [{"name": name, "source": name} for name in numbers.split()],
-            "categorical": [
-                {"name": name, "source": name, "categories": found}
-                for name, found in columns.items()
-            ],
-        },
-        {
-            "name": "words", "modality": "text", "columns": ["t"],
-            "vocabulary": words.split(), "lengths": [8],
-        },
-    ]  # fmt: skip
-    if photos:
-        groups.append({
-            "name": "photos", "modality": "image", "columns": ["i"], "photos": 1,
-            "image_size": 16, "optional": True,
-        })  # fmt: skip
-    heads = [{"name": "price", "columns": ["price"]}]
-    return FittedSpec.model_validate({"groups": groups, "heads": heads})
+    table = {
+        "columns": [*numbers.split(), *columns],
+        "numeric": [{"name": name, "source": name} for name in numbers.split()],
+        "categorical": [
+            {"name": name, "source": name, "categories": found} for name, found in columns.items()
+        ],
+    }
+    return spec_of(table, words.split(), photos=photos)
 
 
 def model_of(fitted: FittedSpec, seed: int) -> keras.Model:

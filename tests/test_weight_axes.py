@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tiny import PHOTOS, TABLE, WORDS, tiny_config
+from tiny import PHOTOS, TABLE, WORDS, spec_of, tiny_config
 
 from multimodal.builder import build
 from multimodal.config import Config, Head, Part
@@ -33,26 +33,12 @@ FT = {"hidden_dim": 8, "num_heads": 2, "mlp_dim": 4, "num_layers": 1, "dropout":
 
 def spec(numbers: str, *, photos: bool = False, sizes: dict[str, list[float]] = BINS) -> FittedSpec:
     """A fitted spec of a table with a colour, texts and, if asked for, photos."""
-    groups: list[dict[str, Any]] = [
-        {
-            "name": "table", "modality": "tabular", "columns": [*numbers.split(), "colour"],
-            "numeric": [
-                {"name": name, "source": name, "bins": sizes[name]} for name in numbers.split()
-            ],
-            "categorical": [{"name": "colour", "source": "colour", "categories": ["red", "blue"]}],
-        },
-        {
-            "name": "words", "modality": "text", "columns": ["t"],
-            "vocabulary": ["one", "two"], "lengths": [8],
-        },
-    ]  # fmt: skip
-    if photos:
-        groups.append({
-            "name": "photos", "modality": "image", "columns": ["i"], "photos": 1,
-            "image_size": 16, "optional": True,
-        })  # fmt: skip
-    heads = [{"name": "price", "columns": ["price"]}]
-    return FittedSpec.model_validate({"groups": groups, "heads": heads})
+    table = {
+        "columns": [*numbers.split(), "colour"],
+        "numeric": [{"name": n, "source": n, "bins": sizes[n]} for n in numbers.split()],
+        "categorical": [{"name": "colour", "source": "colour", "categories": ["red", "blue"]}],
+    }
+    return spec_of(table, ["one", "two"], photos=photos)
 
 
 def model_of(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal.config import Config
+from multimodal.spec import FittedSpec
 
 TABLE = {
     "name": "table", "modality": "tabular",
@@ -44,6 +45,19 @@ def tiny_config(*groups: dict[str, Any], data: Any = None, **training: Any) -> C
             "training": {**TRAINING, **training},
         }
     )
+
+
+def spec_of(table: dict[str, Any], words: list[str], *, photos: bool) -> FittedSpec:
+    """Return a fitted spec of a table, given without its name, texts and, if asked for, photos."""
+    groups = [
+        {"name": "table", "modality": "tabular", **table},
+        {"name": "words", "modality": "text", "columns": ["t"], "vocabulary": words,
+         "lengths": [8]},
+        {"name": "photos", "modality": "image", "columns": ["i"], "photos": 1, "image_size": 16,
+         "optional": True},
+    ]  # fmt: skip
+    heads = [{"name": "price", "columns": ["price"]}]
+    return FittedSpec.model_validate({"groups": groups[: 3 if photos else 2], "heads": heads})
 
 
 def plain_config(**training: Any) -> Config:

@@ -112,6 +112,28 @@ class LastPooling(Pooling):
         return ops.where(ops.any(mask, axis=1, keepdims=True), token, 0)
 
 
+def token_scores(
+    score: keras.layers.Layer, inputs: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return tokens `(B, T, D)` and their scores `(B, T, H)`, of which a softmax over T follows.
+
+    A token that the mask `(B, T)` leaves out is 0, and its score so low that it counts nothing.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens, mask = np.array([[[3.0], [5.0]]], "float32"), np.array([[True, False]])
+    >>> inputs, scores = token_scores(keras.layers.Identity(), tokens, mask)
+    >>> ops.convert_to_numpy(inputs).ravel().tolist(), ops.convert_to_numpy(scores).ravel().tolist()
+    ([3.0, 0.0], [3.0, -10000.0])
+    """
+    if mask is None:
+        return inputs, score(inputs)
+    keep = ops.expand_dims(mask, -1)
+    inputs = ops.where(keep, inputs, 0)
+    scores = score(inputs)
+    return inputs, ops.where(keep, scores, ops.full_like(scores, -1e4))
+
+
 @register("pooling", "attention")
 class AttentionPooling(Pooling):
     """Weighted mean over the kept tokens, by a learned softmax score per token and head.
@@ -140,12 +162,7 @@ class AttentionPooling(Pooling):
         self.score.build(input_shape)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        keep = None if mask is None else ops.expand_dims(mask, -1)
-        if keep is not None:
-            inputs = ops.where(keep, inputs, 0)
-        scores = self.score(inputs)
-        if keep is not None:
-            scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
+        inputs, scores = token_scores(self.score, inputs, mask)
         weights = ops.exp(scores - ops.logsumexp(scores, axis=1, keepdims=True))
         shape = ops.shape(inputs)
         parts = ops.reshape(

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.contracts import Shape, Tensor, check_positive
-from multimodal.layers import Pooling, expand_mask
+from multimodal.layers import Pooling, expand_mask, token_scores
 from multimodal.registry import register
 
 
@@ -134,15 +134,10 @@ class SpatialSoftmaxPooling(MapPooling):
         self.score.build(input_shape)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        keep = None if mask is None else ops.expand_dims(mask, -1)
-        if keep is not None:
-            inputs = ops.where(keep, inputs, 0)
-        scores = self.score(inputs)
-        if keep is not None:
-            scores = ops.where(keep, scores, ops.full_like(scores, -1e4))
+        _, scores = token_scores(self.score, inputs, mask)
         shares = ops.softmax(scores, axis=1)
-        if keep is not None:
-            shares = ops.where(keep, shares, 0)
+        if mask is not None:
+            shares = ops.where(ops.expand_dims(mask, -1), shares, 0)
         places = ops.convert_to_tensor(self.places, dtype=shares.dtype)
         points = ops.einsum("btp,tc->bcp", shares, places)
         return ops.reshape(points, (-1, 2 * self.num_points))
