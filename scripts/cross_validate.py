@@ -69,10 +69,13 @@ def one_fold(
         training={"seed": seed, "baselines": False},
     )
     start = time.perf_counter()
-    run = multimodal.train(
-        table.assign(part=np.where(inside, "test", "train")), arguments.target, out=out,
-        config=config, images=arguments.images,
-    )  # fmt: skip
+    if (out / "report.html").exists():  # trained, but killed before it answered
+        run = multimodal.load(out)
+    else:
+        run = multimodal.train(
+            table.assign(part=np.where(inside, "test", "train")), arguments.target, out=out,
+            config=config, images=arguments.images,
+        )  # fmt: skip
     seconds = time.perf_counter() - start
     found = answers_of(run, table[inside], arguments)
     truth = table[arguments.target][inside]
