@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from multimodal.boosting import OPTIONS, grow, mean_forest
+from multimodal.boosting import grow, mean_forest, options_for
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(400, 4))
@@ -15,7 +15,7 @@ ONES = np.ones(400)
 
 def test_arrays_answer_as_the_grown_trees_do():
     forest = grow("number", FEATURES, SIGNAL, ONES, 1, seed=3)
-    model = HistGradientBoostingRegressor(random_state=3, **OPTIONS).fit(FEATURES, SIGNAL)
+    model = HistGradientBoostingRegressor(random_state=3, **options_for(400)).fit(FEATURES, SIGNAL)
     np.testing.assert_allclose(forest.raw(FEATURES)[:, 0], model.predict(FEATURES), rtol=1e-10)
     forest.check(4, 1)
 
@@ -25,7 +25,7 @@ def test_logits_of_classes(classes):
     truth = np.digitize(SIGNAL, [-1.0, 1.0][: classes - 1])
     outputs = 1 if classes == 2 else 3
     forest = grow("binary" if classes == 2 else "class", FEATURES, truth, ONES, outputs, seed=0)
-    options = {**OPTIONS, "max_iter": max(500 // outputs, 100)}
+    options = {**options_for(400), "max_iter": max(250 // outputs, 100)}
     model = HistGradientBoostingClassifier(random_state=0, **options).fit(FEATURES, truth)
     raw = forest.raw(FEATURES)
     wanted = model.decision_function(FEATURES)

@@ -26,7 +26,7 @@ LEVELS = {
         "number_space", "json_records", "array_files"},
     1: {"preset", "registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
         "checkpoints", "members", "linear", "importance", "fit_files",
-        "boosting", "explained_rows"},
+        "boosting", "category_means", "explained_rows"},
     2: {"layers", "poolings", "backbones", "transformer", "blend", "expert"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",

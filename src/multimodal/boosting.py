@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-OPTIONS = {
+MANY_ROWS = 10_000
+FEW = {
+    "max_iter": 250, "learning_rate": 0.03, "max_leaf_nodes": 15, "min_samples_leaf": 10,
+    "max_features": 0.3, "l2_regularization": 1.0, "early_stopping": False,
+}  # fmt: skip
+MANY = {
     "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
 }  # fmt: skip
 MOST_DEPTH = 64
@@ -105,7 +110,7 @@ def grow(
     if kind == "number":
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        model: Any = HistGradientBoostingRegressor(random_state=seed, **OPTIONS)
+        model: Any = HistGradientBoostingRegressor(random_state=seed, **options_for(len(truth)))
         model.fit(features, truth, sample_weight=weight)
         return _forest(model, np.array([0]), 1)
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -113,7 +118,8 @@ def grow(
     there, counts = np.unique(truth, return_counts=True)
     if len(there) < 2:
         return _alone(int(there[0]), outputs)
-    options = {**OPTIONS, "max_iter": max(500 // outputs, 100)}
+    options = options_for(len(truth))
+    options["max_iter"] = max(options["max_iter"] // outputs, 100)
     if counts.min() < 2:
         options |= {"early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(random_state=seed, **options)
@@ -121,6 +127,15 @@ def grow(
     if outputs > 1 and len(there) == 2:
         return _two_of_many(_forest(model, np.array([0]), 1), there, outputs)
     return _forest(model, np.array([0]) if outputs == 1 else there.astype(np.int64), outputs)
+
+
+def options_for(rows: int) -> dict[str, Any]:
+    """Return the options of scikit-learn's gradient boosting for a number of training rows.
+
+    Few rows get a fixed number of small, slow trees that see a part of the features at each split:
+    rows held out to stop early would be too few to tell.
+    """
+    return dict(FEW if rows < MANY_ROWS else MANY)
 
 
 def mean_forest(forests: Sequence[Forest]) -> Forest:

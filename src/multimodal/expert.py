@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.boosting import Forest, grow, mean_forest
+from multimodal.category_means import category_means
 from multimodal.errors import RunError
 from multimodal.files import replace_file
-from multimodal.linear import Linear, fit_shares
-from multimodal.spec import TERM_KEYS, FittedSpec
+from multimodal.linear import Linear, fit_shares, nested_out_of_fold, targets_of
+from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 TREES = "trees.npz"
 SUMMARIES, MOST_TERMS = 64, 20_000  # summaries of the terms that occur in most rows
-PRIOR = 10.0  # rows that the mean of all rows counts for in a category's mean
 MOST_BYTES = 1 << 30
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
@@ -98,7 +98,7 @@ def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> NDArray[np.int64]:
         for i, column in enumerate(group.categorical):
             codes = np.asarray(inputs[f"{group.name}_categorical"])[:, i : i + 1]
             parts.append(codes.astype(np.int64) + first)
-            first += len(column.categories) + 2
+            first += len(column.categories) + FIRST_CODE
     return np.hstack(parts)
 
 
@@ -117,7 +117,8 @@ def summarise(terms: Matrix, seed: int) -> Experts:
     from sklearn.decomposition import TruncatedSVD
 
     counts = np.bincount(terms.indices, minlength=terms.shape[1])
-    columns = np.sort(np.argsort(-counts, kind="stable")[:MOST_TERMS]).astype(np.int64)
+    most = np.argsort(-counts, kind="stable")[:MOST_TERMS]
+    columns = np.sort(most[counts[most] > 0]).astype(np.int64)
     size = min(SUMMARIES, len(columns) - 1, terms.shape[0] - 1)
     if size < 1:
         return Experts(columns[:0], np.zeros((0, 0), np.float32), {})
@@ -130,6 +131,9 @@ def fit_expert(
     network: Floats, truth: NDArray[Any], weight: Floats, folds: NDArray[np.int64], seed: int,
 ) -> tuple[Expert, Floats]:  # fmt: skip
     """Grow trees without each fold in turn; return them with the raw outputs of all out of fold.
+
+    The trees that are kept read what the linear model says out of fold. Those that are measured on
+    a fold read what linear models say that have not learned from that fold, either.
 
     Args:
         kind: As in `linear.fit_linear`.
@@ -144,51 +148,52 @@ def fit_expert(
         folds: Folds (N,), -1 for none.
         seed: Seed of the trees.
     """
-    outputs, rows = network.shape[1], len(truth)
-    targets = _targets(kind, truth, outputs)
-    codes = codes_of(spec, inputs, rows)
-    meanings = _meanings(spec, codes, targets, weight)
-    known = meanings[codes]
-    said = np.where(np.isfinite(linear.out_of_fold), linear.out_of_fold, 0.0)
-    for fold in np.unique(folds[folds >= 0]):
-        own = folds == fold
-        others = _meanings(spec, codes[~own], targets[~own], weight[~own])
-        known[own] = others[codes[own]]
-    features = experts.features(spec, inputs, terms, known, said)
-    raw, forests = np.full((rows, outputs), np.nan), []
-    for fold in np.unique(folds[folds >= 0]):
+    outputs = network.shape[1]
+    targets, codes = targets_of(kind, truth, outputs), codes_of(spec, inputs, len(truth))
+    nested = nested_out_of_fold(kind, terms, truth, weight, folds, linear)
+    raw, forests = np.full((len(truth), outputs), np.nan), []
+
+    def features(rows: NDArray[np.bool_], said: Floats) -> Floats:
+        """Return the features of all rows, each by truths of other folds."""
+        known = _out_of_fold(spec, codes, targets, weight * rows, folds)
+        finite = np.where(np.isfinite(said), said, 0.0)
+        return experts.features(spec, inputs, terms, known, finite)
+
+    everywhere = features(np.ones(len(truth), np.bool_), linear.out_of_fold)
+    for fold, said in nested.items():
         own, learned = folds == fold, (folds != fold) & (weight > 0)
-        forest = grow(
-            kind, features[learned], truth[learned], weight[learned], outputs, seed + int(fold)
-        )
-        raw[own] = forest.raw(features[own])
-        forests.append(forest)
+        labels = truth[learned], weight[learned], outputs, seed + fold
+        measured = features(~own, said)
+        raw[own] = grow(kind, measured[learned], *labels).raw(measured[own])
+        forests.append(grow(kind, everywhere[learned], *labels))
     scored = (weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
     shares = np.array([1.0, 0.0])
     if scored.any():
         shares = fit_shares(kind, network[scored], raw[scored], truth[scored], weight[scored])
-    expert = Expert(mean_forest(forests), shares, meanings)
+    expert = Expert(mean_forest(forests), shares, _meanings(spec, codes, targets, weight))
     return expert, shares[0] * network + shares[1] * np.where(np.isfinite(raw), raw, 0.0)
 
 
-def _targets(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
-    """Return the labels as numbers (N, outputs) whose means tell what a category stands for."""
-    if kind == "class":
-        return np.eye(outputs)[truth.astype(np.int64)]
-    return np.asarray(truth, np.float64).reshape(len(truth), -1)
+def _out_of_fold(
+    spec: FittedSpec,
+    codes: NDArray[np.int64],
+    targets: Floats,
+    weight: Floats,
+    folds: NDArray[np.int64],
+) -> Floats:
+    """Return what each row's categories mean by other folds, (rows, columns, outputs)."""
+    known = _meanings(spec, codes, targets, weight)[codes]
+    for fold in np.unique(folds[folds >= 0]):
+        own = folds == fold
+        known[own] = _meanings(spec, codes[~own], targets[~own], weight[~own])[codes[own]]
+    return known
 
 
 def _meanings(
     spec: FittedSpec, codes: NDArray[np.int64], targets: Floats, weight: Floats
 ) -> Floats:
-    """Return the mean target of each category of each column, drawn towards that of all rows."""
-    count = sum(len(c.categories) + 2 for group in spec.groups for c in group.categorical)
-    mean = np.average(targets, axis=0, weights=weight) if weight.sum() else targets.mean(axis=0)
-    sums, totals = np.tile(PRIOR * mean, (count, 1)), np.full((count, 1), PRIOR)
-    for column in codes.T:
-        np.add.at(sums, column, targets * weight[:, None])
-        np.add.at(totals, column, weight[:, None])
-    return np.asarray(sums / totals)
+    count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
+    return category_means(codes, count, targets, weight)
 
 
 def write_experts(path: Path, experts: Experts) -> None:
@@ -242,7 +247,9 @@ def _checked(
         raise ValueError("'summaries' has another shape")
     if ((columns < 0) | (columns >= count)).any() or not np.isfinite(summaries).all():
         raise ValueError("'columns' or 'summaries' is out of range")
-    categories = [len(c.categories) + 2 for group in spec.groups for c in group.categorical]
+    categories = [
+        len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical
+    ]
     numbers = sum(len(group.numeric) for group in spec.groups)
     heads = {}
     for head in sorted({name.split("/")[0] for name in arrays if "/" in name}):

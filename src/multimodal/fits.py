@@ -16,6 +16,7 @@ from multimodal.data.pipeline import evaluation_dataset
 from multimodal.data.prepare import Prepared
 from multimodal.data.row_fitting import with_terms
 from multimodal.data.terms import term_inputs
+from multimodal.data.waves import wave_targets
 from multimodal.evaluation import Task
 from multimodal.fit_files import Fit, Floats
 from multimodal.fitting import Fitted, TrainingError
@@ -98,7 +99,8 @@ def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
         lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
     )
     if spec.terms is not None:
-        spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides)
+        measured = wave_targets(config.heads, spec.heads, prepared.truths)
+        spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides, measured)
     return replace(prepared, config=config, spec=spec, source=source)
 
 

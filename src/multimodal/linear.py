@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ Floats = NDArray[np.float64]
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
+EMPHASIS = 0.4  # between no emphasis, 0, and that of the adaptive lasso, 1
 MOST_SHARE = 5.0
 
 
@@ -40,6 +42,9 @@ def fit_linear(
 ) -> Linear | None:
     """Fit ridge regression, or logistic regression, with the strength that is best out of fold.
 
+    Terms that tell the targets apart by themselves are regularised less: a term's values are
+    multiplied by `|t| ** 0.4`, with its t statistic over the training rows.
+
     Args:
         kind: `number` (truth float (N,), transformed), `binary` or `class` (ids (N,)), or `labels`
             (0 or 1, (N, C)).
@@ -51,6 +56,10 @@ def fit_linear(
 
     Returns:
         The model of all rows, None where no row can be measured.
+
+    References:
+        Zou, The Adaptive Lasso and Its Oracle Properties, 2006 (weights by a first estimate); Fan
+        & Lv, Sure Independence Screening, 2008 (a first estimate from each variable alone).
     """
     weight = weight / max(float(weight[weight > 0].mean()), 1e-12) if (weight > 0).any() else weight
     scored = (weight > 0) & (folds >= 0)
@@ -65,8 +74,36 @@ def fit_linear(
         best = loss, strength, found
     assert best is not None
     known = weight > 0
-    kernel, bias = _FITS[kind](terms[known], truth[known], weight[known], best[1], outputs)
+    kernel, bias = _fit(kind, terms[known], truth[known], weight[known], best[1], outputs)
     return Linear(kernel, bias, best[2], best[1])
+
+
+def nested_out_of_fold(
+    kind: str,
+    terms: Matrix,
+    truth: NDArray[Any],
+    weight: Floats,
+    folds: NDArray[np.int64],
+    linear: Linear,
+) -> dict[int, Floats]:
+    """Return, for each fold, the outputs of all rows by models that have not learned from it.
+
+    Nor has any of them learned from the fold of the row itself. What learns from these outputs of
+    the other folds' rows can be measured on the fold; what learns from `linear.out_of_fold` cannot,
+    as that knows the fold's truths. Arguments and shapes are those of `fit_linear`, where `linear`
+    comes from.
+    """
+    names = [int(fold) for fold in np.unique(folds[folds >= 0])]
+    found = {fold: linear.out_of_fold.copy() for fold in names}
+    for first, second in combinations(names, 2):
+        learned = (folds != first) & (folds != second) & (weight > 0)
+        if not learned.any():
+            continue
+        rows = terms[learned], truth[learned], weight[learned]
+        kernel, bias = _fit(kind, *rows, linear.strength, linear.out_of_fold.shape[1])
+        for fold, other in ((first, second), (second, first)):
+            found[fold][folds == other] = terms[folds == other] @ kernel + bias
+    return found
 
 
 def fit_shares(
@@ -123,10 +160,49 @@ def _out_of_fold(
     found = np.full((len(folds), outputs), np.nan)
     for fold in np.unique(folds[folds >= 0]):
         held, learned = folds == fold, (folds != fold) & (weight > 0)
-        fit = _FITS[kind]
-        kernel, bias = fit(terms[learned], truth[learned], weight[learned], strength, outputs)
+        rows = terms[learned], truth[learned], weight[learned]
+        kernel, bias = _fit(kind, *rows, strength, outputs)
         found[held] = terms[held] @ kernel + bias
     return found
+
+
+def _fit(
+    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
+) -> tuple[Floats, Floats]:
+    """Return kernel and bias of a model that regularises telling terms less."""
+    import scipy.sparse as sparse
+
+    factors = emphasis(terms, targets_of(kind, truth, outputs), weight)
+    scaled = sparse.csr_matrix(terms @ sparse.diags(factors.astype(np.float32)))
+    kernel, bias = _FITS[kind](scaled, truth, weight, strength, outputs)
+    return kernel * factors[:, None], bias
+
+
+def emphasis(terms: Matrix, targets: Floats, weight: Floats) -> Floats:
+    """Return what each term's values are multiplied by, (V,); rows keep their mean length.
+
+    Args:
+        terms: Sparse (N, V).
+        targets: Numbers (N, T).
+        weight: Weights of the rows (N,).
+    """
+    mean, total = np.average(targets, axis=0, weights=weight), weight.sum()
+    centred = (targets - mean) * weight[:, None]
+    squares = terms.multiply(terms)
+    spread = np.sqrt((centred * (targets - mean)).sum(axis=0) / total)
+    found = np.asarray(terms.T @ (centred / np.where(spread > 0, spread, 1.0)))
+    power = np.asarray(squares.T @ weight).ravel()
+    t = np.divide((found**2).mean(axis=1), power, out=np.zeros(len(power)), where=power > 0)
+    factors = t ** (EMPHASIS / 2)
+    before, after = power.sum(), (power * factors**2).sum()
+    return np.asarray(factors * np.sqrt(before / after) if after > 0 else np.ones(len(power)))
+
+
+def targets_of(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
+    """Return labels as numbers (N, T): a column for each class, or as they are."""
+    if kind == "class":
+        return np.eye(outputs)[truth.astype(np.int64)]
+    return np.asarray(truth, np.float64).reshape(len(truth), -1)
 
 
 def _ridge(

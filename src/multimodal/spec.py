@@ -21,6 +21,7 @@ from multimodal.config import LabelKind, Modality
 
 MISSING = 0
 OUT_OF_VOCABULARY = 1
+FIRST_CODE = 2  # of the categories of a column
 PADDING = 0
 TERM_KEYS = ("terms_ids", "terms_weights")
 
@@ -107,19 +108,55 @@ class FittedHead(_Record):
     maximum: float = 0.0
 
 
+class Waves(_Record):
+    """Waves over the numbers of a group of the table and what its categories mean.
+
+    `targets` is the number T of means that each category has. The rest is base64 of little-endian
+    float32: `frequencies` (inputs, waves), where the inputs are the numbers and T for each column
+    of categories, `phases` (waves,), and `meanings` (categories of all columns, T).
+    """
+
+    targets: int = Field(ge=0, le=1000)
+    frequencies: str
+    phases: str
+    meanings: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("frequencies", "phases", "meanings"):
+            if not all(map(isfinite, _numbers("f", getattr(self, name)))):
+                raise ValueError(f"{name} must be finite")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Number of waves."""
+        return len(base64.b64decode(self.phases)) // 4
+
+    def fits(self, group: FittedGroup) -> bool:
+        """Return whether these are waves of the group."""
+        width = len(group.numeric) + len(group.categorical) * self.targets
+        categories = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
+        sizes = [
+            len(_numbers("f", each)) for each in (self.frequencies, self.phases, self.meanings)
+        ]
+        return sizes[1] > 0 and sizes[::2] == [width * sizes[1], categories * self.targets]
+
+
 class TermBlock(_Record):
     """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
 
     `source` is a text group for `words` (and pairs of words) and `letters` (two to five in a row),
-    a column for a `value` and the letters of values, and a number of a tabular group, with its
-    `bins`, for `number`.
+    a column for a `value` and the letters of values, a number of a tabular group, with its `bins`,
+    for `number`, and a tabular group for its `waves`.
     """
 
     group: str
     source: str
-    kind: Literal["words", "letters", "value", "value_letters", "number"]
+    kind: Literal["words", "letters", "value", "value_letters", "number", "waves"]
     scale: float
     bins: list[float] = []
+    waves: Waves | None = None
 
 
 def _numbers(kind: str, written: str) -> array[Any]:
@@ -174,6 +211,17 @@ class FittedSpec(_Record):
     groups: list[FittedGroup]
     heads: list[FittedHead]
     terms: FittedTerms | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        groups = {group.name: group for group in self.groups}
+        for block in self.terms.blocks if self.terms else ():
+            waves, group = block.waves, groups.get(block.group)
+            if (block.kind == "waves") != (waves is not None):
+                raise ValueError("a block of waves must hold them, and no other block may")
+            if waves is not None and not (group and waves.fits(group)):
+                raise ValueError(f"the waves are not those of a group '{block.group}'")
+        return self
 
     def group(self, name: str) -> FittedGroup:
         """Return the group with the slug `name`."""

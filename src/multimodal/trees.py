@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.boosting import OPTIONS
+from multimodal.boosting import options_for
 from multimodal.data.columns import as_text
 from multimodal.data.pipeline import Source
 from multimodal.evaluation import ModelScore, Task, measure
@@ -113,7 +113,8 @@ def tree_scores(
     for name, parts, columns in inputs:
         start = time.perf_counter()
         features = np.hstack(parts)
-        options = {"categorical_features": columns or None, "random_state": seed, **OPTIONS}
+        options = {"categorical_features": columns or None, "random_state": seed}
+        options |= options_for(len(train))
         known = (features[train], truth[train], weight[train])
         if task.kind == "class":
             outputs = _classify(*known, features[test], len(task.classes), options)

@@ -15,7 +15,8 @@ from multimodal.blend import Blend
 from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.terms import absent_contributions
+from multimodal.data.terms import absent_contributions, hashes_of, wave_hashes, wave_matrix
+from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
 from multimodal.expert import Expert, Experts, fit_expert, summarise
 from multimodal.linear import Linear, fit_linear, fit_shares
 from multimodal.members import decoded, members
@@ -65,11 +66,12 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     kinds = dict(blended(prepared.config, prepared.spec))
     if kinds:
         learned = np.flatnonzero(prepared.sides != "test")
-        matrix = _preprocessor(prepared).terms(prepared.table.frame.iloc[learned])
+        plain = _preprocessor(prepared).terms(prepared.table.frame.iloc[learned])
+        matrix = _out_of_fold(prepared, learned, plain)
         places = np.searchsorted(learned, rows)
     experts = None
     if kinds and prepared.config.training.trees:
-        experts = summarise(matrix, prepared.config.training.seed)
+        experts = summarise(_without_waves(prepared, plain), prepared.config.training.seed)
     for fitted in prepared.spec.heads:
         if fitted.name in kinds:
             kind = kinds[fitted.name]
@@ -118,6 +120,37 @@ def _held_out(
     order = np.argsort(np.concatenate(rows), kind="stable")
     raw = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     return np.concatenate(rows)[order], raw, faults
+
+
+def _out_of_fold(prepared: Prepared, rows: NDArray[np.int64], matrix: Any) -> Any:
+    """Return the terms of rows with waves in which no row's own fold tells of its categories."""
+    terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
+    assert terms is not None
+    targets = wave_targets(prepared.config.heads, spec.heads, prepared.truths)
+    for i, block in enumerate(terms.blocks):
+        if block.waves is not None:
+            group = spec.group(block.group)
+            cells = read_cells(group, _preprocessor(prepared).units, frame)
+            moved = waves_out_of_fold(
+                block.waves, group, cells, targets[rows], prepared.folds[rows]
+            ) - waves_of(block.waves, cells)
+            matrix = matrix + wave_matrix(terms, i, moved)
+    return matrix
+
+
+def _without_waves(prepared: Prepared, matrix: Any) -> Any:
+    """Return terms (rows, terms) with 0 in place of waves."""
+    import scipy.sparse as sparse
+
+    kept = np.ones(matrix.shape[1], np.float32)
+    terms = prepared.spec.terms
+    assert terms is not None
+    for i, block in enumerate(terms.blocks):
+        if block.waves is not None:
+            kept[np.searchsorted(hashes_of(terms), wave_hashes(i, block.waves))] = 0.0
+    found = sparse.csr_matrix(matrix @ sparse.diags(kept))
+    found.eliminate_zeros()
+    return found
 
 
 def _linear(

@@ -39,6 +39,7 @@ from multimodal.data.splits import (
 from multimodal.data.stored_inputs import stored_inputs
 from multimodal.data.table import Table
 from multimodal.data.targets import LABEL_KINDS, complete_heads, label_kind
+from multimodal.data.waves import wave_targets
 from multimodal.errors import ConfigError
 
 __all__ = ["Prepared", "Rows", "prepare"]
@@ -131,7 +132,8 @@ def prepare(
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
-        spec = with_terms(spec, schema, table, sides)
+        measured = wave_targets(config.heads, spec.heads, truths)
+        spec = with_terms(spec, schema, table, sides, measured)
     return Prepared(
         config, schema, spec, table, root, sides, source, truths, notes, folds, sizes, groups,
         found, photos, leaks, stored, fingerprint(json.dumps(digests)),

@@ -18,6 +18,7 @@ from multimodal.data.schema import Schema
 from multimodal.data.terms import term_inputs, term_matrix
 from multimodal.errors import DataError
 from multimodal.spec import (
+    FIRST_CODE,
     MISSING,
     OUT_OF_VOCABULARY,
     PADDING,
@@ -28,7 +29,6 @@ from multimodal.spec import (
 
 __all__ = ["Arrays", "Frame", "Preprocessor"]
 
-_FIRST = 2
 BLOCK = 2**14  # rows whose texts are in memory together
 
 
@@ -75,7 +75,7 @@ class Preprocessor:
         self._words = {group.name: text.index(group.vocabulary) for group in spec.groups}
         self._categories = {
             (group.name, column.source): {
-                name: i + _FIRST for i, name in enumerate(column.categories)
+                name: i for i, name in enumerate(column.categories, FIRST_CODE)
             }
             for group in spec.groups
             for column in group.categorical

@@ -20,6 +20,7 @@ from multimodal.data.prepared import Prepared
 from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.row_fitting import fit_rows, with_terms
 from multimodal.data.splits import Sides
+from multimodal.data.waves import wave_targets
 from multimodal.errors import DataError
 
 
@@ -57,7 +58,8 @@ def resplit(prepared: Prepared, sides: Sides) -> Prepared:
     groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
     folds = member_folds(config, groups, sides, found)
     if config.training.linear:
-        spec = with_terms(spec, prepared.schema, table, sides)
+        measured = wave_targets(config.heads, spec.heads, truths)
+        spec = with_terms(spec, prepared.schema, table, sides, measured)
     return replace(prepared, spec=spec, sides=sides, source=source, truths=truths, folds=folds)
 
 

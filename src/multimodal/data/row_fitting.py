@@ -39,8 +39,16 @@ def fit_rows(
     return spec.model_copy(update={"groups": groups, "heads": heads})
 
 
-def with_terms(spec: FittedSpec, schema: Schema, table: Table, sides: NDArray[Any]) -> FittedSpec:
-    """Return the spec with the terms that all rows but the test rows hold."""
+def with_terms(
+    spec: FittedSpec, schema: Schema, table: Table, sides: NDArray[Any],
+    targets: NDArray[np.float64] | None = None,
+) -> FittedSpec:  # fmt: skip
+    """Return the spec with the terms that all rows but the test rows hold.
+
+    Targets are those of `waves.wave_targets`, of all rows; without any there are no waves.
+    """
     units = {column.name: column.unit for column in schema.columns}
-    terms = fit_terms(spec, units, table.frame.iloc[np.flatnonzero(sides != "test")])
+    rows = np.flatnonzero(sides != "test")
+    learned = None if targets is None else targets[rows]
+    terms = fit_terms(spec, units, table.frame.iloc[rows], learned)
     return spec.model_copy(update={"terms": terms})

@@ -16,7 +16,9 @@ from multimodal.data.terms import (
     filled_bins,
     heaviest,
     letters_of,
+    wave_matrix,
 )
+from multimodal.data.waves import typical_cells, waves_of
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
 OF_TEXTS = ("words", "letters")
@@ -61,6 +63,10 @@ def typical_matrices(terms: FittedTerms, spec: FittedSpec) -> Iterator[Matrix]:
     That is the median of a number, the most frequent category, and no text.
     """
     for i, block in enumerate(terms.blocks):
+        if block.waves is not None:
+            cells = typical_cells(spec.group(block.group))
+            yield wave_matrix(terms, i, waves_of(block.waves, cells))
+            continue
         bag, amounts = _typical(block, spec.group(block.group))
         yield bag_matrix(terms, i, [bag], amounts)
 

@@ -1,8 +1,9 @@
 """Terms: what a linear model reads of a row, each a hash with a weight.
 
 Words, pairs of words and letters of texts weigh by TF-IDF, as do the letters of categories; the
-value of a category weighs one, and a number fills its bins. Each kind of term of each source forms
-a block of a fixed length (L2 norm), so that a long text does not outweigh a short one.
+value of a category weighs one, a number fills its bins, and a group of the table has its waves.
+Each kind of term of each source forms a block of a fixed length (L2 norm), so that a long text does
+not outweigh a short one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from numpy.typing import NDArray
 from multimodal.data import features, text
 from multimodal.data.cells import as_text
 from multimodal.data.features import Frame, Units
-from multimodal.spec import PADDING, TERM_KEYS, FittedGroup, FittedSpec, FittedTerms, TermBlock
+from multimodal.data.waves import MOST_ROWS, fit_waves, read_cells, waves_of
+from multimodal.spec import (
+    PADDING,
+    TERM_KEYS,
+    FittedGroup,
+    FittedSpec,
+    FittedTerms,
+    TermBlock,
+    Waves,
+)
 
 SPACE = 2**31 - 1
 LETTERS = (2, 5)  # lengths of runs of letters
@@ -28,18 +38,23 @@ MANY_VALUES = 10  # from which the letters of a category are read, too
 MOST_TERMS = 200_000  # of one block
 LEAST_ROWS = 2  # that hold a term
 ABSENT = "\x00absent"
-SCALES = {"words": 1.0, "letters": 1.0, "value": 0.7, "value_letters": 1.0, "number": 0.4}
+SCALES = {"words": 1.0, "letters": 1.0, "value": 0.7, "value_letters": 1.0, "number": 0.4,
+          "waves": 1.5}  # fmt: skip
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Bags = list[list[str]]
+Floats = NDArray[np.float64]
 
 
-def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerms | None:
+def fit_terms(
+    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None = None
+) -> FittedTerms | None:
     """Learn which terms the rows of `frame` hold, and how rare each is.
 
     Args:
         spec: Fitted groups; tabular and text groups give terms.
         units: Phrase around the number by source column, where there is one.
         frame: The training rows.
+        targets: What categories are measured by, those of `waves.wave_targets`; None for no waves.
 
     Returns:
         Terms that occur in two rows or more, at most 200,000 of each block; None where no group
@@ -47,9 +62,12 @@ def fit_terms(spec: FittedSpec, units: Units, frame: pd.DataFrame) -> FittedTerm
     """
     blocks: list[TermBlock] = []
     hashes, weights = [], []
-    for block in _blocks(spec, frame):
-        counts = _hashed(_bags(block, len(blocks), spec, units, frame))
-        kept, rows = _kept(counts)
+    for block in [*_blocks(spec, frame), *_wave_blocks(spec, units, frame, targets)]:
+        if block.waves is not None:
+            kept = np.sort(wave_hashes(len(blocks), block.waves))
+            rows = np.full(len(kept), len(frame))
+        else:
+            kept, rows = _kept(_hashed(_bags(block, len(blocks), spec, units, frame)))
         blocks.append(block)
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
@@ -83,6 +101,10 @@ def block_matrices(
     for i, block in enumerate(terms.blocks):
         if block.group in without:
             yield bag_matrix(terms, i, [[ABSENT]] * features.row_count(frame))
+            continue
+        if block.waves is not None:
+            cells = read_cells(spec.group(block.group), units, frame)
+            yield wave_matrix(terms, i, waves_of(block.waves, cells))
             continue
         found = _known(_hashed(_bags(block, i, spec, units, frame)), hashes)
         yield _weighed(found, block, weights)
@@ -155,6 +177,28 @@ def bag_matrix(
     return _weighed(counts, terms.blocks[position], _array(terms.weights, "<f4"))
 
 
+def wave_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
+    """Return the waves (rows, waves) of a block as `block_matrices` does, (rows, terms)."""
+    import scipy.sparse as sparse
+
+    block, hashes = terms.blocks[position], hashes_of(terms)
+    assert block.waves is not None
+    places = np.searchsorted(hashes, wave_hashes(position, block.waves)).clip(0, len(hashes) - 1)
+    starts = np.arange(len(waves) + 1) * len(places)
+    values = (waves * block.scale).astype(np.float32).ravel()
+    found = sparse.csr_matrix(
+        (values, np.tile(places, len(waves)), starts), (len(waves), len(hashes))
+    )
+    found.sort_indices()
+    return found
+
+
+def wave_hashes(position: int, waves: Waves) -> NDArray[np.int64]:
+    """Return the hash of each wave of a block."""
+    names = [[_named(position, f"wave {i}")] for i in range(waves.count)]
+    return np.asarray(_hashed(names).indices, np.int64)
+
+
 def hashes_of(terms: FittedTerms) -> NDArray[np.uint32]:
     """Return the rising hashes of the terms; their number is that of the columns."""
     return _array(terms.hashes, "<u4")
@@ -197,6 +241,20 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
         for number in group.numeric:
             if len(number.bins) > 2:
                 yield _block(group, number.name, "number", number.bins)
+
+
+def _wave_blocks(
+    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None
+) -> Iterator[TermBlock]:
+    if targets is None or not targets.shape[1] or len(frame) > MOST_ROWS:
+        return
+    for group in spec.groups:
+        if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
+            waves = fit_waves(group, read_cells(group, units, frame), targets)
+            yield TermBlock(
+                group=group.name, source=group.name, kind="waves", scale=SCALES["waves"],
+                waves=waves,
+            )  # fmt: skip
 
 
 def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> TermBlock:
@@ -314,9 +372,7 @@ def _known(counts: Matrix, hashes: NDArray[np.uint32]) -> Matrix:
 
 
 def _weighed(counts: Matrix, block: TermBlock, weights: NDArray[np.float32]) -> Matrix:
-    if block.kind == "number":
-        return counts * block.scale
-    if block.kind == "value":
+    if block.kind in ("number", "value", "waves"):
         return counts * block.scale
     import scipy.sparse as sparse
 

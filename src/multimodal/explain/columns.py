@@ -51,14 +51,16 @@ def explain_columns(
             for key, columns, typical in _kinds(group):
                 kept = who[:, [places[column] for column in columns]]
                 variants[key] = np.where(kept, own[key], typical).astype(own[key].dtype)
-        return floats(row.scores(variants, [group.name for group in groups]))
+        found = floats(row.scores(variants, [group.name for group in groups]))
+        return found if linear is None else found + linear.waves(variants)
 
     scores, exact = shares(function, len(names))
     start, end = function(np.array([[False] * len(names), [True] * len(names)])).tolist()
     if linear is not None:
         moved = linear.columns([group.name for group in groups], names)
         scores = scores + moved
-        start, end = start + linear.total - float(moved.sum()), end + linear.total
+        rest = linear.total - float(linear.waves(own)[0])
+        start, end = start + rest - float(moved.sum()), end + rest
     typical = _typical(groups)
     columns = [
         ColumnScore(name, _shown(frame[name].iloc[0]), typical[name], float(score))

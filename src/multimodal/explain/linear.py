@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from multimodal.blend import Blend
 from multimodal.data.features import Frame, texts
 from multimodal.data.term_shares import OF_TEXTS, cut, typical_matrices, word_matrix
-from multimodal.data.terms import Matrix, block_matrices
+from multimodal.data.terms import Matrix, block_matrices, wave_matrix
 from multimodal.data.text import words
+from multimodal.data.waves import counted, waves_of
 from multimodal.explain.encoding import floats
 from multimodal.explain.records import Floats
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms
@@ -95,6 +96,8 @@ class LinearPart:
     def _column(self, position: int) -> str:
         """Return the column of the table that a block reads, the group of a block of texts."""
         block = self.terms.blocks[position]
+        if block.kind == "waves":
+            return ""  # all of the group's
         if block.kind != "number":
             return block.source
         numeric = self.spec.group(block.group).numeric
@@ -143,6 +146,25 @@ class LinearScores:
         """Return how much columns of the table moved the score from where they are typical."""
         moved = self.here - self.typical
         return np.array([moved[self.part.positions(groups, name)].sum() for name in names])
+
+    def waves(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
+        """Return what the waves of groups of the table add to the score of rows, (rows,).
+
+        Args:
+            inputs: Numbers and categories by input key, as a network reads them; groups that it
+                does not hold count nothing.
+        """
+        found = np.zeros(len(next(iter(inputs.values()))))
+        for i, block in enumerate(self.part.terms.blocks):
+            keys = [f"{block.group}_{kind}" for kind in ("numeric", "categorical")]
+            if block.waves is not None and any(key in inputs for key in keys):
+                empty = np.zeros((len(found), 0), np.int64)
+                cells = counted(
+                    self.part.spec.group(block.group), *(inputs.get(key, empty) for key in keys)
+                )
+                matrix = wave_matrix(self.part.terms, i, waves_of(block.waves, cells))
+                found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # some were cut
+        return found
 
     def words(self, group: FittedGroup, frame: Any) -> Floats:
         """Return how much each word of a text moved the score, (words,).

@@ -1,0 +1,163 @@
+"""Waves over a row of the table: what bends in several columns at once, for a linear model.
+
+A row is its scaled numbers and what each of its categories means for the targets. A linear model of
+the waves `cos(row @ frequencies + phases)` is a kernel machine: two rows are alike where all their
+columns are.
+
+References:
+    Rahimi & Recht, Random Features for Large-Scale Kernel Machines, 2007 (algorithm 1).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.category_means import category_means
+from multimodal.config import Head
+from multimodal.data import features
+from multimodal.data.features import Frame, Units
+from multimodal.number_space import NumberSpace
+from multimodal.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, Waves
+
+COUNT = 256
+MOST_ROWS = 20_000  # from which networks learn by themselves what waves tell
+MOST_CLASSES = 10
+Floats = NDArray[np.float64]
+
+
+class Cells(NamedTuple):
+    """Rows of the table: scaled numbers (N, F), and categories counted through columns (N, C)."""
+
+    numbers: Floats
+    codes: NDArray[np.int64]
+
+
+def wave_targets(
+    heads: Sequence[Head], fitted: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]]
+) -> Floats:
+    """Return what categories are measured by, (N, T) with mean 0 and variance 1, NaN where missing.
+
+    A number counts in its head's transformed space, up to ten classes or labels one by one.
+    """
+    parts: list[Floats] = []
+    for head, known in zip(heads, fitted, strict=True):
+        truth = np.asarray(truths[known.name], np.float64)
+        if known.kind == "number":
+            transform = head.head.options.get("transform", "standardise")
+            space = NumberSpace(transform=transform, mean=known.mean, scale=known.scale)
+            parts.append(space.encode(truth).reshape(len(truth), -1))
+        elif known.kind in ("class", "labels") and len(known.classes) <= MOST_CLASSES:
+            each = truth
+            if known.kind == "class":
+                each = np.where(truth[:, None] < 0, np.nan, truth[:, None] == classes_of(known))
+            parts.append(each)
+    found = np.hstack(parts) if parts else np.zeros((0, 0))
+    if not found.size:
+        return found
+    spread = np.nanstd(found, axis=0)
+    return np.asarray((found - np.nanmean(found, axis=0)) / np.where(spread > 0, spread, 1.0))
+
+
+def classes_of(head: FittedHead) -> NDArray[np.int64]:
+    """Return the ids of classes that are told apart: of two, the second is enough."""
+    return np.arange(1 if len(head.classes) == 2 else 0, len(head.classes))
+
+
+def fit_waves(group: FittedGroup, cells: Cells, targets: Floats) -> Waves:
+    """Draw waves for a group of the table, and learn what its categories mean.
+
+    Args:
+        group: The group.
+        cells: Its training rows.
+        targets: Those of `wave_targets`, (N, T).
+    """
+    random = np.random.default_rng(0)
+    width = cells.numbers.shape[1] + cells.codes.shape[1] * targets.shape[1]
+    frequencies = random.normal(size=(width, COUNT)) / np.sqrt(width)
+    phases = random.uniform(0, 2 * np.pi, COUNT)
+    return Waves(
+        targets=targets.shape[1], frequencies=_text(frequencies), phases=_text(phases),
+        meanings=_text(_meanings(group, cells.codes, targets)),
+    )  # fmt: skip
+
+
+def read_cells(group: FittedGroup, units: Units, frame: Frame) -> Cells:
+    """Return the numbers and categories of a group in raw rows."""
+    rows = features.row_count(frame)
+    codes = np.zeros((rows, len(group.categorical)), np.int32)
+    for i, column in enumerate(group.categorical):
+        ids = {name: place for place, name in enumerate(column.categories, FIRST_CODE)}
+        codes[:, i] = features.codes(ids, frame[column.source])
+    numbers = np.zeros((rows, 0))
+    if group.numeric:
+        read = features.numbers(group.numeric, units, frame).values
+        numbers = np.asarray(features.scaled(read, group.numeric))
+    return counted(group, numbers, codes)
+
+
+def counted(group: FittedGroup, numbers: NDArray[Any], codes: NDArray[Any]) -> Cells:
+    """Return cells from arrays as networks read them; a missing number counts as the median."""
+    first = np.cumsum([0, *(len(column.categories) + FIRST_CODE for column in group.categorical)])
+    return Cells(np.nan_to_num(np.asarray(numbers, np.float64)), codes + first[:-1])
+
+
+def typical_cells(group: FittedGroup) -> Cells:
+    """Return one row: the median of each number, the most frequent category of each column."""
+    codes = [[FIRST_CODE if column.categories else MISSING for column in group.categorical]]
+    return counted(group, np.zeros((1, len(group.numeric))), np.array(codes, np.int64))
+
+
+def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floats:
+    """Return the waves of rows, (N, 256).
+
+    Args:
+        waves: The fitted waves.
+        cells: The rows.
+        meanings: What categories mean, (categories, T); what was learned by default.
+    """
+    if meanings is None:
+        meanings = _array(waves.meanings).reshape(-1, waves.targets)
+    known = meanings[cells.codes].reshape(len(cells.codes), -1)
+    row = np.hstack([cells.numbers, known])
+    phases = _array(waves.phases)
+    turns = row @ _array(waves.frequencies).reshape(-1, len(phases)) + phases
+    return np.asarray(np.cos(turns) * np.sqrt(2 / len(phases)))
+
+
+def waves_out_of_fold(
+    waves: Waves, group: FittedGroup, cells: Cells, targets: Floats, folds: NDArray[np.int64]
+) -> Floats:
+    """Return the waves of training rows, where no row's own fold tells what its categories mean.
+
+    Args:
+        waves: The fitted waves.
+        group: The group.
+        cells: The rows that they were fitted on.
+        targets: Those of `wave_targets`, (N, T).
+        folds: Fold of each row (N,), -1 for none.
+    """
+    found = waves_of(waves, cells)
+    for fold in np.unique(folds[folds >= 0]):
+        own = folds == fold
+        others = _meanings(group, cells.codes[~own], targets[~own])
+        found[own] = waves_of(waves, Cells(cells.numbers[own], cells.codes[own]), others)
+    return found
+
+
+def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> Floats:
+    count = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
+    known = np.isfinite(targets)
+    return category_means(codes, count, np.where(known, targets, 0.0), known.astype(float))
+
+
+def _text(array: NDArray[Any]) -> str:
+    return base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")
+
+
+def _array(written: str) -> Floats:
+    return np.frombuffer(base64.b64decode(written), "<f4").astype(np.float64)
