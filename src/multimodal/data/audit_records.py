@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multimodal.data.photo_facts import PhotoColumn
-from multimodal.errors import RunError
+from multimodal.errors import RunError, first_line
 
 AUDIT_FILE = "audit.json"
 Level = Literal["error", "warning", "note"]
@@ -112,4 +112,4 @@ class Audit(_Record):
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise RunError(f"{path}: not an audit. {str(error).splitlines()[0]}") from None
+            raise RunError(f"{path}: not an audit. {first_line(error)}") from None

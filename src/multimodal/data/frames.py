@@ -17,7 +17,7 @@ from multimodal.data.delimited import Parsed, check_names
 from multimodal.data.disk_text import DiskText, TextFile
 from multimodal.data.table import IntArray, Quarantined
 from multimodal.data.textfiles import text_lines
-from multimodal.errors import DataError
+from multimodal.errors import DataError, first_line
 
 _INDEX = re.compile(r"__index_level_\d+__")  # of a frame that had no name
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -112,9 +112,8 @@ def read_parquet(path: Path) -> Parsed:
         plain = [name for name in schema.names if name not in stored]
         frame = file.read(plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path}: not a complete Parquet file ({reason}). Copy or write it again."
+            f"{path}: not a complete Parquet file ({first_line(error)}). Copy or write it again."
         ) from None
     if not stored:
         return from_frame(frame, str(path))
