@@ -6,7 +6,6 @@ its terms, and what the linear model says of it. They are kept as arrays in `tre
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.array_files import damage_told, read_arrays
 from multimodal.boosting import Forest, grow, mean_forest
 from multimodal.category_means import category_means
-from multimodal.errors import RunError
 from multimodal.files import replace_file
 from multimodal.linear import Linear, fit_shares, nested_out_of_fold, targets_of
 from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
@@ -223,19 +222,8 @@ def read_experts(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> Exp
     Raises:
         RunError: The file is damaged, or holds trees of another run.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
-                raise ValueError("it unpacks to more than 1 GB")
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-        return _checked(arrays, spec, widths)
-    except Exception as error:  # a reader met with damaged bytes may raise anything
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise RunError(
-            f"{path}: damaged, or of another run ({reason}). Copy the run directory again, or "
-            "train anew."
-        ) from None
+    with damage_told(path, "of another run", "Copy the run directory again, or train anew."):
+        return _checked(read_arrays(path, total=MOST_BYTES), spec, widths)
 
 
 def _checked(

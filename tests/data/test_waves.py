@@ -29,23 +29,24 @@ RANDOM = np.random.default_rng(1)
 NUMBERS = RANDOM.normal(size=(60, 1))
 NAMES = RANDOM.choice(["a", "b"], 60)
 CODES = np.where(NAMES == "a", 2, 3)[:, None]
-CELLS = Cells(NUMBERS, CODES)
+THERE = np.ones(60, bool)
+CELLS = Cells(NUMBERS, CODES, THERE)
 TARGETS = RANDOM.normal(size=(60, 1)) + (NAMES == "b")[:, None]
 
 
 def test_the_waves_of_two_rows_are_alike_where_the_rows_are():
     random = np.random.default_rng(0)
     group = GROUP.model_copy(update={"categorical": []})
-    waves = fit_waves(group, Cells(NUMBERS, CODES[:, :0]), TARGETS)
+    waves = fit_waves(group, Cells(NUMBERS, CODES[:, :0], THERE), TARGETS)
     x = np.array([[0.0], [0.1], [0.5], [2.0], [5.0]]) + random.normal()
-    found = waves_of(waves, Cells(x, np.zeros((5, 0), int)))
+    found = waves_of(waves, Cells(x, np.zeros((5, 0), int), np.ones(5, bool)))
     alike = np.exp(-0.5 * (x - x.T) ** 2)  # what the products come to with ever more waves
     assert np.abs(found @ found.T - alike).max() < 4 / np.sqrt(COUNT)
 
 
 def test_a_category_stands_for_its_mean_target():
     waves = fit_waves(GROUP, CELLS, TARGETS)
-    rows = Cells(np.zeros((2, 1)), np.array([[2], [3]]))
+    rows = Cells(np.zeros((2, 1)), np.array([[2], [3]]), THERE[:2])
     one, other = waves_of(waves, rows)
     assert not np.allclose(one, other)
     same = waves_of(waves, rows, np.zeros((4, 1)))
@@ -74,6 +75,8 @@ def test_raw_cells_are_read_as_networks_read_them():
     cells = read_cells(GROUP, {}, frame)
     assert cells.codes[:, 0].tolist() == [3, 1]
     assert cells.numbers[1, 0] == 0.0 and cells.numbers[0, 0] > 1
+    assert cells.there.all()
+    assert read_cells(GROUP, {}, {"n": [None], "c": [None]}).there.tolist() == [False]
     assert typical_cells(GROUP).codes.tolist() == [[2]]
 
 

@@ -104,7 +104,8 @@ def block_matrices(
             continue
         if block.waves is not None:
             cells = read_cells(spec.group(block.group), units, frame)
-            yield wave_matrix(terms, i, waves_of(block.waves, cells))
+            bare = bag_matrix(terms, i, [[] if there else [ABSENT] for there in cells.there])
+            yield bare + wave_matrix(terms, i, waves_of(block.waves, cells))
             continue
         found = _known(_hashed(_bags(block, i, spec, units, frame)), hashes)
         yield _weighed(found, block, weights)
@@ -190,6 +191,7 @@ def wave_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
         (values, np.tile(places, len(waves)), starts), (len(waves), len(hashes))
     )
     found.sort_indices()
+    found.eliminate_zeros()
     return found
 
 

@@ -31,10 +31,14 @@ Floats = NDArray[np.float64]
 
 
 class Cells(NamedTuple):
-    """Rows of the table: scaled numbers (N, F), and categories counted through columns (N, C)."""
+    """Rows of the table: scaled numbers (N, F), and categories counted through columns (N, C).
+
+    `there` (N,) says which rows have any cell at all.
+    """
 
     numbers: Floats
     codes: NDArray[np.int64]
+    there: NDArray[np.bool_]
 
 
 def wave_targets(
@@ -103,7 +107,8 @@ def read_cells(group: FittedGroup, units: Units, frame: Frame) -> Cells:
 def counted(group: FittedGroup, numbers: NDArray[Any], codes: NDArray[Any]) -> Cells:
     """Return cells from arrays as networks read them; a missing number counts as the median."""
     first = np.cumsum([0, *(len(column.categories) + FIRST_CODE for column in group.categorical)])
-    return Cells(np.nan_to_num(np.asarray(numbers, np.float64)), codes + first[:-1])
+    there = np.isfinite(numbers).any(axis=1) | (codes != MISSING).any(axis=1)
+    return Cells(np.nan_to_num(np.asarray(numbers, np.float64)), codes + first[:-1], there)
 
 
 def typical_cells(group: FittedGroup) -> Cells:
@@ -113,7 +118,7 @@ def typical_cells(group: FittedGroup) -> Cells:
 
 
 def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floats:
-    """Return the waves of rows, (N, 256).
+    """Return the waves of rows, (N, 256), 0 for a row without any cell.
 
     Args:
         waves: The fitted waves.
@@ -126,7 +131,7 @@ def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floa
     row = np.hstack([cells.numbers, known])
     phases = _array(waves.phases)
     turns = row @ _array(waves.frequencies).reshape(-1, len(phases)) + phases
-    return np.asarray(np.cos(turns) * np.sqrt(2 / len(phases)))
+    return np.asarray(np.cos(turns) * np.sqrt(2 / len(phases)) * cells.there[:, None])
 
 
 def waves_out_of_fold(
@@ -145,7 +150,7 @@ def waves_out_of_fold(
     for fold in np.unique(folds[folds >= 0]):
         own = folds == fold
         others = _meanings(group, cells.codes[~own], targets[~own])
-        found[own] = waves_of(waves, Cells(cells.numbers[own], cells.codes[own]), others)
+        found[own] = waves_of(waves, Cells(*(each[own] for each in cells)), others)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,22 @@ class LinearPart:
         """
         found = block_matrices(self.terms, self.spec, self.units, frame, without=without)
         return cut(list(found), self.terms.lengths[-1])
+
+    def waves(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, Matrix]]:
+        """Yield the place of each block of waves, and its terms of rows, (rows, terms).
+
+        Args:
+            inputs: Numbers and categories by input key, as a network reads them; groups that it
+                does not hold are left out.
+        """
+        rows = len(next(iter(inputs.values())))
+        empty = np.zeros((rows, 0), np.int64)
+        for i, block in enumerate(self.terms.blocks):
+            keys = [f"{block.group}_{kind}" for kind in ("numeric", "categorical")]
+            if block.waves is not None and any(key in inputs for key in keys):
+                arrays = [np.asarray(inputs.get(key, empty)) for key in keys]
+                cells = counted(self.spec.group(block.group), *arrays)
+                yield i, wave_matrix(self.terms, i, waves_of(block.waves, cells))
 
     def raw(self, matrices: Iterable[Matrix], rows: int) -> Floats:
         """Return what blocks add to the raw outputs of the whole model, (rows, width)."""
@@ -155,15 +171,8 @@ class LinearScores:
                 does not hold count nothing.
         """
         found = np.zeros(len(next(iter(inputs.values()))))
-        for i, block in enumerate(self.part.terms.blocks):
-            keys = [f"{block.group}_{kind}" for kind in ("numeric", "categorical")]
-            if block.waves is not None and any(key in inputs for key in keys):
-                empty = np.zeros((len(found), 0), np.int64)
-                cells = counted(
-                    self.part.spec.group(block.group), *(inputs.get(key, empty) for key in keys)
-                )
-                matrix = wave_matrix(self.part.terms, i, waves_of(block.waves, cells))
-                found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # some were cut
+        for i, matrix in self.part.waves(inputs):
+            found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # some were cut
         return found
 
     def words(self, group: FittedGroup, frame: Any) -> Floats:

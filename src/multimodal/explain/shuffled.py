@@ -85,9 +85,19 @@ class Shuffled:
                 others[group.name] = part.encode_group(group.name, own)
             return rows | others
 
-        linear = self.added
         names = [group.name for group in groups]
-        return self._outputs(changed, self._moved(linear, names, column, order))
+        keys = [key for group in groups for key in group.input_keys if key in inputs]
+        moved = self._moved(self.added, names, column, order)
+        return self._outputs(changed, self._waved(moved, {key: inputs[key] for key in keys}))
+
+    def _waved(self, added: Floats | None, inputs: Mapping[str, Any]) -> Floats | None:
+        """Return what the linear model adds where groups have other numbers and categories."""
+        if self.linear is None or added is None:
+            return None
+        for i, matrix in self.linear.waves(inputs):
+            kept = matrix.multiply(self.terms[i] != 0)  # some were cut
+            added = added + self.linear.raw([kept - self.terms[i]], len(added))
+        return added
 
     def _moved(
         self, added: Floats | None, groups: Sequence[str], column: str | None,
