@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,3 +87,17 @@ def test_a_damaged_file_is_refused(run, fault, tmp_path):
     write_manifest(folder)
     with pytest.raises(RunError, match=r"trees\.npz: damaged, or of another run"):
         multimodal.load(folder)
+
+
+def test_the_keras_model_alone_is_measured_beside_the_whole(run):
+    scores = {score.name: score for score in RunMetrics.read(run.path).comparison["mood"]}
+    rows = ROWS.iloc[pd.read_csv(run.path / "predictions.csv")["row"]].reset_index(drop=True)
+    for name, model in {"Fusion": run, "Fusion without trees": replace(run, experts=None)}.items():
+        sure = model.predict(rows).frame["mood_probability_glad"].to_numpy(float)
+        told = np.where(rows["mood"] == "glad", sure, 1 - sure)
+        assert scores[name].metrics["log_loss"] == pytest.approx(-np.log(told).mean(), rel=1e-3)
+
+
+def test_an_explanation_says_what_it_leaves_out(run):
+    (found,) = run.explain(ROWS[:1], head="mood")
+    assert any("gradient boosting counts" in remark for remark in found.remarks)

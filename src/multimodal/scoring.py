@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.answers import answers, truths
+from multimodal.comparison import input_name
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Arrays
 from multimodal.data.unusual_photos import watch_photos
-from multimodal.evaluation import HeadMetrics, Task, measure
+from multimodal.evaluation import HeadMetrics, ModelScore, Task, measure
 from multimodal.predictor import batches
 from multimodal.run import Run
 from multimodal.sureness import Predicted
@@ -92,6 +93,32 @@ def head_metrics(
         found[task.name] = HeadMetrics(
             column=", ".join(head.columns), kind=task.kind, classes=task.classes, **measured
         )
+    return found
+
+
+def fusion_scores(
+    run: Run, prepared: Prepared, heads: Mapping[str, HeadMetrics], seconds: float
+) -> dict[str, list[ModelScore]]:
+    """Return the run's own lines of the comparison by head: the whole, and it without trees.
+
+    Args:
+        run: The run.
+        prepared: Its data.
+        heads: What the whole run was measured by.
+        seconds: The time of fitting.
+    """
+    inputs, count = input_name(prepared.config), run.model.count_params()
+    found = {
+        name: [ModelScore("Fusion", "fusion", inputs, head.test, count, seconds)]
+        for name, head in heads.items()
+    }
+    if run.experts is not None:
+        side = predicted(replace(run, experts=None), prepared, "test", {})
+        for task in run.tasks:
+            if task.name in run.experts.heads:
+                alone = _measured(prepared, task, side)
+                name = "Fusion without trees"
+                found[task.name].append(ModelScore(name, "fusion", inputs, alone, count, seconds))
     return found
 
 

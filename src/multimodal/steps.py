@@ -17,7 +17,7 @@ from multimodal.audit_view import summary
 from multimodal.baseline_answers import answers_of, write_answers
 from multimodal.builder import build
 from multimodal.calibration import write_calibration
-from multimodal.comparison import baseline_scores, input_name, left_out
+from multimodal.comparison import baseline_scores, left_out
 from multimodal.data.audit import audit_prepared
 from multimodal.data.audit_records import AUDIT_FILE
 from multimodal.data.disk_text import in_memory
@@ -44,6 +44,7 @@ from multimodal.run_parts import save_parts
 from multimodal.scoring import (
     answers_frame,
     damage_warning,
+    fusion_scores,
     head_metrics,
     held_out,
     known_limit,
@@ -177,11 +178,7 @@ class Steps:
             precision=self.precision, parameters=model.count_params(),
             interrupted=fitted.interrupted, seed=training.seed,
         )  # fmt: skip
-        fusion = {
-            name: [ModelScore("Fusion", "fusion", input_name(prepared.config), head.test,
-                              model.count_params(), fitted.seconds)]
-            for name, head in heads.items()
-        }  # fmt: skip
+        fusion = fusion_scores(run, prepared, heads, fitted.seconds)
         update = {
             "heads": heads,
             "training": summary,

@@ -113,7 +113,7 @@ def _explain(
               for why in each.values()]  # fmt: skip
     return replace(
         blank,
-        remarks=[*blank.remarks, *_unusual(arrays), *broken],
+        remarks=[*blank.remarks, *_unusual(arrays), *broken, *_beside(run, task)],
         question=question,
         answer=_answer(task, outputs),
         nothing=_answer(task, _decoded(run, task, layer, bare)),
@@ -185,6 +185,17 @@ def _answer(task: Task, outputs: NDArray[np.float64]) -> str:
 def _identifier(run: Run, frame: pd.DataFrame) -> str:
     names = [name for name in run.schema.names("identifier")[:1] if name in frame]
     return str(frame[names[0]].iloc[0]) if names else ""
+
+
+def _beside(run: Run, task: Task) -> list[str]:
+    """Say that trees count in the prediction, which are not explained."""
+    expert = run.experts.heads.get(task.name) if run.experts is not None else None
+    if expert is None or not expert.shares[1]:
+        return []
+    return [
+        f"what is explained is the Keras model, which counts {expert.shares[0]:.2f} in the run's "
+        f"prediction; gradient boosting counts {expert.shares[1]:.2f}"
+    ]
 
 
 def _unusual(arrays: Arrays) -> list[str]:
