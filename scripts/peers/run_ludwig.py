@@ -68,7 +68,7 @@ def photo(name: str, size: int) -> dict[str, Any]:
     layers = [{"kernel_size": 3, "padding": 1, "norm": "batch"} | layer for layer in CNN]
     return {
         "name": name,
-        "type": "image",  # `height` and `width` would not reach the layers of stacked_cnn
+        "type": "image",  # stacked_cnn drops `height` and `width` without a word
         "preprocessing": {"infer_image_max_height": size, "infer_image_max_width": size},
         "encoder": {
             "type": "stacked_cnn",
@@ -102,6 +102,8 @@ class Ludwig:
             "trainer": {
                 "epochs": options.epochs,
                 "early_stop": options.patience,
+                "validation_field": ANSWER,
+                "validation_metric": "loss",  # by accuracy it would stop on ties
                 "batch_size": options.batch,
                 "eval_batch_size": 256,
                 "learning_rate": 1e-3,
