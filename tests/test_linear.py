@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from multimodal.linear import fit_linear, fit_shares, raw_loss
+from multimodal.linear import (
+    _FITS,
+    emphasis,
+    fit_linear,
+    fit_shares,
+    nested_out_of_fold,
+    raw_loss,
+)
 
 RANDOM = np.random.default_rng(0)
 TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
@@ -92,3 +99,36 @@ def test_shares_go_to_what_predicts():
     shy = fit_shares("binary", 0.1 * SIGNAL[:, None], noise[:, None], truth, ONES)
     assert shy[0] == pytest.approx(5.0)
     assert shy[1] < 0.5
+
+
+def test_terms_that_tell_weigh_more_and_rows_keep_their_length():
+    factors = emphasis(TERMS, SIGNAL[:, None], ONES)
+    assert factors[[1, 5]].min() > 2 * factors[3]  # the fourth slope is 0
+    lengths = TERMS.multiply(TERMS).sum(axis=0)
+    np.testing.assert_allclose((lengths @ factors**2).item(), lengths.sum(), rtol=1e-6)
+    assert emphasis(TERMS, np.ones((300, 1)), ONES).tolist() == [1.0] * 6  # nothing to tell
+
+
+def test_a_logistic_model_is_the_best_there_is():
+    """At the optimum the slopes of the penalised loss are 0."""
+    random = np.random.default_rng(2)
+    terms = sparse.random(400, 900, 0.02, random_state=3, format="csr") * 0.1
+    signal = np.asarray(terms.sum(axis=1)).ravel() + random.normal(size=400) * 0.1
+    truth = (signal > np.median(signal)).astype(int)
+    kernel, bias = _FITS["binary"](terms, truth, ONES[:1].repeat(400), 1 / 300, 1)
+    sure = 1 / (1 + np.exp(-(terms @ kernel + bias)[:, 0]))
+    slopes = 300 * (terms.T @ (sure - truth)) + kernel[:, 0]
+    assert np.abs(slopes).max() < 0.1 * np.abs(kernel).max()
+
+
+@pytest.mark.parametrize("kind", ["number", "binary"])
+def test_what_is_told_of_other_folds_does_not_know_a_folds_truths(kind):
+    truth = SIGNAL if kind == "number" else (SIGNAL > 0).astype(int)
+    linear = fit_linear(kind, TERMS, truth, ONES, FOLDS, 1)
+    moved = np.where(FOLDS == 2, np.roll(truth, 5), truth)
+    first = nested_out_of_fold(kind, TERMS, truth, ONES, FOLDS, linear)
+    second = nested_out_of_fold(kind, TERMS, moved, ONES, FOLDS, linear)
+    others = FOLDS != 2
+    np.testing.assert_array_equal(first[2][others], second[2][others])
+    np.testing.assert_array_equal(first[2][~others], linear.out_of_fold[~others])
+    assert not np.allclose(first[1][others & (FOLDS != 1)], second[1][others & (FOLDS != 1)])

@@ -227,7 +227,7 @@ def _logistic(
     if len(there) == 1:
         bias[0 if outputs == 1 else there[0]] = -rare if outputs > 1 or there[0] else rare
         return kernel, bias
-    model = LogisticRegression(C=1 / strength, max_iter=200, tol=1e-3)
+    model = LogisticRegression(C=1 / strength, max_iter=500, tol=1e-5)
     model.fit(terms, truth, sample_weight=weight)
     if outputs == 1:
         return model.coef_.T, model.intercept_

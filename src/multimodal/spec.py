@@ -146,14 +146,14 @@ class Waves(_Record):
 class TermBlock(_Record):
     """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
 
-    `source` is a text group for `words` (and pairs of words) and `letters` (two to five in a row),
-    a column for a `value` and the letters of values, a number of a tabular group, with its `bins`,
-    for `number`, and a tabular group for its `waves`.
+    `source` is a text group for `words` (and pairs of words), `triples` of words and `letters` (two
+    to five in a row), a column for a `value` and the letters of values, a number of a tabular
+    group, with its `bins`, for `number`, and a tabular group for its `waves`.
     """
 
     group: str
     source: str
-    kind: Literal["words", "letters", "value", "value_letters", "number", "waves"]
+    kind: Literal["words", "triples", "letters", "value", "value_letters", "number", "waves"]
     scale: float
     bins: list[float] = []
     waves: Waves | None = None

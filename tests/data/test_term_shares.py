@@ -13,7 +13,7 @@ from multimodal.data.terms import block_matrices, fit_terms, hashes_of, term_mat
 
 TERMS = fit_terms(SPEC, {}, FRAME)
 assert TERMS is not None
-WORDS, LETTERS = 2, 3
+WORDS, TRIPLES, LETTERS = 2, 3, 4
 
 
 def line(text: str, block: int) -> np.ndarray:
@@ -21,12 +21,20 @@ def line(text: str, block: int) -> np.ndarray:
     return list(block_matrices(TERMS, SPEC, {}, frame))[block].toarray()[0]
 
 
-@pytest.mark.parametrize("block", [WORDS, LETTERS])
+@pytest.mark.parametrize("block", [WORDS, TRIPLES, LETTERS])
 @pytest.mark.parametrize("text", ["a red red shoe", "Red, red SHOE of zzz red shoe", "shoe", "zzz"])
 def test_words_add_up_to_the_text(text: str, block: int) -> None:
     found = word_matrix(TERMS, block, text)
     assert found.shape[0] == len(text.split())
-    np.testing.assert_allclose(found.toarray().sum(axis=0), line(text, block), atol=1e-6)
+    wanted = line(text, block) * (block != TRIPLES or len(text.split()) > 2)
+    np.testing.assert_allclose(found.toarray().sum(axis=0), wanted, atol=1e-6)
+
+
+def test_a_triple_belongs_to_its_three_words() -> None:
+    found = word_matrix(TERMS, TRIPLES, "zzz a red red shoe").toarray()
+    place = int(known.bag_counts(TERMS, TRIPLES, [["red red shoe"]]).indices[0])
+    np.testing.assert_array_equal(found[:, place] > 0, [False, False, True, True, True])
+    np.testing.assert_allclose(found[2:, place], found[2, place])
 
 
 def test_a_pair_belongs_to_both_and_a_repeated_word_to_all_its_places() -> None:

@@ -27,6 +27,7 @@ def test_blocks_follow_the_groups():
         ("colour", "value"),
         ("size", "number"),
         ("title", "words"),
+        ("title", "triples"),
         ("title", "letters"),
     ]
 

@@ -10,40 +10,44 @@ import numpy as np
 from multimodal.data import text
 from multimodal.data.terms import (
     ABSENT,
+    OF_TEXTS,
     Matrix,
     bag_counts,
     bag_matrix,
     filled_bins,
     heaviest,
     letters_of,
+    triples,
     wave_matrix,
 )
 from multimodal.data.waves import typical_cells, waves_of
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
-OF_TEXTS = ("words", "letters")
-"""Kinds of blocks that a group of texts gives."""
-
 
 def word_matrix(terms: FittedTerms, position: int, cell: str) -> Matrix:
     """Return how much of each term of a text stands in each of its words, (words, terms).
 
-    A pair of words belongs to both in equal parts, a run of letters to its word. A term that stands
-    in several places is shared among them. The lines add up to the text's line of
-    `terms.block_matrices`.
+    A pair or triple of words belongs to each of them in equal parts, a run of letters to its word.
+    A term that stands in several places is shared among them. The lines add up to the text's line
+    of `terms.block_matrices`, but for a text too short for any term.
 
     Args:
         terms: The fitted terms.
-        position: The place of a block of words or letters.
+        position: The place of a block of `terms.OF_TEXTS`.
         cell: A text with at least one word.
     """
     import scipy.sparse as sparse
 
-    found = text.words(cell)
-    if terms.blocks[position].kind == "letters":
+    found, kind = text.words(cell), terms.blocks[position].kind
+    if kind == "letters":
         bags = [letters_of(word) for word in found]
         counts = bag_counts(terms, position, bags)
         whole = bag_matrix(terms, position, [[run for bag in bags for run in bag]])
+    elif kind == "triples":
+        threes = triples(cell)
+        bags = [threes[max(i - 2, 0) : i + 1] for i in range(len(found))]
+        counts = bag_counts(terms, position, bags, [[1 / 3] * len(bag) for bag in bags])
+        whole = bag_matrix(terms, position, [threes or [ABSENT]])
     else:
         pairs = [f"{first} {second}" for first, second in zip(found, found[1:], strict=False)]
         beside = [pairs[max(i - 1, 0) : i + 1] for i in range(len(found))]

@@ -1,9 +1,9 @@
 """Terms: what a linear model reads of a row, each a hash with a weight.
 
-Words, pairs of words and letters of texts weigh by TF-IDF, as do the letters of categories; the
-value of a category weighs one, a number fills its bins, and a group of the table has its waves.
-Each kind of term of each source forms a block of a fixed length (L2 norm), so that a long text does
-not outweigh a short one.
+Words, pairs and triples of words and letters of texts weigh by TF-IDF, as do the letters of
+categories; the value of a category weighs one, a number fills its bins, and a group of the table
+has its waves. Each kind of term of each source forms a block of a fixed length (L2 norm), so that a
+long text does not outweigh a short one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,18 @@ from multimodal.spec import (
 
 SPACE = 2**31 - 1
 LETTERS = (2, 5)  # lengths of runs of letters
-MOST_LETTERS = 3_000_000  # in a column, above which only its words count
+MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
+MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count
 MANY_VALUES = 10  # from which the letters of a category are read, too
 MOST_TERMS = 200_000  # of one block
 LEAST_ROWS = 2  # that hold a term
 ABSENT = "\x00absent"
-SCALES = {"words": 1.0, "letters": 1.0, "value": 0.7, "value_letters": 1.0, "number": 0.4,
-          "waves": 1.5}  # fmt: skip
+OF_TEXTS = ("words", "triples", "letters")
+"""Kinds of blocks that a group of texts gives."""
+SCALES = {
+    "words": 1.0, "triples": 1.0, "letters": 1.0, "value": 0.7, "value_letters": 1.0, "number": 0.4,
+    "waves": 1.5,
+}  # fmt: skip
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Bags = list[list[str]]
 Floats = NDArray[np.float64]
@@ -220,8 +225,9 @@ def absent_contributions(
         absent = matrix[:, place].count_nonzero()
         there = matrix.shape[0] - absent
         if absent < LEAST_ROWS and there:
-            mean = np.asarray((matrix @ kernel).sum(axis=0)).ravel() / there
-            found[place] = mean / terms.blocks[i].scale
+            bare = np.outer(matrix[:, place].toarray(), kernel[place])
+            mean = (matrix @ kernel - bare).sum(axis=0) / there
+            found[place] = np.asarray(mean / terms.blocks[i].scale)
     return found
 
 
@@ -234,7 +240,8 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
     for group in spec.groups:
         if group.modality == "text":
             letters = sum(map(len, features.texts(group.columns, frame)))
-            for kind in ("words", "letters")[: 2 if letters <= MOST_LETTERS else 1]:
+            most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
+            for kind in (kind for kind, limit in most.items() if letters <= limit):
                 yield _block(group, group.name, kind)
         for category in group.categorical:
             yield _block(group, category.source, "value")
@@ -272,11 +279,12 @@ def _bags(
     group = spec.group(block.group)
     if block.kind == "number":
         return _filled(block, position, group, units, frame)
-    if block.kind in ("words", "letters"):
+    if block.kind in OF_TEXTS:
         cells: Sequence[str | None] = features.texts(group.columns, frame)
     else:
         cells = list(as_text(frame[block.source]))
-    split = {"words": _words, "letters": _letters, "value_letters": _letters, "value": _value}
+    split = {"words": _words, "triples": triples, "letters": _letters, "value_letters": _letters,
+             "value": _value}  # fmt: skip
     bags = [split[block.kind](cell) if cell else [] for cell in cells]
     return [[_named(position, term) for term in bag or [ABSENT]] for bag in bags]
 
@@ -288,6 +296,17 @@ def _named(position: int, term: str) -> str:
 def _words(cell: str) -> list[str]:
     found = text.words(cell)
     return found + [f"{first} {second}" for first, second in pairwise(found)]
+
+
+def triples(cell: str) -> list[str]:
+    """Return the words of a text three by three.
+
+    Example:
+    >>> triples("a red shoe, new")
+    ['a red shoe', 'red shoe new']
+    """
+    found = text.words(cell)
+    return [" ".join(found[i : i + 3]) for i in range(len(found) - 2)]
 
 
 def _letters(cell: str) -> list[str]:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from multimodal.blend import Blend
 from multimodal.data.features import Frame, texts
-from multimodal.data.term_shares import OF_TEXTS, cut, typical_matrices, word_matrix
-from multimodal.data.terms import Matrix, block_matrices, wave_matrix
+from multimodal.data.term_shares import cut, typical_matrices, word_matrix
+from multimodal.data.terms import OF_TEXTS, Matrix, block_matrices, wave_matrix
 from multimodal.data.text import words
 from multimodal.data.waves import counted, waves_of
 from multimodal.explain.encoding import floats
@@ -190,5 +190,7 @@ class LinearScores:
                 weight = np.asarray(abs(each).sum(axis=1)).ravel()
                 if not weight.any():
                     weight = np.ones_like(weight)
-                found += each @ self.kernel - self.absent[i] * weight / weight.sum()
+                own = each @ self.kernel
+                rest = self.here[i] - own.sum() - self.absent[i]  # of a text too short for triples
+                found += own + rest * weight / weight.sum()
         return found
