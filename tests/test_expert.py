@@ -12,6 +12,7 @@ from multimodal.config import Config
 from multimodal.errors import RunError
 from multimodal.evaluation import RunMetrics
 from multimodal.expert import TREES
+from multimodal.explain.page import page
 from multimodal.manifest import write_manifest
 
 ROWS = plain_rows(150)
@@ -100,4 +101,5 @@ def test_the_keras_model_alone_is_measured_beside_the_whole(run):
 
 def test_an_explanation_says_what_it_leaves_out(run):
     (found,) = run.explain(ROWS[:1], head="mood")
-    assert any("gradient boosting counts" in remark for remark in found.remarks)
+    assert found.trees == pytest.approx(run.experts.heads["mood"].shares.tolist())
+    assert "gradient boosting, which is not explained" in page(found, run.path)

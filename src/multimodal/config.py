@@ -181,8 +181,8 @@ class Training(_Record):
     `members` networks are trained and averaged, each without one of as many parts of the training
     and validation rows, the part that stops it; one network learns from the training rows and stops
     by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
-    linear model of words, pairs of words, letters, categories and numbers is blended in, with the
-    share that rows show which it has not learned from. With `trees`, gradient boosting has a share
+    linear model of terms (words, letters, categories, numbers, waves over the table) is blended in,
+    with the share that rows show which it has not learned from. With `trees`, gradient boosting has a share
     in what the run predicts, too; it stands beside the Keras model, in `trees.npz`.
     """
 

@@ -113,13 +113,14 @@ def _explain(
               for why in each.values()]  # fmt: skip
     return replace(
         blank,
-        remarks=[*blank.remarks, *_unusual(arrays), *broken, *_beside(run, task)],
+        remarks=[*blank.remarks, *_unusual(arrays), *broken],
         question=question,
         answer=_answer(task, outputs),
         nothing=_answer(task, _decoded(run, task, layer, bare)),
         score=float(raw[0] @ np.array(question.direction)),
         start=float(bare[0] @ np.array(question.direction)),
         counted=whole.counted(question.direction),
+        trees=_trees(run, task),
         groups=groups,
         words=[each for group in present if group.modality == "text"
                if (each := explain_words(row, group, frame, linear)) is not None],
@@ -187,15 +188,12 @@ def _identifier(run: Run, frame: pd.DataFrame) -> str:
     return str(frame[names[0]].iloc[0]) if names else ""
 
 
-def _beside(run: Run, task: Task) -> list[str]:
-    """Say that trees count in the prediction, which are not explained."""
+def _trees(run: Run, task: Task) -> tuple[float, float] | None:
+    """Return what the Keras model and gradient boosting count in a run's predictions."""
     expert = run.experts.heads.get(task.name) if run.experts is not None else None
     if expert is None or not expert.shares[1]:
-        return []
-    return [
-        f"what is explained is the Keras model, which counts {expert.shares[0]:.2f} in the run's "
-        f"prediction; gradient boosting counts {expert.shares[1]:.2f}"
-    ]
+        return None
+    return float(expert.shares[0]), float(expert.shares[1])
 
 
 def _unusual(arrays: Arrays) -> list[str]:
