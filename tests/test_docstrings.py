@@ -16,12 +16,14 @@ import multimodal
 from multimodal import encoders, fusion, heads, losses, metrics, registry
 
 PACKAGES = (encoders, fusion, heads, losses, metrics)
-ALONE = ("array_files", "backbones", "blend", "boxes", "conformal", "contracts", "contributions",
-         "errors", "files", "gradients", "importance", "importance_view", "intervals",
-         "json_records", "layers", "manifest", "members", "number_space", "poolings",
-         "registry", "row_features", "sizes", "spread", "targets", "transformer",
-         "transforms", "vectors", "weights")  # fmt: skip
-DATA_HALF = ("data.terms", "explain") if importlib.util.find_spec("tensorflow") else ()
+ALONE = ("array_files", "backbones", "blend", "boxes", "category_means", "conformal", "contracts",
+         "contributions", "errors", "files", "gradients", "importance", "importance_view",
+         "intervals", "json_records", "layers", "manifest", "members", "number_space", "poolings",
+         "registry", "row_features", "sizes", "spread", "targets", "transformer", "transforms",
+         "vectors", "weights")  # fmt: skip
+DATA_HALF = (
+    ("data.terms", "data.term_bags", "explain") if importlib.util.find_spec("tensorflow") else ()
+)
 
 
 def modules(names: Iterable[str]) -> list[str]:

@@ -182,8 +182,8 @@ class Training(_Record):
     and validation rows, the part that stops it; one network learns from the training rows and stops
     by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
     linear model of terms (words, letters, categories, numbers, waves over the table) is blended in,
-    with the share that rows show which it has not learned from. With `trees`, gradient boosting has a share
-    in what the run predicts, too; it stands beside the Keras model, in `trees.npz`.
+    with the share that rows show which it has not learned from. With `trees`, gradient boosting has
+    a share in what the run predicts, too; it stands beside the Keras model, in `trees.npz`.
     """
 
     epochs: int = Field(25, ge=1, le=1_000_000)

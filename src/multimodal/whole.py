@@ -15,7 +15,8 @@ from multimodal.blend import Blend
 from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.terms import absent_contributions, hashes_of, wave_hashes, wave_matrix
+from multimodal.data.term_bags import wave_hashes
+from multimodal.data.terms import absent_contributions, hashes_of, wave_matrix
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
 from multimodal.expert import Expert, Experts, fit_expert, summarise
 from multimodal.linear import Linear, fit_linear, fit_shares

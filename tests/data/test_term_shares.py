@@ -8,8 +8,9 @@ import pytest
 from shoes import FRAME, SPEC
 
 from multimodal.data import terms as known
+from multimodal.data.term_fitting import fit_terms
 from multimodal.data.term_shares import cut, typical_matrices, word_matrix
-from multimodal.data.terms import block_matrices, fit_terms, hashes_of, term_matrix
+from multimodal.data.terms import block_matrices, hashes_of, term_matrix
 
 TERMS = fit_terms(SPEC, {}, FRAME)
 assert TERMS is not None

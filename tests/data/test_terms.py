@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 from shoes import FRAME, SPEC
 
+from multimodal.data.term_bags import ABSENT, absent_hash
+from multimodal.data.term_fitting import fit_terms
 from multimodal.data.terms import (
-    ABSENT,
     absent_contributions,
-    absent_hash,
     block_matrices,
-    fit_terms,
     hashes_of,
     term_inputs,
     term_matrix,
@@ -20,16 +19,6 @@ from multimodal.spec import FittedSpec
 
 def fitted():
     return fit_terms(SPEC, {}, FRAME)
-
-
-def test_blocks_follow_the_groups():
-    assert [(b.source, b.kind) for b in fitted().blocks] == [
-        ("colour", "value"),
-        ("size", "number"),
-        ("title", "words"),
-        ("title", "triples"),
-        ("title", "letters"),
-    ]
 
 
 def test_a_value_seen_twice_has_a_term_of_its_own_and_one_seen_once_none():

@@ -5,7 +5,8 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
-from multimodal.data.terms import hashes_of, term_matrix, wave_hashes
+from multimodal.data.term_bags import wave_hashes
+from multimodal.data.terms import hashes_of, term_matrix
 from multimodal.data.waves import (
     COUNT,
     Cells,

@@ -15,7 +15,7 @@ from multimodal.data.prepared import Base, Floats, Labels
 from multimodal.data.sampling import sample_rows
 from multimodal.data.schema import Schema
 from multimodal.data.table import Table
-from multimodal.data.terms import fit_terms
+from multimodal.data.term_fitting import fit_terms
 from multimodal.spec import FittedSpec, unique_slugs
 
 

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 
 from multimodal.data import text
-from multimodal.data.terms import (
+from multimodal.data.term_bags import (
     ABSENT,
     OF_TEXTS,
     Matrix,
-    bag_counts,
-    bag_matrix,
     filled_bins,
-    heaviest,
     letters_of,
     triples,
-    wave_matrix,
 )
+from multimodal.data.terms import bag_counts, bag_matrix, heaviest, wave_matrix
 from multimodal.data.waves import typical_cells, waves_of
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.data.terms import Matrix
+from multimodal.data.term_bags import Matrix
 from multimodal.evaluation import has_answer, has_truth, measure
 from multimodal.evaluation.measures import MAIN, shortfall
 from multimodal.explain.columns import sources

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from multimodal.blend import Blend
 from multimodal.data.features import Frame, texts
+from multimodal.data.term_bags import OF_TEXTS, Matrix
 from multimodal.data.term_shares import cut, typical_matrices, word_matrix
-from multimodal.data.terms import OF_TEXTS, Matrix, block_matrices, wave_matrix
+from multimodal.data.terms import block_matrices, wave_matrix
 from multimodal.data.text import words
 from multimodal.data.waves import counted, waves_of
 from multimodal.explain.encoding import floats

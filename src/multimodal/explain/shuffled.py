@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multimodal.attribution import Part
 from multimodal.data.preprocessing import Arrays
-from multimodal.data.terms import Matrix
+from multimodal.data.term_bags import Matrix
 from multimodal.evaluation import Task
 from multimodal.explain.columns import sources
 from multimodal.explain.cut_model import Cut

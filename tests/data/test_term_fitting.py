@@ -1,0 +1,55 @@
+"""Which terms are kept of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from shoes import FRAME, SPEC
+
+from multimodal.data import term_fitting
+from multimodal.data.term_fitting import fit_terms
+from multimodal.data.terms import hashes_of, term_matrix
+
+
+def fitted():
+    return fit_terms(SPEC, {}, FRAME)
+
+
+def test_blocks_follow_the_groups():
+    assert [(b.source, b.kind) for b in fitted().blocks] == [
+        ("colour", "value"),
+        ("size", "number"),
+        ("title", "words"),
+        ("title", "triples"),
+        ("title", "letters"),
+    ]
+
+
+def test_targets_give_the_table_waves(monkeypatch: pytest.MonkeyPatch):
+    targets = np.arange(6.0)[:, None]
+    *others, last = fit_terms(SPEC, {}, FRAME, targets).blocks
+    assert (last.source, last.kind) == ("table", "waves") and len(others) == 5
+    monkeypatch.setattr(term_fitting, "MOST_ROWS", 5)
+    assert all(block.waves is None for block in fit_terms(SPEC, {}, FRAME, targets).blocks)
+
+
+def test_a_long_column_has_no_letters_and_a_longer_one_no_triples(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(term_fitting, "MOST_LETTERS", 10)
+    kinds = [block.kind for block in fitted().blocks]
+    assert "triples" in kinds and "letters" not in kinds
+    monkeypatch.setattr(term_fitting, "MOST_FOR_TRIPLES", 10)
+    assert [block.kind for block in fitted().blocks] == ["value", "number", "words"]
+
+
+def test_terms_of_one_row_are_left_out_and_rare_ones_weigh_more():
+    terms = fitted()
+    once = pd.DataFrame({**FRAME.head(1), "title": ["twelve of them"]})
+    assert len(hashes_of(terms)) == terms.num_terms
+    title = [i for i, block in enumerate(terms.blocks) if block.kind == "words"]
+    found = term_matrix(terms, SPEC, {}, once)
+    assert title == [2] and found.nnz < term_matrix(terms, SPEC, {}, FRAME.head(1)).nnz
+
+
+def test_without_groups_there_are_no_terms():
+    assert fit_terms(SPEC.model_copy(update={"groups": []}), {}, FRAME) is None
