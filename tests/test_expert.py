@@ -11,20 +11,22 @@ import multimodal
 from multimodal.config import Config
 from multimodal.errors import RunError
 from multimodal.evaluation import RunMetrics
-from multimodal.expert import TREES
+from multimodal.expert import TREES, codes_as_numbers
 from multimodal.explain.page import page
 from multimodal.manifest import write_manifest
+from multimodal.spec import FittedSpec
 
-ROWS = plain_rows(150)
+ROWS = plain_rows(400)
 ROWS["words"] = np.where(ROWS["size"] > 5, "a large one", "some small ones")
-TEETH = np.floor(ROWS["size"] * 2) % 2 == 0  # no wave turns as fast, no line bends as often
+TEETH = (np.floor(ROWS["size"]) % 2 == 0) ^ (ROWS["shop"] == "west")  # too fast for waves
 ROWS["mood"] = np.where(TEETH, "glad", "sad")
 
 
 def config(**training):
     fusion = {"name": "concat", "options": {"hidden_dims": [8]}}
     training = {**TRAINING, "epochs": 1, "trees": True, **training}
-    return Config.parse({"fusion": fusion, "training": training})
+    data = {"columns": {"words": "text"}}
+    return Config.parse({"data": data, "fusion": fusion, "training": training})
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +105,14 @@ def test_an_explanation_says_what_it_leaves_out(run):
     (found,) = run.explain(ROWS[:1], head="mood")
     assert found.trees == pytest.approx(run.experts.heads["mood"].shares.tolist())
     assert "gradient boosting, which is not explained" in page(found, run.path)
+
+
+def test_codes_of_digits_are_numbers_too():
+    column = {"name": "zip", "source": "zip", "categories": [str(90000 + i) for i in range(12)]}
+    named = {"name": "shop", "source": "shop", "categories": ["12b"] + list(map(str, range(12)))}
+    group = {"name": "t", "modality": "tabular", "columns": ["shop", "zip"],
+             "categorical": [named, column]}  # fmt: skip
+    spec = FittedSpec.model_validate({"groups": [group], "heads": []})
+    ((name, place, values),) = codes_as_numbers(spec)
+    assert (name, place) == ("t", 1)
+    np.testing.assert_array_equal(values, [np.nan, np.nan, *range(90000, 90012)])

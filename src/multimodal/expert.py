@@ -1,7 +1,7 @@
 """Gradient boosting as one more expert of a run: beside the Keras model, never inside it.
 
 Trees read the numbers of a row, what its categories mean for the target, a few dozen summaries of
-its terms, and what the linear model says of it. They are kept as arrays in `trees.npz`.
+its texts' terms, and what the linear model says of it. They are kept as arrays in `trees.npz`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 TREES = "trees.npz"
 SUMMARIES, MOST_TERMS = 64, 20_000  # summaries of the terms that occur in most rows
+FEWEST_CODES = 10
 MOST_BYTES = 1 << 30
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
@@ -75,6 +76,9 @@ class Experts:
             np.asarray(inputs[f"{group.name}_numeric"], np.float64)
             for group in spec.groups
             if group.numeric
+        ] + [
+            values[np.asarray(inputs[f"{name}_categorical"])[:, [place]]]
+            for name, place, values in codes_as_numbers(spec)
         ]
         summed = np.asarray(terms[:, self.columns] @ self.summaries, np.float64)
         return np.hstack([*numbers, meanings.reshape(rows, -1), summed, linear])
@@ -88,6 +92,22 @@ class Experts:
         meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
         found = self.features(spec, inputs, terms, meanings, linear)
         return np.asarray(expert.shares[0] * network + expert.shares[1] * expert.forest.raw(found))
+
+
+def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
+    """Return where categories are codes of digits, with the number that each code stands for.
+
+    Codes such as zip codes often lie near each other where what they stand for does. For each such
+    column: its group, its place among the group's categories, and float64 (codes,), NaN for missing
+    and unknown ones.
+    """
+    return [
+        (group.name, place, np.array([np.nan] * FIRST_CODE + [float(c) for c in column.categories]))
+        for group in spec.groups
+        for place, column in enumerate(group.categorical)
+        if len(column.categories) >= FEWEST_CODES
+        and all(c.isascii() and c.isdigit() for c in column.categories)
+    ]
 
 
 def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> NDArray[np.int64]:
@@ -238,7 +258,7 @@ def _checked(
     categories = [
         len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical
     ]
-    numbers = sum(len(group.numeric) for group in spec.groups)
+    numbers = sum(len(group.numeric) for group in spec.groups) + len(codes_as_numbers(spec))
     heads = {}
     for head in sorted({name.split("/")[0] for name in arrays if "/" in name}):
         width = widths[head]

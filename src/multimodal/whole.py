@@ -15,8 +15,8 @@ from multimodal.blend import Blend
 from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.term_bags import wave_hashes
-from multimodal.data.terms import absent_contributions, hashes_of, wave_matrix
+from multimodal.data.term_bags import OF_TEXTS
+from multimodal.data.terms import absent_contributions, block_matrices, wave_matrix
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
 from multimodal.expert import Expert, Experts, fit_expert, summarise
 from multimodal.linear import Linear, fit_linear, fit_shares
@@ -67,12 +67,11 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     kinds = dict(blended(prepared.config, prepared.spec))
     if kinds:
         learned = np.flatnonzero(prepared.sides != "test")
-        plain = _preprocessor(prepared).terms(prepared.table.frame.iloc[learned])
-        matrix = _out_of_fold(prepared, learned, plain)
+        matrix, texts = _terms(prepared, learned)
         places = np.searchsorted(learned, rows)
     experts = None
     if kinds and prepared.config.training.trees:
-        experts = summarise(_without_waves(prepared, plain), prepared.config.training.seed)
+        experts = summarise(texts, prepared.config.training.seed)
     for fitted in prepared.spec.heads:
         if fitted.name in kinds:
             kind = kinds[fitted.name]
@@ -123,35 +122,30 @@ def _held_out(
     return np.concatenate(rows)[order], raw, faults
 
 
-def _out_of_fold(prepared: Prepared, rows: NDArray[np.int64], matrix: Any) -> Any:
-    """Return the terms of rows with waves in which no row's own fold tells of its categories."""
+def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Return the terms of rows (rows, terms), and those of their texts alone.
+
+    In the waves of a row, its own fold does not tell what its categories mean.
+    """
+    import scipy.sparse as sparse
+
     terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
     assert terms is not None
     targets = wave_targets(prepared.config.heads, spec.heads, prepared.truths)
+    units = _preprocessor(prepared).units
+    matrices = list(block_matrices(terms, spec, units, frame))
     for i, block in enumerate(terms.blocks):
         if block.waves is not None:
             group = spec.group(block.group)
-            cells = read_cells(group, _preprocessor(prepared).units, frame)
+            cells = read_cells(group, units, frame)
             moved = waves_out_of_fold(
                 block.waves, group, cells, targets[rows], prepared.folds[rows]
             ) - waves_of(block.waves, cells)
-            matrix = matrix + wave_matrix(terms, i, moved)
-    return matrix
-
-
-def _without_waves(prepared: Prepared, matrix: Any) -> Any:
-    """Return terms (rows, terms) with 0 in place of waves."""
-    import scipy.sparse as sparse
-
-    kept = np.ones(matrix.shape[1], np.float32)
-    terms = prepared.spec.terms
-    assert terms is not None
-    for i, block in enumerate(terms.blocks):
-        if block.waves is not None:
-            kept[np.searchsorted(hashes_of(terms), wave_hashes(i, block.waves))] = 0.0
-    found = sparse.csr_matrix(matrix @ sparse.diags(kept))
-    found.eliminate_zeros()
-    return found
+            matrices[i] = matrices[i] + wave_matrix(terms, i, moved)
+    pairs = zip(terms.blocks, matrices, strict=True)
+    texts = [matrix for block, matrix in pairs if block.kind in OF_TEXTS]
+    none = sparse.csr_matrix(matrices[0].shape, dtype=np.float32)
+    return sum(matrices, none), sum(texts, none)
 
 
 def _linear(
