@@ -71,6 +71,18 @@ def test_rows_without_a_fold_stand_as_they_will_be_predicted():
     np.testing.assert_allclose(found, waves_of(waves, CELLS))
 
 
+def test_no_rows_have_no_waves():
+    none = Cells(*(each[:0] for each in CELLS))
+    assert waves_of(fit_waves(GROUP, CELLS, TARGETS), none).shape == (0, COUNT)
+    numbers = GROUP.model_copy(update={"categorical": []})
+    bare = Cells(NUMBERS, CODES[:, :0], THERE)
+    assert waves_of(fit_waves(numbers, bare, TARGETS), bare).shape == (60, COUNT)
+
+
+def test_heads_that_no_category_can_be_measured_by_leave_no_targets():
+    assert wave_targets([], [], {"where": np.zeros((60, 4))}).shape == (60, 0)
+
+
 def test_raw_cells_are_read_as_networks_read_them():
     frame = {"n": ["1.5", None], "c": ["b", "never seen"]}
     cells = read_cells(GROUP, {}, frame)

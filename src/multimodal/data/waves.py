@@ -60,9 +60,9 @@ def wave_targets(
             if known.kind == "class":
                 each = np.where(truth[:, None] < 0, np.nan, truth[:, None] == classes_of(known))
             parts.append(each)
-    found = np.hstack(parts) if parts else np.zeros((0, 0))
-    if not found.size:
-        return found
+    if not parts:
+        return np.zeros((len(next(iter(truths.values()))), 0))
+    found = np.hstack(parts)
     spread = np.nanstd(found, axis=0)
     return np.asarray((found - np.nanmean(found, axis=0)) / np.where(spread > 0, spread, 1.0))
 
@@ -126,8 +126,10 @@ def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floa
         meanings: What categories mean, (categories, T); what was learned by default.
     """
     if meanings is None:
-        meanings = _array(waves.meanings).reshape(-1, waves.targets)
-    known = meanings[cells.codes].reshape(len(cells.codes), -1)
+        learned = _array(waves.meanings)
+        meanings = learned.reshape(len(learned) // max(waves.targets, 1), waves.targets)
+    rows, columns = cells.codes.shape
+    known = meanings[cells.codes].reshape(rows, columns * meanings.shape[1])
     row = np.hstack([cells.numbers, known])
     phases = _array(waves.phases)
     turns = row @ _array(waves.frequencies).reshape(-1, len(phases)) + phases
