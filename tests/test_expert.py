@@ -116,3 +116,5 @@ def test_codes_of_digits_are_numbers_too():
     ((name, place, values),) = codes_as_numbers(spec)
     assert (name, place) == ("t", 1)
     np.testing.assert_array_equal(values, [np.nan, np.nan, *range(90000, 90012)])
+    column["categories"][0] = "9" * 400
+    assert codes_as_numbers(FittedSpec.model_validate({"groups": [group], "heads": []})) == []

@@ -23,7 +23,7 @@ from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 TREES = "trees.npz"
 SUMMARIES, MOST_TERMS = 64, 20_000  # summaries of the terms that occur in most rows
-FEWEST_CODES = 10
+FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
 MOST_BYTES = 1 << 30
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
@@ -106,7 +106,7 @@ def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
         for group in spec.groups
         for place, column in enumerate(group.categorical)
         if len(column.categories) >= FEWEST_CODES
-        and all(c.isascii() and c.isdigit() for c in column.categories)
+        and all(c.isascii() and c.isdigit() and len(c) <= MOST_DIGITS for c in column.categories)
     ]
 
 
