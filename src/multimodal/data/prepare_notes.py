@@ -40,6 +40,7 @@ def looked_at(table: Table, found: Labels) -> tuple[Table, Labels]:
 
 
 def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
+    """Say for each group of texts how many are longer than is read of them."""
     found = []
     for group in (group for group in spec.groups if group.lengths):
         words = source.inputs.get(
@@ -51,6 +52,7 @@ def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
 
 
 def split_notes(leaking: int) -> list[str]:
+    """Say how many rows a given split parts from their duplicates."""
     if not leaking:
         return []
     return [f"{leaking:,} rows have a duplicate on another side of the given split."]

@@ -15,7 +15,7 @@ from multimodal.data import features, series, text
 from multimodal.data.features import Frame
 from multimodal.data.photos import PhotoPaths, locate
 from multimodal.data.schema import Schema
-from multimodal.data.terms import term_inputs, term_matrix
+from multimodal.data.terms import term_inputs
 from multimodal.errors import DataError
 from multimodal.spec import (
     FIRST_CODE,
@@ -114,11 +114,6 @@ class Preprocessor:
         if self.spec.terms is not None:
             result.inputs |= term_inputs(self.spec.terms, self.spec, self.units, frame)
         return result
-
-    def terms(self, frame: Frame) -> Any:
-        """Return the terms of every row, sparse float32 (rows, terms)."""
-        assert self.spec.terms is not None
-        return term_matrix(self.spec.terms, self.spec, self.units, frame)
 
     def _joined(self, blocks: list[Arrays]) -> Arrays:
         """Put blocks of rows one below the other, their texts brought to one length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -41,10 +42,12 @@ def bags_of(
 
 
 def named(position: int, term: str) -> str:
+    """Return the name of a term of a block: no two blocks share one."""
     return f"{position}\x1f{term}"
 
 
 def words_of(cell: str) -> list[str]:
+    """Return the words of a text, then each two that follow each other."""
     found = text.words(cell)
     return found + [f"{first} {second}" for first, second in pairwise(found)]
 
@@ -130,5 +133,10 @@ def absent_hash(block: int) -> int:
 
 def wave_hashes(position: int, waves: Waves) -> NDArray[np.int64]:
     """Return the hash of each wave of a block."""
-    names = [[named(position, f"wave {i}")] for i in range(waves.count)]
+    return _wave_hashes(position, waves.count)
+
+
+@cache
+def _wave_hashes(position: int, count: int) -> NDArray[np.int64]:
+    names = [[named(position, f"wave {i}")] for i in range(count)]
     return np.asarray(hashed(names).indices, np.int64)

@@ -54,8 +54,11 @@ def block_matrices(
             continue
         if block.waves is not None:
             cells = read_cells(spec.group(block.group), units, frame)
-            bare = bag_matrix(terms, i, [[] if there else [ABSENT] for there in cells.there])
-            yield bare + wave_matrix(terms, i, waves_of(block.waves, cells))
+            found = wave_matrix(terms, i, waves_of(block.waves, cells))
+            if not cells.there.all():
+                bare = [[] if there else [ABSENT] for there in cells.there]
+                found = found + bag_matrix(terms, i, bare)
+            yield found
             continue
         found = _known(hashed(bags_of(block, i, spec, units, frame)), hashes)
         yield _weighed(found, block, weights)
