@@ -181,9 +181,10 @@ class Training(_Record):
     `members` networks are trained and averaged, each without one of as many parts of the training
     and validation rows, the part that stops it; one network learns from the training rows and stops
     by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
-    linear model of terms (words, letters, categories, numbers, waves over the table) is blended in,
-    with the share that rows show which it has not learned from. With `trees`, gradient boosting has
-    a share in what the run predicts, too; it stands beside the Keras model, in `trees.npz`.
+    linear model of terms (words, letters, categories, numbers in the table and in texts, waves over
+    the table) is blended in, with the share that rows show which it has not learned from. With
+    `trees`, gradient boosting has a share in what the run predicts, too; it stands beside the Keras
+    model, in `trees.npz`.
     """
 
     epochs: int = Field(25, ge=1, le=1_000_000)

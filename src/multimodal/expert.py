@@ -22,7 +22,6 @@ from multimodal.linear import Linear, fit_shares, nested_out_of_fold, targets_of
 from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 TREES = "trees.npz"
-SUMMARIES, MOST_TERMS = 64, 20_000  # summaries of the terms that occur in most rows
 FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
 MOST_BYTES = 1 << 30
 Floats = NDArray[np.float64]
@@ -51,7 +50,7 @@ class Experts:
 
     Attributes:
         columns: Positions of the terms that are summed up, int64 (M,).
-        summaries: Singular vectors, float32 (M, S).
+        summaries: What each adds to each sum, float32 (M, S).
         heads: By head.
     """
 
@@ -129,20 +128,6 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
     rows, places = np.nonzero(ids)
     entries = (weights[rows, places], (rows, ids[rows, places] - 1))
     return sparse.csr_matrix(entries, (len(ids), count))
-
-
-def summarise(terms: Matrix, seed: int) -> Experts:
-    """Return how the terms of rows are summed up, as yet without trees."""
-    from sklearn.decomposition import TruncatedSVD
-
-    counts = np.bincount(terms.indices, minlength=terms.shape[1])
-    most = np.argsort(-counts, kind="stable")[:MOST_TERMS]
-    columns = np.sort(most[counts[most] > 0]).astype(np.int64)
-    size = min(SUMMARIES, len(columns) - 1, terms.shape[0] - 1)
-    if size < 1:
-        return Experts(columns[:0], np.zeros((0, 0), np.float32), {})
-    found = TruncatedSVD(size, random_state=seed).fit(terms[:, columns])
-    return Experts(columns, found.components_.T.astype(np.float32), {})
 
 
 def fit_expert(

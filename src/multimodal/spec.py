@@ -143,17 +143,24 @@ class Waves(_Record):
         return sizes[1] > 0 and sizes[::2] == [width * sizes[1], categories * self.targets]
 
 
+FACT_KINDS = ("greatest", "least", "numbers", "length")
+
+
 class TermBlock(_Record):
     """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
 
     `source` is a text group for `words` (and pairs of words), `triples` of words and `letters` (two
-    to five in a row), a column for a `value` and the letters of values, a number of a tabular
-    group, with its `bins`, for `number`, and a tabular group for its `waves`.
+    to five in a row) and, with their `bins`, for the `greatest` and `least` of its `numbers`, how
+    many there are, and its `length`; a column for a `value` and the letters of values, a number of
+    a tabular group, with its `bins`, for `number`, and a tabular group for its `waves`.
     """
 
     group: str
     source: str
-    kind: Literal["words", "triples", "letters", "value", "value_letters", "number", "waves"]
+    kind: Literal[
+        "words", "triples", "letters", "greatest", "least", "numbers", "length", "value",
+        "value_letters", "number", "waves",
+    ]  # fmt: skip
     scale: float
     bins: list[float] = []
     waves: Waves | None = None
@@ -219,6 +226,8 @@ class FittedSpec(_Record):
             waves, group = block.waves, groups.get(block.group)
             if (block.kind == "waves") != (waves is not None):
                 raise ValueError("a block of waves must hold them, and no other block may")
+            if (block.kind in ("number", *FACT_KINDS)) != bool(block.bins):
+                raise ValueError("a block of numbers must hold bins, and no other block may")
             if waves is not None and not (group and waves.fits(group)):
                 raise ValueError(f"the waves are not those of a group '{block.group}'")
         return self

@@ -15,14 +15,15 @@ from multimodal.blend import Blend
 from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.term_bags import OF_TEXTS
+from multimodal.data.term_bags import Matrix
 from multimodal.data.terms import absent_contributions, block_matrices, wave_matrix
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
-from multimodal.expert import Expert, Experts, fit_expert, summarise
+from multimodal.expert import Expert, Experts, fit_expert
 from multimodal.linear import Linear, fit_linear, fit_shares
 from multimodal.members import decoded, members
 from multimodal.predictor import Predictor
 from multimodal.spec import FittedHead
+from multimodal.term_summaries import summarise
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -67,11 +68,17 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     kinds = dict(blended(prepared.config, prepared.spec))
     if kinds:
         learned = np.flatnonzero(prepared.sides != "test")
-        matrix, texts = _terms(prepared, learned)
+        matrices = _terms(prepared, learned)
+        matrix = sum(matrices[1:], matrices[0])
         places = np.searchsorted(learned, rows)
     experts = None
     if kinds and prepared.config.training.trees:
-        experts = summarise(texts, prepared.config.training.seed)
+        assert prepared.spec.terms is not None
+        targets = wave_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)
+        summary = summarise(
+            prepared.spec.terms, matrices, targets[learned], prepared.config.training.seed
+        )
+        experts = Experts(*summary, heads={})
     for fitted in prepared.spec.heads:
         if fitted.name in kinds:
             kind = kinds[fitted.name]
@@ -122,13 +129,11 @@ def _held_out(
     return np.concatenate(rows)[order], raw, faults
 
 
-def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[Any, Any]:
-    """Return the terms of rows (rows, terms), and those of their texts alone.
+def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
+    """Return the terms of rows, (rows, terms) for each block.
 
     In the waves of a row, its own fold does not tell what its categories mean.
     """
-    import scipy.sparse as sparse
-
     terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
     assert terms is not None
     targets = wave_targets(prepared.config.heads, spec.heads, prepared.truths)
@@ -142,10 +147,7 @@ def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[Any, Any]:
                 block.waves, group, cells, targets[rows], prepared.folds[rows]
             ) - waves_of(block.waves, cells)
             matrices[i] = matrices[i] + wave_matrix(terms, i, moved)
-    pairs = zip(terms.blocks, matrices, strict=True)
-    texts = [matrix for block, matrix in pairs if block.kind in OF_TEXTS]
-    none = sparse.csr_matrix(matrices[0].shape, dtype=np.float32)
-    return sum(matrices, none), sum(texts, none)
+    return matrices
 
 
 def _linear(

@@ -9,7 +9,7 @@ from shoes import FRAME, SPEC
 
 from multimodal.data import term_fitting
 from multimodal.data.term_fitting import fit_terms
-from multimodal.data.terms import hashes_of, term_matrix
+from multimodal.data.terms import block_matrices, hashes_of, term_matrix
 
 
 def fitted():
@@ -23,15 +23,36 @@ def test_blocks_follow_the_groups():
         ("title", "words"),
         ("title", "triples"),
         ("title", "letters"),
+        ("title", "numbers"),
+        ("title", "length"),
     ]
 
 
 def test_targets_give_the_table_waves(monkeypatch: pytest.MonkeyPatch):
     targets = np.arange(6.0)[:, None]
     *others, last = fit_terms(SPEC, {}, FRAME, targets).blocks
-    assert (last.source, last.kind) == ("table", "waves") and len(others) == 5
+    assert (last.source, last.kind) == ("table", "waves") and len(others) == 7
     monkeypatch.setattr(term_fitting, "MOST_ROWS", 5)
     assert all(block.waves is None for block in fit_terms(SPEC, {}, FRAME, targets).blocks)
+
+
+def test_what_is_the_same_in_all_texts_is_no_term():
+    terms = fit_terms(SPEC, {}, FRAME.assign(title="pack of 3"))
+    assert [block.kind for block in terms.blocks if block.group == "title"] == [
+        "words", "triples", "letters",
+    ]  # fmt: skip
+
+
+def test_of_two_sizes_in_texts_the_greater_fills_more_bins():
+    sizes = range(100, 400, 10)
+    frame = pd.concat([FRAME.head(1)] * 30).assign(title=[f"{size} g" for size in sizes])
+    terms = fit_terms(SPEC, {}, frame)
+    place = [block.kind for block in terms.blocks].index("greatest")
+    asked = FRAME.head(3).assign(title=["150 g", "305 g", "no size"])
+    found = list(block_matrices(terms, SPEC, {}, asked))[place]
+    filled = found.sum(axis=1).A1 / terms.blocks[place].scale
+    assert 0 < filled[0] < filled[1] and found[2].nnz == 1  # that of its absence
+    assert not (found[2].multiply(found[1])).nnz
 
 
 def test_a_long_column_has_no_letters_and_a_longer_one_no_triples(monkeypatch: pytest.MonkeyPatch):
@@ -39,7 +60,8 @@ def test_a_long_column_has_no_letters_and_a_longer_one_no_triples(monkeypatch: p
     kinds = [block.kind for block in fitted().blocks]
     assert "triples" in kinds and "letters" not in kinds
     monkeypatch.setattr(term_fitting, "MOST_FOR_TRIPLES", 10)
-    assert [block.kind for block in fitted().blocks] == ["value", "number", "words"]
+    kinds = [block.kind for block in fitted().blocks]
+    assert kinds == ["value", "number", "words", "numbers", "length"]
 
 
 def test_terms_of_one_row_are_left_out_and_rare_ones_weigh_more():

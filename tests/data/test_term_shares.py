@@ -14,7 +14,7 @@ from multimodal.data.terms import block_matrices, hashes_of, term_matrix
 
 TERMS = fit_terms(SPEC, {}, FRAME)
 assert TERMS is not None
-WORDS, TRIPLES, LETTERS = 2, 3, 4
+WORDS, TRIPLES, LETTERS, NUMBERS, LENGTH = 2, 3, 4, 5, 6
 
 
 def line(text: str, block: int) -> np.ndarray:
@@ -22,12 +22,15 @@ def line(text: str, block: int) -> np.ndarray:
     return list(block_matrices(TERMS, SPEC, {}, frame))[block].toarray()[0]
 
 
-@pytest.mark.parametrize("block", [WORDS, TRIPLES, LETTERS])
-@pytest.mark.parametrize("text", ["a red red shoe", "Red, red SHOE of zzz red shoe", "shoe", "zzz"])
+@pytest.mark.parametrize("block", [WORDS, TRIPLES, LETTERS, NUMBERS, LENGTH])
+@pytest.mark.parametrize(
+    "text", ["a red red shoe", "Red, red SHOE of zzz red shoe 7 12", "shoe", "zzz"]
+)
 def test_words_add_up_to_the_text(text: str, block: int) -> None:
     found = word_matrix(TERMS, block, text)
     assert found.shape[0] == len(text.split())
-    wanted = line(text, block) * (block != TRIPLES or len(text.split()) > 2)
+    said = {TRIPLES: len(text.split()) > 2, NUMBERS: "7" in text}.get(block, True)
+    wanted = line(text, block) * said
     np.testing.assert_allclose(found.toarray().sum(axis=0), wanted, atol=1e-6)
 
 

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from multimodal.data import features, text
 from multimodal.data.cells import as_text
 from multimodal.data.features import Frame, Units
+from multimodal.data.text_facts import FACTS, fact_values
 from multimodal.spec import FittedGroup, FittedSpec, TermBlock, Waves
 
 SPACE = 2**31 - 1
 LETTERS = (2, 5)  # lengths of runs of letters
 ABSENT = "\x00absent"
-OF_TEXTS = ("words", "triples", "letters")
+BY_RARITY = ("words", "triples", "letters", "value_letters")
+"""Kinds of blocks whose terms weigh by TF-IDF."""
+OF_TEXTS = ("words", "triples", "letters", *FACTS)
 """Kinds of blocks that a group of texts gives."""
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Bags = list[list[str]]
@@ -29,8 +32,9 @@ def bags_of(
 ) -> Bags | tuple[Bags, list[list[float]]]:
     """Return the named terms of every row; of numbers, how much each bin is filled, too."""
     group = spec.group(block.group)
-    if block.kind == "number":
-        return _filled(block, position, group, units, frame)
+    if block.bins:
+        bags, amounts = filled(_numbers_of(block, group, units, frame), block)
+        return [[named(position, term) for term in bag] for bag in bags], amounts
     if block.kind in OF_TEXTS:
         cells: Sequence[str | None] = features.texts(group.columns, frame)
     else:
@@ -39,6 +43,13 @@ def bags_of(
              "value": _value}  # fmt: skip
     bags = [split[block.kind](cell) if cell else [] for cell in cells]
     return [[named(position, term) for term in bag or [ABSENT]] for bag in bags]
+
+
+def _numbers_of(block: TermBlock, group: FittedGroup, units: Units, frame: Frame) -> NDArray[Any]:
+    if block.kind in FACTS:
+        return fact_values(block.kind, features.texts(group.columns, frame))
+    column = next(column for column in group.numeric if column.name == block.source)
+    return features.scaled(features.numbers([column], units, frame).values, [column])[:, 0]
 
 
 def named(position: int, term: str) -> str:
@@ -87,23 +98,17 @@ def _value(cell: str) -> list[str]:
     return [cell]
 
 
-def _filled(
-    block: TermBlock, position: int, group: FittedGroup, units: Units, frame: Frame
-) -> tuple[Bags, list[list[float]]]:
-    column = next(column for column in group.numeric if column.name == block.source)
-    values = features.scaled(features.numbers([column], units, frame).values, [column])[:, 0]
-    shares = filled_bins(values, block)
-    names = [named(position, str(i)) for i in range(shares.shape[1])]
-    absent = [named(position, ABSENT)]
-    known = ~np.isnan(values)
-    bags = [names[: int(np.count_nonzero(row))] if ok else absent
+def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[float]]]:
+    """Return the bins that numbers reach, by place, and how far each is filled; NaN is absent."""
+    shares = [row[row > 0].tolist() for row in filled_bins(values, block)]
+    known = (~np.isnan(values)).tolist()
+    bags = [[str(i) for i in range(len(row))] if ok else [ABSENT]
             for row, ok in zip(shares, known, strict=True)]  # fmt: skip
-    return bags, [row[row > 0].tolist() if ok else [1.0]
-                  for row, ok in zip(shares, known, strict=True)]  # fmt: skip
+    return bags, [row if ok else [1.0] for row, ok in zip(shares, known, strict=True)]
 
 
 def filled_bins(values: NDArray[Any], block: TermBlock) -> NDArray[np.float64]:
-    """Return how far each bin of a number's block is filled, (rows, bins), by scaled values."""
+    """Return how far each bin of a block is filled, (rows, bins), by scaled values."""
     edges = np.array(block.bins)
     return np.asarray(np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
 

@@ -10,19 +10,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.data import features
+from multimodal.data.bins import fit_bins
 from multimodal.data.features import Units
 from multimodal.data.term_bags import Matrix, absent_hash, bags_of, hashed, wave_hashes
 from multimodal.data.terms import LEAST_ROWS, term_matrix, written
+from multimodal.data.text_facts import FACTS, fact_values
 from multimodal.data.waves import MOST_ROWS, fit_waves, read_cells
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
 MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count
+FACT_BINS = 16
 MANY_VALUES = 10  # from which the letters of a category are read, too
 MOST_TERMS = 200_000  # of one block
 SCALES = {
-    "words": 1.0, "triples": 1.0, "letters": 1.0, "value": 0.7, "value_letters": 1.0, "number": 0.4,
-    "waves": 1.5,
+    "words": 1.0, "triples": 1.0, "letters": 1.0, **dict.fromkeys(FACTS, 0.2), "value": 0.7,
+    "value_letters": 1.0, "number": 0.4, "waves": 1.5,
 }  # fmt: skip
 Floats = NDArray[np.float64]
 
@@ -70,10 +73,15 @@ def fit_terms(
 def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
     for group in spec.groups:
         if group.modality == "text":
-            letters = sum(map(len, features.texts(group.columns, frame)))
+            cells = features.texts(group.columns, frame)
+            letters = sum(map(len, cells))
             most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
             for kind in (kind for kind, limit in most.items() if letters <= limit):
                 yield _block(group, group.name, kind)
+            for fact in FACTS:
+                bins = fit_bins(fact_values(fact, cells), FACT_BINS)
+                if len(bins) > 2:
+                    yield _block(group, group.name, fact, bins)
         for category in group.categorical:
             yield _block(group, category.source, "value")
             if len(category.categories) > MANY_VALUES:

@@ -11,12 +11,14 @@ from multimodal.data import text
 from multimodal.data.term_bags import (
     ABSENT,
     OF_TEXTS,
+    Bags,
     Matrix,
-    filled_bins,
+    filled,
     letters_of,
     triples,
 )
 from multimodal.data.terms import bag_counts, bag_matrix, heaviest, wave_matrix
+from multimodal.data.text_facts import FACTS, fact_shares, fact_values
 from multimodal.data.waves import typical_cells, waves_of
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
@@ -26,7 +28,7 @@ def word_matrix(terms: FittedTerms, position: int, cell: str) -> Matrix:
 
     A pair or triple of words belongs to each of them in equal parts, a run of letters to its word.
     A term that stands in several places is shared among them. The lines add up to the text's line
-    of `terms.block_matrices`, but for a text too short for any term.
+    of `terms.block_matrices`, but for a text too short for any term or without the fact asked for.
 
     Args:
         terms: The fitted terms.
@@ -45,6 +47,10 @@ def word_matrix(terms: FittedTerms, position: int, cell: str) -> Matrix:
         bags = [threes[max(i - 2, 0) : i + 1] for i in range(len(found))]
         counts = bag_counts(terms, position, bags, [[1 / 3] * len(bag) for bag in bags])
         whole = bag_matrix(terms, position, [threes or [ABSENT]])
+    elif kind in FACTS:
+        facts = filled(fact_values(kind, [cell]), terms.blocks[position])
+        shares = sparse.csr_matrix(fact_shares(kind, cell)[:, None])
+        return sparse.csr_matrix(shares @ bag_matrix(terms, position, *facts))
     else:
         pairs = [f"{first} {second}" for first, second in zip(found, found[1:], strict=False)]
         beside = [pairs[max(i - 1, 0) : i + 1] for i in range(len(found))]
@@ -68,20 +74,19 @@ def typical_matrices(terms: FittedTerms, spec: FittedSpec) -> Iterator[Matrix]:
             cells = typical_cells(spec.group(block.group))
             yield wave_matrix(terms, i, waves_of(block.waves, cells))
             continue
-        bag, amounts = _typical(block, spec.group(block.group))
-        yield bag_matrix(terms, i, [bag], amounts)
+        yield bag_matrix(terms, i, *_typical(block, spec.group(block.group)))
 
 
-def _typical(block: TermBlock, group: FittedGroup) -> tuple[list[str], list[list[float]] | None]:
-    if block.kind == "number":  # numbers are centred on their median
-        shares = filled_bins(np.zeros(1), block)[0]
-        filled = shares[shares > 0].tolist()
-        return [str(i) for i in range(len(filled))], [filled]
+def _typical(block: TermBlock, group: FittedGroup) -> tuple[Bags, list[list[float]] | None]:
+    if block.kind == "number":  # centred on the median
+        return filled(np.zeros(1), block)
     known = {column.source: column.categories for column in group.categorical}
     names = [] if block.kind in OF_TEXTS else known.get(block.source, [])[:1]
     if block.kind == "value_letters" and names:
-        return [run for word in text.words(names[0]) for run in letters_of(word)] or [ABSENT], None
-    return names or [ABSENT], None
+        return [
+            [run for word in text.words(names[0]) for run in letters_of(word)] or [ABSENT]
+        ], None
+    return [names or [ABSENT]], None
 
 
 def cut(matrices: Sequence[Matrix], length: int) -> list[Matrix]:

@@ -1,9 +1,9 @@
 """Terms: what a linear model reads of a row, each a hash with a weight.
 
 Words, pairs and triples of words and letters of texts weigh by TF-IDF, as do the letters of
-categories; the value of a category weighs one, a number fills its bins, and a group of the table
-has its waves. Each kind of term of each source forms a block of a fixed length (L2 norm), so that a
-long text does not outweigh a short one.
+categories; the value of a category weighs one, a number or a fact of a text fills its bins, and a
+group of the table has its waves. Each kind of term of each source forms a block; those by rarity
+have a fixed length (L2 norm), so that a long text does not outweigh a short one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from multimodal.data import features, text
 from multimodal.data.features import Frame, Units
 from multimodal.data.term_bags import (
     ABSENT,
+    BY_RARITY,
     Bags,
     Matrix,
     absent_hash,
@@ -186,7 +187,7 @@ def _known(counts: Matrix, hashes: NDArray[np.uint32]) -> Matrix:
 
 
 def _weighed(counts: Matrix, block: TermBlock, weights: NDArray[np.float32]) -> Matrix:
-    if block.kind in ("number", "value", "waves"):
+    if block.kind not in BY_RARITY:
         return counts * block.scale
     import scipy.sparse as sparse
 

@@ -18,8 +18,10 @@ _MARKS = "".join(  # accents and vowel signs that follow a letter: Hebrew, Arabi
     chr(code) for code in range(0x300, 0x1100) if unicodedata.category(chr(code))[0] == "M"
 )
 _LETTERS = rf"[^\W\d_{_UNSPACED}]"
+_NUMBER = r"\d+(?:[.,]\d+)*"
+_NUMBERS = re.compile(_NUMBER)
 _WORD = re.compile(
-    rf"\d+(?:[.,]\d+)*|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*|['’]{_LETTERS}+)*"
+    rf"{_NUMBER}|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*|['’]{_LETTERS}+)*"
     rf"|[{_UNSPACED}]|[%€$£₹+&#]"
 )
 _FIRST = 2
@@ -53,6 +55,16 @@ def tokenise(text: str) -> list[Word]:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, without offsets."""
     return [word.lower() for word in _WORD.findall(text)]
+
+
+def number_words(text: str) -> list[str]:
+    """Return those of a text's words that are numbers.
+
+    Example:
+    >>> number_words("pack of 3, 1,500 g")
+    ['3', '1,500']
+    """
+    return _NUMBERS.findall(text)
 
 
 def shape_of(word: str) -> str | None:
