@@ -167,7 +167,7 @@ class TermBlock(_Record):
 
 
 def _numbers(kind: str, written: str) -> array[Any]:
-    """Return the numbers of four bytes each that base64 holds."""
+    """Return the numbers that `multimodal.encoded` wrote; the graph half does without NumPy."""
     found = array(kind, base64.b64decode(written, validate=True))
     if sys.byteorder == "big":
         found.byteswap()

@@ -13,9 +13,10 @@ from multimodal.data import features
 from multimodal.data.bins import fit_bins
 from multimodal.data.features import Units
 from multimodal.data.term_bags import Matrix, absent_hash, bags_of, hashed, wave_hashes
-from multimodal.data.terms import LEAST_ROWS, term_matrix, written
+from multimodal.data.terms import LEAST_ROWS, term_matrix
 from multimodal.data.text_facts import FACTS, fact_values
 from multimodal.data.waves import MOST_ROWS, fit_waves, read_cells
+from multimodal.encoded import encode
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
@@ -61,8 +62,7 @@ def fit_terms(
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
     terms = FittedTerms(
-        blocks=blocks, hashes=written(known.astype("<u4")), weights=written(idf.astype("<f4")),
-        lengths=[1],
+        blocks=blocks, hashes=encode(known, "<u4"), weights=encode(idf, "<f4"), lengths=[1],
     )  # fmt: skip
     longest = np.diff(term_matrix(terms, spec, units, frame).indptr)
     levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])

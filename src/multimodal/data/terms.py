@@ -8,7 +8,6 @@ have a fixed length (L2 norm), so that a long text does not outweigh a short one
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -30,6 +29,7 @@ from multimodal.data.term_bags import (
     wave_hashes,
 )
 from multimodal.data.waves import read_cells, waves_of
+from multimodal.encoded import decode
 from multimodal.spec import PADDING, TERM_KEYS, FittedSpec, FittedTerms, TermBlock
 
 LEAST_ROWS = 2  # that hold a term
@@ -48,7 +48,7 @@ def block_matrices(
 
     The blocks of the groups `without` are as in rows that lack those groups.
     """
-    hashes, weights = hashes_of(terms), _array(terms.weights, "<f4")
+    hashes, weights = hashes_of(terms), decode(terms.weights, "<f4")
     for i, block in enumerate(terms.blocks):
         if block.group in without:
             yield bag_matrix(terms, i, [[ABSENT]] * features.row_count(frame))
@@ -129,7 +129,7 @@ def bag_matrix(
 ) -> Matrix:
     """Return bags of terms of a block as `block_matrices` does those of rows, (bags, terms)."""
     counts = bag_counts(terms, position, bags, amounts)
-    return _weighed(counts, terms.blocks[position], _array(terms.weights, "<f4"))
+    return _weighed(counts, terms.blocks[position], decode(terms.weights, "<f4"))
 
 
 def wave_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
@@ -151,7 +151,7 @@ def wave_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
 
 def hashes_of(terms: FittedTerms) -> NDArray[np.uint32]:
     """Return the rising hashes of the terms; their number is that of the columns."""
-    return _array(terms.hashes, "<u4")
+    return decode(terms.hashes, "<u4")
 
 
 def absent_contributions(
@@ -196,12 +196,3 @@ def _weighed(counts: Matrix, block: TermBlock, weights: NDArray[np.float32]) -> 
     norms = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
     scales = np.divide(block.scale, norms, out=np.zeros_like(norms), where=norms > 0)
     return sparse.csr_matrix(sparse.diags(scales.astype(np.float32)) @ found)
-
-
-def written(array: NDArray[Any]) -> str:
-    """Return the bytes of an array as base64."""
-    return base64.b64encode(array.tobytes()).decode("ascii")
-
-
-def _array(written: str, dtype: str) -> NDArray[Any]:
-    return np.frombuffer(base64.b64decode(written), dtype)

@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from multimodal.category_means import category_means
 from multimodal.config import Head
 from multimodal.data import features
 from multimodal.data.features import Frame, Units
+from multimodal.encoded import decode, encode
 from multimodal.number_space import NumberSpace
 from multimodal.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, Waves
 
@@ -85,8 +85,9 @@ def fit_waves(group: FittedGroup, cells: Cells, targets: Floats) -> Waves:
     frequencies = random.normal(size=(width, COUNT)) / np.sqrt(width)
     phases = random.uniform(0, 2 * np.pi, COUNT)
     return Waves(
-        targets=targets.shape[1], frequencies=_text(frequencies), phases=_text(phases),
-        meanings=_text(_meanings(group, cells.codes, targets)),
+        targets=targets.shape[1], frequencies=encode(frequencies, "<f4"),
+        phases=encode(phases, "<f4"),
+        meanings=encode(_meanings(group, cells.codes, targets), "<f4"),
     )  # fmt: skip
 
 
@@ -126,13 +127,13 @@ def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floa
         meanings: What categories mean, (categories, T); what was learned by default.
     """
     if meanings is None:
-        learned = _array(waves.meanings)
+        learned = decode(waves.meanings, "<f4")
         meanings = learned.reshape(len(learned) // max(waves.targets, 1), waves.targets)
     rows, columns = cells.codes.shape
     known = meanings[cells.codes].reshape(rows, columns * meanings.shape[1])
     row = np.hstack([cells.numbers, known])
-    phases = _array(waves.phases)
-    turns = row @ _array(waves.frequencies).reshape(-1, len(phases)) + phases
+    phases = decode(waves.phases, "<f4")
+    turns = row @ decode(waves.frequencies, "<f4").reshape(-1, len(phases)) + phases
     return np.asarray(np.cos(turns) * np.sqrt(2 / len(phases)) * cells.there[:, None])
 
 
@@ -160,11 +161,3 @@ def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> 
     count = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
     known = np.isfinite(targets)
     return category_means(codes, count, np.where(known, targets, 0.0), known.astype(float))
-
-
-def _text(array: NDArray[Any]) -> str:
-    return base64.b64encode(array.astype("<f4").tobytes()).decode("ascii")
-
-
-def _array(written: str) -> Floats:
-    return np.frombuffer(base64.b64decode(written), "<f4").astype(np.float64)
