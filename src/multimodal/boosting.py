@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -107,12 +108,41 @@ def grow(
     if kind == "labels":
         each = [grow("binary", features, truth[:, i], weight, 1, seed) for i in range(outputs)]
         return _side_by_side(each)
-    if kind == "number":
-        from sklearn.ensemble import HistGradientBoostingRegressor
+    with few_threads(len(truth)):
+        if kind == "number":
+            return _regress(features, truth, weight, seed)
+        return _classify(features, truth, weight, outputs, seed)
 
-        model: Any = HistGradientBoostingRegressor(random_state=seed, **options_for(len(truth)))
-        model.fit(features, truth, sample_weight=weight)
-        return _forest(model, np.array([0]), 1)
+
+def few_threads(rows: int) -> AbstractContextManager[Any]:
+    """Return a context in which trees of few rows grow on one core.
+
+    Threads gain little there, and wait for each other without end where others use the machine.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[Any] = threadpool_limits(
+        1 if rows < MANY_ROWS else None, user_api="openmp"
+    )
+    return limits
+
+
+def uneven(weight: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the weights of rows, None where all are the same: scikit-learn then bins faster."""
+    return None if np.ptp(weight) == 0 else weight
+
+
+def _regress(features: Floats, truth: NDArray[Any], weight: Floats, seed: int) -> Forest:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    model = HistGradientBoostingRegressor(random_state=seed, **options_for(len(truth)))
+    model.fit(features, truth, sample_weight=uneven(weight))
+    return _forest(model, np.array([0]), 1)
+
+
+def _classify(
+    features: Floats, truth: NDArray[Any], weight: Floats, outputs: int, seed: int
+) -> Forest:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     there, counts = np.unique(truth, return_counts=True)
@@ -123,7 +153,7 @@ def grow(
     if counts.min() < 2:
         options |= {"early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(random_state=seed, **options)
-    model.fit(features, truth, sample_weight=weight)
+    model.fit(features, truth, sample_weight=uneven(weight))
     if outputs > 1 and len(there) == 2:
         return _two_of_many(_forest(model, np.array([0]), 1), there, outputs)
     return _forest(model, np.array([0]) if outputs == 1 else there.astype(np.int64), outputs)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.boosting import options_for
+from multimodal.boosting import few_threads, options_for, uneven
 from multimodal.data.columns import as_text
 from multimodal.data.pipeline import Source
 from multimodal.evaluation import ModelScore, Task, measure
@@ -116,10 +116,11 @@ def tree_scores(
         options = {"categorical_features": columns or None, "random_state": seed}
         options |= options_for(len(train))
         known = (features[train], truth[train], weight[train])
-        if task.kind == "class":
-            outputs = _classify(*known, features[test], len(task.classes), options)
-        else:
-            outputs = _regress(*known, features[test], task.quantiles, log, options)
+        with few_threads(len(train)):
+            if task.kind == "class":
+                outputs = _classify(*known, features[test], len(task.classes), options)
+            else:
+                outputs = _regress(*known, features[test], task.quantiles, log, options)
         metrics = measure(task, truth[test], outputs, weight[test])
         seconds = time.perf_counter() - start
         scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
@@ -138,7 +139,7 @@ def _regress(
     found = []
     for loss in losses or [{}]:
         model = HistGradientBoostingRegressor(**loss, **options)
-        model.fit(features, np.log1p(truth) if log else truth, sample_weight=weight)
+        model.fit(features, np.log1p(truth) if log else truth, sample_weight=uneven(weight))
         guess = model.predict(asked)
         found.append(np.expm1(guess) if log else guess)
     return np.sort(np.stack(found, axis=1), axis=1)
@@ -156,7 +157,7 @@ def _classify(
     if np.unique(truth, return_counts=True)[1].min() < 2:
         options = {**options, "early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(**options)
-    model.fit(features, truth, sample_weight=weight)
+    model.fit(features, truth, sample_weight=uneven(weight))
     result = np.zeros((len(asked), classes))
     result[:, model.classes_.astype(int)] = model.predict_proba(asked)
     return result
