@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from multimodal.linear import (
-    _FITS,
-    emphasis,
-    fit_linear,
-    fit_shares,
-    nested_out_of_fold,
-    raw_loss,
-)
+from multimodal.linear import Labelled, fit_linear, nested_out_of_fold
+from multimodal.shares import raw_loss
 
 RANDOM = np.random.default_rng(0)
 TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
@@ -22,7 +16,7 @@ SIGNAL = TERMS @ SLOPES
 
 
 def test_a_line_is_found_and_measured_out_of_fold():
-    linear = fit_linear("number", TERMS, SIGNAL + 4, ONES, FOLDS, 1)
+    linear = fit_linear(Labelled("number", TERMS, SIGNAL + 4, ONES, FOLDS, 1))
     np.testing.assert_allclose(linear.kernel[:, 0], SLOPES, atol=0.02)
     assert linear.strength == 0.3  # without noise, the weakest is best
     assert linear.out_of_fold.shape == (300, 1)
@@ -32,9 +26,9 @@ def test_a_line_is_found_and_measured_out_of_fold():
 def test_out_of_fold_rows_teach_nothing_about_themselves():
     truth = SIGNAL.copy()
     truth[7] += 1000.0
-    first = fit_linear("number", TERMS, truth, ONES, FOLDS, 1)
+    first = fit_linear(Labelled("number", TERMS, truth, ONES, FOLDS, 1))
     truth[7] -= 2000.0
-    second = fit_linear("number", TERMS, truth, ONES, FOLDS, 1)
+    second = fit_linear(Labelled("number", TERMS, truth, ONES, FOLDS, 1))
     own = FOLDS == FOLDS[7]
     if first.strength == second.strength:
         np.testing.assert_allclose(first.out_of_fold[own], second.out_of_fold[own])
@@ -44,17 +38,17 @@ def test_out_of_fold_rows_teach_nothing_about_themselves():
 def test_rows_without_weight_are_predicted_but_not_learned_from():
     truth, weight = SIGNAL.copy(), ONES.copy()
     truth[:50], weight[:50] = 1e6, 0.0
-    linear = fit_linear("number", TERMS, truth, weight, FOLDS, 1)
+    linear = fit_linear(Labelled("number", TERMS, truth, weight, FOLDS, 1))
     np.testing.assert_allclose(linear.kernel[:, 0], SLOPES, atol=0.05)
     assert np.isfinite(linear.out_of_fold).all()
 
 
 def test_rows_without_a_fold_have_no_measure():
     folds = np.where(np.arange(300) < 10, -1, FOLDS)
-    linear = fit_linear("number", TERMS, SIGNAL, ONES, folds, 1)
+    linear = fit_linear(Labelled("number", TERMS, SIGNAL, ONES, folds, 1))
     assert np.isnan(linear.out_of_fold[:10]).all()
     assert np.isfinite(linear.out_of_fold[10:]).all()
-    assert fit_linear("number", TERMS, SIGNAL, ONES, np.full(300, -1), 1) is None
+    assert fit_linear(Labelled("number", TERMS, SIGNAL, ONES, np.full(300, -1), 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +60,7 @@ def test_rows_without_a_fold_have_no_measure():
     ],
 )
 def test_classes(kind, truth, outputs):
-    linear = fit_linear(kind, TERMS, truth, ONES, FOLDS, outputs)
+    linear = fit_linear(Labelled(kind, TERMS, truth, ONES, FOLDS, outputs))
     assert linear.kernel.shape == (6, outputs)
     raw = linear.out_of_fold
     guess = raw.argmax(axis=1) if kind == "class" else (raw > 0).astype(int)
@@ -78,57 +72,37 @@ def test_a_class_that_is_alone_in_training_is_what_is_predicted(outputs):
     kind = "binary" if outputs == 1 else "class"
     folds = np.where(np.arange(300) < 150, 0, 1)
     truth = (np.arange(300) < 150).astype(int)
-    raw = fit_linear(kind, TERMS, truth, ONES, folds, outputs).out_of_fold
+    raw = fit_linear(Labelled(kind, TERMS, truth, ONES, folds, outputs)).out_of_fold
     guess = raw.argmax(axis=1) if outputs > 1 else (raw[:, 0] > 0).astype(int)
     assert (guess == 1 - truth).all()
 
 
 def test_two_of_three_classes():
     truth = np.where(SIGNAL > 0, 2, 0)
-    raw = fit_linear("class", TERMS, truth, ONES, FOLDS, 3).out_of_fold
+    raw = fit_linear(Labelled("class", TERMS, truth, ONES, FOLDS, 3)).out_of_fold
     assert np.mean(raw.argmax(axis=1) == truth) > 0.9
-
-
-def test_shares_go_to_what_predicts():
-    noise = RANDOM.normal(size=300)
-    both = fit_shares("number", (SIGNAL + noise)[:, None], (SIGNAL - noise)[:, None], SIGNAL, ONES)
-    np.testing.assert_allclose(both, [0.5, 0.5], atol=0.05)
-    one = fit_shares("number", SIGNAL[:, None], noise[:, None], SIGNAL, ONES)
-    np.testing.assert_allclose(one, [1.0, 0.0], atol=0.02)
-    truth = (SIGNAL > 0).astype(int)
-    shy = fit_shares("binary", 0.1 * SIGNAL[:, None], noise[:, None], truth, ONES)
-    assert shy[0] == pytest.approx(5.0)
-    assert shy[1] < 0.5
-
-
-def test_terms_that_tell_weigh_more_and_rows_keep_their_length():
-    factors = emphasis(TERMS, SIGNAL[:, None], ONES)
-    assert factors[[1, 5]].min() > 2 * factors[3]  # the fourth slope is 0
-    lengths = TERMS.multiply(TERMS).sum(axis=0)
-    np.testing.assert_allclose((lengths @ factors**2).item(), lengths.sum(), rtol=1e-6)
-    assert emphasis(TERMS, np.ones((300, 1)), ONES).tolist() == [1.0] * 6  # nothing to tell
-
-
-def test_a_logistic_model_is_the_best_there_is():
-    """At the optimum the slopes of the penalised loss are 0."""
-    random = np.random.default_rng(2)
-    terms = sparse.random(400, 900, 0.02, random_state=3, format="csr") * 0.1
-    signal = np.asarray(terms.sum(axis=1)).ravel() + random.normal(size=400) * 0.1
-    truth = (signal > np.median(signal)).astype(int)
-    kernel, bias = _FITS["binary"](terms, truth, ONES[:1].repeat(400), 1 / 300, 1)
-    sure = 1 / (1 + np.exp(-(terms @ kernel + bias)[:, 0]))
-    slopes = 300 * (terms.T @ (sure - truth)) + kernel[:, 0]
-    assert np.abs(slopes).max() < 0.1 * np.abs(kernel).max()
 
 
 @pytest.mark.parametrize("kind", ["number", "binary"])
 def test_what_is_told_of_other_folds_does_not_know_a_folds_truths(kind):
     truth = SIGNAL if kind == "number" else (SIGNAL > 0).astype(int)
-    linear = fit_linear(kind, TERMS, truth, ONES, FOLDS, 1)
+    linear = fit_linear(Labelled(kind, TERMS, truth, ONES, FOLDS, 1))
     moved = np.where(FOLDS == 2, np.roll(truth, 5), truth)
-    first = nested_out_of_fold(kind, TERMS, truth, ONES, FOLDS, linear)
-    second = nested_out_of_fold(kind, TERMS, moved, ONES, FOLDS, linear)
+    first = nested_out_of_fold(Labelled(kind, TERMS, truth, ONES, FOLDS, 1), linear)
+    second = nested_out_of_fold(Labelled(kind, TERMS, moved, ONES, FOLDS, 1), linear)
     others = FOLDS != 2
     np.testing.assert_array_equal(first[2][others], second[2][others])
     np.testing.assert_array_equal(first[2][~others], linear.out_of_fold[~others])
     assert not np.allclose(first[1][others & (FOLDS != 1)], second[1][others & (FOLDS != 1)])
+
+
+def test_the_scale_of_weights_does_not_matter():
+    one, two = (Labelled("number", TERMS, SIGNAL, ONES * scale, FOLDS, 1) for scale in (1.0, 20.0))
+    np.testing.assert_allclose(fit_linear(one).kernel, fit_linear(two).kernel, rtol=1e-6)
+    nested = (nested_out_of_fold(rows, fit_linear(rows)) for rows in (one, two))
+    for first, second in zip(*(each.values() for each in nested), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_labels_in_one_fold_alone_cannot_be_measured():
+    assert fit_linear(Labelled("number", TERMS, SIGNAL, ONES * (FOLDS == 0), FOLDS, 1)) is None

@@ -18,7 +18,9 @@ from multimodal.array_files import damage_told, read_arrays
 from multimodal.boosting import Forest, grow, mean_forest
 from multimodal.category_means import category_means
 from multimodal.files import replace_file
-from multimodal.linear import Linear, fit_shares, nested_out_of_fold, targets_of
+from multimodal.linear import Labelled, Linear, nested_out_of_fold
+from multimodal.penalised import Matrix, targets_of
+from multimodal.shares import fit_shares
 from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 TREES = "trees.npz"
@@ -26,7 +28,6 @@ FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
 MOST_BYTES = 1 << 30
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
-Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
 
 
 def fit_expert(
-    kind: str, experts: Experts, spec: FittedSpec, inputs: Inputs, terms: Matrix, linear: Linear,
-    network: Floats, truth: NDArray[Any], weight: Floats, folds: NDArray[np.int64], seed: int,
+    experts: Experts, spec: FittedSpec, inputs: Inputs, rows: Labelled, linear: Linear,
+    network: Floats, seed: int,
 ) -> tuple[Expert, Floats]:  # fmt: skip
     """Grow trees without each fold in turn; return them with the raw outputs of all out of fold.
 
@@ -140,41 +141,37 @@ def fit_expert(
     a fold read what linear models say that have not learned from that fold, either.
 
     Args:
-        kind: As in `linear.fit_linear`.
         experts: How terms are summed up.
         spec: The fitted spec.
         inputs: Arrays of the rows (N, ...), as the networks read them.
-        terms: Their terms (N, V).
-        linear: The linear model of this head, fitted on the same rows and folds.
+        rows: Their terms and labels.
+        linear: The linear model that was fitted on them.
         network: Raw outputs of the Keras model, out of fold (N, outputs), NaN where there are none.
-        truth: Labels (N, ...), as in `linear.fit_linear`.
-        weight: Weights (N,).
-        folds: Folds (N,), -1 for none.
         seed: Seed of the trees.
     """
-    outputs = network.shape[1]
-    targets, codes = targets_of(kind, truth, outputs), codes_of(spec, inputs, len(truth))
-    nested = nested_out_of_fold(kind, terms, truth, weight, folds, linear)
-    raw, forests = np.full((len(truth), outputs), np.nan), []
+    targets = targets_of(rows.kind, rows.truth, rows.outputs)
+    codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
+    raw, forests = np.full(targets.shape[:1] + (rows.outputs,), np.nan), []
 
-    def features(rows: NDArray[np.bool_], said: Floats) -> Floats:
+    def features(learned: NDArray[np.bool_], said: Floats) -> Floats:
         """Return the features of all rows, each by truths of other folds."""
-        known = _out_of_fold(spec, codes, targets, weight * rows, folds)
+        known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
         finite = np.where(np.isfinite(said), said, 0.0)
-        return experts.features(spec, inputs, terms, known, finite)
+        return experts.features(spec, inputs, rows.terms, known, finite)
 
-    everywhere = features(np.ones(len(truth), np.bool_), linear.out_of_fold)
+    everywhere = features(rows.without(), linear.out_of_fold)
     for fold, said in nested.items():
-        own, learned = folds == fold, (folds != fold) & (weight > 0)
-        labels = truth[learned], weight[learned], outputs, seed + fold
-        measured = features(~own, said)
-        raw[own] = grow(kind, measured[learned], *labels).raw(measured[own])
-        forests.append(grow(kind, everywhere[learned], *labels))
-    scored = (weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
+        own, learned = rows.folds == fold, rows.without(fold)
+        labels = rows.truth[learned], rows.weight[learned], rows.outputs, seed + fold
+        measured = features(learned, said)
+        raw[own] = grow(rows.kind, measured[learned], *labels).raw(measured[own])
+        forests.append(grow(rows.kind, everywhere[learned], *labels))
+    scored = (rows.weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
     shares = np.array([1.0, 0.0])
     if scored.any():
-        shares = fit_shares(kind, network[scored], raw[scored], truth[scored], weight[scored])
-    expert = Expert(mean_forest(forests), shares, _meanings(spec, codes, targets, weight))
+        known = rows.truth[scored], rows.weight[scored]
+        shares = fit_shares(rows.kind, network[scored], raw[scored], *known)
+    expert = Expert(mean_forest(forests), shares, _meanings(spec, codes, targets, rows.weight))
     return expert, shares[0] * network + shares[1] * np.where(np.isfinite(raw), raw, 0.0)
 
 

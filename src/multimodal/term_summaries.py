@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from multimodal.data.term_bags import BY_RARITY, OF_TEXTS, Matrix, absent_hash
 from multimodal.data.terms import hashes_of
 from multimodal.data.text_facts import FACTS
-from multimodal.linear import emphasis
+from multimodal.penalised import emphasis
 from multimodal.spec import FittedTerms
 
 SUMMARIES, MOST_TERMS = 64, 20_000  # singular vectors, of the terms that occur in most rows

@@ -18,11 +18,11 @@ from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.term_bags import Matrix
 from multimodal.data.terms import absent_contributions, block_matrices, wave_matrix
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
-from multimodal.expert import Expert, Experts, fit_expert
-from multimodal.linear import Linear, fit_linear, fit_shares
-from multimodal.members import decoded, members
+from multimodal.expert import Experts, fit_expert
+from multimodal.linear import Labelled, Linear, fit_linear
+from multimodal.members import decoded
 from multimodal.predictor import Predictor
-from multimodal.spec import FittedHead
+from multimodal.shares import fit_shares
 from multimodal.term_summaries import summarise
 
 Floats = NDArray[np.float64]
@@ -63,40 +63,40 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     of a single network, else every row of a fold. The linear model is fitted anew without each
     fold, too.
     """
-    rows, raw, faults = _held_out(prepared, networks)
+    held, raw, faults = _held_out(prepared, networks)
     model = assemble(prepared.config, prepared.spec, networks)
     kinds = dict(blended(prepared.config, prepared.spec))
+    experts = None
     if kinds:
         learned = np.flatnonzero(prepared.sides != "test")
-        matrices = _terms(prepared, learned)
-        matrix = sum(matrices[1:], matrices[0])
-        places = np.searchsorted(learned, rows)
-    experts = None
-    if kinds and prepared.config.training.trees:
-        assert prepared.spec.terms is not None
-        targets = wave_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)
-        summary = summarise(
-            prepared.spec.terms, matrices, targets[learned], prepared.config.training.seed
-        )
-        experts = Experts(*summary, heads={})
-    for fitted in prepared.spec.heads:
-        if fitted.name in kinds:
-            kind = kinds[fitted.name]
-            linear = _linear(prepared, kind, fitted, matrix, learned, networks[0])
-            raw[fitted.name] = _blend(
-                prepared, model, kind, fitted.name, linear, rows, places, raw[fitted.name], say
-            )
-            if experts is not None and linear is not None:
-                network = np.full((len(learned), raw[fitted.name].shape[1]), np.nan)
-                network[places] = raw[fitted.name]
-                expert, found = _expert(
-                    prepared, kind, fitted.name, experts, matrix, learned, linear, network, model
-                )
-                experts.heads[fitted.name] = expert
-                raw[fitted.name] = found[places]
-                say(f"{fitted.name}: with gradient boosting, that counts {expert.shares[1]:.2f}")
+        matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
+        if prepared.config.training.trees:
+            experts = _experts(prepared, matrices, learned)
+        for name, kind in kinds.items():
+            rows = _labelled(prepared, kind, name, networks[0], matrices, learned)
+            own = np.full((len(learned), rows.outputs), np.nan)
+            own[places] = raw[name]
+            raw[name] = _fit_head(prepared, model, experts, name, rows, own, say)[places]
     outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
-    return Whole(model, Held(rows, outputs, faults), experts)
+    return Whole(model, Held(held, outputs, faults), experts)
+
+
+def _fit_head(
+    prepared: Prepared, model: keras.Model, experts: Experts | None, name: str, rows: Labelled,
+    raw: Floats, say: Say,
+) -> Floats:  # fmt: skip
+    """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
+    linear = _linear(prepared, rows)
+    raw, shares = _blend(model.get_layer(name), rows, linear, raw)
+    say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
+    if experts is not None and linear is not None:
+        learned = prepared.sides != "test"
+        inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
+        seed = prepared.config.training.seed
+        expert, raw = fit_expert(experts, prepared.spec, inputs, rows, linear, raw, seed)
+        experts.heads[name] = expert
+        say(f"{name}: with gradient boosting, that counts {expert.shares[1]:.2f}")
+    return raw
 
 
 def _floats(values: Any) -> Floats:
@@ -150,43 +150,21 @@ def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
     return matrices
 
 
-def _linear(
-    prepared: Prepared, kind: str, fitted: FittedHead, matrix: Any, learned: NDArray[np.int64],
-    network: keras.Model,
-) -> Linear | None:  # fmt: skip
-    outputs = network.output[fitted.name].shape[-1]
-    truth, weight = _labels(prepared, kind, fitted.name, network)
-    linear = fit_linear(
-        kind, matrix, truth[learned], weight[learned], prepared.folds[learned], outputs
-    )
-    if linear is None or prepared.spec.terms is None:
-        return None
-    frame = prepared.table.frame.iloc[learned]
-    units = {column.name: column.unit for column in prepared.schema.columns}
-    absent = absent_contributions(prepared.spec.terms, prepared.spec, units, frame, linear.kernel)
-    for place, contribution in absent.items():
-        linear.kernel[place] = contribution
-    return linear
+def _experts(prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np.int64]) -> Experts:
+    """Return how terms are summed up for trees, as yet without any."""
+    assert prepared.spec.terms is not None
+    targets = wave_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[learned]
+    seed = prepared.config.training.seed
+    return Experts(*summarise(prepared.spec.terms, matrices, targets, seed), heads={})
 
 
-def _expert(
-    prepared: Prepared, kind: str, name: str, experts: Experts, matrix: Any,
-    learned: NDArray[np.int64], linear: Linear, network: Floats, model: keras.Model,
-) -> tuple[Expert, Floats]:  # fmt: skip
-    truth, weight = _labels(prepared, kind, name, members(model)[0])
-    inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
-    return fit_expert(
-        kind, experts, prepared.spec, inputs, matrix, linear, network, truth[learned],
-        weight[learned], prepared.folds[learned], prepared.config.training.seed,
-    )  # fmt: skip
-
-
-def _labels(
-    prepared: Prepared, kind: str, name: str, network: keras.Model
-) -> tuple[NDArray[Any], Floats]:
-    """Return the labels as the raw outputs should be, and the weights of the rows."""
-    truth = np.asarray(prepared.source.targets[name])
-    weight = np.asarray(prepared.source.weights[name], np.float64)
+def _labelled(
+    prepared: Prepared, kind: str, name: str, network: keras.Model, matrices: Sequence[Matrix],
+    learned: NDArray[np.int64],
+) -> Labelled:  # fmt: skip
+    """Return the terms of rows with the labels as the raw outputs should be."""
+    truth = np.asarray(prepared.source.targets[name])[learned]
+    weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
     if kind == "number":
         head = network.get_layer(name)
         space = transforms.encode(
@@ -194,32 +172,40 @@ def _labels(
             head.scale,
         )  # fmt: skip
         truth = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
-    return truth, weight
+    terms, outputs = sum(matrices[1:], matrices[0]), network.output[name].shape[-1]
+    return Labelled(kind, terms, truth, weight, prepared.folds[learned], outputs)
+
+
+def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:
+    linear, terms = fit_linear(rows), prepared.spec.terms
+    if linear is None or terms is None:
+        return None
+    frame = prepared.table.frame[prepared.sides != "test"]
+    units = _preprocessor(prepared).units
+    absent = absent_contributions(terms, prepared.spec, units, frame, linear.kernel)
+    for place, contribution in absent.items():
+        linear.kernel[place] = contribution
+    return linear
 
 
 def _blend(
-    prepared: Prepared, model: keras.Model, kind: str, name: str, linear: Linear | None,
-    rows: NDArray[np.int64], places: NDArray[np.int64], raw: Floats, say: Say,
-) -> Floats:  # fmt: skip
-    """Set the weights of a `Blend` layer; return the raw outputs of the rows held out."""
-    layer = model.get_layer(name)
-    assert isinstance(layer, Blend)
-    shares, kernel, bias = np.array([1.0, 0.0]), None, None
+    layer: Blend, rows: Labelled, linear: Linear | None, raw: Floats
+) -> tuple[Floats, Floats]:
+    """Set the weights of a head's last layer; return its raw outputs (N, outputs) and the shares.
+
+    `raw` are those of the networks, NaN where none has held the row out.
+    """
+    shares = np.array([1.0, 0.0])
+    kernel, bias = np.zeros((layer.num_terms, layer.units)), np.zeros(layer.units)
     if linear is not None:
-        truth, weight = _labels(prepared, kind, name, model.get_layer("member_0"))
-        own = linear.out_of_fold[places]
-        scored = (weight[rows] > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
+        own = linear.out_of_fold
+        scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
         if scored.any():
-            shares = fit_shares(
-                kind, raw[scored], own[scored], truth[rows][scored], weight[rows][scored]
-            )
+            labels = rows.truth[scored], rows.weight[scored]
+            shares = fit_shares(rows.kind, raw[scored], own[scored], *labels)
             kernel, bias = linear.kernel, linear.bias
             raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
-    units = layer.units
-    zeros = np.zeros((layer.num_terms, units))
-    top = np.zeros((1, units))
-    layer.kernel.assign(np.vstack([top, zeros if kernel is None else kernel]))
-    layer.bias.assign(np.zeros(units) if bias is None else bias)
-    layer.shares.assign(np.tile(shares[:, None], (1, units)))
-    say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
-    return raw
+    layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))
+    layer.bias.assign(bias)
+    layer.shares.assign(np.tile(shares[:, None], (1, layer.units)))
+    return raw, shares
