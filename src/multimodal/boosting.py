@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 MANY_ROWS = 10_000
 FEW = {
-    "max_iter": 250, "learning_rate": 0.03, "min_samples_leaf": 10, "max_features": 0.3,
-    "l2_regularization": 1.0, "early_stopping": False,
+    "max_iter": 250, "learning_rate": 0.03, "max_leaf_nodes": 63, "min_samples_leaf": 10,
+    "max_features": 0.3, "l2_regularization": 1.0, "early_stopping": False,
 }  # fmt: skip
 MANY = {
     "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
