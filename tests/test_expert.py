@@ -9,11 +9,10 @@ from tiny import TRAINING, plain_rows
 
 import multimodal
 from multimodal.config import Config
-from multimodal.errors import RunError
 from multimodal.evaluation import RunMetrics
-from multimodal.expert import TREES, codes_as_numbers
+from multimodal.expert import codes_as_numbers
+from multimodal.expert_files import TREES
 from multimodal.explain.page import page
-from multimodal.manifest import write_manifest
 from multimodal.spec import FittedSpec
 
 ROWS = plain_rows(400)
@@ -68,28 +67,6 @@ def test_measures_are_of_the_whole(run):
         again["price_prediction"], predictions["price_prediction"], rtol=1e-5
     )
     assert metrics.test["r2"] > 0.5
-
-
-@pytest.mark.parametrize("fault", ["roots", "shares", "columns", "gone"])
-def test_a_damaged_file_is_refused(run, fault, tmp_path):
-    import shutil
-
-    folder = tmp_path / "run"
-    shutil.copytree(run.path, folder)
-    with np.load(folder / TREES) as content:
-        arrays = {name: content[name] for name in content.files}
-    if fault == "gone":
-        del arrays["price/left"]
-    elif fault == "columns":
-        arrays["columns"][0] = 10**6
-    else:
-        arrays[f"price/{fault}"] = arrays[f"price/{fault}"] + 10**6
-        if fault == "shares":
-            arrays["price/shares"] = np.array([np.nan, 1.0])
-    np.savez(folder / TREES, **arrays)
-    write_manifest(folder)
-    with pytest.raises(RunError, match=r"trees\.npz: damaged, or of another run"):
-        multimodal.load(folder)
 
 
 def test_the_keras_model_alone_is_measured_beside_the_whole(run):

@@ -34,7 +34,7 @@ LEVELS = {
         "contributions", "weight_axes", "units", "spread", "intervals", "conformal",
         "temperature", "row_features", "calibration", "importance_view", "gradients",
         "attribution", "gradient_scores", "standing_records", "search_space",
-        "term_summaries"},
+        "term_summaries", "expert_files"},
     5: {"training", "engines", "gallery", "vectors", "verdict", "audit_view", "withheld_view",
         "run", "run_files", "run_parts", "run_rows", "predictions", "class_plots", "box_plots",
         "interval_plots", "baseline_answers", "head_rows", "compared", "slices", "pictures",

@@ -28,7 +28,8 @@ from multimodal.data.unusual import reasons, unusual_rows
 from multimodal.data.unusual_photos import watch_photos
 from multimodal.errors import DataError
 from multimodal.evaluation import Task
-from multimodal.expert import TREES, Experts, read_experts, terms_of
+from multimodal.expert import Experts, terms_of
+from multimodal.expert_files import TREES, read_experts
 from multimodal.manifest import is_listed
 from multimodal.members import decoded, head_layer
 from multimodal.predictions import (

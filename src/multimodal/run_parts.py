@@ -14,7 +14,8 @@ from multimodal.calibration import CALIBRATION
 from multimodal.config import Config
 from multimodal.data.schema import Schema
 from multimodal.errors import MultimodalError, RunError, first_line
-from multimodal.expert import TREES, Experts, write_experts
+from multimodal.expert import Experts
+from multimodal.expert_files import TREES, write_experts
 from multimodal.files import read_text, replace_file, write_text
 from multimodal.manifest import MANIFEST, check_manifest, is_listed, write_manifest
 from multimodal.sizes import MOST_PARAMETERS
