@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from multimodal.linear import Labelled, fit_linear, nested_out_of_fold
+from multimodal.linear import Labelled, Terms, fit_linear, nested_out_of_fold
 from multimodal.shares import raw_loss
 
 RANDOM = np.random.default_rng(0)
-TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
+MATRIX = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
+TERMS = Terms([MATRIX], [None])
 FOLDS = np.arange(300) % 5
 ONES = np.ones(300)
 SLOPES = np.array([1.0, -2.0, 0.5, 0.0, 0.0, 3.0])
-SIGNAL = TERMS @ SLOPES
+SIGNAL = MATRIX @ SLOPES
 
 
 def test_a_line_is_found_and_measured_out_of_fold():
@@ -106,3 +107,24 @@ def test_the_scale_of_weights_does_not_matter():
 
 def test_labels_in_one_fold_alone_cannot_be_measured():
     assert fit_linear(Labelled("number", TERMS, SIGNAL, ONES * (FOLDS == 0), FOLDS, 1)) is None
+
+
+def test_terms_that_only_the_row_itself_brought_in_are_left_out():
+    block = sparse.csr_matrix(np.array([[3, 4, 0], [3, 4, 0], [0.6, 0.8, 5]], "float32"))
+    terms = Terms([block, block], [5.0, None])
+    learned = np.array([True, True, False])
+    found = terms.known_from(learned).toarray()
+    np.testing.assert_allclose(found[0], [6, 8, 0])
+    np.testing.assert_allclose(found[2], [3 + 0.6, 4 + 0.8, 0], rtol=1e-6)
+    assert not terms.known_from(np.array([True, False, False])).toarray().any()
+    np.testing.assert_allclose(terms.all.toarray()[2], [1.2, 1.6, 10])
+
+
+def test_a_rows_own_words_do_not_flatter_it():
+    """Each row has a word of its own that one other row shares: beyond folds nothing is learned."""
+    pairs = np.arange(300) // 2
+    common, own = sparse.csr_matrix(np.ones((300, 1), "float32")), sparse.eye(150).tocsr()[pairs]
+    terms = Terms([sparse.hstack([common * 0.1, own]).tocsr().astype("float32")], [1.0])
+    rows = Labelled("number", terms, RANDOM.normal(size=150)[pairs], ONES, np.arange(300) % 2, 1)
+    found = fit_linear(rows).out_of_fold[:, 0]
+    assert np.ptp(found[:1]) == 0 and np.ptp(found[rows.folds == 0]) < 1e-6

@@ -152,7 +152,7 @@ def fit_expert(
         """Return the features of all rows, each by truths of other folds."""
         known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
         finite = np.where(np.isfinite(said), said, 0.0)
-        return experts.features(spec, inputs, rows.terms, known, finite)
+        return experts.features(spec, inputs, rows.terms.all, known, finite)
 
     everywhere = features(rows.without(), linear.out_of_fold)
     for fold, said in nested.items():

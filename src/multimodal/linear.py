@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -15,6 +17,44 @@ from multimodal.shares import raw_loss
 Floats = NDArray[np.float64]
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
+LEAST_ROWS = 2  # that hold a term, for it to be one
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Terms of rows, block by block.
+
+    Attributes:
+        blocks: Sparse (N, V), one for each block.
+        lengths: L2 norm of each row of a block, None where that differs between rows.
+    """
+
+    blocks: Sequence[Matrix]
+    lengths: Sequence[float | None]
+
+    @cached_property
+    def all(self) -> Matrix:
+        """The terms of all blocks, (N, V)."""
+        return sum(self.blocks[1:], self.blocks[0])
+
+    def known_from(self, learned: NDArray[np.bool_]) -> Matrix:
+        """Return the terms (N, V) that at least two of the rows `learned` (N,) hold.
+
+        That is how rows look whose own words the vocabulary does not come from: terms beyond it
+        are left out, and the others of their block weigh more.
+        """
+        import scipy.sparse as sparse
+
+        total: Any = sparse.csr_matrix(self.blocks[0].shape, dtype=np.float32)
+        for block, length in zip(self.blocks, self.lengths, strict=True):
+            counts = np.bincount(block[learned].indices, minlength=block.shape[1])
+            known = block @ sparse.diags((counts >= LEAST_ROWS).astype(np.float32))
+            if length is not None:
+                norms = np.sqrt(np.asarray(known.multiply(known).sum(axis=1)).ravel())
+                scales = np.divide(length, norms, out=np.zeros_like(norms), where=norms > 0)
+                known = sparse.diags(scales.astype(np.float32)) @ known
+            total = total + known
+        return sparse.csr_matrix(total)
 
 
 @dataclass(frozen=True)
@@ -24,7 +64,7 @@ class Labelled:
     Attributes:
         kind: `number` (truth float (N,), transformed), `binary` or `class` (ids (N,)), or `labels`
             (0 or 1, (N, C)).
-        terms: Sparse (N, V).
+        terms: Terms of N rows.
         truth: The labels.
         weight: Weight of each row (N,); rows of weight 0 are predicted, not learned from.
         folds: Fold of each row (N,); -1 is in every training.
@@ -32,7 +72,7 @@ class Labelled:
     """
 
     kind: str
-    terms: Matrix
+    terms: Terms
     truth: NDArray[Any]
     weight: Floats
     folds: NDArray[np.int64]
@@ -79,7 +119,7 @@ def fit_linear(rows: Labelled) -> Linear | None:
             break  # the valley lies behind
         best = loss, strength, found
     assert best is not None
-    kernel, bias = _fit(rows, rows.without(), best[1])
+    kernel, bias = _fit(rows, rows.terms.all, rows.without(), best[1])
     return Linear(kernel, bias, best[2], best[1])
 
 
@@ -99,10 +139,11 @@ def nested_out_of_fold(rows: Labelled, linear: Linear) -> dict[int, Floats]:
         learned = rows.without(first, second)
         if not learned.any():
             continue
-        kernel, bias = _fit(rows, learned, linear.strength)
+        terms = rows.terms.known_from(learned)
+        kernel, bias = _fit(rows, terms, learned, linear.strength)
         for fold, other in ((first, second), (second, first)):
             own = rows.folds == other
-            found[fold][own] = rows.terms[own] @ kernel + bias
+            found[fold][own] = terms[own] @ kernel + bias
     return found
 
 
@@ -112,13 +153,15 @@ def _out_of_fold(rows: Labelled, strength: float) -> Floats:
         learned = rows.without(fold)
         if not learned.any():
             continue
-        kernel, bias = _fit(rows, learned, strength)
-        own = rows.folds == fold
-        found[own] = rows.terms[own] @ kernel + bias
+        terms, own = rows.terms.known_from(learned), rows.folds == fold
+        kernel, bias = _fit(rows, terms, learned, strength)
+        found[own] = terms[own] @ kernel + bias
     return found
 
 
-def _fit(rows: Labelled, learned: NDArray[np.bool_], strength: float) -> tuple[Floats, Floats]:
+def _fit(
+    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strength: float
+) -> tuple[Floats, Floats]:
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
-    known = rows.terms[learned], rows.truth[learned], weight[learned]
+    known = terms[learned], rows.truth[learned], weight[learned]
     return fit_penalised(rows.kind, *known, strength, rows.outputs)

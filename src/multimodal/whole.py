@@ -16,10 +16,15 @@ from multimodal.builder import assemble, blended
 from multimodal.data.prepare import Prepared
 from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.term_bags import Matrix
-from multimodal.data.terms import absent_contributions, block_matrices, wave_matrix
+from multimodal.data.terms import (
+    absent_contributions,
+    block_length,
+    block_matrices,
+    wave_matrix,
+)
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
 from multimodal.expert import Experts, fit_expert
-from multimodal.linear import Labelled, Linear, fit_linear
+from multimodal.linear import Labelled, Linear, Terms, fit_linear
 from multimodal.members import decoded
 from multimodal.predictor import Predictor
 from multimodal.shares import fit_shares
@@ -172,8 +177,10 @@ def _labelled(
             head.scale,
         )  # fmt: skip
         truth = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
-    terms, outputs = sum(matrices[1:], matrices[0]), network.output[name].shape[-1]
-    return Labelled(kind, terms, truth, weight, prepared.folds[learned], outputs)
+    assert prepared.spec.terms is not None
+    lengths = [block_length(block) for block in prepared.spec.terms.blocks]
+    outputs, folds = network.output[name].shape[-1], prepared.folds[learned]
+    return Labelled(kind, Terms(matrices, lengths), truth, weight, folds, outputs)
 
 
 def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:

@@ -13,10 +13,11 @@ from multimodal.data import features
 from multimodal.data.bins import fit_bins
 from multimodal.data.features import Units
 from multimodal.data.term_bags import Matrix, absent_hash, bags_of, hashed, wave_hashes
-from multimodal.data.terms import LEAST_ROWS, term_matrix
+from multimodal.data.terms import term_matrix
 from multimodal.data.text_facts import FACTS, fact_values
 from multimodal.data.waves import MOST_ROWS, fit_waves, read_cells
 from multimodal.encoded import encode
+from multimodal.linear import LEAST_ROWS
 from multimodal.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count

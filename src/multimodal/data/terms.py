@@ -30,9 +30,9 @@ from multimodal.data.term_bags import (
 )
 from multimodal.data.waves import read_cells, waves_of
 from multimodal.encoded import decode
+from multimodal.linear import LEAST_ROWS
 from multimodal.spec import PADDING, TERM_KEYS, FittedSpec, FittedTerms, TermBlock
 
-LEAST_ROWS = 2  # that hold a term
 Floats = NDArray[np.float64]
 
 
@@ -186,8 +186,13 @@ def _known(counts: Matrix, hashes: NDArray[np.uint32]) -> Matrix:
     return sparse.csr_matrix((counts.data[known], (rows[known], places[known])), shape)
 
 
+def block_length(block: TermBlock) -> float | None:
+    """Return the L2 norm of the terms of each row, None where rows differ."""
+    return block.scale if block.kind in BY_RARITY else None
+
+
 def _weighed(counts: Matrix, block: TermBlock, weights: NDArray[np.float32]) -> Matrix:
-    if block.kind not in BY_RARITY:
+    if block_length(block) is None:
         return counts * block.scale
     import scipy.sparse as sparse
 
