@@ -36,6 +36,19 @@ def test_out_of_fold_rows_teach_nothing_about_themselves():
     assert not np.allclose(first.out_of_fold[~own], second.out_of_fold[~own])
 
 
+def test_far_off_rows_count_less_where_that_is_better_out_of_fold():
+    heavy = SIGNAL + np.random.default_rng(5).standard_t(1.5, size=300)
+    linear = fit_linear(Labelled("number", TERMS, heavy, ONES, FOLDS, 1))
+    assert linear.robust
+    assert np.abs(linear.kernel[:, 0] - SLOPES).max() < 0.2
+
+
+def test_far_off_rows_count_fully_where_the_mean_needs_them():
+    """A tenth of the rows lies 15 higher: a fit that passes them by is 1.5 too low on average."""
+    higher = SIGNAL + np.where(np.random.default_rng(4).random(300) < 0.1, 15.0, 0.0)
+    assert not fit_linear(Labelled("number", TERMS, higher, ONES, FOLDS, 1)).robust
+
+
 def test_rows_without_weight_are_predicted_but_not_learned_from():
     truth, weight = SIGNAL.copy(), ONES.copy()
     truth[:50], weight[:50] = 1e6, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sparse
 
-from multimodal.penalised import _FITS, emphasis
+from multimodal.penalised import _FITS, emphasis, fit_penalised, huber_weights
 
 RANDOM = np.random.default_rng(0)
 TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))
@@ -31,3 +31,22 @@ def test_a_logistic_model_is_the_best_there_is():
     sure = 1 / (1 + np.exp(-(terms @ kernel + bias)[:, 0]))
     slopes = 300 * (terms.T @ (sure - truth)) + kernel[:, 0]
     assert np.abs(slopes).max() < 0.1 * np.abs(kernel).max()
+
+
+def test_weights_of_hubers_loss():
+    errors = np.array([-1.0, 1.0, -0.5, 1.0, 100.0, np.nan])
+    edge = 1.345 * 1.0 / 0.6745
+    np.testing.assert_allclose(huber_weights(errors), [1, 1, 1, 1, edge / 100, 1])
+    assert huber_weights(np.zeros(3)).tolist() == [1, 1, 1]
+
+
+def test_a_robust_fit_is_where_the_slopes_of_hubers_loss_vanish():
+    """Compared with scikit-learn's Huber regression, which finds its scale along the way."""
+    from sklearn.linear_model import HuberRegressor
+
+    truth = SIGNAL + np.random.default_rng(1).standard_t(1.5, size=300)
+    options = dict(weight=ONES, strength=1e-3, outputs=1)
+    robust, _ = fit_penalised("number", TERMS, truth, **options, robust=True)
+    plain, _ = fit_penalised("number", TERMS, truth, **options)
+    known = HuberRegressor(alpha=1e-3).fit(TERMS.toarray(), truth).coef_
+    assert np.abs(robust[:, 0] - known).max() < 0.3 * np.abs(plain[:, 0] - known).max()

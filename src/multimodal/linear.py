@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from multimodal.shares import raw_loss
 Floats = NDArray[np.float64]
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
+ROBUST_ROWS = 20_000  # at most, for a second search to be worth its time
 LEAST_ROWS = 2  # that hold a term, for it to be one
 
 
@@ -93,34 +94,57 @@ class Linear:
     """A linear model: raw outputs are `terms @ kernel + bias`, (rows, outputs).
 
     `out_of_fold` has the outputs of every row by a model that did not learn from its fold, NaN for
-    rows without a fold; `strength` is that of the regularisation.
+    rows without a fold; `strength` is that of the regularisation, and `robust` says whether far-off
+    rows counted less.
     """
 
     kernel: Floats
     bias: Floats
     out_of_fold: Floats
     strength: float
+    robust: bool = False
 
 
 def fit_linear(rows: Labelled) -> Linear | None:
     """Fit ridge regression, or logistic regression, with the strength that is best out of fold.
 
+    Numbers of few rows are fitted with Huber's loss, too; the squared error out of fold decides.
+
     Returns:
         The model of all rows, None where no row can be measured.
     """
-    best: tuple[float, float, Floats] | None = None
-    for strength in RIDGE if rows.kind == "number" else LOGISTIC:
-        found = _out_of_fold(rows, strength)
+    strengths = RIDGE if rows.kind == "number" else LOGISTIC
+    best = _best(rows, strengths, robust=False)
+    if best is None:
+        return None
+    if rows.kind == "number" and len(rows.folds) <= ROBUST_ROWS:
+        onward = strengths[strengths.index(best.strength) :]
+        best = min(best, _best(rows, onward, robust=True) or best, key=lambda each: each.loss)
+    kernel, bias = _fit(rows, rows.terms.all, rows.without(), best.strength, robust=best.robust)
+    return Linear(kernel, bias, best.out_of_fold, best.strength, best.robust)
+
+
+class _Measured(NamedTuple):
+    """What a strength comes to out of fold."""
+
+    loss: float
+    strength: float
+    robust: bool
+    out_of_fold: Floats
+
+
+def _best(rows: Labelled, strengths: Sequence[float], *, robust: bool) -> _Measured | None:
+    best = None
+    for strength in strengths:
+        found = _out_of_fold(rows, strength, robust=robust)
         scored = (rows.weight > 0) & np.isfinite(found).all(axis=1)
         if not scored.any():
             return None
         loss = raw_loss(rows.kind, found[scored], rows.truth[scored], rows.weight[scored])
-        if best is not None and loss >= best[0]:
+        if best is not None and loss >= best.loss:
             break  # the valley lies behind
-        best = loss, strength, found
-    assert best is not None
-    kernel, bias = _fit(rows, rows.terms.all, rows.without(), best[1])
-    return Linear(kernel, bias, best[2], best[1])
+        best = _Measured(loss, strength, robust, found)
+    return best
 
 
 def nested_out_of_fold(rows: Labelled, linear: Linear) -> dict[int, Floats]:
@@ -140,28 +164,29 @@ def nested_out_of_fold(rows: Labelled, linear: Linear) -> dict[int, Floats]:
         if not learned.any():
             continue
         terms = rows.terms.known_from(learned)
-        kernel, bias = _fit(rows, terms, learned, linear.strength)
+        kernel, bias = _fit(rows, terms, learned, linear.strength, robust=linear.robust)
         for fold, other in ((first, second), (second, first)):
             own = rows.folds == other
             found[fold][own] = terms[own] @ kernel + bias
     return found
 
 
-def _out_of_fold(rows: Labelled, strength: float) -> Floats:
+def _out_of_fold(rows: Labelled, strength: float, *, robust: bool) -> Floats:
     found = np.full((len(rows.folds), rows.outputs), np.nan)
     for fold in rows.names:
         learned = rows.without(fold)
         if not learned.any():
             continue
         terms, own = rows.terms.known_from(learned), rows.folds == fold
-        kernel, bias = _fit(rows, terms, learned, strength)
+        kernel, bias = _fit(rows, terms, learned, strength, robust=robust)
         found[own] = terms[own] @ kernel + bias
     return found
 
 
 def _fit(
-    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strength: float
-) -> tuple[Floats, Floats]:
+    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strength: float,
+    *, robust: bool,
+) -> tuple[Floats, Floats]:  # fmt: skip
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
     known = terms[learned], rows.truth[learned], weight[learned]
-    return fit_penalised(rows.kind, *known, strength, rows.outputs)
+    return fit_penalised(rows.kind, *known, strength, rows.outputs, robust=robust)

@@ -2,7 +2,9 @@
 
 References:
     Zou, The Adaptive Lasso and Its Oracle Properties, 2006 (weights by a first estimate); Fan & Lv,
-    Sure Independence Screening, 2008 (a first estimate from each variable alone).
+    Sure Independence Screening, 2008 (a first estimate from each variable alone); Huber, Robust
+    Estimation of a Location Parameter, 1964, with the usual constant of 1.345; Holland & Welsch,
+    Robust Regression Using Iteratively Reweighted Least-Squares, 1977.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 EMPHASIS = 0.4  # between no emphasis, 0, and that of the adaptive lasso, 1
+HUBER = 1.345  # standard deviations beyond which an error counts by its size, not its square
+REWEIGHTINGS = 2
 
 
 def fit_penalised(
-    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
-) -> tuple[Floats, Floats]:
+    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int,
+    *, robust: bool = False,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """Return kernel (V, outputs) and bias (outputs,) of the linear model of terms.
 
     A term's values are multiplied by `|t| ** 0.4`, with its t statistic over the rows, before all
@@ -33,7 +38,32 @@ def fit_penalised(
         weight: Weights of the rows (N,), above 0.
         strength: That of the penalty.
         outputs: Number of raw outputs: classes, labels, or 1.
+        robust: Whether numbers are fitted with Huber's loss instead of squared error.
     """
+    kernel, bias = _emphasised(kind, terms, truth, weight, strength, outputs)
+    for _ in range(REWEIGHTINGS if robust else 0):
+        less = huber_weights((terms @ kernel + bias)[:, 0] - truth)
+        kernel, bias = _emphasised(kind, terms, truth, weight * less, strength, outputs)
+    return kernel, bias
+
+
+def huber_weights(errors: Floats) -> Floats:
+    """Return weights (N,) with which squared errors are Huber's loss of these errors (N,).
+
+    Their scale is that of a normal distribution with their median of absolute values. An error that
+    is not known, NaN, weighs 1.
+    """
+    sizes = np.abs(errors)
+    known = sizes[np.isfinite(sizes)]
+    edge = HUBER * (np.median(known) / 0.6745 if len(known) else 0.0)
+    if edge == 0:
+        return np.ones_like(sizes)
+    return np.asarray(np.where(sizes > edge, edge / np.maximum(sizes, edge), 1.0))
+
+
+def _emphasised(
+    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
+) -> tuple[Floats, Floats]:
     import scipy.sparse as sparse
 
     factors = emphasis(terms, targets_of(kind, truth, outputs), weight)
