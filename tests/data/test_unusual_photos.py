@@ -49,7 +49,7 @@ def strange(usual: PhotoUsual, photos: np.ndarray) -> list[str]:
 def test_noise_is_rough_and_blank_has_no_contrast() -> None:
     noise = RANDOM.integers(0, 256, (1, 1, 64, 64, 3), dtype=np.uint8)
     grey = statistics(np.full((1, 1, 64, 64, 3), 99, np.uint8))[0, 0]
-    np.testing.assert_allclose(grey, [0, 0, 99, 0], atol=1e-5)
+    np.testing.assert_allclose(grey[:4], [0, 0, 99, 0], atol=1e-5)
     assert statistics(noise)[0, 0, 1] == pytest.approx(2 / np.sqrt(np.pi), rel=0.05)
 
 
