@@ -114,12 +114,12 @@ def fit_linear(rows: Labelled) -> Linear | None:
         The model of all rows, None where no row can be measured.
     """
     strengths = RIDGE if rows.kind == "number" else LOGISTIC
-    best = _best(rows, strengths, robust=False)
+    best = _search(rows, strengths, None, robust=False)
     if best is None:
         return None
     if rows.kind == "number" and len(rows.folds) <= ROBUST_ROWS:
         onward = strengths[strengths.index(best.strength) :]
-        best = min(best, _best(rows, onward, robust=True) or best, key=lambda each: each.loss)
+        best = _search(rows, onward, best, robust=True) or best
     kernel, bias = _fit(rows, rows.terms.all, rows.without(), best.strength, robust=best.robust)
     return Linear(kernel, bias, best.out_of_fold, best.strength, best.robust)
 
@@ -133,8 +133,10 @@ class _Measured(NamedTuple):
     out_of_fold: Floats
 
 
-def _best(rows: Labelled, strengths: Sequence[float], *, robust: bool) -> _Measured | None:
-    best = None
+def _search(
+    rows: Labelled, strengths: Sequence[float], best: _Measured | None, *, robust: bool
+) -> _Measured | None:
+    """Go on from the best so far, as long as the next strength is better."""
     for strength in strengths:
         found = _out_of_fold(rows, strength, robust=robust)
         scored = (rows.weight > 0) & np.isfinite(found).all(axis=1)

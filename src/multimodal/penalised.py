@@ -42,8 +42,9 @@ def fit_penalised(
     """
     kernel, bias = _emphasised(kind, terms, truth, weight, strength, outputs)
     for _ in range(REWEIGHTINGS if robust else 0):
-        less = huber_weights((terms @ kernel + bias)[:, 0] - truth)
-        kernel, bias = _emphasised(kind, terms, truth, weight * less, strength, outputs)
+        less = weight * huber_weights((terms @ kernel + bias)[:, 0] - truth)
+        less *= weight.sum() / less.sum()  # the penalty keeps its strength
+        kernel, bias = _emphasised(kind, terms, truth, less, strength, outputs)
     return kernel, bias
 
 
