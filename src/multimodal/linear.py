@@ -108,7 +108,8 @@ class Linear:
 def fit_linear(rows: Labelled) -> Linear | None:
     """Fit ridge regression, or logistic regression, with the strength that is best out of fold.
 
-    Numbers of few rows are fitted with Huber's loss, too; the squared error out of fold decides.
+    Numbers of few rows are fitted with Huber's loss, too, from the next weaker strength on, as
+    far-off rows need a strong one no more; the squared error out of fold decides.
 
     Returns:
         The model of all rows, None where no row can be measured.
@@ -118,8 +119,8 @@ def fit_linear(rows: Labelled) -> Linear | None:
     if best is None:
         return None
     if rows.kind == "number" and len(rows.folds) <= ROBUST_ROWS:
-        onward = strengths[strengths.index(best.strength) :]
-        best = _search(rows, onward, best, robust=True) or best
+        weaker = min(strengths.index(best.strength) + 1, len(strengths) - 1)
+        best = _search(rows, strengths[weaker:], best, robust=True) or best
     kernel, bias = _fit(rows, rows.terms.all, rows.without(), best.strength, robust=best.robust)
     return Linear(kernel, bias, best.out_of_fold, best.strength, best.robust)
 
