@@ -15,7 +15,7 @@ from multimodal.data.splits import deal, names_validation
 from multimodal.data.table import Table
 from multimodal.errors import ConfigError
 
-MEMBERS = ((3_000, 5), (7_500, 4))  # networks, by the rows up to which there are as many
+MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
 LEAST = 200  # rows, below which a part would be too small to stop a network
 FOLDS = 5  # parts for the linear model, where one network has none
 
