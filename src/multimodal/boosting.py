@@ -168,13 +168,6 @@ def options_for(rows: int) -> dict[str, Any]:
     return dict(FEW if rows < MANY_ROWS else MANY)
 
 
-def mean_forest(forests: Sequence[Forest]) -> Forest:
-    """Return one forest whose raw outputs are the mean of those of several."""
-    whole = _joined(forests, [forest.outputs for forest in forests])
-    start = np.mean([forest.start for forest in forests], axis=0)
-    return Forest(**{**vars(whole), "start": start, "value": whole.value / len(forests)})
-
-
 def _forest(model: Any, classes: NDArray[np.int64], outputs: int) -> Forest:
     """Return the trees of a fitted model; tree k of an iteration adds to output `classes[k]`."""
     least = -10.0  # a class that was not there

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.boosting import Forest, grow, mean_forest
+from multimodal.boosting import Forest, grow
 from multimodal.category_means import category_means
 from multimodal.linear import Labelled, Linear, nested_out_of_fold
 from multimodal.penalised import Matrix, targets_of
@@ -130,7 +130,7 @@ def fit_expert(
     experts: Experts, spec: FittedSpec, inputs: Inputs, rows: Labelled, linear: Linear,
     network: Floats, seed: int,
 ) -> tuple[Expert, Floats]:  # fmt: skip
-    """Grow trees without each fold in turn; return them with the raw outputs of all out of fold.
+    """Grow trees on all rows; return them with the raw outputs of all by trees without their fold.
 
     The trees that are kept read what the linear model says out of fold. Those that are measured on
     a fold read what linear models say that have not learned from that fold, either.
@@ -146,7 +146,7 @@ def fit_expert(
     """
     targets = targets_of(rows.kind, rows.truth, rows.outputs)
     codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
-    raw, forests = np.full(targets.shape[:1] + (rows.outputs,), np.nan), []
+    raw = np.full(targets.shape[:1] + (rows.outputs,), np.nan)
 
     def features(learned: NDArray[np.bool_], said: Floats) -> Floats:
         """Return the features of all rows, each by truths of other folds."""
@@ -154,19 +154,21 @@ def fit_expert(
         finite = np.where(np.isfinite(said), said, 0.0)
         return experts.features(spec, inputs, rows.terms.all, known, finite)
 
-    everywhere = features(rows.without(), linear.out_of_fold)
+    def grown(learned: NDArray[np.bool_], read: Floats, number: int) -> Forest:
+        known = rows.truth[learned], rows.weight[learned], rows.outputs
+        return grow(rows.kind, read[learned], *known, seed + number)
+
     for fold, said in nested.items():
         own, learned = rows.folds == fold, rows.without(fold)
-        labels = rows.truth[learned], rows.weight[learned], rows.outputs, seed + fold
-        measured = features(learned, said)
-        raw[own] = grow(rows.kind, measured[learned], *labels).raw(measured[own])
-        forests.append(grow(rows.kind, everywhere[learned], *labels))
+        read = features(learned, said)
+        raw[own] = grown(learned, read, fold).raw(read[own])
+    forest = grown(rows.without(), features(rows.without(), linear.out_of_fold), 0)
     scored = (rows.weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
     shares = np.array([1.0, 0.0])
     if scored.any():
         known = rows.truth[scored], rows.weight[scored]
         shares = fit_shares(rows.kind, network[scored], raw[scored], *known)
-    expert = Expert(mean_forest(forests), shares, _meanings(spec, codes, targets, rows.weight))
+    expert = Expert(forest, shares, _meanings(spec, codes, targets, rows.weight))
     return expert, shares[0] * network + shares[1] * np.where(np.isfinite(raw), raw, 0.0)
 
 
