@@ -1,7 +1,7 @@
 """What does an ingredient of the networks give? One is changed at a time, all else stays.
 
-    python scripts/ablation.py houses.csv price --folds folds.csv [--seeds 2] [--only NAME ...]
-        [--config FILE] [--images FOLDER] [--out DIR]
+    python scripts/ablation.py houses.csv price --folds folds.csv --out DIR [--seeds 2]
+        [--only NAME ...] [--config FILE] [--images FOLDER]
 
 One network, without the linear model, is trained on the rows outside a fold and answers those
 inside, for each ingredient, fold and seed (`--folds` as in `cross_validate.py`). Printed is the
@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from cross_validate import folds_of
+from cross_validate import folds_parser, table_in_folds
 
 from multimodal.cli import load_backend, report_errors
 
@@ -119,33 +118,16 @@ def show(errors: pd.DataFrame) -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("file", type=Path)
-    parser.add_argument("target")
-    parser.add_argument("--folds", default="fold", help="column of folds, or a CSV of id and fold")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser = folds_parser(__doc__)
     parser.add_argument("--only", nargs="*", default=list(CHANGES), choices=list(CHANGES))
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--images", type=Path)
-    arguments = parser.parse_args()
-    arguments.images = arguments.images or arguments.file.parent
-    return arguments
+    return parser.parse_args()
 
 
 def main() -> None:
     """Measure and print."""
     a = parse()
     load_backend()
-    from multimodal.data.readers import open_table
-
-    table = open_table(a.file, None)[0].frame
-    fold = folds_of(table, a.folds)
-    table = table.drop(columns=a.folds, errors="ignore")[fold.notna()]
-    fold = fold[fold.notna()]
-    a.out.mkdir(parents=True, exist_ok=True)
+    table, fold = table_in_folds(a)
     kept = a.out / "ablation.csv"
     found = pd.read_csv(kept).to_dict("records") if kept.exists() else []
     done = {(each["name"], each["fold"], each["seed"]) for each in found}

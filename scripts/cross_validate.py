@@ -131,42 +131,51 @@ def show_intervals(found: pd.DataFrame, level: float) -> None:
     print(f"interval score {check.score:,.4g}, {ratio:.3f} times that of one factor for all rows")
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
+def folds_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what any script asks that goes fold by fold."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=description, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("target")
     parser.add_argument("--folds", default="fold", help="column of folds, or a CSV of id and fold")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is measured")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--preset", default="balanced")
     parser.add_argument("--config", type=Path)
-    parser.add_argument("--level", type=float, default=0.9)
-    parser.add_argument("--images", type=Path)
-    arguments = parser.parse_args()
+    parser.add_argument("--images", type=Path, help="folder of photos (default: that of the file)")
+    return parser
+
+
+def table_in_folds(arguments: argparse.Namespace) -> tuple[pd.DataFrame, Any]:
+    """Return the rows that have a fold, and the folds; make the folder of what is measured."""
+    from multimodal.data.readers import open_table
+
     arguments.images = arguments.images or arguments.file.parent
-    return arguments
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    table = open_table(arguments.file, None)[0].frame
+    fold = folds_of(table, arguments.folds)
+    known = fold.notna()
+    return table.drop(columns=arguments.folds, errors="ignore")[known], fold[known]
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = folds_parser(__doc__)
+    parser.add_argument("--preset", default="balanced")
+    parser.add_argument("--level", type=float, default=0.9)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Train, predict and print the tables."""
     arguments = parse()
     load_backend()
-    from multimodal.data.readers import open_table
-
-    table = open_table(arguments.file, None)[0].frame
-    fold = folds_of(table, arguments.folds)
-    table = table.drop(columns=arguments.folds, errors="ignore")
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    table, fold = table_in_folds(arguments)
     found = []
     for seed in range(arguments.seeds):
-        for each in sorted(fold.dropna().unique()):
+        for each in sorted(fold.unique()):
             out = arguments.out / f"seed-{seed}-fold-{each:g}"
-            inside = (fold == each).to_numpy()
-            kept = table[fold.notna()]
-            part = one_fold(kept, inside[fold.notna()], seed, out, arguments)
+            part = one_fold(table, (fold == each).to_numpy(), seed, out, arguments)
             found.append(part.assign(fold=each))
             print(f"seed {seed}, fold {each:g}: {error(part, 'keras'):.4f} alone, "
                   f"{error(part, 'whole'):.4f} whole", flush=True)  # fmt: skip

@@ -34,9 +34,9 @@ def test_a_logistic_model_is_the_best_there_is():
 
 
 def test_weights_of_hubers_loss():
-    errors = np.array([-1.0, 1.0, -0.5, 1.0, 100.0, np.nan])
+    errors = np.array([-1.0, 1.0, -0.5, 1.0, 100.0])
     edge = 1.345 * 1.0 / 0.6745
-    np.testing.assert_allclose(huber_weights(errors), [1, 1, 1, 1, edge / 100, 1])
+    np.testing.assert_allclose(huber_weights(errors), [1, 1, 1, 1, edge / 100])
     assert huber_weights(np.zeros(3)).tolist() == [1, 1, 1]
 
 

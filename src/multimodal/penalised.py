@@ -42,24 +42,22 @@ def fit_penalised(
     """
     kernel, bias = _emphasised(kind, terms, truth, weight, strength, outputs)
     for _ in range(REWEIGHTINGS if robust else 0):
-        less = weight * huber_weights((terms @ kernel + bias)[:, 0] - truth)
-        less *= weight.sum() / less.sum()  # the penalty keeps its strength
-        kernel, bias = _emphasised(kind, terms, truth, less, strength, outputs)
+        counted = weight * huber_weights((terms @ kernel + bias)[:, 0] - truth)
+        counted *= weight.sum() / counted.sum()  # the penalty keeps its strength
+        kernel, bias = _emphasised(kind, terms, truth, counted, strength, outputs)
     return kernel, bias
 
 
 def huber_weights(errors: Floats) -> Floats:
     """Return weights (N,) with which squared errors are Huber's loss of these errors (N,).
 
-    Their scale is that of a normal distribution with their median of absolute values. An error that
-    is not known, NaN, weighs 1.
+    Their scale is that of a normal distribution with their median of absolute values.
     """
     sizes = np.abs(errors)
-    known = sizes[np.isfinite(sizes)]
-    edge = HUBER * (np.median(known) / 0.6745 if len(known) else 0.0)
+    edge = HUBER * np.median(sizes) / 0.6745
     if edge == 0:
         return np.ones_like(sizes)
-    return np.asarray(np.where(sizes > edge, edge / np.maximum(sizes, edge), 1.0))
+    return np.asarray(edge / np.maximum(sizes, edge))
 
 
 def _emphasised(

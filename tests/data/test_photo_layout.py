@@ -12,7 +12,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def scenes(count: int, *, light: str = "above", side: int = 40) -> np.ndarray:
-    """Return photos (count, side, side, 3): one half light, one half dark, a little noise."""
+    """Return photos (count, side, side, 3): light on one side, darker to the other, some noise."""
     ramp = np.linspace(200, 60, side)[:, None] if light == "above" else np.linspace(60, 200, side)
     tint = RANDOM.uniform(-20, 20, (count, 1, 1, 3))
     noise = RANDOM.normal(0, 6, (count, side, side, 3))
