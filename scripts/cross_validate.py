@@ -109,8 +109,8 @@ def show_errors(found: pd.DataFrame) -> None:
     print(f"all rows   {error(found, 'keras'):.4f}  {error(found, 'whole'):.4f}")
 
 
-def show_intervals(found: pd.DataFrame, level: float) -> None:
-    """Print how often intervals hold the truth, and how wide they are."""
+def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
+    """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
     from multimodal.evaluation import Ends, check_intervals
 
     truth, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
@@ -119,9 +119,11 @@ def show_intervals(found: pd.DataFrame, level: float) -> None:
     logs = np.log1p(np.maximum(guess, 0))  # one factor for all rows, chosen to hold as many
     reach = np.quantile(np.abs(np.log1p(truth) - logs), held)
     flat = Ends(np.expm1(logs - reach), np.expm1(logs + reach))
-    check: Any = check_intervals(truth, guess, {level: ends}, flat, level)
+    check: Any = check_intervals(truth, guess, {level: ends}, flat, level, parts=parts)
     print(f"\nintervals at {level:.0%}        rows  inside  99 % band        mean width")
-    names = ("all", "lower third", "middle third", "upper third")
+    names = ["all", "lower third", "middle third", "upper third"]
+    if parts != 3:
+        names = ["all", *(f"part {i + 1} of {parts}" for i in range(parts))]
     for name, part in zip(names, (check, *check.parts), strict=True):
         low, high = part.band
         inside = "" if low <= part.coverage <= high else "  outside"

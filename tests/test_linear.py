@@ -130,6 +130,7 @@ def test_terms_that_only_the_row_itself_brought_in_are_left_out():
     np.testing.assert_allclose(found[0], [6, 8, 0])
     np.testing.assert_allclose(found[2], [3 + 0.6, 4 + 0.8, 0], rtol=1e-6)
     assert not terms.known_from(np.array([True, False, False])).toarray().any()
+    np.testing.assert_array_equal(terms.known_from(learned).toarray(), found)  # nothing is used up
     np.testing.assert_allclose(terms.all.toarray()[2], [1.2, 1.6, 10])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.penalised import Matrix, fit_penalised
+from multimodal.penalised import Fit, Matrix, fit_penalised
 from multimodal.shares import raw_loss
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,22 @@ class Terms:
         """The terms of all blocks, (N, V)."""
         return sum(self.blocks[1:], self.blocks[0])
 
+    @cached_property
+    def _places(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+        """How the entries of the blocks, one after the other, are ordered by row.
+
+        Returns their order, the terms in that order, and where each row begins.
+        """
+        rows = np.concatenate([_rows_of(block) for block in self.blocks])
+        order = np.argsort(rows, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self._shape[0]))])
+        return order, np.concatenate([block.indices for block in self.blocks])[order], starts
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        rows, terms = self.blocks[0].shape
+        return int(rows), int(terms)
+
     def known_from(self, learned: NDArray[np.bool_]) -> Matrix:
         """Return the terms (N, V) that at least two of the rows `learned` (N,) hold.
 
@@ -46,16 +62,28 @@ class Terms:
         """
         import scipy.sparse as sparse
 
-        total: Any = sparse.csr_matrix(self.blocks[0].shape, dtype=np.float32)
-        for block, length in zip(self.blocks, self.lengths, strict=True):
-            counts = np.bincount(block[learned].indices, minlength=block.shape[1])
-            known = block @ sparse.diags((counts >= LEAST_ROWS).astype(np.float32))
-            if length is not None:
-                norms = np.sqrt(np.asarray(known.multiply(known).sum(axis=1)).ravel())
-                scales = np.divide(length, norms, out=np.zeros_like(norms), where=norms > 0)
-                known = sparse.diags(scales.astype(np.float32)) @ known
-            total = total + known
-        return sparse.csr_matrix(total)
+        pairs = zip(self.blocks, self.lengths, strict=True)
+        kept = np.concatenate([_known(block, length, learned) for block, length in pairs])
+        order, places, starts = self._places
+        found = sparse.csr_matrix((kept[order], places, starts), self._shape, copy=True)
+        found.eliminate_zeros()  # in place
+        return found
+
+
+def _rows_of(block: Matrix) -> NDArray[np.int64]:
+    """Return the row of each entry."""
+    return np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+
+
+def _known(block: Matrix, length: float | None, learned: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the entries of a block, 0 where too few of the rows learned from hold the term."""
+    rows = _rows_of(block)
+    counts = np.bincount(block.indices[learned[rows]], minlength=block.shape[1])
+    kept = np.where(counts[block.indices] >= LEAST_ROWS, block.data, 0)
+    if length is not None:
+        norms = np.sqrt(np.bincount(rows, kept * kept, minlength=block.shape[0]))
+        kept = kept * np.divide(length, norms, out=np.zeros_like(norms), where=norms > 0)[rows]
+    return np.asarray(kept, np.float32)
 
 
 @dataclass(frozen=True)
@@ -115,13 +143,17 @@ def fit_linear(rows: Labelled) -> Linear | None:
         The model of all rows, None where no row can be measured.
     """
     strengths = RIDGE if rows.kind == "number" else LOGISTIC
-    best = _search(rows, strengths, None, robust=False)
-    if best is None:
+    found = _measured(rows, strengths, robust=False)
+    if not found:
         return None
     if rows.kind == "number" and len(rows.folds) <= ROBUST_ROWS:
-        weaker = min(strengths.index(best.strength) + 1, len(strengths) - 1)
-        best = _search(rows, strengths[weaker:], best, robust=True) or best
-    kernel, bias = _fit(rows, rows.terms.all, rows.without(), best.strength, robust=best.robust)
+        plain = min(found, key=lambda each: each.loss)
+        weaker = min(strengths.index(plain.strength) + 1, len(strengths) - 1)
+        found += _measured(rows, strengths[weaker:], robust=True)
+    best = min(found, key=lambda each: each.loss)
+    ((kernel, bias),) = _fits(
+        rows, rows.terms.all, rows.without(), [best.strength], robust=best.robust
+    )
     return Linear(kernel, bias, best.out_of_fold, best.strength, best.robust)
 
 
@@ -134,20 +166,16 @@ class _Measured(NamedTuple):
     out_of_fold: Floats
 
 
-def _search(
-    rows: Labelled, strengths: Sequence[float], best: _Measured | None, *, robust: bool
-) -> _Measured | None:
-    """Go on from the best so far, as long as the next strength is better."""
-    for strength in strengths:
-        found = _out_of_fold(rows, strength, robust=robust)
+def _measured(rows: Labelled, strengths: Sequence[float], *, robust: bool) -> list[_Measured]:
+    """Measure each strength; none where no row can be."""
+    measured = []
+    outputs = _out_of_fold(rows, strengths, robust=robust)
+    for strength, found in zip(strengths, outputs, strict=True):
         scored = (rows.weight > 0) & np.isfinite(found).all(axis=1)
-        if not scored.any():
-            return None
-        loss = raw_loss(rows.kind, found[scored], rows.truth[scored], rows.weight[scored])
-        if best is not None and loss >= best.loss:
-            break  # the valley lies behind
-        best = _Measured(loss, strength, robust, found)
-    return best
+        if scored.any():
+            loss = raw_loss(rows.kind, found[scored], rows.truth[scored], rows.weight[scored])
+            measured.append(_Measured(loss, strength, robust, found))
+    return measured
 
 
 def nested_out_of_fold(rows: Labelled, linear: Linear) -> dict[int, Floats]:
@@ -167,29 +195,32 @@ def nested_out_of_fold(rows: Labelled, linear: Linear) -> dict[int, Floats]:
         if not learned.any():
             continue
         terms = rows.terms.known_from(learned)
-        kernel, bias = _fit(rows, terms, learned, linear.strength, robust=linear.robust)
+        ((kernel, bias),) = _fits(rows, terms, learned, [linear.strength], robust=linear.robust)
         for fold, other in ((first, second), (second, first)):
             own = rows.folds == other
             found[fold][own] = terms[own] @ kernel + bias
     return found
 
 
-def _out_of_fold(rows: Labelled, strength: float, *, robust: bool) -> Floats:
-    found = np.full((len(rows.folds), rows.outputs), np.nan)
+def _out_of_fold(rows: Labelled, strengths: Sequence[float], *, robust: bool) -> list[Floats]:
+    """Return, for each strength, the outputs of each row by a model without its fold."""
+    outputs = [np.full((len(rows.folds), rows.outputs), np.nan) for _ in strengths]
     for fold in rows.names:
         learned = rows.without(fold)
         if not learned.any():
             continue
         terms, own = rows.terms.known_from(learned), rows.folds == fold
-        kernel, bias = _fit(rows, terms, learned, strength, robust=robust)
-        found[own] = terms[own] @ kernel + bias
-    return found
+        fits = _fits(rows, terms, learned, strengths, robust=robust)
+        for found, (kernel, bias) in zip(outputs, fits, strict=True):
+            found[own] = terms[own] @ kernel + bias
+    return outputs
 
 
-def _fit(
-    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strength: float,
+def _fits(
+    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strengths: Sequence[float],
     *, robust: bool,
-) -> tuple[Floats, Floats]:  # fmt: skip
+) -> Iterator[Fit]:  # fmt: skip
+    """Yield a fit on the rows learned from, per strength."""
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
     known = terms[learned], rows.truth[learned], weight[learned]
-    return fit_penalised(rows.kind, *known, strength, rows.outputs, robust=robust)
+    return fit_penalised(rows.kind, *known, strengths, rows.outputs, robust=robust)

@@ -2,31 +2,30 @@
 
 References:
     Zou, The Adaptive Lasso and Its Oracle Properties, 2006 (weights by a first estimate); Fan & Lv,
-    Sure Independence Screening, 2008 (a first estimate from each variable alone); Huber, Robust
-    Estimation of a Location Parameter, 1964, with the usual constant of 1.345; Holland & Welsch,
-    Robust Regression Using Iteratively Reweighted Least-Squares, 1977.
+    Sure Independence Screening, 2008 (a first estimate from each variable alone).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.ridge import fit_ridge
+
 Floats = NDArray[np.float64]
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 EMPHASIS = 0.4  # between no emphasis, 0, and that of the adaptive lasso, 1
-HUBER = 1.345  # standard deviations beyond which an error counts by its size, not its square
-REWEIGHTINGS = 2
+Fit = tuple[Floats, Floats]  # kernel (V, outputs) and bias (outputs,)
 
 
 def fit_penalised(
-    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int,
-    *, robust: bool = False,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Return kernel (V, outputs) and bias (outputs,) of the linear model of terms.
+    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float],
+    outputs: int, *, robust: bool = False,
+) -> Iterator[Fit]:  # fmt: skip
+    """Yield kernel (V, outputs) and bias (outputs,) of the linear model of terms, per strength.
 
     A term's values are multiplied by `|t| ** 0.4`, with its t statistic over the rows, before all
     are regularised alike.
@@ -36,39 +35,17 @@ def fit_penalised(
         terms: Sparse (N, V).
         truth: The labels.
         weight: Weights of the rows (N,), above 0.
-        strength: That of the penalty.
+        strengths: Those of the penalty.
         outputs: Number of raw outputs: classes, labels, or 1.
         robust: Whether numbers are fitted with Huber's loss instead of squared error.
     """
-    kernel, bias = _emphasised(kind, terms, truth, weight, strength, outputs)
-    for _ in range(REWEIGHTINGS if robust else 0):
-        counted = weight * huber_weights((terms @ kernel + bias)[:, 0] - truth)
-        counted *= weight.sum() / counted.sum()  # the penalty keeps its strength
-        kernel, bias = _emphasised(kind, terms, truth, counted, strength, outputs)
-    return kernel, bias
-
-
-def huber_weights(errors: Floats) -> Floats:
-    """Return weights (N,) with which squared errors are Huber's loss of these errors (N,).
-
-    Their scale is that of a normal distribution with their median of absolute values.
-    """
-    sizes = np.abs(errors)
-    edge = HUBER * np.median(sizes) / 0.6745
-    if edge == 0:
-        return np.ones_like(sizes)
-    return np.asarray(edge / np.maximum(sizes, edge))
-
-
-def _emphasised(
-    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
-) -> tuple[Floats, Floats]:
     import scipy.sparse as sparse
 
     factors = emphasis(terms, targets_of(kind, truth, outputs), weight)
     scaled = sparse.csr_matrix(terms @ sparse.diags(factors.astype(np.float32)))
-    kernel, bias = _FITS[kind](scaled, truth, weight, strength, outputs)
-    return kernel * factors[:, None], bias
+    options = {"robust": True} if robust else {}
+    for kernel, bias in _FITS[kind](scaled, truth, weight, strengths, outputs, **options):
+        yield kernel * factors[:, None], bias
 
 
 def emphasis(terms: Matrix, targets: Floats, weight: Floats) -> Floats:
@@ -99,45 +76,45 @@ def targets_of(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
 
 
 def _ridge(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
-) -> tuple[Floats, Floats]:
-    from sklearn.linear_model import Ridge
-
-    model = Ridge(alpha=strength, solver="sparse_cg", tol=1e-5)
-    model.fit(terms, truth, sample_weight=weight)
-    return np.asarray(model.coef_, np.float64)[:, None], np.array([float(model.intercept_)])
+    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int,
+    *, robust: bool = False,
+) -> Iterator[Fit]:  # fmt: skip
+    for slopes, intercept in fit_ridge(terms, truth, weight, strengths, robust=robust):
+        yield slopes[:, None], np.array([intercept])
 
 
 def _logistic(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
-) -> tuple[Floats, Floats]:
+    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
+) -> Iterator[Fit]:
     """Fit logits of the classes, or of the second of two; a class that is not there is rare."""
     from sklearn.linear_model import LogisticRegression
 
     there = np.unique(truth).astype(np.int64)
     rare = -np.log(len(truth) + 1.0)
-    kernel, bias = np.zeros((terms.shape[1], outputs)), np.full(outputs, rare)
-    if len(there) == 1:
-        bias[0 if outputs == 1 else there[0]] = -rare if outputs > 1 or there[0] else rare
-        return kernel, bias
-    model = LogisticRegression(C=1 / strength, max_iter=500, tol=1e-5)
-    model.fit(terms, truth, sample_weight=weight)
-    if outputs == 1:
-        return model.coef_.T, model.intercept_
-    if len(there) == 2:  # one logit for two of several classes
-        kernel[:, there], bias[there] = model.coef_.T * [-0.5, 0.5], model.intercept_ * [-0.5, 0.5]
-        return kernel, bias
-    kernel[:, there], bias[there] = model.coef_.T, model.intercept_
-    return kernel, bias
+    for strength in strengths:
+        kernel, bias = np.zeros((terms.shape[1], outputs)), np.full(outputs, rare)
+        if len(there) == 1:
+            bias[0 if outputs == 1 else there[0]] = -rare if outputs > 1 or there[0] else rare
+            yield kernel, bias
+            continue
+        model = LogisticRegression(C=1 / strength, max_iter=500, tol=1e-5)
+        model.fit(terms, truth, sample_weight=weight)
+        slopes, starts = model.coef_.T, model.intercept_
+        if len(there) == 2 and outputs > 1:  # one logit for two of several classes
+            slopes, starts = slopes * [-0.5, 0.5], starts * [-0.5, 0.5]
+        columns = there if outputs > 1 else [0]
+        kernel[:, columns], bias[columns] = slopes, starts
+        yield kernel, bias
 
 
 def _one_by_one(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strength: float, outputs: int
-) -> tuple[Floats, Floats]:
-    each = [_logistic(terms, truth[:, i], weight, strength, 1) for i in range(outputs)]
-    return np.hstack([kernel for kernel, _ in each]), np.concatenate([bias for _, bias in each])
+    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
+) -> Iterator[Fit]:
+    each = [_logistic(terms, truth[:, i], weight, strengths, 1) for i in range(outputs)]
+    for fits in zip(*each, strict=True):
+        yield np.hstack([kernel for kernel, _ in fits]), np.concatenate([bias for _, bias in fits])
 
 
-_FITS: dict[str, Callable[..., tuple[Floats, Floats]]] = {
+_FITS: dict[str, Callable[..., Iterator[Fit]]] = {
     "number": _ridge, "binary": _logistic, "class": _logistic, "labels": _one_by_one,
 }  # fmt: skip
