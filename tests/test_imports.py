@@ -24,7 +24,7 @@ LEVELS = {
     0: {"errors", "files", "config", "spec", "transforms", "targets", "boxes", "detection",
         "progress", "termination", "machine",
         "number_space", "json_records", "array_files", "encoded",
-        "shares", "penalised"},
+        "shares", "ridge", "penalised"},
     1: {"preset", "registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
         "checkpoints", "members", "linear", "importance", "fit_files",
         "boosting", "category_means", "explained_rows"},
