@@ -112,6 +112,8 @@ def test_records_are_frozen() -> None:
          "Received: 'float16'"),
         ({"training": {"epochs": "many"}}, "`training.epochs`: Input should be a valid integer"),
         ({"training": {"epochs": 0}}, "`training.epochs`: Input should be greater than or equal"),
+        ({"training": {"members": 0}}, "equal to 1, or 'auto'. Received: 0"),
+        ({"heads": [{"name": "y", "column": "y", "weight": 0}]}, "than 0, or 'learned'. Received"),
         ({"training": {"learning_rate": float("inf")}}, "finite number. Received: inf"),
         ({"groups": [{"name": "a", "modality": "text", "columns": [], "encoder": "x"}]},
          "`groups.0.columns`: List should have at least 1 item"),

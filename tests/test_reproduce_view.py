@@ -20,7 +20,7 @@ def test_the_defaults_differ_from_themselves_in_nothing() -> None:
 
 def test_only_what_differs_is_listed() -> None:
     found = {key: (value, default) for key, value, default in changes(TINY)}
-    assert found["training.epochs"] == ("3", "25")
+    assert found["training.epochs"] == ("3", "auto")
     assert found["data.image_size"] == ("16", "64")
     assert found["fusion"] == ("concat(hidden_dims=[8])", "concat(modality_dropout=0.05)")
     assert "training.patience" not in found

@@ -104,7 +104,7 @@ def sequential_score(
     steps = -(-len(rows) // training.batch_size)
     last = model.layers[-1]
     model.compile(
-        optimizer=make_optimizer(training, training.epochs * steps), loss=last.make_loss(),
+        optimizer=make_optimizer(training, int(training.epochs) * steps), loss=last.make_loss(),
         **compiler_options(),
     )  # fmt: skip
     single = single_tensor(prepared.spec, modality, fitted.name)
@@ -113,7 +113,7 @@ def sequential_score(
     def train(epoch: int, step: int) -> Any:
         return training_dataset(
             source, rows, batch_size=training.batch_size, seed=training.seed,
-            epochs=training.epochs, first_epoch=epoch, first_step=step,
+            epochs=int(training.epochs), first_epoch=epoch, first_step=step,
             augment=prepared.config.data.augment, fill=one_batch_size(),
         ).map(single)  # fmt: skip
 

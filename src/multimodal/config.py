@@ -172,6 +172,7 @@ class Data(_Record):
 class Training(_Record):
     """How the model is fitted.
 
+    `epochs` is how often the training rows are read; `auto` reads very many rows less often.
     `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
     processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
     `unfreeze_epoch` is the number of epochs after which they are trained too. With `ema_momentum`,
@@ -187,7 +188,7 @@ class Training(_Record):
     model, in `trees.npz`.
     """
 
-    epochs: int = Field(25, ge=1, le=1_000_000)
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     batch_size: int = Field(64, ge=1, le=65_536)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
@@ -326,7 +327,7 @@ def _shorten(value: Any) -> str:
 
 
 def _explain(error: ValidationError, source: str) -> str:
-    lines, faults = [], error.errors()
+    lines, faults = [], _choices_joined(error)
     for fault in faults[:MOST_FAULTS]:
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
@@ -342,6 +343,20 @@ def _explain(error: ValidationError, source: str) -> str:
     if len(faults) > MOST_FAULTS:
         lines.append(f"and {len(faults) - MOST_FAULTS:,} more mistakes")
     return f"{source}: " + "; ".join(lines)
+
+
+def _choices_joined(error: ValidationError) -> list[Any]:
+    """Return the faults, those of a number that may be a word, too, as one."""
+    found: list[Any] = []
+    for fault in error.errors():
+        *field, choice = fault["loc"] or ("",)
+        if str(choice).startswith("literal[") and found and found[-1]["loc"] == tuple(field):
+            found[-1]["msg"] += f", or {fault['ctx']['expected']}"
+        elif str(choice).startswith("constrained-"):
+            found.append({**fault, "loc": tuple(field)})
+        else:
+            found.append(fault)
+    return found
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:

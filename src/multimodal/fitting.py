@@ -125,7 +125,7 @@ def fit(
         TrainingError: The loss became NaN, or the memory was not enough.
     """
     training = config.training
-    first, last = epochs or (0, training.epochs)
+    first, last = epochs or (0, int(training.epochs))
     optimizer = make_optimizer(training, (last - first) * steps_per_epoch)
     compile_model(model, config, optimizer, **compiler_options())
     fitted = fitted or Fitted(epoch=first)
@@ -149,7 +149,7 @@ def fit_compiled(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Fitted:
     """Fit a compiled model with early stopping; Ctrl-C ends it with the best weights so far."""
-    last, fitted = last or training.epochs, fitted or Fitted()
+    last, fitted = last or int(training.epochs), fitted or Fitted()
     tracker = Tracker(fitted, training, steps_per_epoch, safety)
     if start is not None:
         tracker.restore(model, start, validation)

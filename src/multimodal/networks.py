@@ -93,7 +93,7 @@ def fit_network(
     """
     training = prepared.config.training
     middle = training.unfreeze_epoch if training.freeze else None
-    for number, stage in enumerate(stages(training.epochs, middle, training.freeze)):
+    for number, stage in enumerate(stages(int(training.epochs), middle, training.freeze)):
         if number >= fitted.stage and not fitted.interrupted:
             if number > fitted.stage:
                 fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0

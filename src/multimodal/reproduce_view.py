@@ -21,7 +21,7 @@ def changes(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
     Example:
     >>> changes({"training": {"epochs": 3}})
-    [('training.epochs', '3', '25')]
+    [('training.epochs', '3', 'auto')]
     """
     usual = json.loads(Config().to_json())
     found = []

@@ -8,7 +8,13 @@ import pytest
 
 from multimodal.config import Config
 from multimodal.data.labels import Label
-from multimodal.data.member_folds import FOLDS, member_folds, split_targets, with_members
+from multimodal.data.member_folds import (
+    FOLDS,
+    member_folds,
+    split_targets,
+    with_epochs,
+    with_members,
+)
 from multimodal.data.readers import read_table
 from multimodal.errors import ConfigError
 
@@ -28,6 +34,16 @@ def test_few_rows_have_many_networks_and_very_few_one(rows: int, members: int) -
     table = read_table(pd.DataFrame({"y": np.arange(rows + 9.0)}))
     found = with_members(Config(), table, sides_of(rows + 9, 9))
     assert found.training.members == members
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs"), [(0, 25), (8_000, 25), (50_000, 12), (100_000, 6), (5_000_000, 5)]
+)
+def test_many_rows_are_read_less_often(rows: int, epochs: int) -> None:
+    sides = np.repeat(np.array(["train", "test"], object), [rows, 9])
+    assert with_epochs(Config(), sides).training.epochs == epochs
+    asked = Config.parse({"training": {"epochs": 3}})
+    assert with_epochs(asked, sides) is asked
 
 
 def test_a_number_that_is_asked_for_and_chosen_rows_count() -> None:

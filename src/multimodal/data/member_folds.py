@@ -1,4 +1,4 @@
-"""How many networks a table has rows for, and which rows each of them learns from."""
+"""How many networks a table has rows for, which rows each learns from, and how often."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from multimodal.errors import ConfigError
 
 MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
 LEAST = 200  # rows, below which a part would be too small to stop a network
+EPOCHS, LEAST_EPOCHS = 25, 5
+MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs
 FOLDS = 5  # parts for the linear model, where one network has none
 
 
@@ -35,6 +37,14 @@ def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
         return config.merge(training={"members": 1})
     members = next((count for most, count in MEMBERS if LEAST <= rows <= most), 1)
     return config.merge(training={"members": members})
+
+
+def with_epochs(config: Config, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of epochs: the fewer, the more training rows there are."""
+    if config.training.epochs != "auto":
+        return config
+    rows = max(int((sides == "train").sum()), 1)
+    return config.merge(training={"epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS)})
 
 
 def member_folds(
