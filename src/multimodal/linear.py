@@ -17,7 +17,7 @@ from multimodal.shares import raw_loss
 Floats = NDArray[np.float64]
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
-ROBUST_ROWS = 7_500  # at most, for a second search to be worth its time
+ROBUST_ROWS = 3_000  # at most, for a second search to be worth its time
 LEAST_ROWS = 2  # that hold a term, for it to be one
 
 

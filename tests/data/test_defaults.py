@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from multimodal.config import Config
-from multimodal.data.defaults import complete
+from multimodal.data.defaults import FEW_ROWS, complete
 from multimodal.data.schema import Column, Schema
+from multimodal.encoders import ConvolutionalTextEncoder
 from multimodal.errors import ConfigError, DataError
 
 KINDS = {
@@ -32,7 +33,7 @@ def group(name: str, modality: str, columns: list[str]) -> dict[str, Any]:
 
 
 def test_groups_by_kind() -> None:
-    config = complete(Config(), schema(KINDS), TARGETS)
+    config = complete(Config(), schema(KINDS), TARGETS, rows=FEW_ROWS + 1)
     assert [(g.name, g.modality, g.columns) for g in config.groups] == [
         ("table", "tabular", ["size", "colour", "sold"]),
         ("title", "text", ["title"]),
@@ -46,6 +47,15 @@ def test_groups_by_kind() -> None:
     assert config.heads == []
     assert Config.from_json(config.to_json()) == config
     assert complete(config, schema(KINDS), TARGETS) == config
+
+
+def test_texts_of_few_rows_are_read_by_convolutions() -> None:
+    config = complete(Config(), schema(KINDS), TARGETS, rows=FEW_ROWS)
+    found = {g.name: g.encoder for g in config.groups if g.modality == "text"}
+    assert {each.name for each in found.values()} == {"convolutional"}
+    assert ConvolutionalTextEncoder(9, **found["title"].options).num_layers == 2
+    again = complete(config, schema(KINDS), TARGETS, rows=FEW_ROWS + 1, adapt=True)
+    assert again.groups == config.groups  # what a run was trained with stays
 
 
 def test_group_names_are_unique() -> None:

@@ -27,10 +27,8 @@ def number(values: np.ndarray) -> Label:
     return Label("number", ["y"], values, [])
 
 
-@pytest.mark.parametrize(
-    ("rows", "members"), [(199, 1), (200, 5), (3_000, 5), (3_001, 3), (7_500, 3), (7_501, 1)]
-)
-def test_few_rows_have_many_networks_and_very_few_one(rows: int, members: int) -> None:
+@pytest.mark.parametrize(("rows", "members"), [(199, 1), (200, 5), (7_500, 5), (7_501, 1)])
+def test_few_rows_have_several_networks_and_very_few_one(rows: int, members: int) -> None:
     table = read_table(pd.DataFrame({"y": np.arange(rows + 9.0)}))
     found = with_members(Config(), table, sides_of(rows + 9, 9))
     assert found.training.members == members

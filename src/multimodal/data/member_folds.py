@@ -15,7 +15,7 @@ from multimodal.data.splits import deal, names_validation
 from multimodal.data.table import Table
 from multimodal.errors import ConfigError
 
-MEMBERS = ((3_000, 5), (7_500, 3))  # networks, by the rows up to which there are as many
+MEMBERS, MEMBER_ROWS = 5, 7_500  # networks, up to so many rows; more rows have one
 LEAST = 200  # rows, below which a part would be too small to stop a network
 EPOCHS, LEAST_EPOCHS = 25, 5
 MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs
@@ -35,7 +35,7 @@ def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
     )
     if chosen or on_disk(table.frame):
         return config.merge(training={"members": 1})
-    members = next((count for most, count in MEMBERS if LEAST <= rows <= most), 1)
+    members = MEMBERS if LEAST <= rows <= MEMBER_ROWS else 1
     return config.merge(training={"members": members})
 
 
