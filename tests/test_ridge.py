@@ -18,7 +18,14 @@ def test_products_of_common_rare_and_lone_terms():
     counts = np.bincount(WIDE.indices, minlength=900)
     assert {1, 2} <= set(counts) and counts.max() == 120
     dense = WIDE.toarray().astype(np.float64)
-    np.testing.assert_allclose(products(WIDE), dense @ dense.T, atol=1e-5)
+    np.testing.assert_allclose(products(WIDE), dense @ dense.T, rtol=1e-12, atol=1e-12)
+
+
+def test_rows_of_very_different_weights():
+    truth, weight = RANDOM.normal(size=120), np.geomspace(1e-6, 1e6, 120)
+    ((slopes, bias),) = fit_ridge(WIDE * 30, truth, weight, [0.3])
+    errors = truth - (WIDE * 30) @ slopes - bias
+    assert np.abs(errors[-20:]).max() < 1e-3  # the heavy ones are met
 
 
 @pytest.mark.parametrize("terms", [WIDE, WIDE[:, :60]], ids=["more terms", "more rows"])

@@ -118,10 +118,11 @@ def products(terms: Matrix) -> Floats:
     Args:
         terms: Sparse (N, V).
     """
+    terms = terms.astype(np.float64)  # in single precision, heavy rows would make it indefinite
     counts = np.bincount(terms.indices, minlength=terms.shape[1])
     common = counts > max(terms.shape[0] / COMMON, 1)
     dense, rare = terms[:, common].toarray(), terms[:, (counts > 1) & ~common]
-    square = np.asarray(dense @ dense.T, np.float64)
+    square = np.asarray(dense @ dense.T)
     square += (rare @ rare.T).toarray()
     alone = terms[:, counts == 1]
     square[np.diag_indices_from(square)] += np.asarray(alone.multiply(alone).sum(axis=1)).ravel()
