@@ -10,7 +10,7 @@ from tiny import TRAINING, plain_rows
 import multimodal
 from multimodal.config import Config
 from multimodal.evaluation import RunMetrics
-from multimodal.expert import codes_as_numbers
+from multimodal.expert import beside, codes_as_numbers
 from multimodal.expert_files import TREES
 from multimodal.explain.page import page
 from multimodal.spec import FittedSpec
@@ -37,7 +37,7 @@ def run(tmp_path_factory):
 
 def test_trees_have_a_share_in_what_is_predicted(run):
     assert set(run.experts.heads) == {"price", "mood"}
-    assert run.experts.heads["mood"].shares[1] > 0.05
+    assert run.experts.heads["mood"].shares[2] > 0.05
     whole = run.predict(ROWS).frame["mood_probability_glad"]
     alone = multimodal.run.Run(run.path, run.config, run.schema, run.spec, run.model)
     assert np.abs(whole - alone.predict(ROWS).frame["mood_probability_glad"]).max() > 0.005
@@ -95,3 +95,11 @@ def test_codes_of_digits_are_numbers_too():
     np.testing.assert_array_equal(values, [np.nan, np.nan, *range(90000, 90012)])
     column["categories"][0] = "9" * 400
     assert codes_as_numbers(FittedSpec.model_validate({"groups": [group], "heads": []})) == []
+
+
+def test_networks_linear_model_and_trees_count_what_they_should():
+    networks, linear, trees = np.random.default_rng(0).normal(size=(3, 9))
+    for blend, counted in (([0.4, 0.7], [0.3, 0.1, 0.6]), ([0.0, 0.9], [0.0, 0.5, 0.5])):
+        keras = blend[0] * networks + blend[1] * linear
+        found = beside(np.array(counted), np.array(blend)) @ [keras, linear, trees]
+        np.testing.assert_allclose(found, counted @ np.stack([networks, linear, trees]))

@@ -23,7 +23,7 @@ FEATURES = RANDOM.normal(size=(60, 5))  # a number, a category's meaning, the li
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     forest = grow("number", FEATURES, FEATURES[:, 0], np.ones(60), 1, seed=0)
-    expert = Expert(forest, np.array([0.75, 0.25]), np.array([[0.0], [0.1], [0.2], [0.3]]))
+    expert = Expert(forest, np.array([0.75, -0.1, 0.25]), np.array([[0.0], [0.1], [0.2], [0.3]]))
     summaries = RANDOM.normal(size=(3, 2)).astype(np.float32)
     write_experts(tmp_path / TREES, Experts(np.array([0, 2, 5]), summaries, {"price": expert}))
     return tmp_path / TREES
@@ -35,7 +35,7 @@ def test_trees_come_back_and_answer_alike(file: Path) -> None:
         np.testing.assert_array_equal(found.summaries, content["summaries"])
     raw = grow("number", FEATURES, FEATURES[:, 0], np.ones(60), 1, seed=0).raw(FEATURES)
     np.testing.assert_array_equal(found.heads["price"].forest.raw(FEATURES), raw)
-    assert found.heads["price"].shares.tolist() == [0.75, 0.25]
+    assert found.heads["price"].shares.tolist() == [0.75, -0.1, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_refused(file: Path, fault: str) -> None:
     elif fault == "meanings":
         arrays["price/meanings"] = arrays["price/meanings"][1:]
     elif fault == "shares":
-        arrays["price/shares"] = np.array([np.nan, 1.0])
+        arrays["price/shares"] = np.array([np.nan, 1.0, 0.0])
     elif fault != "width":
         arrays[f"price/{fault}"] = arrays[f"price/{fault}"] + 10**6
     np.savez(file, **arrays)

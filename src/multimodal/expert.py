@@ -20,6 +20,7 @@ from multimodal.penalised import Matrix, targets_of
 from multimodal.shares import fit_shares
 from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
+LEAST_SHARE = 0.01  # of networks in the Keras model, for trees to change what they count
 FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
@@ -31,7 +32,8 @@ class Expert:
 
     Attributes:
         forest: Its trees.
-        shares: What the Keras model's raw outputs and those of the trees count, (2,).
+        shares: What the raw outputs of the Keras model, of the linear model in it and of the trees
+            count, (3,). Below 0, the linear model counts less than in the Keras model.
         meanings: Mean of the target by category, one column below the other, (categories, outputs).
     """
 
@@ -86,7 +88,8 @@ class Experts:
         expert = self.heads[head]
         meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
         found = self.features(spec, inputs, terms, meanings, linear)
-        return np.asarray(expert.shares[0] * network + expert.shares[1] * expert.forest.raw(found))
+        parts = network, linear, expert.forest.raw(found)
+        return np.asarray(np.einsum("p,pno->no", expert.shares, np.stack(parts)))
 
 
 def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
@@ -128,7 +131,7 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
 
 def fit_expert(
     experts: Experts, spec: FittedSpec, inputs: Inputs, rows: Labelled, linear: Linear,
-    network: Floats, seed: int,
+    networks: Floats, blend: Floats, seed: int,
 ) -> tuple[Expert, Floats]:  # fmt: skip
     """Grow trees on all rows; return them with the raw outputs of all by trees without their fold.
 
@@ -141,7 +144,8 @@ def fit_expert(
         inputs: Arrays of the rows (N, ...), as the networks read them.
         rows: Their terms and labels.
         linear: The linear model that was fitted on them.
-        network: Raw outputs of the Keras model, out of fold (N, outputs), NaN where there are none.
+        networks: Raw outputs of the networks, out of fold (N, outputs), NaN where there are none.
+        blend: What networks and linear model count in the Keras model, (2,).
         seed: Seed of the trees.
     """
     targets = targets_of(rows.kind, rows.truth, rows.outputs)
@@ -163,13 +167,32 @@ def fit_expert(
         read = features(learned, said)
         raw[own] = grown(learned, read, fold).raw(read[own])
     forest = grown(rows.without(), features(rows.without(), linear.out_of_fold), 0)
-    scored = (rows.weight > 0) & np.isfinite(raw).all(axis=1) & np.isfinite(network).all(axis=1)
-    shares = np.array([1.0, 0.0])
+    known_networks = networks if blend[0] >= LEAST_SHARE else networks * 0
+    parts = [known_networks, linear.out_of_fold, raw]
+    scored = (rows.weight > 0) & np.all([np.isfinite(each).all(axis=1) for each in parts], axis=0)
+    counted = np.array([*blend, 0.0])
     if scored.any():
         known = rows.truth[scored], rows.weight[scored]
-        shares = fit_shares(rows.kind, network[scored], raw[scored], *known)
-    expert = Expert(forest, shares, _meanings(spec, codes, targets, rows.weight))
-    return expert, shares[0] * network + shares[1] * np.where(np.isfinite(raw), raw, 0.0)
+        counted = fit_shares(rows.kind, [each[scored] for each in parts], *known)
+    parts[1:] = [np.where(np.isfinite(each), each, 0.0) for each in parts[1:]]
+    told = np.einsum("p,pno->no", counted, np.stack(parts))
+    meanings = _meanings(spec, codes, targets, rows.weight)
+    return Expert(forest, beside(counted, blend), meanings), told
+
+
+def beside(counted: Floats, blend: Floats) -> Floats:
+    """Return what the Keras model, the linear model in it and the trees count, (3,).
+
+    Args:
+        counted: What networks, linear model and trees should count, (3,).
+        blend: What networks and linear model count in the Keras model, (2,).
+
+    Example:
+    >>> beside(np.array([0.3, 0.2, 0.5]), np.array([0.6, 0.5])).round(2).tolist()
+    [0.5, -0.05, 0.5]
+    """
+    keras = counted[0] / blend[0] if blend[0] >= LEAST_SHARE else 0.0
+    return np.array([keras, counted[1] - keras * blend[1], counted[2]])
 
 
 def _out_of_fold(

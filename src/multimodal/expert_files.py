@@ -77,7 +77,7 @@ def _checked(
         shares, meanings = (
             arrays[f"{head}/{name}"].astype(np.float64) for name in ("shares", "meanings")
         )
-        if shares.shape != (2,) or meanings.shape != (sum(categories), width):
+        if shares.shape != (3,) or meanings.shape != (sum(categories), width):
             raise ValueError(f"'{head}' has shares or meanings of another shape")
         if not (np.isfinite(shares).all() and np.isfinite(meanings).all()):
             raise ValueError(f"'{head}' has shares or meanings that are no numbers")

@@ -1,8 +1,8 @@
-"""What a network and a second model of the same rows should count in their sum."""
+"""What several models of the same rows should count in their sum."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,20 @@ Floats = NDArray[np.float64]
 MOST_SHARE = 5.0
 
 
-def fit_shares(
-    kind: str, network: Floats, linear: Floats, truth: NDArray[Any], weight: Floats
-) -> Floats:
-    """Return what the network's and the linear model's raw outputs should count, `(2,)`.
+def fit_shares(kind: str, models: Sequence[Floats], truth: NDArray[Any], weight: Floats) -> Floats:
+    """Return what the raw outputs of each model should count, `(len(models),)`.
 
-    Both shares are at least 0; together they make the loss of rows that neither learned from least.
+    The shares are at least 0; together they make the loss of rows that no model learned from least.
     """
     from scipy.optimize import minimize
 
     def loss(shares: Floats) -> float:
-        return raw_loss(kind, shares[0] * network + shares[1] * linear, truth, weight)
+        total = sum(share * raw for share, raw in zip(shares, models, strict=True))
+        return raw_loss(kind, np.asarray(total), truth, weight)
 
-    bounds = [(0.0, MOST_SHARE)] * 2
-    starts = ([0.5, 0.5], [1.0, 0.0], [0.0, 1.0])
+    count = len(models)
+    starts = (np.full(count, 1 / count), *np.eye(count))
+    bounds = [(0.0, MOST_SHARE)] * count
     found = [minimize(loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best: Floats = min(found, key=lambda each: float(each.fun)).x
     return best

@@ -92,15 +92,18 @@ def _fit_head(
 ) -> Floats:  # fmt: skip
     """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
     linear = _linear(prepared, rows)
-    raw, shares = _blend(model.get_layer(name), rows, linear, raw)
+    networks = raw
+    raw, shares = _blend(model.get_layer(name), rows, linear, networks)
     say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
     if experts is not None and linear is not None:
         learned = prepared.sides != "test"
         inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
         seed = prepared.config.training.seed
-        expert, raw = fit_expert(experts, prepared.spec, inputs, rows, linear, raw, seed)
+        expert, raw = fit_expert(
+            experts, prepared.spec, inputs, rows, linear, networks, shares, seed
+        )
         experts.heads[name] = expert
-        say(f"{name}: with gradient boosting, that counts {expert.shares[1]:.2f}")
+        say(f"{name}: with gradient boosting, that counts {expert.shares[2]:.2f}")
     return raw
 
 
@@ -209,7 +212,7 @@ def _blend(
         scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
         if scored.any():
             labels = rows.truth[scored], rows.weight[scored]
-            shares = fit_shares(rows.kind, raw[scored], own[scored], *labels)
+            shares = fit_shares(rows.kind, [raw[scored], own[scored]], *labels)
             kernel, bias = linear.kernel, linear.bias
             raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
     layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))

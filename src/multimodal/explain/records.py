@@ -113,8 +113,9 @@ class Explanation:
     and the rest is empty. `answer` and `nothing` are the answers to the row and to a row in which
     every group is withheld, as shown; `score` and `start` the scores of the two, and the groups'
     scores add up to `score - start`. `counted` says what the networks and the linear model of terms
-    count in the score, None where there is no linear model. `trees` says what this model and
-    gradient boosting, which is not explained, count in the run's prediction, None without trees.
+    count in the score, None where there is no linear model. `trees` says what this model,
+    its linear model once more, and gradient boosting, which is not explained, count in the run's
+    prediction, None without trees.
     """
 
     row: int
@@ -127,7 +128,7 @@ class Explanation:
     score: float = 0.0
     start: float = 0.0
     counted: tuple[float, float] | None = None
-    trees: tuple[float, float] | None = None
+    trees: tuple[float, float, float] | None = None
     groups: list[GroupScore] = field(default_factory=list)
     words: list[WordScores] = field(default_factory=list)
     columns: ColumnScores | None = None

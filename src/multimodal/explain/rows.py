@@ -188,12 +188,13 @@ def _identifier(run: Run, frame: pd.DataFrame) -> str:
     return str(frame[names[0]].iloc[0]) if names else ""
 
 
-def _trees(run: Run, task: Task) -> tuple[float, float] | None:
-    """Return what the Keras model and gradient boosting count in a run's predictions."""
+def _trees(run: Run, task: Task) -> tuple[float, float, float] | None:
+    """Return what Keras model, linear model beside it, and trees count in a run's predictions."""
     expert = run.experts.heads.get(task.name) if run.experts is not None else None
-    if expert is None or not expert.shares[1]:
+    if expert is None or not expert.shares[2]:
         return None
-    return float(expert.shares[0]), float(expert.shares[1])
+    keras, linear, trees = (float(share) for share in expert.shares)
+    return keras, linear, trees
 
 
 def _unusual(arrays: Arrays) -> list[str]:
