@@ -47,7 +47,7 @@ def boosting_on_factors(table: pd.DataFrame, truth: pd.DataFrame) -> Any:
     """Return log prices of the test rows by gradient boosting on table and latent factors."""
     from multimodal.catalogue import builder_package
 
-    hidden = [name for name in builder_package().records.FACTOR_COLUMNS]
+    hidden = list(builder_package().records.FACTOR_COLUMNS)
     cells = pd.concat(
         [table.drop(columns=["id", "split", "description", "image", "price"]), truth[hidden]],
         axis=1,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,52 +39,29 @@ class Terms:
         """The terms of all blocks, (N, V)."""
         return sum(self.blocks[1:], self.blocks[0])
 
-    @cached_property
-    def _places(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
-        """How the entries of the blocks, one after the other, are ordered by row.
-
-        Returns their order, the terms in that order, and where each row begins.
-        """
-        rows = np.concatenate([_rows_of(block) for block in self.blocks])
-        order = np.argsort(rows, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self._shape[0]))])
-        return order, np.concatenate([block.indices for block in self.blocks])[order], starts
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        rows, terms = self.blocks[0].shape
-        return int(rows), int(terms)
-
     def known_from(self, learned: NDArray[np.bool_]) -> Matrix:
         """Return the terms (N, V) that at least two of the rows `learned` (N,) hold.
 
         That is how rows look whose own words the vocabulary does not come from: terms beyond it
         are left out, and the others of their block weigh more.
         """
-        import scipy.sparse as sparse
-
         pairs = zip(self.blocks, self.lengths, strict=True)
-        kept = np.concatenate([_known(block, length, learned) for block, length in pairs])
-        order, places, starts = self._places
-        found = sparse.csr_matrix((kept[order], places, starts), self._shape, copy=True)
-        found.eliminate_zeros()  # in place
+        found = reduce(add, (_known(block, length, learned) for block, length in pairs))
+        found.eliminate_zeros()
         return found
 
 
-def _rows_of(block: Matrix) -> NDArray[np.int64]:
-    """Return the row of each entry."""
-    return np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-
-
-def _known(block: Matrix, length: float | None, learned: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the entries of a block, 0 where too few of the rows learned from hold the term."""
-    rows = _rows_of(block)
+def _known(block: Matrix, length: float | None, learned: NDArray[np.bool_]) -> Matrix:
+    """Return a block, 0 where too few of the rows learned from hold the term."""
+    rows = np.repeat(np.arange(block.shape[0], dtype=np.int32), np.diff(block.indptr))
     counts = np.bincount(block.indices[learned[rows]], minlength=block.shape[1])
     kept = np.where(counts[block.indices] >= LEAST_ROWS, block.data, 0)
     if length is not None:
         norms = np.sqrt(np.bincount(rows, kept * kept, minlength=block.shape[0]))
         kept = kept * np.divide(length, norms, out=np.zeros_like(norms), where=norms > 0)[rows]
-    return np.asarray(kept, np.float32)
+    found = block.copy()
+    found.data = np.asarray(kept, np.float32)
+    return found
 
 
 @dataclass(frozen=True)
