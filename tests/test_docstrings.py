@@ -22,7 +22,9 @@ ALONE = ("array_files", "backbones", "blend", "boxes", "category_means", "confor
          "registry", "row_features", "sizes", "spread", "targets", "transformer", "transforms",
          "vectors", "weights")  # fmt: skip
 DATA_HALF = (
-    ("data.terms", "data.term_bags", "explain") if importlib.util.find_spec("tensorflow") else ()
+    ("data.terms", "data.term_bags", "explain", "ridge", "expert")
+    if importlib.util.find_spec("tensorflow")
+    else ()
 )
 
 
