@@ -167,8 +167,8 @@ def fit_expert(
         read = features(learned, said)
         raw[own] = grown(learned, read, fold).raw(read[own])
     forest = grown(rows.without(), features(rows.without(), linear.out_of_fold), 0)
-    known_networks = networks if blend[0] >= LEAST_SHARE else networks * 0
-    parts = [known_networks, linear.out_of_fold, raw]
+    heard = networks if blend[0] >= LEAST_SHARE else networks * 0
+    parts = [heard, linear.out_of_fold, raw]
     scored = (rows.weight > 0) & np.all([np.isfinite(each).all(axis=1) for each in parts], axis=0)
     counted = np.array([*blend, 0.0])
     if scored.any():
