@@ -101,7 +101,7 @@ def sequential_score(
         model = sequential(modality, prepared.spec, head, fitted)
     labelled = prepared.source.weights[fitted.name] > 0
     rows, checked = (side[labelled[side]] for side in map(prepared.rows, ("train", "validation")))
-    steps = -(-len(rows) // training.batch_size)
+    steps = -(-len(rows) // int(training.batch_size))
     last = model.layers[-1]
     model.compile(
         optimizer=make_optimizer(training, int(training.epochs) * steps), loss=last.make_loss(),
@@ -112,7 +112,7 @@ def sequential_score(
 
     def train(epoch: int, step: int) -> Any:
         return training_dataset(
-            source, rows, batch_size=training.batch_size, seed=training.seed,
+            source, rows, batch_size=int(training.batch_size), seed=training.seed,
             epochs=int(training.epochs), first_epoch=epoch, first_step=step,
             augment=prepared.config.data.augment, fill=one_batch_size(),
         ).map(single)  # fmt: skip

@@ -173,6 +173,7 @@ class Training(_Record):
     """How the model is fitted.
 
     `epochs` is how often the training rows are read; `auto` reads very many rows less often.
+    `batch_size` is the number of rows of a step; `auto` takes smaller batches of few rows.
     `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
     processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
     `unfreeze_epoch` is the number of epochs after which they are trained too. With `ema_momentum`,
@@ -189,7 +190,7 @@ class Training(_Record):
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
-    batch_size: int = Field(64, ge=1, le=65_536)
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)

@@ -334,7 +334,7 @@ def _too_large(training: Training, safety: Safety | None) -> str:
         kept = " The last checkpoint is kept: with more memory, the same command goes on from it."
     return (
         f"the memory is not enough for batches of {training.batch_size} rows. Set "
-        f"`training.batch_size` to {max(1, training.batch_size // 2)} and train into another "
+        f"`training.batch_size` to {max(1, int(training.batch_size) // 2)} and train into another "
         f"--out.{kept}"
     )
 

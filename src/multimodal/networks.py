@@ -111,7 +111,7 @@ def _fit_stage(
 
     def train(epoch: int, step: int) -> Any:
         batches = training_dataset(
-            prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i,
+            prepared.source, rows, batch_size=int(training.batch_size), seed=training.seed + i,
             epochs=last, first_epoch=epoch, first_step=step, augment=config.data.augment,
             fill=one_batch_size(),
         )  # fmt: skip
@@ -121,7 +121,7 @@ def _fit_stage(
     validation = share(evaluation_dataset(prepared.source, checked, batch_size=BATCH))
     fit(
         model, config, train, validation, epochs=(first, last), fitted=fitted,
-        steps_per_epoch=math.ceil(len(rows) / training.batch_size), safety=safety, start=start,
+        steps_per_epoch=math.ceil(len(rows) / int(training.batch_size)), safety=safety, start=start,
         callbacks=callbacks,
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ def named_rows(prepared: Prepared, i: int, epoch: int, step: int) -> str:
     """Name the rows of a batch of network `i` by their lines in the source."""
     training, (rows, _) = prepared.config.training, prepared.member_rows(i)
     chosen = batch_rows(
-        prepared.source, rows, batch_size=training.batch_size, seed=training.seed + i, epoch=epoch,
-        step=step,
+        prepared.source, rows, batch_size=int(training.batch_size), seed=training.seed + i,
+        epoch=epoch, step=step,
     )  # fmt: skip
     return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"

@@ -10,22 +10,42 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 MOST_SHARE = 5.0
+TINY = 1e-12  # of a squared error, so that it has a logarithm
+PRIOR_SPREAD = 0.3  # of a share around what is believed of it before any row has been seen
 
 
-def fit_shares(kind: str, models: Sequence[Floats], truth: NDArray[Any], weight: Floats) -> Floats:
+def fit_shares(
+    kind: str, models: Sequence[Floats], truth: NDArray[Any], weight: Floats, prior: Floats
+) -> Floats:
     """Return what the raw outputs of each model should count, `(len(models),)`.
 
     The shares are at least 0; together they make the loss of rows that no model learned from least.
+    A few rows tell little: each share has a normal prior distribution, whose say falls as one over
+    the rows.
+
+    Args:
+        kind: Kind of the head, as in `raw_loss`.
+        models: Raw outputs of each model, (N, outputs).
+        truth: The labels.
+        weight: Weight of each row (N,), above 0.
+        prior: Mean of the prior distribution of each share, `(len(models),)`.
     """
     from scipy.optimize import minimize
 
-    def loss(shares: Floats) -> float:
+    def error(shares: Floats) -> float:
         total = sum(share * raw for share, raw in zip(shares, models, strict=True))
         return raw_loss(kind, np.asarray(total), truth, weight)
 
+    def loss(shares: Floats) -> float:
+        """Return minus the logarithm of the posterior, the variance of numbers profiled out."""
+        found = error(shares)
+        likelihood = np.log(found + TINY) / 2 if kind == "number" else found
+        away = float(np.sum((shares - prior) ** 2)) / (2 * PRIOR_SPREAD**2)
+        return float(likelihood) + away / len(truth)
+
     count = len(models)
-    starts = (np.full(count, 1 / count), *np.eye(count))
     bounds = [(0.0, MOST_SHARE)] * count
+    starts = (prior, np.full(count, 1 / count), *np.eye(count))
     found = [minimize(loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best: Floats = min(found, key=lambda each: float(each.fun)).x
     return best

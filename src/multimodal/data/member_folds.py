@@ -1,4 +1,4 @@
-"""How many networks a table has rows for, which rows each learns from, and how often."""
+"""How many networks a table has rows for, which rows each learns from, and at what pace."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from multimodal.errors import ConfigError
 MEMBERS, MEMBER_ROWS = 5, 7_500  # networks, up to so many rows; more rows have one
 LEAST = 200  # rows, below which a part would be too small to stop a network
 EPOCHS, LEAST_EPOCHS = 25, 5
+BATCH, BATCH_OF_FEW = 64, 16  # rows of a step
+FEW = 2_000  # training rows, up to which there would be too few steps
 MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs
 FOLDS = 5  # parts for the linear model, where one network has none
 
@@ -39,12 +41,19 @@ def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
     return config.merge(training={"members": members})
 
 
-def with_epochs(config: Config, sides: NDArray[Any]) -> Config:
-    """Return the config with a number of epochs: the fewer, the more training rows there are."""
-    if config.training.epochs != "auto":
-        return config
+def with_pace(config: Config, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of epochs and of rows in a step.
+
+    The more training rows there are, the fewer are the epochs; the batches of few are small, for
+    there to be steps enough.
+    """
     rows = max(int((sides == "train").sum()), 1)
-    return config.merge(training={"epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS)})
+    pace = {
+        "epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS),
+        "batch_size": BATCH_OF_FEW if rows <= FEW else BATCH,
+    }
+    left = {key: n for key, n in pace.items() if getattr(config.training, key) == "auto"}
+    return config.merge(training=left) if left else config
 
 
 def member_folds(

@@ -18,7 +18,7 @@ from multimodal.data.disk_text import on_disk
 from multimodal.data.duplicates import duplicate_groups, photo_keys
 from multimodal.data.fitting import capped_columns
 from multimodal.data.label_checks import check_sides, check_transform, rare_notes
-from multimodal.data.member_folds import member_folds, split_targets, with_epochs, with_members
+from multimodal.data.member_folds import member_folds, split_targets, with_members, with_pace
 from multimodal.data.pipeline import Source
 from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
 from multimodal.data.prepared import Base, Floats, Labels, Prepared
@@ -115,7 +115,7 @@ def prepare(
         seed=config.training.seed, source=table.name, place=table.place,
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
-    config = with_epochs(with_members(config, table, sides), sides)
+    config = with_pace(with_members(config, table, sides), sides)
     folds = member_folds(config, groups, sides, found)
     spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
     truths = {
