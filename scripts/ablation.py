@@ -57,6 +57,8 @@ CHANGES: dict[str, Change] = {
     "no warm-up": training(warmup=0.0),
     "gradients not clipped": training(clip_norm=1e6),
     "moving average of weights, .99": training(ema_momentum=0.99),
+    "batches of 64": training(batch_size=64),
+    "batches of 16": training(batch_size=16),
     "no weight decay": training(weight_decay=0.0),
     "three networks": training(members=3),
     "no modality dropout": fusion("concat"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -16,6 +17,12 @@ from multimodal.explain import extremes
 from multimodal.explained_rows import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
 from multimodal.manifest import check_manifest
 from multimodal.workflow import train
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine writes all pages, too."""
+    monkeypatch.setattr(extremes, "SECONDS", math.inf)
 
 
 def test_a_run_explains_its_worst_and_best_rows(trained: Trained) -> None:
