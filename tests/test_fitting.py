@@ -170,7 +170,7 @@ def test_too_little_memory_suggests_a_batch_size(error: Exception) -> None:
             raise error
 
     with pytest.raises(TrainingError, match="not enough for batches of 64 rows.* to 32"):
-        fit_linear(linear(), Training(epochs=2), callbacks=[Full()])
+        fit_linear(linear(), Training(epochs=2, batch_size=64), callbacks=[Full()])
 
 
 class Broken(Exception):
