@@ -12,7 +12,7 @@ SIGNAL = RANDOM.normal(size=300) * 3
 ONES = np.ones(300)
 
 
-SECOND = np.array([0.0, 1.0])
+SECOND = 1  # the trusted model
 
 
 def test_shares_go_to_what_predicts():
@@ -31,7 +31,7 @@ def test_shares_go_to_what_predicts():
 def test_three_share_what_each_knows():
     parts = RANDOM.normal(size=(3, 300, 1))
     truth = parts.T[0] @ [0.2, 0.0, 0.7]
-    known = fit_shares("number", list(parts), truth, ONES, np.array([0.0, 1.0, 0.0]))
+    known = fit_shares("number", list(parts), truth, ONES, SECOND)
     np.testing.assert_allclose(known, [0.2, 0.0, 0.7], atol=0.02)
 
 

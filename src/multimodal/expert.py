@@ -22,7 +22,6 @@ from multimodal.spec import FIRST_CODE, TERM_KEYS, FittedSpec
 
 LEAST_SHARE = 0.01  # of networks in the Keras model, for trees to change what they count
 FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
-LINEAR_ALONE = np.array([0.0, 1.0, 0.0])  # what networks, linear model and trees count, unmeasured
 Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
 
@@ -174,7 +173,7 @@ def fit_expert(
     counted = np.array([*blend, 0.0])
     if scored.any():
         known = rows.truth[scored], rows.weight[scored]
-        counted = fit_shares(rows.kind, [each[scored] for each in parts], *known, LINEAR_ALONE)
+        counted = fit_shares(rows.kind, [each[scored] for each in parts], *known, trusted=1)
     parts[1:] = [np.where(np.isfinite(each), each, 0.0) for each in parts[1:]]
     told = np.einsum("p,pno->no", counted, np.stack(parts))
     meanings = _meanings(spec, codes, targets, rows.weight)

@@ -11,26 +11,29 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 MOST_SHARE = 5.0
 TINY = 1e-12  # of a squared error, so that it has a logarithm
-PRIOR_SPREAD = 0.3  # of a share around what is believed of it before any row has been seen
+PRIOR_SPREAD = 0.3  # of a share, before any row has told of it
 
 
 def fit_shares(
-    kind: str, models: Sequence[Floats], truth: NDArray[Any], weight: Floats, prior: Floats
+    kind: str, models: Sequence[Floats], truth: NDArray[Any], weight: Floats, trusted: int
 ) -> Floats:
     """Return what the raw outputs of each model should count, `(len(models),)`.
 
     The shares are at least 0; together they make the loss of rows that no model learned from least.
-    A few rows tell little: each share has a normal prior distribution, whose say falls as one over
-    the rows.
+    A few rows tell little: each share has a normal prior distribution around 1 for the trusted
+    model and 0 for the others, whose say falls as one over the rows.
 
     Args:
         kind: Kind of the head, as in `raw_loss`.
         models: Raw outputs of each model, (N, outputs).
         truth: The labels.
         weight: Weight of each row (N,), above 0.
-        prior: Mean of the prior distribution of each share, `(len(models),)`.
+        trusted: Position of the model that counts alone where no row tells.
     """
     from scipy.optimize import minimize
+
+    count = len(models)
+    prior = np.eye(count)[trusted]
 
     def error(shares: Floats) -> float:
         total = sum(share * raw for share, raw in zip(shares, models, strict=True))
@@ -43,9 +46,8 @@ def fit_shares(
         away = float(np.sum((shares - prior) ** 2)) / (2 * PRIOR_SPREAD**2)
         return float(likelihood) + away / len(truth)
 
-    count = len(models)
     bounds = [(0.0, MOST_SHARE)] * count
-    starts = (prior, np.full(count, 1 / count), *np.eye(count))
+    starts = (np.full(count, 1 / count), *np.eye(count))
     found = [minimize(loss, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best: Floats = min(found, key=lambda each: float(each.fun)).x
     return best

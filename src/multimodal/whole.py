@@ -32,7 +32,6 @@ from multimodal.term_summaries import summarise
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
-LINEAR_ALONE = np.array([0.0, 1.0])  # what networks and linear model count if no row tells
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ def _blend(
         scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
         if scored.any():
             labels = rows.truth[scored], rows.weight[scored]
-            shares = fit_shares(rows.kind, [raw[scored], own[scored]], *labels, LINEAR_ALONE)
+            shares = fit_shares(rows.kind, [raw[scored], own[scored]], *labels, trusted=1)
             kernel, bias = linear.kernel, linear.bias
             raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
     layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))
