@@ -41,7 +41,7 @@ SERIES: list[tuple[str, dict[str, Any]]] = [
     ("recurrent", {"hidden_dim": 4}), ("convolutional", {"filters": 4}),
 ]  # fmt: skip
 FUSIONS: list[tuple[str, dict[str, Any]]] = [
-    ("concat", {"hidden_dims": [8]}),
+    ("concat", {"hidden_dims": [8], "num_members": 2}),
     ("gated", {"hidden_dim": 8}),
     ("low_rank", {"hidden_dim": 8}),
     ("late", {"hidden_dims": [8]}),

@@ -84,6 +84,21 @@ def test_mlp_agrees_with_numpy() -> None:
     assert [weight.path for weight in mlp.weights][0] == "mlp/dense_0/kernel"
 
 
+def test_each_member_of_an_mlp_agrees_with_numpy() -> None:
+    mlp = layers.MLP([5, 3], num_members=4, dropout=0.5)
+    rows = TOKENS[:, 0]
+    found = array(mlp(rows))
+    assert found.shape == (len(rows), 4, 3) == mlp.compute_output_shape(rows.shape)
+    for member in range(4):
+        hidden = rows
+        for layer in mlp.layers:
+            kernel, scale_in, scale_out, bias = layer.get_weights()
+            hidden = (hidden * scale_in[member]) @ kernel * scale_out[member] + bias[member]
+            hidden = np.maximum(hidden, 0)
+        np.testing.assert_allclose(found[:, member], hidden, atol=1e-5)
+    assert set(np.unique(mlp.layers[0].scale_in)) == {-1, 1}
+
+
 def test_expand_mask_takes_the_dtype_of_the_tokens() -> None:
     found = layers.expand_mask(KEEP, TOKENS)
     assert found.shape == (3, 4, 1) and keras.backend.standardize_dtype(found.dtype) == "float32"
@@ -96,6 +111,7 @@ def test_expand_mask_takes_the_dtype_of_the_tokens() -> None:
         (lambda: layers.AttentionPooling(num_heads=4)(TOKENS), "`num_heads` must divide"),
         (lambda: layers.UnfoldPhotos(photos=0), "`photos` must be an integer of at least 1"),
         (lambda: layers.MLP([]), "`hidden_dims` must be a list of integers of at least 1"),
+        (lambda: layers.MLP([3], num_members=0), "`num_members` must be an integer of at least 1"),
         (lambda: layers.MLP([3], dropout=1), "`dropout` must be in [0, 1). Received: dropout=1"),
     ],
 )

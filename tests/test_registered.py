@@ -345,10 +345,16 @@ CASES: dict[tuple[str, str], Case] = {
         },
     ),
     ("fusion", "concat"): Case(
-        {"hidden_dims": [8, 5], "dropout": 0.2, "modality_dropout": 0.3, "seed": 1},
+        {
+            "hidden_dims": [8, 5],
+            "num_members": 3,
+            "dropout": 0.2,
+            "modality_dropout": 0.3,
+            "seed": 1,
+        },
         {"text": floats(20, 3), "table": floats(20, 2)},
         (20, 5),
-        (6, 0),
+        (10, 0),
         extras={"presence": {"text": np.array([True, False] * 10)}},
     ),
     ("head", "regression"): Case(

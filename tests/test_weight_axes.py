@@ -43,7 +43,7 @@ def spec(numbers: str, *, photos: bool = False, sizes: dict[str, list[float]] = 
 
 def model_of(
     fitted: FittedSpec, seed: int, encoder: tuple[str, dict[str, Any]] | None = None,
-    fusion: str = "concat",
+    fusion: str = "concat", **options_of_fusion: Any,
 ) -> keras.Model:  # fmt: skip
     """A built model whose every weight is a random number of its seed."""
     kind, options = encoder or ENCODERS["plain"]
@@ -51,7 +51,7 @@ def model_of(
     table = {**TABLE, "encoder": {"name": kind, "options": given}}
     parts = tiny_config(*[table, WORDS, PHOTOS][: len(fitted.groups)])
     update = {
-        "fusion": Part(name=fusion),
+        "fusion": Part(name=fusion, options=options_of_fusion),
         "heads": [Head.model_validate({"name": "price", "column": "price"})],
     }
     model = build(parts.model_copy(update=update), fitted)
@@ -191,6 +191,15 @@ def test_each_fusion_with_a_group_more_or_less(fusion: str, gone: bool) -> None:
             np.testing.assert_array_equal(large[more], small[less])
         if not gone:
             assert not now["fusion/score/kernel"][:8].any()
+
+
+def test_members_of_a_fusion_keep_the_scales_of_the_groups_that_stay() -> None:
+    before, after = spec("x y"), spec("x y", photos=True)
+    old, new = (model_of(each, i, num_members=3) for i, each in enumerate([before, after]))
+    carry_over(old, before, new, after)
+    path = "fusion/mlp/dense_0/scale_in"  # photos (8), table (6), words (4)
+    assert values(new)[path].shape == (3, 18)
+    np.testing.assert_array_equal(values(new)[path][:, 8:], values(old)[path])
 
 
 def test_a_series_of_other_channels_starts_fresh() -> None:

@@ -211,9 +211,10 @@ class Training(_Record):
 class Config(_Record):
     """The whole declaration of a model and its training.
 
-    `groups` and `heads` left empty are inferred from the table. The default fusion withholds each
-    group from some rows in training (`modality_dropout`), so that it can do without; one that you
-    name does so only where its options say it.
+    `groups` and `heads` left empty are inferred from the table. The default fusion averages an
+    ensemble with shared weights (`num_members`) and withholds each group from some rows in training
+    (`modality_dropout`), so that it can do without; one that you name does so only where its
+    options say it.
 
     Example:
     >>> config = Config.model_validate({"training": {"epochs": 3}})
@@ -222,7 +223,7 @@ class Config(_Record):
     """
 
     groups: list[Group] = Field([], max_length=MOST_PARTS)
-    fusion: Part = Component(name="concat", options={"modality_dropout": 0.05})
+    fusion: Part = Component(name="concat", options={"num_members": 8, "modality_dropout": 0.05})
     heads: list[Head] = Field([], max_length=MOST_PARTS)
     data: Data = Data()
     training: Training = Training()

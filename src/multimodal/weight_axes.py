@@ -145,8 +145,7 @@ def _tabular_axes(encoder: TabularEncoder, group: FittedGroup) -> dict[str, Axes
     found: dict[str, Axes] = {
         "embedding/embeddings": {0: _categories(group)},
         "mlp/dense_0/kernel": {0: row},
-        "dense_0/kernel": {0: row},
-        "dense_0/scale_in": {1: row},
+        "mlp/dense_0/scale_in": {1: row},
     }
     parts = ("kernel", "bias", "missing", "frequencies")
     found |= {f"numbers/{part}": {0: numbers} for part in parts}
@@ -170,6 +169,7 @@ def _fusion_axes(layers: dict[str, Any], spec: FittedSpec) -> dict[str, Axes]:
     groups: Names = [(name,) for name in sorted(widths)]
     return {
         "fusion/mlp/dense_0/kernel": {0: vectors},
+        "fusion/mlp/dense_0/scale_in": {1: vectors},
         "fusion/score/kernel": {0: vectors, 1: groups},
         "fusion/score/bias": {0: groups},
     }

@@ -110,7 +110,7 @@ def test_a_member_alone_is_the_plain_network() -> None:
     many = DenseEncoder(hidden_dims=[6, 4], num_members=3, num_blocks=1)
     plain = DenseEncoder(hidden_dims=[6, 4], num_blocks=1)
     many(ROWS["numeric"]), plain(ROWS["numeric"])
-    weights, layers = [], [*many.ensemble, many.blocks[0].expand, many.blocks[0].contract]
+    weights, layers = [], [*many.mlp.layers, many.blocks[0].expand, many.blocks[0].contract]
     for layer in layers:
         kernel, scale_in, scale_out, bias = (as_array(each) for each in layer.weights)
         weights += [scale_in[1][:, None] * kernel * scale_out[1], bias[1]]

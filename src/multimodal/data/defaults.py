@@ -11,12 +11,12 @@ from multimodal.errors import ConfigError, DataError, choices
 from multimodal.spec import slug, unique_slugs
 
 DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
-    "tabular": ("dense", "mean"),
+    "tabular": ({"name": "dense", "options": {"num_members": 8}}, "mean"),
     "text": ("recurrent", "attention"),
     "image": ("convolutional", "mean"),
     "series": ("recurrent", "mean"),
 }
-FEW_ROWS = 9_000  # in all, test rows too; more teach a recurrent network the order of words better
+FEW_ROWS = 50_000  # in all, test rows too; more teach a recurrent network the order of words better
 TEXT_OF_FEW = {
     "name": "convolutional",
     "options": {"filters": 48, "embedding_dim": 32, "kernel_sizes": [3], "num_layers": 2},

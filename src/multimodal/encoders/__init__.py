@@ -4,7 +4,6 @@ from multimodal import poolings as poolings
 from multimodal.encoders.bag import EmbeddingBagEncoder
 from multimodal.encoders.cross import CrossEncoder
 from multimodal.encoders.dense import DenseEncoder
-from multimodal.encoders.ensemble import DenseBlock, EnsembleDense
 from multimodal.encoders.ft_transformer import FTTransformerEncoder
 from multimodal.encoders.image import ConvolutionalEncoder
 from multimodal.encoders.image_backbone import ImageBackboneEncoder
@@ -17,6 +16,7 @@ from multimodal.encoders.text_backbone import TextBackboneEncoder
 from multimodal.encoders.text_convolution import ConvolutionalTextEncoder
 from multimodal.encoders.text_transformer import TransformerTextEncoder
 from multimodal.encoders.vit import ViTEncoder
+from multimodal.ensemble import DenseBlock, EnsembleDense
 
 __all__ = [
     "ConvolutionalEncoder",

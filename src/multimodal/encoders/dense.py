@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import ops
 
 from multimodal.contracts import Shape, Tensor, check_positive, check_sizes
-from multimodal.encoders.ensemble import DenseBlock, EnsembleDense
 from multimodal.encoders.tabular import TabularEncoder, batch_of
+from multimodal.ensemble import DenseBlock
 from multimodal.layers import MLP
 from multimodal.registry import register
 
@@ -96,13 +95,11 @@ class DenseEncoder(TabularEncoder):
 
     def build(self, input_shape: Any) -> None:
         width = self.build_columns(input_shape, self.embedding_dim, self.numeric_embedding_dim)
-        if self.num_members == 1:
-            self.mlp = MLP(
-                tuple(self.hidden_dims), dropout=self.dropout, name="mlp", dtype=self.variable_dtype
-            )
-            self.mlp.build((None, width))
-        else:
-            self._build_ensemble(width)
+        self.mlp = MLP(
+            self.hidden_dims, dropout=self.dropout, num_members=self.num_members, name="mlp",
+            dtype=self.variable_dtype,
+        )  # fmt: skip
+        self.mlp.build((None, width))
         members = () if self.num_members == 1 else (self.num_members,)
         self.blocks = []
         for i in range(self.num_blocks):
@@ -113,27 +110,8 @@ class DenseEncoder(TabularEncoder):
             self.blocks.append(block)
         super().build(input_shape)
 
-    def _build_ensemble(self, width: int) -> None:
-        """Build one `EnsembleDense` per entry of `hidden_dims`, and the dropout they share."""
-        self.ensemble = []
-        for i, dim in enumerate(self.hidden_dims):
-            layer = EnsembleDense(
-                dim, self.num_members, activation="relu", random_signs=i == 0, name=f"dense_{i}",
-                dtype=self.variable_dtype,
-            )  # fmt: skip
-            layer.build((None, 1 if i == 0 else self.num_members, width))
-            self.ensemble.append(layer)
-            width = dim
-        self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.variable_dtype)
-
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
-        tokens = self.join(inputs)
-        if self.num_members == 1:
-            tokens = self.mlp(tokens, training=training)
-        else:
-            tokens = ops.expand_dims(tokens, 1)
-            for layer in self.ensemble:
-                tokens = self.drop(layer(tokens), training=training)
+        tokens = self.mlp(self.join(inputs), training=training)
         for block in self.blocks:
             tokens = block(tokens, training=training)
         if self.num_members == 1:

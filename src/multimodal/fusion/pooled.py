@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from multimodal.contracts import Tensor, check_fraction, check_sizes
+from multimodal.contracts import Tensor, check_fraction, check_positive, check_sizes
 from multimodal.fusion.base import Fusion, Tensors
 from multimodal.layers import MLP, MeanPooling
 from multimodal.registry import register
@@ -31,8 +31,11 @@ class _DenseFusion(Fusion):
         self.hidden_dims = hidden_dims
         self.dropout = dropout
 
-    def _mlp(self, name: str, width: int) -> MLP:
-        mlp = MLP(tuple(self.hidden_dims), dropout=self.dropout, name=name, dtype=self.dtype_policy)
+    def _mlp(self, name: str, width: int, num_members: int = 1) -> MLP:
+        mlp = MLP(
+            tuple(self.hidden_dims), dropout=self.dropout, num_members=num_members, name=name,
+            dtype=self.dtype_policy,
+        )  # fmt: skip
         mlp.build((None, width))
         return mlp
 
@@ -55,8 +58,13 @@ class ConcatFusion(_DenseFusion):
     group without `presence` is never absent and gets no such vector, unless modality dropout
     withholds groups in training.
 
+    With `num_members` above 1 the layers are an ensemble in the manner of TabM: the members share
+    the kernels and differ in scales and biases of their own, and their vectors are averaged.
+    Followed by a linear head this is the mean of as many predictions.
+
     Args:
         hidden_dims: Sizes of the dense layers; the last is D.
+        num_members: Number of ensemble members.
         dropout: Dropout after each dense layer.
         modality_dropout: Chance that a group is withheld from a row in training; at least one
             group of a row always stays.
@@ -73,17 +81,38 @@ class ConcatFusion(_DenseFusion):
     (2, 4)
 
     References:
-        Neverova et al., ModDrop, 2014.
+        Neverova et al., ModDrop, 2014; Gorishniy et al., TabM, 2024.
     """
+
+    def __init__(
+        self,
+        hidden_dims: Sequence[int] = (128, 64),
+        *,
+        num_members: int = 1,
+        dropout: float = 0.1,
+        modality_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            hidden_dims, dropout=dropout, modality_dropout=modality_dropout, seed=seed, **kwargs
+        )
+        check_positive("num_members", num_members)
+        self.num_members = num_members
 
     def build(self, inputs_shape: Any, presence_shape: Any = None) -> None:
         super().build(inputs_shape, presence_shape)
-        self.mlp = self._mlp("mlp", sum(inputs_shape[group][-1] for group in self.groups))
+        width = sum(inputs_shape[group][-1] for group in self.groups)
+        self.mlp = self._mlp("mlp", width, self.num_members)
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
         vectors = self.fill(inputs, keep)
         joined = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
-        return self.mlp(joined, training=training)
+        found = self.mlp(joined, training=training)
+        return found if self.num_members == 1 else ops.mean(found, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_members": self.num_members}
 
 
 @register("fusion", "late")
