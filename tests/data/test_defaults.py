@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from multimodal.config import Config
-from multimodal.data.defaults import FEW_ROWS, complete
+from multimodal.data.defaults import complete
 from multimodal.data.schema import Column, Schema
-from multimodal.encoders import ConvolutionalTextEncoder
+from multimodal.encoders import ConvolutionalTextEncoder, DenseEncoder
 from multimodal.errors import ConfigError, DataError
 
 KINDS = {
@@ -33,7 +33,7 @@ def group(name: str, modality: str, columns: list[str]) -> dict[str, Any]:
 
 
 def test_groups_by_kind() -> None:
-    config = complete(Config(), schema(KINDS), TARGETS, rows=FEW_ROWS + 1)
+    config = complete(Config(), schema(KINDS), TARGETS)
     assert [(g.name, g.modality, g.columns) for g in config.groups] == [
         ("table", "tabular", ["size", "colour", "sold"]),
         ("title", "text", ["title"]),
@@ -41,7 +41,7 @@ def test_groups_by_kind() -> None:
         ("photos", "image", ["front", "back"]),
     ]
     assert [(g.encoder.name, g.pooling.name) for g in config.groups] == [
-        ("dense", "mean"), ("recurrent", "attention"), ("recurrent", "attention"),
+        ("dense", "mean"), ("convolutional", "attention"), ("convolutional", "attention"),
         ("convolutional", "mean"),
     ]  # fmt: skip
     assert config.heads == []
@@ -49,13 +49,17 @@ def test_groups_by_kind() -> None:
     assert complete(config, schema(KINDS), TARGETS) == config
 
 
-def test_texts_of_few_rows_are_read_by_convolutions() -> None:
-    config = complete(Config(), schema(KINDS), TARGETS, rows=FEW_ROWS)
-    found = {g.name: g.encoder for g in config.groups if g.modality == "text"}
-    assert {each.name for each in found.values()} == {"convolutional"}
-    assert ConvolutionalTextEncoder(9, **found["title"].options).num_layers == 2
-    again = complete(config, schema(KINDS), TARGETS, rows=FEW_ROWS + 1, adapt=True)
-    assert again.groups == config.groups  # what a run was trained with stays
+def test_the_parts_take_the_options_they_get() -> None:
+    table, text = complete(Config(), schema(KINDS), TARGETS).groups[:2]
+    assert DenseEncoder([9], **table.encoder.options).num_members == 8
+    assert ConvolutionalTextEncoder(9, **text.encoder.options).num_layers == 2
+
+
+def test_parts_that_a_run_was_trained_with_stay() -> None:
+    given = {**group("title", "text", ["title"]), "encoder": "recurrent"}
+    config = Config.parse({"groups": [given]})
+    again = complete(config, schema(KINDS), TARGETS, adapt=True)
+    assert [g.encoder.name for g in again.groups if g.name == "title"] == ["recurrent"]
 
 
 def test_group_names_are_unique() -> None:

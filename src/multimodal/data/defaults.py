@@ -12,20 +12,21 @@ from multimodal.spec import slug, unique_slugs
 
 DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
     "tabular": ({"name": "dense", "options": {"num_members": 8}}, "mean"),
-    "text": ("recurrent", "attention"),
+    "text": (
+        {
+            "name": "convolutional",
+            "options": {"filters": 48, "embedding_dim": 32, "kernel_sizes": [3], "num_layers": 2},
+        },
+        "attention",
+    ),
     "image": ("convolutional", "mean"),
     "series": ("recurrent", "mean"),
-}
-FEW_ROWS = 50_000  # in all, test rows too; more teach a recurrent network the order of words better
-TEXT_OF_FEW = {
-    "name": "convolutional",
-    "options": {"filters": 48, "embedding_dim": 32, "kernel_sizes": [3], "num_layers": 2},
 }
 _TABULAR_KINDS = ("number", "category", "date")
 
 
 def complete(
-    config: Config, schema: Schema, targets: Sequence[str], *, rows: int = 0, adapt: bool = False
+    config: Config, schema: Schema, targets: Sequence[str], *, adapt: bool = False
 ) -> Config:
     """Return `config` with groups, checked against the columns of the schema.
 
@@ -37,14 +38,13 @@ def complete(
         config: what the user wants.
         schema: the columns.
         targets: columns that heads learn; no group may read them.
-        rows: rows of the table; texts of few are read by convolutions.
         adapt: whether given groups follow the table.
 
     Raises:
         ConfigError: A group names an unknown column, or reads a target.
         DataError: There is nothing to predict from.
     """
-    inferred = _infer_groups(schema, rows)
+    inferred = _infer_groups(schema)
     groups = config.groups or inferred
     if adapt and config.groups:
         groups = _adapted(groups, inferred, schema)
@@ -92,20 +92,18 @@ def _check_columns(group: Group, schema: Schema, targets: Sequence[str]) -> None
             raise ConfigError(f"group '{group.name}' reads the target column '{column}'.")
 
 
-def _infer_groups(schema: Schema, rows: int) -> list[Group]:
+def _infer_groups(schema: Schema) -> list[Group]:
     table = [c.name for c in schema.columns if c.kind in _TABULAR_KINDS]
     photos = schema.names("image")
     wanted = [("table", "tabular", table)] if table else []
     wanted += [(slug(name), "text", [name]) for name in schema.names("text")]
     wanted += [("photos", "image", photos)] if photos else []
     names = unique_slugs([name for name, _, _ in wanted])
-    return [_group(name, *rest[1:], rows) for name, rest in zip(names, wanted, strict=True)]
+    return [_group(name, *rest[1:]) for name, rest in zip(names, wanted, strict=True)]
 
 
-def _group(name: str, modality: str, columns: Sequence[str], rows: int) -> Group:
+def _group(name: str, modality: str, columns: Sequence[str]) -> Group:
     encoder, pooling = DEFAULT_PARTS[modality]
-    if modality == "text" and rows <= FEW_ROWS:
-        encoder = TEXT_OF_FEW
     return Group.model_validate(
         {
             "name": name,

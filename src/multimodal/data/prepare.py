@@ -91,7 +91,7 @@ def prepare(
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
     table, found, weights = labels.read_labels(table, schema, config.heads, kinds, weight)
-    config = complete(config, schema, learned, rows=len(table.frame), adapt=base is not None)
+    config = complete(config, schema, learned, adapt=base is not None)
     used = _used(config, schema)
     table, digests, kept, photos = screening.without_bad_photos(table, used.names("image"), root)
     found, weights = {name: label.take(kept) for name, label in found.items()}, weights[kept]
