@@ -96,7 +96,7 @@ def test_each_member_of_an_mlp_agrees_with_numpy() -> None:
             hidden = (hidden * scale_in[member]) @ kernel * scale_out[member] + bias[member]
             hidden = np.maximum(hidden, 0)
         np.testing.assert_allclose(found[:, member], hidden, atol=1e-5)
-    assert set(np.unique(mlp.layers[0].scale_in)) == {-1, 1}
+    assert set(np.unique(array(mlp.layers[0].scale_in))) == {-1, 1}
 
 
 def test_expand_mask_takes_the_dtype_of_the_tokens() -> None:

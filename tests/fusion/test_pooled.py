@@ -29,23 +29,25 @@ def test_agrees_with_numpy_and_fills_absent_groups() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def array(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
 def test_members_are_averaged_and_the_same_as_one_where_they_do_not_differ() -> None:
     one, many = ConcatFusion([5, 3], dropout=0), ConcatFusion([5, 3], num_members=4, dropout=0)
     one(VECTORS), many(VECTORS)
-    assert len(np.unique(many.mlp.layers[0].scale_in, axis=0)) > 1
+    assert len(np.unique(array(many.mlp.layers[0].scale_in), axis=0)) > 1
     weights = iter(one.mlp.get_weights())
     for layer in many.mlp.layers:
         kernel, scale_in, scale_out, bias = layer.get_weights()
         ones = np.ones_like(scale_in), np.ones_like(scale_out)
         layer.set_weights([next(weights), *ones, np.tile(next(weights), (len(bias), 1))])
-    same = keras.ops.convert_to_numpy(many(VECTORS))
-    np.testing.assert_allclose(same, keras.ops.convert_to_numpy(one(VECTORS)), atol=1e-5)
-    last = many.mlp.layers[-1]
-    last.bias.assign(last.bias + np.array([[4.0], [0.0], [0.0], [0.0]]) + 10.0)  # all ReLUs pass
-    moved = keras.ops.convert_to_numpy(many(VECTORS))  # one member of four is 4 higher
-    assert moved.shape == (3, 3)
-    last.bias.assign(last.bias - np.array([[4.0], [0.0], [0.0], [0.0]]))
-    np.testing.assert_allclose(moved - keras.ops.convert_to_numpy(many(VECTORS)), 1.0, atol=1e-4)
+    np.testing.assert_allclose(array(many(VECTORS)), array(one(VECTORS)), atol=1e-5)
+    bias = many.mlp.layers[-1].bias
+    bias.assign(array(bias) + 10)  # so that each ReLU passes all
+    before = array(many(VECTORS))
+    bias.assign(array(bias) + np.array([[4.0], [0.0], [0.0], [0.0]]))  # one of four is 4 higher
+    np.testing.assert_allclose(array(many(VECTORS)), before + 1, atol=1e-4)
 
 
 @pytest.mark.parametrize(
