@@ -28,7 +28,7 @@ LEVELS = {
     1: {"preset", "registry", "contracts", "losses", "metrics", "manifest", "sizes", "weights",
         "checkpoints", "members", "linear", "importance", "fit_files",
         "boosting", "category_means", "explained_rows"},
-    2: {"layers", "poolings", "backbones", "transformer", "blend", "expert"},
+    2: {"ensemble", "layers", "poolings", "backbones", "transformer", "blend", "expert"},
     3: {"encoders", "fusion", "heads", "data", "evaluation"},
     4: {"builder", "baselines", "trees", "plots", "predictor", "catalogue", "answers",
         "contributions", "weight_axes", "units", "spread", "intervals", "conformal",
@@ -53,8 +53,8 @@ LEVELS = {
 }  # fmt: skip
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 GRAPH = [
-    "config", "spec", "errors", "registry", "contracts", "layers", "poolings", "backbones",
-    "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
+    "config", "spec", "errors", "registry", "contracts", "ensemble", "layers", "poolings",
+    "backbones", "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
     "heads", "builder", "baselines", "training", "contributions", "members", "blend",
     "gradients", "attribution", "gradient_scores",
 ]  # fmt: skip

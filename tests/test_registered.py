@@ -449,7 +449,12 @@ CASES: dict[tuple[str, str], Case] = {
     ("layer", "pair_distance"): Case(
         {}, [floats(4, 3), floats(4, 3)], (4, 1), head_dtype="float32"
     ),
-    ("layer", "mlp"): Case({"hidden_dims": [5, 3], "dropout": 0.2}, floats(4, 2), (4, 3), (4, 0)),
+    ("layer", "mlp"): Case(
+        {"hidden_dims": [5, 3], "dropout": 0.2, "num_members": 3},
+        floats(4, 2),
+        (4, 3, 3),
+        (8, 0),
+    ),
     ("layer", "transformer_block"): Case(
         {"num_heads": 2, "mlp_dim": 6, "dropout": 0.2, "rotary": True},
         floats(2, 3, 8),

@@ -11,6 +11,7 @@ from multimodal.evaluation import DataSummary, ModelScore, RunMetrics, TrainingS
 from multimodal.reproduce_view import changes, facts, groups_of, heads_of, seconds
 
 TINY = json.loads(tiny_config(epochs=3).to_json())
+DEFAULT_FUSION = "concat(num_members=8, modality_dropout=0.05)"
 
 
 def test_the_defaults_differ_from_themselves_in_nothing() -> None:
@@ -22,14 +23,14 @@ def test_only_what_differs_is_listed() -> None:
     found = {key: (value, default) for key, value, default in changes(TINY)}
     assert found["training.epochs"] == ("3", "auto")
     assert found["data.image_size"] == ("16", "64")
-    assert found["fusion"] == ("concat(hidden_dims=[8])", "concat(modality_dropout=0.05)")
+    assert found["fusion"] == ("concat(hidden_dims=[8])", DEFAULT_FUSION)
     assert "training.patience" not in found
 
 
 def test_keys_of_another_version_are_shown_not_refused() -> None:
     config = {"training": {"warp": True}, "data": 3, "fusion": "gated"}
     assert changes(config) == [
-        ("training.warp", "yes", "none"), ("fusion", "gated", "concat(modality_dropout=0.05)"),
+        ("training.warp", "yes", "none"), ("fusion", "gated", DEFAULT_FUSION),
     ]  # fmt: skip
     assert groups_of(config) == heads_of(config) == []
 

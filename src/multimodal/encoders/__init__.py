@@ -16,17 +16,14 @@ from multimodal.encoders.text_backbone import TextBackboneEncoder
 from multimodal.encoders.text_convolution import ConvolutionalTextEncoder
 from multimodal.encoders.text_transformer import TransformerTextEncoder
 from multimodal.encoders.vit import ViTEncoder
-from multimodal.ensemble import DenseBlock, EnsembleDense
 
 __all__ = [
     "ConvolutionalEncoder",
     "ConvolutionalSeriesEncoder",
     "ConvolutionalTextEncoder",
     "CrossEncoder",
-    "DenseBlock",
     "DenseEncoder",
     "EmbeddingBagEncoder",
-    "EnsembleDense",
     "FTTransformerEncoder",
     "ImageBackboneEncoder",
     "InceptionEncoder",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checks import as_array
 
-from multimodal.encoders import DenseBlock, EnsembleDense
+from multimodal.ensemble import DenseBlock, EnsembleDense
 
 RANDOM = np.random.default_rng(0)
 
