@@ -54,8 +54,8 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 GRAPH = [
     "config", "spec", "errors", "registry", "contracts", "ensemble", "layers", "poolings",
-    "backbones", "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders", "fusion",
-    "heads", "builder", "baselines", "training", "contributions", "members", "blend",
+    "backbones", "transformer", "transforms", "targets", "boxes", "losses", "metrics", "encoders",
+    "fusion", "heads", "builder", "baselines", "training", "contributions", "members", "blend",
     "gradients", "attribution", "gradient_scores",
 ]  # fmt: skip
 NOT_IN_GRAPH = {"tensorflow", "numpy", "pandas", "jax", "torch", "PIL", "sklearn"}
