@@ -11,8 +11,8 @@ import pytest
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
 GRAPH_HALF = {
     "array_files", "attribution", "backbones", "backends", "boxes", "builder", "config",
-    "contracts", "contributions", "docstrings", "encoders", "errors", "files", "fusion",
-    "gradient_scores", "gradients", "heads", "importance", "importance_view", "json_records",
+    "contracts", "contributions", "docstrings", "encoders", "ensemble", "errors", "files",
+    "fusion", "gradient_scores", "gradients", "heads", "importance", "importance_view", "json_records",
     "layers", "losses", "manifest", "metrics", "part_errors", "poolings", "registered",
     "registry", "sizes", "spec", "targets", "transformer", "transforms", "vectors", "weights",
 }  # fmt: skip
