@@ -12,9 +12,10 @@ import pytest
 GRAPH_HALF = {
     "array_files", "attribution", "backbones", "backends", "boxes", "builder", "config",
     "contracts", "contributions", "docstrings", "encoders", "ensemble", "errors", "files",
-    "fusion", "gradient_scores", "gradients", "heads", "importance", "importance_view", "json_records",
-    "layers", "losses", "manifest", "metrics", "part_errors", "poolings", "registered",
-    "registry", "sizes", "spec", "targets", "transformer", "transforms", "vectors", "weights",
+    "fusion", "gradient_scores", "gradients", "heads", "importance", "importance_view",
+    "json_records", "layers", "losses", "manifest", "metrics", "part_errors", "poolings",
+    "registered", "registry", "sizes", "spec", "targets", "transformer", "transforms", "vectors",
+    "weights",
 }  # fmt: skip
 HERE = Path(__file__).parent
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
