@@ -56,10 +56,13 @@ def test_the_parts_take_the_options_they_get() -> None:
 
 
 def test_parts_that_a_run_was_trained_with_stay() -> None:
-    given = {**group("title", "text", ["title"]), "encoder": "recurrent"}
-    config = Config.parse({"groups": [given]})
+    columns = {"title": ["title"], "ber_uns": ["Über uns"], "table": ["size", "colour", "sold"]}
+    kinds = {"title": "text", "ber_uns": "text", "table": "tabular", "photos": "image"}
+    columns["photos"] = ["front", "back"]
+    given = [group(name, kinds[name], columns[name]) for name in columns]  # texts: recurrent
+    config = Config.parse({"groups": given})
     again = complete(config, schema(KINDS), TARGETS, adapt=True)
-    assert [g.encoder.name for g in again.groups if g.name == "title"] == ["recurrent"]
+    assert again.groups == config.groups
 
 
 def test_group_names_are_unique() -> None:

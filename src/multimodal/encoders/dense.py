@@ -100,13 +100,12 @@ class DenseEncoder(TabularEncoder):
             dtype=self.variable_dtype,
         )  # fmt: skip
         self.mlp.build((None, width))
-        members = () if self.num_members == 1 else (self.num_members,)
         self.blocks = []
         for i in range(self.num_blocks):
             block = DenseBlock(
                 self.num_members, dropout=self.dropout, name=f"block_{i}", dtype=self.variable_dtype
             )
-            block.build((None, *members, self.hidden_dims[-1]))
+            block.build(self.mlp.compute_output_shape((None, width)))
             self.blocks.append(block)
         super().build(input_shape)
 
