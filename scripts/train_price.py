@@ -33,7 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="run directory (default: runs/price, numbered)")
     parser.add_argument("--epochs", type=int, help="most epochs to train")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--quick", action="store_true", help="2,000 products, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="2,000 products, some minutes")
     return parser.parse_args()
 
 
