@@ -48,7 +48,7 @@ def test_comparison_ranks_and_prints_values() -> None:
     ]  # fmt: skip
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.8, 1.2]
     assert to_hex(axes.patches[0].get_facecolor()).upper() == BLUE
-    assert [text.get_text() for text in axes.texts] == ["0.25", "0.8", "1.2"]
+    assert [text.get_text() for text in axes.texts] == ["0.250", "0.800", "1.20"]
     assert axes.yaxis_inverted()
 
 

@@ -34,7 +34,7 @@ def test_the_terminal_shows_model_value_gain_and_cost() -> None:
     assert "* concat on" in narrow and "mae" not in narrow
     assert "mae" in wide and "p, by folds" in wide
     value, low, high = HEAD.standings[0].values["log_rmse"]
-    assert f"{value:.3g} ({low:.3g} to {high:.3g})" in wide
+    assert f"{value:.3f} ({low:.3f} to {high:.3f})" in wide
 
 
 def test_the_csv_has_everything() -> None:

@@ -28,11 +28,11 @@ def test_fusion_wins() -> None:
         "Reading table, text and photos together predicts price better than anything else tried."
     )
     assert found.sentences == [
-        "On 1,000 test rows its error is 0.2 (RMSE of the logarithm); half of the rows are within "
-        "12% of the truth.",
-        "That is 50% less than the best single modality (sequential on photos, 0.4).",
-        "That is 20% less than the best of the trees (trees on table + text, 0.25).",
-        "Its error is 1.25 times the known limit, 0.16.",
+        "On 1,000 test rows its error is 0.200 (RMSE of the logarithm); half of the rows are "
+        "within 12% of the truth.",
+        "That is 50% less than the best single modality (sequential on photos, 0.400).",
+        "That is 20% less than the best of the trees (trees on table + text, 0.250).",
+        "Its error is 1.25 times the known limit, 0.160.",
     ]
 
 
@@ -41,7 +41,7 @@ def test_fusion_loses_to_one_rival() -> None:
     assert found.outcome == "worse"
     assert found.headline == "The fusion loses: for price, trees on table + text did better."
     assert (
-        "That is 50% more than the best of the trees (trees on table + text, 0.2)."
+        "That is 50% more than the best of the trees (trees on table + text, 0.200)."
         in found.sentences
     )
 
@@ -76,7 +76,7 @@ def test_best_of_several_is_the_rival() -> None:
         )
     ]  # fmt: skip
     found = verdict(RunMetrics(comparison={"y": scores}), "y")
-    assert "trees (good on table, 2)" in found.sentences[1]
+    assert "trees (good on table, 2.00)" in found.sentences[1]
 
 
 def test_nothing_to_compare_with() -> None:

@@ -14,8 +14,8 @@ def test_the_report_says_by_how_much_errors_grow() -> None:
     model = ModelScore("Fusion", "fusion", "table + text", {"rmse": 2.0})
     record = RunMetrics(comparison={"price": [model]}, withheld={"price": scores})
     assert withheld_rows(record, "price") == [
-        {"name": "everything there", "values": ["2", "1", "–", "–"], "change": ""},
-        {"name": "without text", "values": ["3", "2", "–", "–"], "change": "+50%"},
+        {"name": "everything there", "values": ["2.00", "1.00", "–", "–"], "change": ""},
+        {"name": "without text", "values": ["3.00", "2.00", "–", "–"], "change": "+50%"},
     ]
     assert withheld_rows(record, "weight") == []
 

@@ -73,6 +73,8 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
 def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
     """Return the fusions to compare: the config's under its name, others with its dropout.
 
+    The one that `train` takes by default has the members that it has there, too.
+
     Raises:
         ConfigError: There is no such fusion.
 
@@ -81,10 +83,12 @@ def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
     ['concat']
     """
     found = []
-    shared = {k: v for k, v in config.fusion.options.items() if k == "modality_dropout"}
+    usual = Config().fusion
+    shared = {"modality_dropout": config.fusion.options.get("modality_dropout", 0.0)}
     for name in dict.fromkeys(names or [config.fusion.name]):
         own = config.fusion if name == config.fusion.name else None
-        fusion = own or Component(name=name, options=shared)
+        options = {**(usual.options if name == usual.name else {}), **shared}
+        fusion = own or Component(name=name, options=options)
         registry.check("fusion", fusion)
         found.append(fusion)
     return found

@@ -16,7 +16,7 @@ from typing import Literal
 
 from multimodal.compared import Compared, is_better, said, said_change
 from multimodal.evaluation import ModelScore, RunMetrics, main_metric
-from multimodal.evaluation.measures import label, measure_of, ranked, readable, shortfall, written
+from multimodal.evaluation.measures import label, measure_of, ranked, shortfall, written
 
 MIN_MARGIN = 0.02
 Outcome = Literal["better", "equal", "worse", "unknown"]
@@ -179,7 +179,7 @@ def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str)
     if not limit:
         return []
     times = score.metrics[metric] / limit
-    return [f"Its error is {times:.2f} times the known limit, {readable(limit, 3)}."]
+    return [f"Its error is {times:.2f} times the known limit, {written(metric, limit)}."]
 
 
 def _without_comparison(record: RunMetrics, head: str) -> Verdict:

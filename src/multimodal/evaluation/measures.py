@@ -107,13 +107,18 @@ def written(metric: str, value: float | None, digits: int = 3) -> str:
     Example:
     >>> written("accuracy", 0.8912), written("rmse", 12345.6), written("mape", None)
     ('89.1%', '12,346', '–')
+    >>> written("log_rmse", 0.1999), written("rmse", 449.6)
+    ('0.200', '450')
     """
     if value is None or math.isnan(value):
         return "–"
     kind = measure_of(metric).written
     if kind == "percent":
         return f"{value:.1%}"
-    return f"{value:,.0f}" if kind == "count" else readable(value, digits)
+    if kind == "count":
+        return f"{value:,.0f}"
+    exact = math.isfinite(value) and abs(value) < 999.5
+    return f"{value:#.{digits}g}".rstrip(".") if exact else readable(value, digits)
 
 
 def readable(value: float, digits: int = 4) -> str:
