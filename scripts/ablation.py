@@ -75,6 +75,8 @@ CHANGES: dict[str, Change] = {
     "words without order": encoder("text", "embedding_bag"),
     "recurrent over words": encoder("text", "recurrent"),
     "transformer over words": encoder("text", "transformer"),
+    "photos without normalization": encoder("image", normalization="none"),
+    "photos of wider maps": encoder("image", pool_sizes=[1, 2, 2]),
     "residual photos": encoder("image", "residual"),
 }
 

@@ -129,8 +129,26 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
         inside = "" if low <= part.coverage <= high else "  outside"
         print(f"{name:22} {part.n:6,}  {part.coverage:6.1%}  {low:.1%} to {high:.1%}  "
               f"{part.width:12,.4g}{inside}")  # fmt: skip
-    ratio = check.score / check.constant_score
-    print(f"interval score {check.score:,.4g}, {ratio:.3f} times that of one factor for all rows")
+    ratio = score_ratio(found, (ends, flat), level)
+    print(f"interval score {check.score:,.4g}, {ratio.value:.3f} times ({ratio.low:.3f} to "
+          f"{ratio.high:.3f}) that of one factor for all rows")  # fmt: skip
+
+
+def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
+    """Return the interval score of one way to make intervals over that of another, resampling rows.
+
+    A row that several seeds answered is drawn as a whole.
+    """
+    from multimodal.evaluation.bootstrap import interval, mean_of, resample
+    from multimodal.evaluation.intervals import interval_score
+
+    scores = pd.DataFrame(
+        {i: interval_score(found[TRUTH], way.low, way.high, level) for i, way in enumerate(ways)},
+        found.index,
+    )
+    rows = scores.groupby(level=0)
+    means = [mean_of(column) for column in rows.mean().to_numpy().T]
+    return interval(np.divide(*resample(means, rows.size()).T))
 
 
 def folds_parser(description: str | None) -> argparse.ArgumentParser:

@@ -19,7 +19,13 @@ DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
         },
         "attention",
     ),
-    "image": ("convolutional", "mean"),
+    "image": (
+        {
+            "name": "convolutional",
+            "options": {"pool_sizes": [2, 2, 1], "normalization": "batch"},
+        },
+        "mean",
+    ),
     "series": ("recurrent", "mean"),
 }
 _TABULAR_KINDS = ("number", "category", "date")
