@@ -97,6 +97,32 @@ def test_without_linear_the_model_is_the_network(tmp_path):
     assert members(trained.model) == [trained.model]
 
 
+def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkeypatch):
+    """They are held out of all, and what is calibrated on is the answer of the whole model."""
+    sides = np.repeat(["train", "validation", "test"], 40)
+    split = {"data": {"split": {"method": "column", "column": "side"}}}
+    asked = Config.parse({**config(members=2, linear=False).model_dump(), **split})
+    seen, real = [], whole.whole_model
+
+    def spy(prepared, *others):
+        seen.append((prepared, real(prepared, *others)))
+        return seen[-1][1]
+
+    monkeypatch.setattr("multimodal.steps.whole_model", spy)
+    rows = ROWS.assign(side=sides)
+    trained = multimodal.train(rows, "price", out=tmp_path / "run", config=asked)
+    [(prepared, found)] = seen
+    assert len(members(trained.model)) == 2 and trained.config.training.members == 2
+    for i in range(2):
+        learned, own = prepared.member_rows(i)
+        assert (list(learned), list(own)) == (list(range(40)), list(range(40, 80)))
+    assert list(found.held.rows) == list(range(40, 80))
+    answers = trained.predict(rows[40:80]).frame["price_prediction"]
+    np.testing.assert_allclose(found.held.outputs["price"][:, 0], answers, rtol=1e-5)
+    one, other = (member.get_weights() for member in members(trained.model))
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
 @pytest.mark.parametrize("target", ["shop", "words"])
 def test_classes_are_blended(target, tmp_path):
     rows = ROWS.drop(columns=["words"] if target == "shop" else ["shop"])

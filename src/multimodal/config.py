@@ -181,8 +181,9 @@ class Training(_Record):
     `checkpoint_seconds` of training lie between two checkpoints.
 
     `members` networks are trained and averaged, each without one of as many parts of the training
-    and validation rows, the part that stops it; one network learns from the training rows and stops
-    by the validation rows. `auto` takes more of them the fewer rows there are. With `linear`, a
+    and validation rows, the part that stops it. One network learns from the training rows and stops
+    by the validation rows; so does each of several where the split names the validation rows, or
+    takes the latest. `auto` takes more of them the fewer rows there are. With `linear`, a
     linear model of terms (words, letters, categories, numbers in the table and in texts, waves over
     the table) is blended in, with the share that rows show which it has not learned from. With
     `trees`, gradient boosting has a share in what the run predicts, too; it stands beside the Keras

@@ -25,7 +25,7 @@ from multimodal.data.terms import (
 from multimodal.data.waves import read_cells, wave_targets, waves_of, waves_out_of_fold
 from multimodal.expert import Experts, fit_expert
 from multimodal.linear import Labelled, Linear, Terms, fit_linear
-from multimodal.members import decoded
+from multimodal.members import average, decoded
 from multimodal.predictor import Predictor
 from multimodal.shares import fit_shares
 from multimodal.term_summaries import summarise
@@ -64,8 +64,8 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     With `training.trees`, gradient boosting is fitted beside the model, and its share found out
     likewise.
 
-    A row is held out where the network that predicts it did not learn from it: the validation rows
-    of a single network, else every row of a fold. The linear model is fitted anew without each
+    A row is held out where the networks that predict it did not learn from it: the validation rows
+    where they share these, else every row of a fold. The linear model is fitted anew without each
     fold, too.
     """
     held, raw, faults = _held_out(prepared, networks)
@@ -123,7 +123,7 @@ def _held_out(
     spec = prepared.spec.model_copy(update={"terms": None})
     rows, parts = [], []
     faults: dict[int, str] = {}
-    for i, network in enumerate(networks):
+    for i, network in enumerate(networks if prepared.parts else [average(networks)]):
         _, held = prepared.member_rows(i)
         frame = prepared.table.frame.iloc[held]
         arrays = _preprocessor(prepared, terms=False).arrays(frame, prepared.photo_root)

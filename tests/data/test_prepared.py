@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tiny import plain_config, plain_rows
@@ -30,6 +32,13 @@ def test_each_network_is_stopped_by_rows_that_it_does_not_learn_from(prepared: P
     assert sorted(np.concatenate([held for _, held in parts])) == sorted(set(range(80)) - tested)
     for rows, held in parts:
         assert not set(rows) & set(held) and not (set(rows) | set(held)) & tested
+
+
+def test_what_is_left_of_several_networks_keeps_its_part(prepared: Prepared) -> None:
+    config = prepared.config.merge(training={"members": 1})
+    left = replace(prepared, config=config).member_rows(0)
+    for rows, same in zip(left, prepared.member_rows(0), strict=True):
+        np.testing.assert_array_equal(rows, same)
 
 
 def test_one_network_is_stopped_by_the_validation_rows() -> None:

@@ -15,7 +15,7 @@ from multimodal.data.splits import deal, names_validation
 from multimodal.data.table import Table
 from multimodal.errors import ConfigError
 
-MEMBERS, MEMBER_ROWS = 5, 7_500  # networks, up to so many rows; more rows have one
+MEMBERS, MEMBER_ROWS = 5, 12_000  # networks on parts, up to so many rows; more rows have one
 LEAST = 200  # rows, below which a part would be too small to stop a network
 EPOCHS, LEAST_EPOCHS = 25, 5
 BATCH, BATCH_OF_FEW = 64, 16  # rows of a step
@@ -27,18 +27,33 @@ FOLDS = 5  # parts for the linear model, where one network has none
 def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
     """Return the config with a number of networks.
 
-    Without one, validation rows that somebody chose stay validation rows, as do the latest ones.
+    Those that share validation rows are as many as may read the training rows in all epochs.
     """
     if config.training.members != "auto":
         return config
-    split, rows = config.data.split, int((sides != "test").sum())
-    chosen = split.method == "time" or (
+    rows, members = int((sides != "test").sum()), 1
+    if LEAST <= rows and not on_disk(table.frame):
+        members = MEMBERS if rows <= MEMBER_ROWS else 1
+        if _chosen(config, table):
+            reads = EPOCHS * max(int((sides == "train").sum()), 1)
+            members = min(max(MOST_READ // reads, 1), MEMBERS)
+    return config.merge(training={"members": members})
+
+
+def in_parts(config: Config, table: Table) -> bool:
+    """Tell whether each network is without a part of the training and validation rows.
+
+    Validation rows that somebody chose stay validation rows, as do the latest ones.
+    """
+    return config.training.members != 1 and not _chosen(config, table)
+
+
+def _chosen(config: Config, table: Table) -> bool:
+    """Tell whether the validation rows are not drawn at random."""
+    split = config.data.split
+    return split.method == "time" or (
         split.method == "column" and names_validation(table.frame[str(split.column)])
     )
-    if chosen or on_disk(table.frame):
-        return config.merge(training={"members": 1})
-    members = MEMBERS if LEAST <= rows <= MEMBER_ROWS else 1
-    return config.merge(training={"members": members})
 
 
 def with_pace(config: Config, sides: NDArray[Any]) -> Config:
@@ -57,16 +72,18 @@ def with_pace(config: Config, sides: NDArray[Any]) -> Config:
 
 
 def member_folds(
-    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels
+    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels, parts: bool
 ) -> NDArray[np.int64]:
     """Return the part of the rows, but the test rows, that each is in, -1 for none.
+
+    There are as many as networks where each is without a part (`parts`), else five.
 
     Raises:
         ConfigError: There are too few rows for `training.members` parts.
     """
     rows = np.flatnonzero(sides != "test")
     targets = [each[rows] for label in found.values() for each in split_targets(label)]
-    members = int(config.training.members)
+    members = int(config.training.members) if parts else 1
     count, folds = members if members > 1 else FOLDS, np.full(len(sides), -1)
     folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
     if members > 1 and len(np.unique(folds[folds >= 0])) < members:

@@ -18,7 +18,13 @@ from multimodal.data.disk_text import on_disk
 from multimodal.data.duplicates import duplicate_groups, photo_keys
 from multimodal.data.fitting import capped_columns
 from multimodal.data.label_checks import check_sides, check_transform, rare_notes
-from multimodal.data.member_folds import member_folds, split_targets, with_members, with_pace
+from multimodal.data.member_folds import (
+    in_parts,
+    member_folds,
+    split_targets,
+    with_members,
+    with_pace,
+)
 from multimodal.data.pipeline import Source
 from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
 from multimodal.data.prepared import Base, Floats, Labels, Prepared
@@ -116,7 +122,8 @@ def prepare(
     )  # fmt: skip
     check_sides(table, config.heads, found, sides)
     config = with_pace(with_members(config, table, sides), sides)
-    folds = member_folds(config, groups, sides, found)
+    parts = in_parts(config, table)
+    folds = member_folds(config, groups, sides, found, parts)
     spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
     truths = {
         fitted.name: found[head.name].truth(fitted.classes)
@@ -136,7 +143,7 @@ def prepare(
         spec = with_terms(spec, schema, table, sides, measured)
     return Prepared(
         config, schema, spec, table, root, sides, source, truths, notes, folds, sizes, groups,
-        found, photos, leaks, stored, fingerprint(json.dumps(digests)),
+        found, photos, leaks, stored, fingerprint(json.dumps(digests)), parts,
     )  # fmt: skip
 
 

@@ -34,10 +34,10 @@ class Prepared:
     `truths` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
     float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
     `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. `folds`
-    int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none. For the
-    audit: `groups` of duplicates int64 (N,), `labels` as they were read, what the photos are like,
-    what gives a label away. `stored` are the folders of prepared data on disk, `photo_digest` is
-    that of all photos' bytes.
+    int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none; with
+    `parts`, each network is without one of them. For the audit: `groups` of duplicates int64 (N,),
+    `labels` as they were read, what the photos are like, what gives a label away. `stored` are the
+    folders of prepared data on disk, `photo_digest` is that of all photos' bytes.
     """
 
     config: Config
@@ -57,6 +57,7 @@ class Prepared:
     leaks: list[str] = field(default_factory=list)
     stored: list[Path] = field(default_factory=list)
     photo_digest: str = ""
+    parts: bool = False
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Return the positions of the rows on one side of the split."""
@@ -64,7 +65,7 @@ class Prepared:
 
     def member_rows(self, member: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the rows that a network learns from, and those that stop it."""
-        if self.config.training.members == 1:
+        if not self.parts:
             return self.rows("train"), self.rows("validation")
         own = self.folds == member
         return np.flatnonzero((self.sides != "test") & ~own), np.flatnonzero(own)

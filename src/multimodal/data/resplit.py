@@ -56,7 +56,7 @@ def resplit(prepared: Prepared, sides: Sides) -> Prepared:
     given = labels.label_arrays(spec.heads, truths, weights)
     source = Source.of(spec, arrays.inputs, caches, *given)
     groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
-    folds = member_folds(config, groups, sides, found)
+    folds = member_folds(config, groups, sides, found, prepared.parts)
     if config.training.linear:
         measured = wave_targets(config.heads, spec.heads, truths)
         spec = with_terms(spec, prepared.schema, table, sides, measured)
