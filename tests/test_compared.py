@@ -87,5 +87,5 @@ def test_differences_in_words(metric: str, gain: Interval, outcome: object, word
 
 
 def test_an_interval_in_words() -> None:
-    assert said("rmse", Interval(3, 2.5, 3500)) == "2.5 to 3,500"
+    assert said("rmse", Interval(3, 2.5, 3500)) == "2.50 to 3,500"
     assert said("rmse", Interval(3, np.nan, np.nan)) == ""
