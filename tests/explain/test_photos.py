@@ -9,7 +9,7 @@ import numpy as np
 from explained import SIDE, inputs_of, model_of, spec_of, stir
 
 from multimodal.attribution import Row, cut
-from multimodal.explain.photos import CELLS, blank, explain_photos
+from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 
 
 def maps_of(parts: dict[str, Any], paths: list[str | None], faults: dict[int, str]) -> list[Any]:
@@ -68,3 +68,14 @@ def test_blank_photos_keep_their_mean() -> None:
     found = blank(pixels)
     assert found.shape == pixels.shape and found.dtype == np.uint8
     np.testing.assert_allclose(found[..., 0, 0, :], pixels.mean(axis=(-3, -2)), atol=0.51)
+
+
+def test_a_border_that_stands_out_does_not_hide_the_product() -> None:
+    maps = np.ones((2, 8, 8))
+    maps[:, 1:-1, 1:-1] = 0
+    maps[0, 2:5, 3:6] = 0.9
+    maps[1, 0, 0] = 5.0
+    inside, corner = blur(maps)
+    assert np.unravel_index(inside.argmax(), inside.shape) == (3, 4)
+    np.testing.assert_allclose(inside[3, 4], 0.9)
+    np.testing.assert_allclose(corner[:2, :2], [[7 / 9, 8 / 9], [8 / 9, 1.0]])

@@ -71,7 +71,23 @@ def _gradients(row: Row, group: FittedGroup) -> Floats | None:
         maps = maps[:, 1:]
     if side**2 != maps.shape[1] or side < COARSEST:
         return None
-    return np.asarray(maps.reshape(-1, side, side))
+    return blur(maps.reshape(-1, side, side))
+
+
+def blur(maps: Floats) -> Floats:
+    """Return maps (photos, side, side), each cell the mean of itself and those around it.
+
+    A cell of a convolution's map tells of those around it, too, and one at the border also of the
+    border: a padded convolution answers to it whatever the photo shows. So what lies beyond
+    the photo counts as zero, and a cell at the border keeps two thirds at most.
+
+    Example:
+    >>> blur(np.array([[[9.0, 0.0], [0.0, 0.0]]])).tolist()
+    [[[1.0, 1.0], [1.0, 1.0]]]
+    """
+    from scipy.ndimage import uniform_filter
+
+    return np.asarray(uniform_filter(maps, size=(1, 3, 3), mode="constant"), np.float64)
 
 
 def _hidden(row: Row, group: FittedGroup, slot: int) -> Floats:
