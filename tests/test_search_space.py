@@ -85,6 +85,13 @@ def test_knobs_do_what_they_say(prepared: Prepared) -> None:
     assert not config.data.augment and config.training.ema_momentum == 0.99
 
 
+def test_the_default_fusion_has_its_ensemble_there_too() -> None:
+    config = Config.parse({"groups": [TABLE, WORDS], "fusion": "gated"})
+    space = knobs(config)
+    found = turned(config, space, values(space, fusion="concat")).fusion
+    assert found.name == "concat" and found.options["num_members"] == 8
+
+
 def test_groups_with_word_vectors_keep_encoder_and_dimension() -> None:
     words = {**WORDS, "vectors": "glove.txt", "encoder": "recurrent"}
     config = Config.parse({"groups": [TABLE, words]})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from multimodal import registry
 from multimodal.baselines import NAMES
 from multimodal.comparison import INPUT_NAMES, sequential_score
-from multimodal.config import Component, Config, Modality
+from multimodal.config import Component, Config, Modality, fusion_named
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation import ModelScore, Task
 from multimodal.fit_files import Fit
@@ -71,9 +71,7 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
 
 
 def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
-    """Return the fusions to compare: the config's under its name, others with its dropout.
-
-    The one that `train` takes by default has the members that it has there, too.
+    """Return the fusions to compare.
 
     Raises:
         ConfigError: There is no such fusion.
@@ -83,12 +81,8 @@ def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
     ['concat']
     """
     found = []
-    usual = Config().fusion
-    shared = {"modality_dropout": config.fusion.options.get("modality_dropout", 0.0)}
     for name in dict.fromkeys(names or [config.fusion.name]):
-        own = config.fusion if name == config.fusion.name else None
-        options = {**(usual.options if name == usual.name else {}), **shared}
-        fusion = own or Component(name=name, options=options)
+        fusion = fusion_named(config, name)
         registry.check("fusion", fusion)
         found.append(fusion)
     return found

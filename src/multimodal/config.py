@@ -286,6 +286,22 @@ class Config(_Record):
         return Config.parse(values)
 
 
+def fusion_named(config: Config, name: str) -> Component:
+    """Return the fusion of a name: the config's own, or another with its modality dropout.
+
+    The default one has the ensemble that it has there, too.
+
+    Example:
+    >>> fusion_named(Config(), "gated").options
+    {'modality_dropout': 0.05}
+    """
+    if name == config.fusion.name:
+        return config.fusion
+    usual = Config().fusion
+    shared = {"modality_dropout": config.fusion.options.get("modality_dropout", 0.0)}
+    return Component(name=name, options={**(usual.options if name == usual.name else {}), **shared})
+
+
 def _valid_sections() -> str:
     return f"Valid: {', '.join(sorted(Config.model_fields))}."
 

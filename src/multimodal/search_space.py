@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from multimodal import registry
-from multimodal.config import Config, Group, Modality
+from multimodal.config import Config, Group, Modality, fusion_named
 
 Value = str | float | int | bool | None
 AS_IT_IS = "as it is"
@@ -127,8 +127,7 @@ def _encode(modality: str, config: Config, name: str) -> Config:
 
 
 def _fuse(config: Config, name: str) -> Config:
-    kept = {k: v for k, v in config.fusion.options.items() if k == "modality_dropout"}
-    return _with_fusion(config, {"name": name, "options": kept})
+    return _with_fusion(config, fusion_named(config, name).model_dump())
 
 
 def _withhold(config: Config, value: float) -> Config:
