@@ -42,6 +42,21 @@ def encoder(modality: str, name: str | None = None, **options: Any) -> Change:
     return change
 
 
+def pooling(modality: str, name: str) -> Change:
+    """Return what pools the tokens of a modality otherwise."""
+
+    def change(config: Any) -> Any:
+        groups = [
+            type(group).model_validate({**group.model_dump(), "pooling": name})
+            if group.modality == modality
+            else group
+            for group in config.groups
+        ]
+        return config.model_copy(update={"groups": groups})
+
+    return change
+
+
 def training(**options: Any) -> Change:
     """Return what changes how networks are fitted."""
     return lambda config: config.merge(training=options)
@@ -75,6 +90,7 @@ CHANGES: dict[str, Change] = {
     "words without order": encoder("text", "embedding_bag"),
     "recurrent over words": encoder("text", "recurrent"),
     "transformer over words": encoder("text", "transformer"),
+    "attention over words": pooling("text", "attention"),
     "photos without normalization": encoder("image", normalization="none"),
     "photos of wider maps": encoder("image", pool_sizes=[1, 2, 2]),
     "residual photos": encoder("image", "residual"),

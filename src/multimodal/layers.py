@@ -81,7 +81,14 @@ class MeanPooling(Pooling):
 
 @register("pooling", "max")
 class MaxPooling(Pooling):
-    """Largest value of each feature over the kept tokens; zeros where none is kept."""
+    """Largest value of each feature over the tokens that the mask keeps; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(MaxPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    3.0
+    """
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:

@@ -41,7 +41,7 @@ def test_groups_by_kind() -> None:
         ("photos", "image", ["front", "back"]),
     ]
     assert [(g.encoder.name, g.pooling.name) for g in config.groups] == [
-        ("dense", "mean"), ("convolutional", "attention"), ("convolutional", "attention"),
+        ("dense", "mean"), ("convolutional", "max"), ("convolutional", "max"),
         ("convolutional", "mean"),
     ]  # fmt: skip
     assert config.heads == []

@@ -17,7 +17,7 @@ DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
             "name": "convolutional",
             "options": {"filters": 48, "embedding_dim": 32, "kernel_sizes": [3], "num_layers": 2},
         },
-        "attention",
+        "max",
     ),
     "image": (
         {
