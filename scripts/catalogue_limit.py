@@ -1,6 +1,6 @@
 """How close to the known limit does a run come, and do its intervals hold what they promise?
 
-    python scripts/catalogue_limit.py --out /tmp/limit [--rows 8000,2000,20000] [--config FILE]
+    python scripts/catalogue_limit.py --out runs/limit [--rows 8000,2000,20000] [--config FILE]
 
 Draws a catalogue, trains the defaults on its training and validation rows (only the latter are
 calibrated on) and predicts the fresh ones. Printed are the error of log price beside the noise that

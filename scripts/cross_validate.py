@@ -1,6 +1,6 @@
 """How good is what `multimodal train` makes of a file, on rows that it has not seen?
 
-    python scripts/cross_validate.py houses.csv price --folds folds.csv --out /tmp/houses
+    python scripts/cross_validate.py houses.csv price --folds folds.csv --out runs/houses
         [--seeds 2] [--preset best] [--level 0.9] [--config FILE] [--images FOLDER]
 
 Trains one run for each fold and seed on the rows of the other folds, as the command line would,
@@ -112,6 +112,7 @@ def show_errors(found: pd.DataFrame) -> None:
 def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
     from multimodal.evaluation import Ends, check_intervals
+    from multimodal.evaluation.intervals import binomial_band
 
     truth, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
     ends = Ends(found["low"].to_numpy(), found["high"].to_numpy())
@@ -120,12 +121,13 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     reach = np.quantile(np.abs(np.log1p(truth) - logs), held)
     flat = Ends(np.expm1(logs - reach), np.expm1(logs + reach))
     check: Any = check_intervals(truth, guess, {level: ends}, flat, level, parts=parts)
+    seeds = len(found) / found.index.nunique()  # answers of one row are no rows of their own
     print(f"\nintervals at {level:.0%}        rows  inside  99 % band        mean width")
     names = ["all", "lower third", "middle third", "upper third"]
     if parts != 3:
         names = ["all", *(f"part {i + 1} of {parts}" for i in range(parts))]
     for name, part in zip(names, (check, *check.parts), strict=True):
-        low, high = part.band
+        low, high = binomial_band(part.n / seeds, level)
         inside = "" if low <= part.coverage <= high else "  outside"
         print(f"{name:22} {part.n:6,}  {part.coverage:6.1%}  {low:.1%} to {high:.1%}  "
               f"{part.width:12,.4g}{inside}")  # fmt: skip

@@ -1,6 +1,6 @@
 """Houses after the published protocol, ten times over, beside trees that read the table alone.
 
-    python scripts/houses_protocol.py houses.csv --out /tmp/houses [--seeds 10] [--config FILE]
+    python scripts/houses_protocol.py houses.csv --out runs/houses [--seeds 10] [--config FILE]
 
 The tutorial that made the set known (Rosebrock, "Keras: Multiple Inputs and Mixed Data",
 pyimagesearch.com, 2019) keeps the zip codes of at least 25 houses and tests on a quarter of the

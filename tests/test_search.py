@@ -33,6 +33,15 @@ def make(tmp_path: Path) -> Make:
     )
 
 
+def test_a_single_network_leaves_the_validation_rows_alone() -> None:
+    config = plain_config().merge(training={"members": 2, "linear": True})
+    prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], config)
+    single = search.alone(prepared, prepared.config)
+    learned, held = single.member_rows(0)
+    assert prepared.parts and not single.parts
+    assert set(learned) == set(single.rows("train")) and set(held) == set(single.rows("validation"))
+
+
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Replace fitting: the error grows with the distance of the rate from 0.004."""

@@ -11,6 +11,7 @@ from tiny import PHOTOS, TABLE, WORDS, tiny_config
 
 from multimodal.builder import build
 from multimodal.config import Config
+from multimodal.data.defaults import encoder_named
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.search_space import AS_IT_IS, Knob, knobs, turned
 
@@ -90,6 +91,17 @@ def test_the_default_fusion_has_its_ensemble_there_too() -> None:
     space = knobs(config)
     found = turned(config, space, values(space, fusion="concat")).fusion
     assert found.name == "concat" and found.options["num_members"] == 8
+
+
+def test_an_encoder_of_the_defaults_has_their_options_and_is_no_change_to_them() -> None:
+    words = {**WORDS, "encoder": "recurrent"}
+    config = Config.parse({"groups": [TABLE, words]})
+    space = knobs(config)
+    usual = encoder_named("text", "convolutional")
+    found = turned(config, space, values(space, text_encoder="convolutional"))
+    assert usual.options and found.groups[1].encoder == usual
+    (knob,) = [knob for knob in knobs(found) if knob.name == "text_encoder"]
+    assert "convolutional" not in knob.choices and "recurrent" in knob.choices
 
 
 def test_groups_with_word_vectors_keep_encoder_and_dimension() -> None:

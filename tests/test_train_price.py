@@ -13,6 +13,8 @@ from tiny import plain_rows
 
 from multimodal.catalogue import builder_package
 from multimodal.cli import report_errors
+from multimodal.config import Config
+from multimodal.data import member_folds
 from multimodal.evaluation import RunMetrics
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_price.py"
@@ -78,10 +80,12 @@ def test_quick_draws_the_small_catalogue(
     export, sizes = package.export, {"small": (60, 20, 20)}
     monkeypatch.setattr(package, "export", lambda at, size, seed: export(at, sizes[size], seed))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(member_folds, "LEAST", 10)  # enough rows for several networks
     arguments = ["--quick", "--config", "quick.yaml", "--epochs", "1", "--out", "run"]
     assert start(script, monkeypatch, *arguments) == 0
     record = RunMetrics.read(Path("run"))
     assert record.data.test == 20
+    assert Config.from_json((Path("run") / "config.json").read_text()).training.members == 1
     assert record.limit["price"]["log_rmse"] > 0
     assert "known limit" in capsys.readouterr().out
 

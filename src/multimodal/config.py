@@ -287,9 +287,9 @@ class Config(_Record):
 
 
 def fusion_named(config: Config, name: str) -> Component:
-    """Return the fusion of a name: the config's own, or another with its modality dropout.
+    """Return the fusion of a name: the config's own, or another with the config's modality dropout.
 
-    The default one has the ensemble that it has there, too.
+    The default fusion keeps its `num_members`.
 
     Example:
     >>> fusion_named(Config(), "gated").options
@@ -297,9 +297,10 @@ def fusion_named(config: Config, name: str) -> Component:
     """
     if name == config.fusion.name:
         return config.fusion
-    usual = Config().fusion
-    shared = {"modality_dropout": config.fusion.options.get("modality_dropout", 0.0)}
-    return Component(name=name, options={**(usual.options if name == usual.name else {}), **shared})
+    usual, dropout = Config().fusion, "modality_dropout"
+    options = {k: v for k, v in usual.options.items() if name == usual.name and k != dropout}
+    shared = {k: v for k, v in config.fusion.options.items() if k == dropout}
+    return Component(name=name, options={**options, **shared})
 
 
 def _valid_sections() -> str:

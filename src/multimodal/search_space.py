@@ -14,6 +14,7 @@ from typing import Any
 
 from multimodal import registry
 from multimodal.config import Config, Group, Modality, fusion_named
+from multimodal.data.defaults import encoder_named
 
 Value = str | float | int | bool | None
 AS_IT_IS = "as it is"
@@ -103,9 +104,11 @@ def _choice(
 def _encoder_knob(config: Config, modality: Modality) -> Knob:
     """Choose the encoder of all groups of a modality; those with word vectors keep theirs."""
     groups = [g for g in config.groups if g.modality == modality and g.vectors is None]
-    plain = {g.encoder.name for g in groups if not g.encoder.options}
-    same = plain if len({g.encoder.name for g in groups}) == 1 else set()
-    names = [name for name in ENCODERS[modality] if name not in same] if groups else []
+    names = [
+        name
+        for name in ENCODERS[modality]
+        if any(group.encoder != encoder_named(modality, name) for group in groups)
+    ]
     return Knob(f"{modality}_encoder", AS_IT_IS, partial(_encode, modality), (AS_IT_IS, *names))
 
 
@@ -119,9 +122,11 @@ def _feed(key: str, config: Config, value: Any) -> Config:
 
 
 def _encode(modality: str, config: Config, name: str) -> Config:
+    encoder = encoder_named(modality, name).model_dump()
+
     def change(group: Group) -> Group:
         free = group.modality == modality and group.vectors is None
-        return _with_encoder(group, {"name": name, "options": {}}) if free else group
+        return _with_encoder(group, encoder) if free else group
 
     return _each_group(config, change)
 

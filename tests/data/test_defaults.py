@@ -9,7 +9,11 @@ import pytest
 from multimodal.config import Config
 from multimodal.data.defaults import complete
 from multimodal.data.schema import Column, Schema
-from multimodal.encoders import ConvolutionalTextEncoder, DenseEncoder
+from multimodal.encoders import (
+    ConvolutionalEncoder,
+    ConvolutionalTextEncoder,
+    DenseEncoder,
+)
 from multimodal.errors import ConfigError, DataError
 
 KINDS = {
@@ -50,9 +54,11 @@ def test_groups_by_kind() -> None:
 
 
 def test_the_parts_take_the_options_they_get() -> None:
-    table, text = complete(Config(), schema(KINDS), TARGETS).groups[:2]
+    table, text, _, photos = complete(Config(), schema(KINDS), TARGETS).groups
     assert DenseEncoder([9], **table.encoder.options).num_members == 8
     assert ConvolutionalTextEncoder(9, **text.encoder.options).num_layers == 2
+    encoder = ConvolutionalEncoder(**photos.encoder.options)
+    assert (encoder.pool_sizes, encoder.normalization) == ([2, 2, 1], "batch")
 
 
 def test_parts_that_a_run_was_trained_with_stay() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from explained import SIDE, inputs_of, model_of, spec_of, stir
 
 from multimodal.attribution import Row, cut
+from multimodal.explain import photos
 from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 
 
@@ -31,6 +33,16 @@ def test_each_photo_that_is_there_has_two_maps() -> None:
     assert not np.allclose(first.hidden, second.hidden)
 
 
+def test_the_map_of_gradients_is_blurred(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras.utils.set_random_seed(0)
+    (found,) = maps_of({}, ["a.jpg"], {})
+    monkeypatch.setattr(photos, "blur", lambda maps: maps)
+    keras.utils.set_random_seed(0)
+    (sharp,) = maps_of({}, ["a.jpg"], {})
+    np.testing.assert_allclose(found.gradients, blur(sharp.gradients[None])[0])
+    assert not np.allclose(found.gradients, sharp.gradients)
+
+
 def test_absent_and_damaged_photos_have_none() -> None:
     (found,) = maps_of({}, [None, "b.jpg"], {1: "b.jpg: the photo is cut off"})
     assert found.fault == "b.jpg: the photo is cut off" and found.hidden is None
@@ -39,10 +51,10 @@ def test_absent_and_damaged_photos_have_none() -> None:
 
 
 def test_an_encoder_without_a_fine_map_still_says_what_hiding_does(tmp_path: Any) -> None:
-    photos = keras.Input((None, None, 3))
-    x = keras.layers.Conv2D(4, 8, strides=8, activation="relu")(photos)
+    pixels = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 8, strides=8, activation="relu")(pixels)
     path = tmp_path / "coarse.keras"
-    stir(keras.Model(photos, x), 1).save(path)
+    stir(keras.Model(pixels, x), 1).save(path)
     options = {"backbone": str(path), "preprocessing": "unit"}
     found = maps_of({"image": {"name": "backbone", "options": options}}, ["a.jpg", None], {})
     assert found[0].gradients is None and np.abs(found[0].hidden).max() > 0

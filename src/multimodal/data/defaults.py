@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from multimodal.config import Config, Group
+from multimodal.config import Component, Config, Group
 from multimodal.data.schema import Schema
 from multimodal.errors import ConfigError, DataError, choices
 from multimodal.spec import slug, unique_slugs
@@ -29,6 +29,19 @@ DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
     "series": ("recurrent", "mean"),
 }
 _TABULAR_KINDS = ("number", "category", "date")
+
+
+def encoder_named(modality: str, name: str) -> Component:
+    """Return the encoder of a name; the default one of its modality has the options of there.
+
+    Example:
+    >>> encoder_named("tabular", "dense").options, encoder_named("tabular", "cross").options
+    ({'num_members': 8}, {})
+    """
+    usual, _ = DEFAULT_PARTS[modality]
+    if isinstance(usual, dict) and usual["name"] == name:
+        return Component.model_validate(usual)
+    return Component(name=name)
 
 
 def complete(

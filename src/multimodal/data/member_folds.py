@@ -20,14 +20,14 @@ LEAST = 200  # rows, below which a part would be too small to stop a network
 EPOCHS, LEAST_EPOCHS = 25, 5
 BATCH, BATCH_OF_FEW = 64, 16  # rows of a step
 FEW = 2_000  # training rows, up to which there would be too few steps
-MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs
+MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs, networks
 FOLDS = 5  # parts for the linear model, where one network has none
 
 
 def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
     """Return the config with a number of networks.
 
-    Those that share validation rows are as many as may read the training rows in all epochs.
+    Those that share validation rows are as many as read `MOST_READ` rows together, five at most.
     """
     if config.training.members != "auto":
         return config

@@ -60,7 +60,7 @@ def blank(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _gradients(row: Row, group: FittedGroup) -> Floats | None:
-    """Return Grad-CAM (photos, side, side), None where tokens are no grid, or too coarse a one."""
+    """Return Grad-CAM, blurred: (photos, side, side). None where tokens are no grid, or coarse."""
     name = group.name
     pixels = np.asarray(row.inputs[f"{name}_pixels"])
     present = row.inputs[f"{name}_present"]

@@ -78,9 +78,9 @@ class ColumnScores:
 class PhotoMaps:
     """One photo of a row, and where in it the score was moved.
 
-    `gradients` (H, W) is Grad-CAM, None where the encoder's tokens have no place in the photo;
-    `hidden` (H, W) is how much of the score is lost where a patch is hidden. Positive raises the
-    score. `fault` says why there are none.
+    `gradients` (H, W) is Grad-CAM, each cell the mean of those around it, None where the encoder's
+    tokens have no place in the photo; `hidden` (H, W) is how much of the score is lost where a
+    patch is hidden. Positive raises the score. `fault` says why there are none.
     """
 
     group: str

@@ -1,0 +1,44 @@
+"""Two sets of answers compared row by row, by `scripts/paired_answers.py`."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "paired_answers.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("paired_answers", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_half_the_error_is_half_less_and_two_seeds_are_no_more_rows(script: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    truth, miss = np.exp(random.normal(4, 1, 200)), random.normal(0, 0.4, 200)
+    ours = pd.DataFrame({"truth": truth, "keras": (truth + 1) * np.exp(miss / 2) - 1})
+    theirs = pd.DataFrame({"prediction": (truth + 1) * np.exp(-miss) - 1}).sample(frac=1.0)
+    once = script.paired(ours, theirs, "keras")
+    assert once.value == pytest.approx(-0.5) and once.low == pytest.approx(once.high)
+    ours["keras"] *= np.exp(random.normal(0, 0.1, 200))
+    once = script.paired(ours, theirs, "keras")
+    twice = script.paired(pd.concat([ours, ours]), theirs, "keras")
+    assert once.low < once.value < once.high
+    assert (once.low, once.high) == pytest.approx((twice.low, twice.high))
+
+
+def test_of_classes_it_is_the_share_that_is_right(script: ModuleType) -> None:
+    ours = pd.DataFrame({"truth": ["a", "b"] * 50, "whole": ["a"] * 100})
+    theirs = pd.DataFrame({"prediction": ["a", "b"] * 45 + ["b", "a"] * 5})
+    found = script.paired(ours, theirs, "whole")
+    assert found.value == pytest.approx(0.5 - 0.9)
+    assert found.low < -0.4 < found.high < 0
