@@ -26,35 +26,32 @@ Change = Callable[[Any], Any]
 DEFAULT = "the defaults"
 
 
+def groups(modality: str, edit: Change) -> Change:
+    """Return what edits the groups of a modality, given and returned as plain values."""
+
+    def change(config: Any) -> Any:
+        return config.merge(groups=[
+            edit(group.model_dump()) if group.modality == modality else group.model_dump()
+            for group in config.groups
+        ])  # fmt: skip
+
+    return change
+
+
 def encoder(modality: str, name: str | None = None, **options: Any) -> Change:
     """Return what changes the encoders of a modality: another one, or further options."""
 
-    def change(config: Any) -> Any:
-        groups = []
-        for group in config.groups:
-            if group.modality == modality:
-                kept = group.encoder.options if name in (None, group.encoder.name) else {}
-                part = {"name": name or group.encoder.name, "options": {**kept, **options}}
-                group = type(group).model_validate({**group.model_dump(), "encoder": part})
-            groups.append(group)
-        return config.model_copy(update={"groups": groups})
+    def edit(group: Any) -> Any:
+        part = group["encoder"]
+        kept = part["options"] if name in (None, part["name"]) else {}
+        return {**group, "encoder": {"name": name or part["name"], "options": {**kept, **options}}}
 
-    return change
+    return groups(modality, edit)
 
 
 def pooling(modality: str, name: str) -> Change:
     """Return what pools the tokens of a modality otherwise."""
-
-    def change(config: Any) -> Any:
-        groups = [
-            type(group).model_validate({**group.model_dump(), "pooling": name})
-            if group.modality == modality
-            else group
-            for group in config.groups
-        ]
-        return config.model_copy(update={"groups": groups})
-
-    return change
+    return groups(modality, lambda group: {**group, "pooling": name})
 
 
 def training(**options: Any) -> Change:
@@ -92,7 +89,7 @@ CHANGES: dict[str, Change] = {
     "transformer over words": encoder("text", "transformer"),
     "attention over words": pooling("text", "attention"),
     "photos without normalization": encoder("image", normalization="none"),
-    "photos of wider maps": encoder("image", pool_sizes=[1, 2, 2]),
+    "photos of 32 x 32 cells": encoder("image", pool_sizes=[1, 2, 2]),
     "residual photos": encoder("image", "residual"),
 }
 

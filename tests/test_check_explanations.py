@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
+from script_files import load_script
 
 from multimodal import workflow
 from multimodal.catalogue import CONFIG, builder_package
 from multimodal.config import Config
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "check_explanations.py"
 ROWS = (3000, 300, 60)
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_explanations", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("check_explanations")
 
 
 def test_the_product_is_where_it_was_drawn(script: ModuleType, catalogue_folder: Path) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "paired_answers.py"
+from script_files import load_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("paired_answers", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("paired_answers")
 
 
 def test_half_the_error_is_half_less_and_two_seeds_are_no_more_rows(script: ModuleType) -> None:

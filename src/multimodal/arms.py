@@ -71,7 +71,7 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
 
 
 def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
-    """Return the fusions to compare.
+    """Return the fusions to compare, as `fusion_named` has them; the config's own by default.
 
     Raises:
         ConfigError: There is no such fusion.

@@ -32,7 +32,7 @@ _TABULAR_KINDS = ("number", "category", "date")
 
 
 def encoder_named(modality: str, name: str) -> Component:
-    """Return the encoder of a name; the default one of its modality has the options of there.
+    """Return the encoder of a name; the default one has the options that `DEFAULT_PARTS` gives it.
 
     Example:
     >>> encoder_named("tabular", "dense").options, encoder_named("tabular", "cross").options
