@@ -98,8 +98,8 @@ def error(table: pd.DataFrame, inside: Any, change: Change, seed: int, a: Any) -
     """Return the error of logarithms on the rows inside a fold; NaN if nothing is changed."""
     import multimodal
     from multimodal.data.prepare import prepare
-    from multimodal.fits import fit_rows
-    from multimodal.workflow import label_kinds
+    from multimodal.runs.train import label_kinds
+    from multimodal.studies.fits import fit_rows
 
     rows = table.assign(part=np.where(inside, "test", "train"))
     config = multimodal.Config.from_yaml(a.config) if a.config else multimodal.Config()

@@ -26,8 +26,8 @@ import keras
 import reference
 import tensorflow as tf
 
-from multimodal.data.cache import PhotoCache
-from multimodal.data.pipeline import Source, training_dataset
+from multimodal.data.batches import Source, training_dataset
+from multimodal.data.photos.cache import PhotoCache
 
 BATCH, STEPS, EPOCHS = 64, 12, 3
 Work = Callable[[], float]

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from multimodal.catalogue import TARGET, catalogue
-from multimodal.data.audit import audit_table
-from multimodal.data.cells import photo_paths
-from multimodal.data.photos import decode, locate
-from multimodal.data.readers import open_table
-from multimodal.data.schema import infer_schema
+from multimodal.data.audit.table import audit_table
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.columns.schema import infer_schema
+from multimodal.data.generated import TARGET, catalogue
+from multimodal.data.photos.read import decode, locate
+from multimodal.data.read.readers import open_table
 
 CORES = os.cpu_count() or 1
 SIZE, CHUNK = 64, 64

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import multimodal
-from multimodal.catalogue import CONFIG, TARGET, catalogue
 from multimodal.cli import load_backend
-from multimodal.evaluation import RunMetrics
+from multimodal.data.generated import CONFIG, TARGET, catalogue
+from multimodal.evaluation.records import RunMetrics
 
 
 def fit_seconds(every: float | None, epochs: int) -> tuple[float, float, int]:
@@ -25,7 +25,7 @@ def fit_seconds(every: float | None, epochs: int) -> tuple[float, float, int]:
 
     None stands for no checkpoints at all.
     """
-    from multimodal.checkpoints import Checkpoints
+    from multimodal.models.training.checkpoints import Checkpoints
 
     spent: list[float] = []
     save = Checkpoints.save

@@ -22,8 +22,8 @@ ROWS = (240, 60, 1000)
 def error(path: Path, base: Path | None, seed: int, epochs: int) -> float:
     """Train on one shifted catalogue and return the error of log price on its test rows."""
     import multimodal
-    from multimodal.catalogue import CONFIG
-    from multimodal.evaluation import RunMetrics
+    from multimodal.data.generated import CONFIG
+    from multimodal.evaluation.records import RunMetrics
 
     training = {"baselines": False, "epochs": epochs, "seed": seed}
     config = multimodal.Config.parse({**CONFIG, "training": training})
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25)
     arguments = parser.parse_args()
     load_backend()
-    from multimodal.catalogue import builder_package
+    from multimodal.data.generated import builder_package
 
     drawn = builder_package()
     gains = []

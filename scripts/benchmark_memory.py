@@ -82,8 +82,8 @@ def _pieces(rng: np.random.Generator, pool: str, mean: int) -> list[str | None]:
 
 def train_catalogue(size: str, epochs: int) -> None:
     """Train on the generated catalogue."""
-    from multimodal.catalogue import CONFIG as SPLIT
-    from multimodal.catalogue import catalogue
+    from multimodal.data.generated import CONFIG as SPLIT
+    from multimodal.data.generated import catalogue
 
     path, noise = catalogue(size)
     _train(path, {**SPLIT, "training": {"epochs": epochs}}, noise=noise)

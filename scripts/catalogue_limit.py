@@ -32,7 +32,7 @@ SETTINGS = (
 def trained(path: Path, out: Path, config: Path | None) -> Any:
     """Return the run of a catalogue, trained or found."""
     import multimodal
-    from multimodal.catalogue import CONFIG, TARGET
+    from multimodal.data.generated import CONFIG, TARGET
 
     if (out / "report.html").exists():
         return multimodal.load(out)
@@ -45,7 +45,7 @@ def trained(path: Path, out: Path, config: Path | None) -> Any:
 
 def boosting_on_factors(table: pd.DataFrame, truth: pd.DataFrame) -> Any:
     """Return log prices of the test rows by gradient boosting on table and latent factors."""
-    from multimodal.catalogue import builder_package
+    from multimodal.data.generated import builder_package
 
     hidden = list(builder_package().records.FACTOR_COLUMNS)
     cells = pd.concat(
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the catalogue")
     arguments = parser.parse_args()
     load_backend()
-    from multimodal.catalogue import builder_package
+    from multimodal.data.generated import builder_package
 
     package, sizes = builder_package(), tuple(map(int, arguments.rows.split(",")))
     path = package.export(arguments.out / "catalogue", sizes, arguments.seed) / "catalogue.csv"

@@ -33,8 +33,8 @@ def train(out: Path, notes: Path, epochs: int) -> None:
     import keras
 
     import multimodal
-    from multimodal import checkpoints
-    from multimodal.catalogue import CONFIG, TARGET, catalogue
+    from multimodal.data.generated import CONFIG, TARGET, catalogue
+    from multimodal.models.training import checkpoints
 
     class Note(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:

@@ -38,7 +38,7 @@ def useless(table: pd.DataFrame) -> pd.DataFrame:
 
 def product(row: Any, seed: int, side: int, near: float = 0.0) -> Any:
     """Return bool (side, side): where the product is drawn, or as near to it as `near` pixels."""
-    from multimodal.catalogue import builder_package
+    from multimodal.data.generated import builder_package
 
     name = builder_package().__name__
     photos, world = (importlib.import_module(f"{name}.{each}") for each in ("photos", "world"))
@@ -53,7 +53,7 @@ def product(row: Any, seed: int, side: int, near: float = 0.0) -> Any:
 
 def telling(text: str, spans: Any, material: str) -> Any:
     """Return bool (words,): which words tell the body's material, pieces, claims or negate them."""
-    from multimodal.catalogue import builder_package
+    from multimodal.data.generated import builder_package
 
     known = importlib.import_module(f"{builder_package().__name__}.descriptions")
     claims = {*known.WORDS["waterproof"], *known.WORDS["refurbished"]}
@@ -128,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load_backend()
     import multimodal
-    from multimodal.catalogue import CONFIG, catalogue
+    from multimodal.data.generated import CONFIG, catalogue
 
     path, _ = catalogue(arguments.size)
     truth = pd.read_csv(path.parent / "truth.csv", usecols=lambda name: name != "noise")

@@ -73,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     load_backend()
     import multimodal
-    from multimodal.catalogue import CONFIG, builder_package
+    from multimodal.data.generated import CONFIG, builder_package
 
     sizes = tuple(map(int, arguments.rows.split(",")))
     folder = Path(tempfile.gettempdir()) / f"catalogue-{'-'.join(map(str, sizes))}"

@@ -56,7 +56,7 @@ def one_fold(
 ) -> pd.DataFrame:
     """Train on the rows outside a fold, or go on with that; return the answers of those inside."""
     import multimodal
-    from multimodal.preset import preset
+    from multimodal.core.presets import preset
 
     answers = out.with_suffix(".csv")
     if answers.exists():
@@ -111,8 +111,7 @@ def show_errors(found: pd.DataFrame) -> None:
 
 def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
-    from multimodal.evaluation import Ends, check_intervals
-    from multimodal.evaluation.intervals import binomial_band
+    from multimodal.evaluation.intervals import Ends, binomial_band, check_intervals
 
     truth, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
     ends = Ends(found["low"].to_numpy(), found["high"].to_numpy())
@@ -170,7 +169,7 @@ def folds_parser(description: str | None) -> argparse.ArgumentParser:
 
 def table_in_folds(arguments: argparse.Namespace) -> tuple[pd.DataFrame, Any]:
     """Return the rows that have a fold, and the folds; make the folder of what is measured."""
-    from multimodal.data.readers import open_table
+    from multimodal.data.read.readers import open_table
 
     arguments.images = arguments.images or arguments.file.parent
     arguments.out.mkdir(parents=True, exist_ok=True)

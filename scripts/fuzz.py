@@ -108,10 +108,10 @@ def change(path: Path, rng: random.Random, *, inside: bool) -> None:
 
 def try_case(run: Path, kind: str, rng: random.Random) -> None:
     """Read one damaged config or run; raises what reading it raises."""
-    from multimodal.builder import check_parts
-    from multimodal.config import Config
-    from multimodal.manifest import write_manifest
-    from multimodal.run import load
+    from multimodal.core.config import Config
+    from multimodal.core.manifest import write_manifest
+    from multimodal.models.build import check_parts
+    from multimodal.runs.run import load
 
     copy = run.with_name("damaged")
     shutil.rmtree(copy, ignore_errors=True)
@@ -138,10 +138,10 @@ def try_case(run: Path, kind: str, rng: random.Random) -> None:
 
 def try_unfinished(run: Path, copy: Path, kind: str, rng: random.Random) -> None:
     """Look at a damaged record, or go on from a damaged checkpoint, at times under its new name."""
-    from multimodal.checkpoints import DIGITS, Checkpoints
-    from multimodal.files import sha256_of
-    from multimodal.fitting import Fitted
-    from multimodal.unfinished import check_out, check_same, read_record
+    from multimodal.core.files import sha256_of
+    from multimodal.core.interrupted import check_out, check_same, read_record
+    from multimodal.models.training.checkpoints import DIGITS, Checkpoints
+    from multimodal.models.training.state import Fitted
 
     shutil.copytree(run, copy)
     if kind == "unfinished.json":
@@ -162,7 +162,7 @@ def make_run(run: Path) -> None:
     import keras
 
     from multimodal import train
-    from multimodal.config import Config
+    from multimodal.core.config import Config
 
     rng = random.Random(0)
     rows = [
@@ -198,7 +198,7 @@ def work(run: Path, seed: int, first: int, pipe: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from multimodal.errors import MultimodalError
+    from multimodal.core.errors import MultimodalError
 
     if not run.exists():
         make_run(run)

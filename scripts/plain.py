@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from multimodal import encoders, registry  # noqa: F401 (encoders: registers them)
+from multimodal.layers import registry  # noqa: F401 (encoders: registers them)
 
 CARDINALITIES = [12, 40, 100]
 WORDS, VOCABULARY = 40, 5000

@@ -15,10 +15,10 @@ import numpy as np
 from keras import layers, ops
 
 import multimodal
-from multimodal.builder import compile_model
-from multimodal.catalogue import CONFIG, catalogue
-from multimodal.data.pipeline import Source
+from multimodal.data.batches import Source
+from multimodal.data.generated import CONFIG, catalogue
 from multimodal.data.prepare import Prepared
+from multimodal.models.build import compile_model
 
 WORDS = 80
 OPTIONS: dict[str, dict[str, Any]] = {

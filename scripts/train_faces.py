@@ -17,8 +17,8 @@ import pandas as pd
 from rich.console import Console
 
 import multimodal
-from multimodal.catalogue import faces
 from multimodal.cli import free_folder, load_backend, report_errors, show_comparison
+from multimodal.data.generated import faces
 
 CONFIG = {
     "groups": [{"name": "photos", "modality": "image", "columns": ["image"],

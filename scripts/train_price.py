@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 import multimodal
-from multimodal.catalogue import CONFIG, TARGET, catalogue
 from multimodal.cli import free_folder, load_backend, report_errors, show_comparison
+from multimodal.data.generated import CONFIG, TARGET, catalogue
 
 
 def parse() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def main() -> None:
     """Train, then print the comparison."""
     arguments, console = parse(), Console(markup=False, highlight=False, emoji=False)
     load_backend()
-    from multimodal.progress import EpochProgress
+    from multimodal.models.training.progress import EpochProgress
 
     config = (
         multimodal.Config.from_yaml(arguments.config) if arguments.config else multimodal.Config()

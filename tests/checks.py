@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras import tree
 
-from multimodal import registry
+from multimodal.layers import registry
 
 KERAS_OWN = set(inspect.signature(keras.layers.Layer.__init__).parameters)
 Check = Callable[[Any, "Case", Path], None]

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from multimodal.baseline_answers import ANSWERS_FILE
-from multimodal.evaluation import (
+from multimodal.evaluation.baseline_answers import ANSWERS_FILE
+from multimodal.evaluation.metrics import regression_metrics
+from multimodal.evaluation.records import (
     DataSummary,
     HeadMetrics,
     ModelScore,
     RunMetrics,
     TrainingSummary,
-    regression_metrics,
 )
 
 ATTACK = "<script>alert('x')</script> & \"quoted\""

@@ -20,7 +20,7 @@ from checks import Case, as_array, functional
 from keras import tree
 from test_registered import CASES, VARIANTS
 
-from multimodal import registry
+from multimodal.layers import registry
 
 TOLERANCE = 1e-4
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from multimodal.attribution import Row, cut
-from multimodal.blend import Blend
-from multimodal.builder import assemble, build
-from multimodal.config import Config
-from multimodal.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+from multimodal.core.config import Config
+from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+from multimodal.explain.attribution import Row, cut
+from multimodal.models.build import assemble, build
+from multimodal.models.stack.blend import Blend
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from multimodal.data.prepare import Prepared
-    from multimodal.explain.cut_model import Cut
-    from multimodal.run import Run
+    from multimodal.explain.submodels import Cut
+    from multimodal.runs.run import Run
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
 FUSIONS: dict[str, Any] = {
@@ -53,7 +53,7 @@ def stir(model: keras.Model, seed: int = 0) -> keras.Model:
 
 def untrained(prepared: Prepared, count: int = 1) -> Run:
     """Return a run of stirred networks, averaged, with a linear model where the config has one."""
-    from multimodal.run import Run
+    from multimodal.runs.run import Run
 
     models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
     config = prepared.config.merge(training={"members": count})
@@ -73,7 +73,7 @@ def cut_on(folder: Path, count: int, linear: bool, rows: int) -> tuple[Run, pd.D
     import pandas as pd
     from tiny import TABLE, WORDS, tiny_config
 
-    from multimodal.explain.cut_model import Cut
+    from multimodal.explain.submodels import Cut
 
     run = untrained_on(folder, tiny_config(TABLE, WORDS, linear=linear), count)
     frame = pd.read_csv(folder / "catalogue.csv").head(rows)

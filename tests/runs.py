@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from tiny import plain_rows, tiny_config
 
-from multimodal.catalogue import builder_package
+from multimodal.data.generated import builder_package
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a hundred rows need no threads for their trees
 FRESH = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}  # the environment of a new process
@@ -59,13 +59,13 @@ def catalogue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A whole run over table, text and photos, with baselines and a known limit."""
-    from multimodal.workflow import train
+    from multimodal.runs.train import train
 
     noise = pd.read_csv(catalogue_folder / "truth.csv")["noise"].to_numpy()
     said: list[str] = []
     out = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("multimodal.explain.extremes.SECONDS", math.inf)  # however busy the machine
+        patch.setattr("multimodal.runs.example_rows.SECONDS", math.inf)  # however busy the machine
         train(
             catalogue_folder / "catalogue.csv", "price", out=out, noise=noise,
             config=tiny_config(baselines=True), command="multimodal train catalogue.csv",

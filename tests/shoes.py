@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from multimodal.spec import FittedSpec
+from multimodal.core.spec import FittedSpec
 
 FRAME = pd.DataFrame(
     {

@@ -78,6 +78,6 @@ import sys
 sys.modules.update(dict.fromkeys({NOT_NEEDED}))  # None: not to be found
 from multimodal import {GRAPH}
 import multimodal
-print(multimodal.registry.kinds(), multimodal.builder.build)
+print(multimodal.layers.registry.kinds(), multimodal.models.build.build)
 """
     assert "fusion" in finish(start(backend, "-c", code))

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from script_files import load_script
 
-from multimodal import workflow
-from multimodal.catalogue import CONFIG, builder_package
-from multimodal.config import Config
+from multimodal.core.config import Config
+from multimodal.data.generated import CONFIG, builder_package
+from multimodal.runs import train
 
 ROWS = (3000, 300, 60)
 
@@ -56,7 +56,7 @@ def test_explanations_find_the_causes(script: ModuleType, tmp_path: Path) -> Non
     builder_package().export(folder, ROWS, 1)
     table = script.useless(pd.read_csv(folder / "catalogue.csv"))
     config = Config.parse({**CONFIG, "training": {"epochs": 15, "members": 1, "baselines": False}})
-    run = workflow.train(table, "price", out=tmp_path / "run", config=config, images=folder)
+    run = train.train(table, "price", out=tmp_path / "run", config=config, images=folder)
     truth = pd.read_csv(folder / "truth.csv")
     rows = table[table["split"] == "test"].merge(truth, on="id").reset_index(drop=True)
     found = script.rates(run, rows, folder, seed=1)

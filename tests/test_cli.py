@@ -10,8 +10,8 @@ from pathlib import Path
 from runs import FRESH, Command
 from tiny import plain_rows
 
-from multimodal.evaluation import RunMetrics
-from multimodal.run import load
+from multimodal.evaluation.records import RunMetrics
+from multimodal.runs.run import load
 
 
 def test_no_command_and_no_such_command(command: Command) -> None:

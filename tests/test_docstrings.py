@@ -13,7 +13,9 @@ from types import ModuleType
 import pytest
 
 import multimodal
-from multimodal import encoders, fusion, heads, losses, metrics, registry
+from multimodal import encoders, fusion, heads
+from multimodal.heads import losses, metrics
+from multimodal.layers import registry
 
 PACKAGES = (encoders, fusion, heads, losses, metrics)
 ALONE = ("array_files", "backbones", "blend", "boxes", "category_means", "conformal", "contracts",

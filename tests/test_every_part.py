@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from tiny import DATA, PHOTOS, TABLE, TRAINING, WORDS
 
-from multimodal import registry, train
-from multimodal.config import Config
-from multimodal.evaluation import RunMetrics
-from multimodal.run import load
+from multimodal import train
+from multimodal.core.config import Config
+from multimodal.evaluation.records import RunMetrics
+from multimodal.layers import registry
+from multimodal.runs.run import load
 
 SIZES = {"hidden_dim": 8, "num_heads": 2, "mlp_dim": 8, "num_layers": 1}
 TABLES: list[tuple[str, dict[str, Any]]] = [

@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 from runs import Answer
 
-from multimodal.data.audit_records import AUDIT_FILE, Audit
+from multimodal.data.audit.records import AUDIT_FILE, Audit
 
 Command = Callable[..., Answer]
 ROWS = 60
@@ -327,7 +327,7 @@ def test_35_memory_does_not_rise_with_a_bomb(tmp_path: Path) -> None:
     bomb(tmp_path / "bomb.png")
     code = (
         "import resource, sys\nfrom pathlib import Path\n"
-        "from multimodal.data.photos import decode, examine\n"
+        "from multimodal.data.photos.read import decode, examine\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, path = peak(), Path(sys.argv[1])\n"
         "assert examine(path).fault\n"

@@ -11,9 +11,9 @@ import pytest
 from keras import tree
 from test_registered import CASES
 
-from multimodal import registry
-from multimodal.contracts import check_fraction
 from multimodal.heads import BoundingBoxHead, MulticlassHead, RegressionHead
+from multimodal.layers import registry
+from multimodal.layers.base import check_fraction
 
 
 def floats(*shape: int) -> np.ndarray:

@@ -20,14 +20,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from multimodal.config import Config
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, MultimodalError
+from multimodal.core.spec import TERM_KEYS, FittedSpec
+from multimodal.data.columns.schema import Schema, infer_schema
+from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.readers import read_table
-from multimodal.data.schema import Schema, infer_schema
-from multimodal.data.table import Table
-from multimodal.errors import ConfigError, MultimodalError
-from multimodal.spec import TERM_KEYS, FittedSpec
+from multimodal.data.read.readers import read_table
+from multimodal.data.read.table import Table
 
 DRAWN = [Phase.explicit, Phase.generate]
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

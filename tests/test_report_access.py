@@ -13,11 +13,11 @@ from drawn_run import make_run
 from pages import Page, contrast
 
 import multimodal
-from multimodal import plots
-from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics
-from multimodal.report import write_report
+from multimodal.evaluation.records import HeadMetrics, ModelScore, RunMetrics
+from multimodal.report import plots
+from multimodal.report.report import write_report
 
-STYLE = Path(str(multimodal.__file__)).parent / "templates" / "style.css.j2"
+STYLE = Path(str(multimodal.__file__)).parent / "core" / "templates" / "style.css.j2"
 LONG = "x" * 3000
 EVIL = "<img src=x onerror=alert(1)> \"'&"
 

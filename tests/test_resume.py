@@ -17,12 +17,13 @@ import pytest
 from PIL import Image
 from tiny import plain_config, plain_rows
 
-from multimodal import steps, workflow
-from multimodal.checkpoints import Checkpoints
-from multimodal.errors import DataError, RunError
-from multimodal.fitting import TrainingError
-from multimodal.run import Run, load
-from multimodal.unfinished import CHECKPOINTS, RECORD
+from multimodal.core.errors import DataError, RunError
+from multimodal.core.interrupted import CHECKPOINTS, RECORD
+from multimodal.models.training.checkpoints import Checkpoints
+from multimodal.models.training.state import TrainingError
+from multimodal.runs import steps
+from multimodal.runs import train as workflow
+from multimodal.runs.run import Run, load
 
 CONFIG = plain_config(epochs=4, batch_size=16, checkpoint_seconds=0)
 

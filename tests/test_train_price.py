@@ -11,11 +11,11 @@ from types import ModuleType
 import pytest
 from tiny import plain_rows
 
-from multimodal.catalogue import builder_package
 from multimodal.cli import report_errors
-from multimodal.config import Config
-from multimodal.data import member_folds
-from multimodal.evaluation import RunMetrics
+from multimodal.core.config import Config
+from multimodal.data.generated import builder_package
+from multimodal.data.split import member_folds
+from multimodal.evaluation.records import RunMetrics
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_price.py"
 QUICK = "training: {batch_size: 32, precision: float32, baselines: false}\n"

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal.config import Config
-from multimodal.spec import FittedSpec
+from multimodal.core.config import Config
+from multimodal.core.spec import FittedSpec
 
 TABLE = {
     "name": "table", "modality": "tabular",

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from multimodal.catalogue import builder_package
-from multimodal.data.text import fit_vocabulary, index, pad, word_ids
+from multimodal.data.features.text import fit_vocabulary, index, pad, word_ids
+from multimodal.data.generated import builder_package
 
 
 def options(description: str | None, **arguments: Any) -> argparse.Namespace:

@@ -13,8 +13,8 @@ import pandas as pd
 from drawn import options
 
 import multimodal
-from multimodal.contracts import Encoder
-from multimodal.registry import register
+from multimodal.layers.base import Encoder
+from multimodal.layers.registry import register
 
 
 @register("layer", "snake")

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
-from multimodal.data.text import fit_vocabulary, index, pad, word_ids
+from multimodal.data.features.text import fit_vocabulary, index, pad, word_ids
 from multimodal.encoders import RecurrentEncoder
 from multimodal.heads import BinaryHead
 

@@ -14,7 +14,7 @@ from drawn import designs, options
 
 from multimodal.encoders import ConvolutionalEncoder
 from multimodal.heads import EmbeddingHead, PairDistance
-from multimodal.losses import ContrastiveLoss
+from multimodal.heads.losses import ContrastiveLoss
 
 
 def pair(items: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

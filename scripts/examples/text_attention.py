@@ -15,10 +15,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from multimodal.data.text import words
+from multimodal.data.features.text import words
 from multimodal.encoders import TransformerTextEncoder
 from multimodal.heads import BinaryHead
-from multimodal.layers import AttentionPooling
+from multimodal.layers.basic import AttentionPooling
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import pandas as pd
 from harness import Columns, main
 
 import multimodal
-from multimodal.preset import preset
+from multimodal.core.presets import preset
 
 REFERENCE: dict[str, dict[str, Any]] = {
     "tabular": {"name": "dense", "options": {"hidden_dims": [128, 64]}},

@@ -9,44 +9,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multimodal.builder import build
-    from multimodal.config import Config
-    from multimodal.cross_validation import compare
+    from multimodal.core.config import Config
+    from multimodal.core.errors import ConfigError, DataError, MultimodalError, RunError
+    from multimodal.core.spec import FittedSpec
+    from multimodal.data.columns.schema import infer_schema
     from multimodal.data.prepare import prepare
-    from multimodal.data.readers import read_table
-    from multimodal.data.schema import infer_schema
+    from multimodal.data.read.readers import read_table
     from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
-    from multimodal.errors import ConfigError, DataError, MultimodalError, RunError
     from multimodal.fusion import ConcatFusion
     from multimodal.heads import RegressionHead
-    from multimodal.registry import register
-    from multimodal.run import Run, load
-    from multimodal.spec import FittedSpec
-    from multimodal.tuning import tune
-    from multimodal.workflow import train
+    from multimodal.layers.registry import register
+    from multimodal.models.build import build
+    from multimodal.runs.run import Run, load
+    from multimodal.runs.train import train
+    from multimodal.studies.compare.compare import compare
+    from multimodal.studies.tune.tune import tune
 
 _HOMES = {
-    "Config": "config",
-    "ConfigError": "errors",
+    "Config": "core.config",
+    "ConfigError": "core.errors",
     "ConcatFusion": "fusion",
     "ConvolutionalEncoder": "encoders",
-    "DataError": "errors",
+    "DataError": "core.errors",
     "DenseEncoder": "encoders",
-    "FittedSpec": "spec",
-    "MultimodalError": "errors",
+    "FittedSpec": "core.spec",
+    "MultimodalError": "core.errors",
     "RecurrentEncoder": "encoders",
     "RegressionHead": "heads",
-    "Run": "run",
-    "RunError": "errors",
-    "build": "builder",
-    "compare": "cross_validation",
-    "infer_schema": "data.schema",
-    "load": "run",
+    "Run": "runs.run",
+    "RunError": "core.errors",
+    "build": "models.build",
+    "compare": "studies.compare.compare",
+    "infer_schema": "data.columns.schema",
+    "load": "runs.run",
     "prepare": "data.prepare",
-    "read_table": "data.readers",
-    "register": "registry",
-    "train": "workflow",
-    "tune": "tuning",
+    "read_table": "data.read.readers",
+    "register": "layers.registry",
+    "train": "runs.train",
+    "tune": "studies.tune.tune",
 }
 
 _SUBPACKAGES = ("encoders", "fusion", "heads")

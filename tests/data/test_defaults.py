@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 
-from multimodal.config import Config
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, DataError
+from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.defaults import complete
-from multimodal.data.schema import Column, Schema
-from multimodal.encoders import (
-    ConvolutionalEncoder,
-    ConvolutionalTextEncoder,
-    DenseEncoder,
-)
-from multimodal.errors import ConfigError, DataError
+from multimodal.encoders import ConvolutionalEncoder, ConvolutionalTextEncoder, DenseEncoder
 
 KINDS = {
     "size": "number", "colour": "category", "sold": "date", "title": "text", "Über uns": "text",

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal.config import Config
-from multimodal.data.photos import decode
-from multimodal.data.pipeline import evaluation_dataset
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, DataError
+from multimodal.data.batches import evaluation_dataset
+from multimodal.data.labels.detection import to_pixels
+from multimodal.data.photos.read import decode
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.detection import to_pixels
-from multimodal.errors import ConfigError, DataError
 
 WORDS = "red blue big small new old oak pine table chair with without drawer lamp of wood".split()
 ROWS = 120
@@ -156,7 +156,7 @@ def test_columns_the_model_does_not_read_do_no_harm(folder: Path) -> None:
 
 
 def test_leaks_and_capped_columns_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("multimodal.data.fitting.MAX_CATEGORIES", 2)
+    monkeypatch.setattr("multimodal.data.features.fit.MAX_CATEGORIES", 2)
     given = rows()
     for row in given:
         row["title"] += f" now {row['price']}"

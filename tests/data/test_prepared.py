@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tiny import plain_config, plain_rows
 
-from multimodal.data import disk_text
 from multimodal.data.prepare import prepare
 from multimodal.data.prepared import Prepared
+from multimodal.data.read import lazy_text
 
 
 @pytest.fixture(scope="module")
@@ -49,5 +49,5 @@ def test_one_network_is_stopped_by_the_validation_rows() -> None:
 
 
 def test_a_table_in_memory_is_looked_at_whole(prepared: Prepared) -> None:
-    assert not disk_text.on_disk(prepared.table.frame)
+    assert not lazy_text.on_disk(prepared.table.frame)
     assert prepared.looked_at() is prepared

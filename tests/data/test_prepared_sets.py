@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 from tiny import assert_same_batches
 
-from multimodal.config import Config
-from multimodal.data import cache, frames, sampling, shards
-from multimodal.data.photos import decode
-from multimodal.data.pipeline import evaluation_dataset, training_dataset
+from multimodal.core.config import Config
+from multimodal.data import shards
+from multimodal.data.batches import evaluation_dataset, training_dataset
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.photos import cache
+from multimodal.data.photos.read import decode
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.data.prepared_sets import default_folder, is_whole, set_bytes
-from multimodal.data.preprocessing import Preprocessor
+from multimodal.data.read import formats, sampling
 from multimodal.data.shards import ShardedArray, Worker
 
 ROWS = 60
@@ -91,7 +93,7 @@ def test_batches_are_bit_equal_from_memory_and_from_shards(
     plain = ready(file, training={"linear": False})
     assert not plain.stored and not (tmp_path / "cache").exists()
     if large:
-        monkeypatch.setattr(frames, "LARGE", 0)
+        monkeypatch.setattr(formats, "LARGE", 0)
     stored = ready(file, tmp_path / "prepared", training={"linear": False})
     assert len(stored.stored) == 2 and all(map(is_whole, stored.stored))
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
@@ -151,7 +153,7 @@ def test_an_unreadable_photo_stays_unreadable(
 ) -> None:
     content = bytearray((tmp_path / "12.png").read_bytes())
     content[60:200] = b"\0" * 140  # whole at both ends
-    monkeypatch.setattr("multimodal.data.screening.examine", lambda path: _facts(path))
+    monkeypatch.setattr("multimodal.data.photos.checks.examine", lambda path: _facts(path))
     (tmp_path / "12.png").write_bytes(content)
     stored, plain = ready(file, tmp_path / "prepared"), ready(file)
     assert_same_batches(batches(stored), batches(plain))
@@ -162,7 +164,7 @@ def test_an_unreadable_photo_stays_unreadable(
 
 
 def _facts(path: Path) -> Any:
-    from multimodal.data.photos import PhotoFacts
+    from multimodal.data.photos.read import PhotoFacts
 
     return PhotoFacts(digest=str(hash(path.read_bytes())))
 
@@ -170,7 +172,7 @@ def _facts(path: Path) -> Any:
 def test_a_large_table_goes_to_the_cache_folder_and_says_so(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "LARGE", 0)
+    monkeypatch.setattr(formats, "LARGE", 0)
     monkeypatch.setattr(sampling, "SAMPLE_ROWS", 40)
     prepared = ready(file)
     assert default_folder() == tmp_path / "cache" / "multimodal" / "prepared"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from multimodal.core.errors import DataError
 from multimodal.data import shards as module
 from multimodal.data.shards import (
     INDEX,
@@ -23,7 +24,6 @@ from multimodal.data.shards import (
     open_shards,
     write_shards,
 )
-from multimodal.errors import DataError
 
 ROWS, BYTES = 23, 12
 VALUES = np.random.default_rng(0).integers(0, 99, (ROWS, 3)).astype(np.int32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from multimodal.core.spec import FittedSpec
 from multimodal.data.single import single_tensor
-from multimodal.spec import FittedSpec
 
 NAN = float("nan")
 SPEC = FittedSpec.model_validate(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from tiny import plain_config, plain_rows
 
+from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.prepare import prepare
-from multimodal.data.preprocessing import Preprocessor
 from multimodal.data.shards import ALONE
 from multimodal.data.stored_inputs import stored_inputs
 

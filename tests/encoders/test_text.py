@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from multimodal.core.spec import FittedGroup
 from multimodal.encoders import RecurrentEncoder
-from multimodal.spec import FittedGroup
 
 IDS = np.array([[3, 4, 1], [2, 0, 0], [0, 0, 0]], "int32")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.errors import DataError
+from multimodal.core.errors import DataError
 from multimodal.evaluation.boxes import box_metrics
 
 BOX = [0.0, 0.0, 4.0, 4.0]

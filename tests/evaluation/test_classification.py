@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from multimodal.errors import DataError
+from multimodal.core.errors import DataError
 from multimodal.evaluation.classification import best_class, class_metrics, label_metrics
 
 RANDOM = np.random.default_rng(0)

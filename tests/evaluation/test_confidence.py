@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss as reference
 
-from multimodal.evaluation.confidence import (
-    confidence_bins,
-    expected_calibration_error,
-    log_loss,
-)
+from multimodal.evaluation.confidence import confidence_bins, expected_calibration_error, log_loss
 
 RANDOM = np.random.default_rng(0)
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.errors import DataError
-from multimodal.evaluation import Ends, binomial_band, check_intervals, interval_score
-from multimodal.evaluation.intervals import IntervalCheck
+from multimodal.core.errors import DataError
+from multimodal.evaluation.intervals import (
+    Ends,
+    IntervalCheck,
+    binomial_band,
+    check_intervals,
+    interval_score,
+)
 
 RANDOM = np.random.default_rng(0)
 GUESS = RANDOM.uniform(0, 9, 300)

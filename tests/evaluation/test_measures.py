@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from multimodal.evaluation import ModelScore
 from multimodal.evaluation.measures import (
     BESIDE,
     MAIN,
@@ -18,6 +17,7 @@ from multimodal.evaluation.measures import (
     shortfall,
     written,
 )
+from multimodal.evaluation.records import ModelScore
 
 SCORE = ModelScore("CNN", "sequential", "photos", {"rmse": 2.0, "log_rmse": 0.3}, 1200, 3.5)
 

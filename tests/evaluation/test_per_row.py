@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation import Task, measure
 from multimodal.evaluation.per_row import compared_metrics, parts, whole
+from multimodal.evaluation.task import Task, measure
 
 RANDOM = np.random.default_rng(0)
 N = 60

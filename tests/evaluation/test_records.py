@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from multimodal.errors import RunError
-from multimodal.evaluation import HeadMetrics, ModelScore, RunMetrics, TrainingSummary
+from multimodal.core.errors import RunError
+from multimodal.evaluation.records import HeadMetrics, ModelScore, RunMetrics, TrainingSummary
 
 SCORE = ModelScore("CNN", "sequential", "photos", {"rmse": 2.0, "log_rmse": 0.3}, 1200, 3.5)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multimodal.config import Head
-from multimodal.errors import DataError
+from multimodal.core.config import Head
+from multimodal.core.errors import DataError
+from multimodal.core.spec import FittedHead
 from multimodal.evaluation.task import Task, has_answer, has_truth, measure
-from multimodal.spec import FittedHead
 
 
 def test_a_task_follows_from_config_spec_and_layer() -> None:

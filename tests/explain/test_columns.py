@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from explained import model_of, spec_of
 
-from multimodal.attribution import Row, cut
+from multimodal.core.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
+from multimodal.explain.attribution import Row, cut
 from multimodal.explain.columns import explain_columns, sources
-from multimodal.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
 
 
 def spec_with(numbers: int) -> FittedSpec:

@@ -11,8 +11,8 @@ from explained import untrained_on
 from keras import tree
 from tiny import tiny_config
 
-from multimodal.attribution import cut, raw_outputs
 from multimodal.explain import encoding
+from multimodal.explain.attribution import cut, raw_outputs
 from multimodal.explain.encoding import (
     encode_rows,
     floats,

@@ -14,10 +14,10 @@ from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.data.prepare import prepare
 from multimodal.explain.importance import importance
+from multimodal.explain.importance_records import Importance
 from multimodal.explain.linear import linear_part
-from multimodal.importance import Importance
-from multimodal.members import members
-from multimodal.run import Run, load
+from multimodal.models.averaging import members
+from multimodal.runs.run import Run, load
 
 
 def measured(run: Run, rows: pd.DataFrame, root: Path, truth: Any, weight: Any = None) -> Any:

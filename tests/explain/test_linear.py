@@ -11,7 +11,7 @@ from explained import untrained_on
 from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.explain.linear import LinearPart, LinearScores, linear_part
-from multimodal.run import Run
+from multimodal.runs.run import Run
 
 BARE = dict.fromkeys(["words", "table"])
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multimodal.errors import RunError
+from multimodal.core.errors import RunError
+from multimodal.core.manifest import write_manifest
 from multimodal.explain import neighbours
 from multimodal.explain.neighbours import (
     MOST_ROWS,
@@ -20,7 +21,6 @@ from multimodal.explain.neighbours import (
     load,
     save,
 )
-from multimodal.manifest import write_manifest
 
 RANDOM = np.random.default_rng(0)
 

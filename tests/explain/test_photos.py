@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from explained import SIDE, inputs_of, model_of, spec_of, stir
 
-from multimodal.attribution import Row, cut
 from multimodal.explain import photos
+from multimodal.explain.attribution import Row, cut
 from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 
 

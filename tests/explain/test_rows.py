@@ -12,13 +12,13 @@ from explained import untrained_on
 from runs import Trained
 from tiny import TABLE, WORDS, tiny_config
 
-from multimodal.blend import Blend
-from multimodal.calibration import Calibration
-from multimodal.config import Config
-from multimodal.errors import DataError
+from multimodal.core.config import Config
+from multimodal.core.errors import DataError
+from multimodal.evaluation.calibration import Calibration
 from multimodal.explain.encoding import whole_inputs
 from multimodal.explain.records import Explanation
-from multimodal.run import Run, load
+from multimodal.models.stack.blend import Blend
+from multimodal.runs.run import Run, load
 
 FUSION = {"name": "transformer", "options": {"hidden_dim": 8, "num_heads": 2, "num_layers": 1}}
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from explained import WORDS, inputs_of, model_of, spec_of, stir
 
-from multimodal.attribution import Row, cut
+from multimodal.core.spec import FittedSpec
+from multimodal.explain.attribution import Row, cut
 from multimodal.explain.words import GRADIENTS, SAMPLED, explain_words
-from multimodal.spec import FittedSpec
 
 TEXT = "Aa, bb — cc!  Dd (ee) ff; gg hh ii jj kk"
 READ = ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii"]

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal import registry
 from multimodal.fusion import ConcatFusion, LateFusion, TransformerFusion
 from multimodal.fusion.base import Fusion
+from multimodal.layers import registry
 
 RANDOM = np.random.default_rng(0)
 VECTORS = {name: RANDOM.normal(size=(6, 2)).astype("float32") for name in ("a", "b", "c")}

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from multimodal.core.spec import FittedHead
 from multimodal.heads import BinaryHead, MulticlassHead, MultilabelHead
-from multimodal.spec import FittedHead
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 3)).astype("float32")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from multimodal.heads import EmbeddingHead, PairDistance
-from multimodal.losses import ContrastiveLoss
-from multimodal.metrics import PairAccuracy
+from multimodal.heads.losses import ContrastiveLoss
+from multimodal.heads.metrics import PairAccuracy
 
 RANDOM = np.random.default_rng(0)
 ITEMS = RANDOM.normal(size=(8, 6))

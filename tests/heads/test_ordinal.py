@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from multimodal.core.spec import FittedHead
 from multimodal.heads import OrdinalHead
-from multimodal.spec import FittedHead
 
 
 def array(tensor: Any) -> np.ndarray:

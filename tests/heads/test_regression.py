@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from multimodal.core.spec import FittedHead
 from multimodal.heads import QuantileHead, RegressionHead
-from multimodal.spec import FittedHead
 
 PRICES = np.array([[1.0], [10.0], [100.0], [1000.0]], "float32")
 LOGS = np.log1p(PRICES)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from multimodal.config import Component, Config, Group
-from multimodal.data.schema import Schema
-from multimodal.errors import ConfigError, DataError, choices
-from multimodal.spec import slug, unique_slugs
+from multimodal.core.config import Component, Config, Group
+from multimodal.core.errors import ConfigError, DataError, choices
+from multimodal.core.spec import slug, unique_slugs
+from multimodal.data.columns.schema import Schema
 
 DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
     "tabular": ({"name": "dense", "options": {"num_members": 8}}, "mean"),

@@ -10,43 +10,38 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.config import Config, Kind, LabelKind
-from multimodal.data import labels, screening
-from multimodal.data.boxes import photo_sizes
+from multimodal.core.config import Config, Kind, LabelKind
+from multimodal.core.errors import ConfigError
+from multimodal.data.batches import Source
+from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.defaults import complete
-from multimodal.data.disk_text import on_disk
-from multimodal.data.duplicates import duplicate_groups, photo_keys
-from multimodal.data.fitting import capped_columns
-from multimodal.data.label_checks import check_sides, check_transform, rare_notes
-from multimodal.data.member_folds import (
+from multimodal.data.features.fit import capped_columns
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.features.row_fitting import fit_rows, with_terms
+from multimodal.data.labels.boxes import photo_sizes
+from multimodal.data.labels.checks import check_sides, check_transform, rare_notes
+from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
+from multimodal.data.labels.read import Label, label_arrays, placed, read_labels
+from multimodal.data.photos import checks
+from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
+from multimodal.data.prepared import Base, Floats, Labels, Prepared
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.readers import Source as Rows
+from multimodal.data.read.readers import open_table
+from multimodal.data.read.sampling import repeated_content, sampled_schema
+from multimodal.data.read.table import Table
+from multimodal.data.shards import ALONE, Worker, fingerprint
+from multimodal.data.sparse.random_features import wave_targets
+from multimodal.data.split.duplicates import duplicate_groups, photo_keys
+from multimodal.data.split.member_folds import (
     in_parts,
     member_folds,
     split_targets,
     with_members,
     with_pace,
 )
-from multimodal.data.pipeline import Source
-from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
-from multimodal.data.prepared import Base, Floats, Labels, Prepared
-from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.readers import Source as Rows
-from multimodal.data.readers import open_table
-from multimodal.data.row_fitting import fit_rows, with_terms
-from multimodal.data.sampling import (
-    repeated_content,
-    sampled_schema,
-)
-from multimodal.data.schema import Schema, infer_schema
-from multimodal.data.shards import ALONE, Worker, fingerprint
-from multimodal.data.splits import (
-    leaking_rows,
-    split_rows,
-)
+from multimodal.data.split.sides import leaking_rows, split_rows
 from multimodal.data.stored_inputs import stored_inputs
-from multimodal.data.table import Table
-from multimodal.data.targets import LABEL_KINDS, complete_heads, label_kind
-from multimodal.data.waves import wave_targets
-from multimodal.errors import ConfigError
 
 __all__ = ["Prepared", "Rows", "prepare"]
 
@@ -96,18 +91,18 @@ def prepare(
     schema = sampled_schema(table, infer)
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
-    table, found, weights = labels.read_labels(table, schema, config.heads, kinds, weight)
+    table, found, weights = read_labels(table, schema, config.heads, kinds, weight)
     config = complete(config, schema, learned, adapt=base is not None)
     used = _used(config, schema)
-    table, digests, kept, photos = screening.without_bad_photos(table, used.names("image"), root)
+    table, digests, kept, photos = checks.without_bad_photos(table, used.names("image"), root)
     found, weights = {name: label.take(kept) for name, label in found.items()}, weights[kept]
     sizes = None
     if "box" in kinds.values():
         sizes = photo_sizes(table.frame, config.groups, root)
         table, found, kept = _placed(config, table, found, sizes)
         sizes, weights, digests = sizes[kept], weights[kept], [digests[row] for row in kept]
-    screening.check_count(table, read)
-    screening.check_share(table, config.data.max_quarantine)
+    checks.check_count(table, read)
+    checks.check_share(table, config.data.max_quarantine)
     for head in config.heads:
         check_transform(table, head, found[head.name].values)
     groups = duplicate_groups(
@@ -130,11 +125,11 @@ def prepare(
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
     leaks = leaks_of(*looked_at(table, found), used)
-    notes = [*leaks, *screening.notes(table), *capped_columns(spec, schema)]
+    notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
     notes += [*rare_notes(found, groups), *split_notes(len(leaking_rows(sides, groups)))]
     preprocessor = Preprocessor(spec, schema)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, digests, worker)
-    source = Source.of(spec, inputs, caches, *labels.label_arrays(spec.heads, truths, weights))
+    source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, truths, weights))
     notes += cut_texts(spec, source, config.data.max_words) + large_notes(table, stored)
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
@@ -154,7 +149,7 @@ def _learned(config: Config) -> list[str]:
 
 def _placed(
     config: Config, table: Table, found: Labels, sizes: Floats
-) -> tuple[Table, dict[str, labels.Label], NDArray[np.int64]]:
+) -> tuple[Table, dict[str, Label], NDArray[np.int64]]:
     """Turn boxes into shares of their photos; set rows aside whose box does not fit."""
     if not any(group.modality == "image" for group in config.groups):
         name = next(name for name, label in found.items() if label.kind == "box")
@@ -166,7 +161,7 @@ def _placed(
     result = dict(found)
     for name, label in found.items():
         if label.kind == "box":
-            result[name], wrong = labels.placed(label, sizes)
+            result[name], wrong = placed(label, sizes)
             faults |= wrong
     kept = np.setdiff1d(np.arange(len(table.frame)), list(faults))
     return table.drop(faults), {n: label.take(kept) for n, label in result.items()}, kept

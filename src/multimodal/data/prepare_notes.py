@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal.data.disk_text import on_disk
-from multimodal.data.leakage import leakage_warnings
-from multimodal.data.pipeline import Source
+from multimodal.core.spec import FittedSpec
+from multimodal.data.batches import Source
+from multimodal.data.columns.schema import Schema
+from multimodal.data.features.text import cut_note
 from multimodal.data.prepared import Labels
 from multimodal.data.prepared_sets import set_bytes
-from multimodal.data.sampling import SAMPLE_ROWS, sample_rows, sampled
-from multimodal.data.schema import Schema
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.sampling import SAMPLE_ROWS, sample_rows, sampled
+from multimodal.data.read.table import Table
 from multimodal.data.shards import ShardedArray
-from multimodal.data.table import Table
-from multimodal.data.text import cut_note
-from multimodal.spec import FittedSpec
+from multimodal.data.split.leakage import leakage_warnings
 
 
 def leaks_of(table: Table, found: Labels, used: Schema) -> list[str]:

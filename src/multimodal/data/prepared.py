@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.config import Config
-from multimodal.data import screening
-from multimodal.data.disk_text import on_disk
-from multimodal.data.labels import Label
-from multimodal.data.photo_facts import PhotoColumn
-from multimodal.data.pipeline import Source
-from multimodal.data.sampling import sample_rows, sampled
-from multimodal.data.schema import Schema
-from multimodal.data.splits import SIDES
-from multimodal.data.table import Table
-from multimodal.spec import FittedSpec
+from multimodal.core.config import Config
+from multimodal.core.spec import FittedSpec
+from multimodal.data.batches import Source
+from multimodal.data.columns.schema import Schema
+from multimodal.data.labels.read import Label
+from multimodal.data.photos import checks
+from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.sampling import sample_rows, sampled
+from multimodal.data.read.table import Table
+from multimodal.data.split.sides import SIDES
 
 Floats = NDArray[np.float64]
 Labels = Mapping[str, Label]
@@ -90,7 +90,7 @@ class Prepared:
             "read": self.table.rows_read,
             "kept": len(self.table.frame),
             "quarantined": len(self.table.quarantine),
-            "reasons": screening.reasons(self.table),
+            "reasons": checks.reasons(self.table),
             **{side: int((self.sides == side).sum()) for side in SIDES},
             "warnings": self.warnings,
         }

@@ -18,9 +18,10 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from multimodal.data.cache import decode_shard, distinct
-from multimodal.data.photos import PhotoPaths
-from multimodal.data.preprocessing import Preprocessor
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.photos.cache import decode_shard, distinct
+from multimodal.data.photos.read import PhotoPaths
+from multimodal.data.read.table import Table
 from multimodal.data.shards import (
     INDEX,
     Make,
@@ -31,7 +32,6 @@ from multimodal.data.shards import (
     open_shards,
     write_shards,
 )
-from multimodal.data.table import Table
 
 Set = tuple[Path, dict[str, ShardedArray] | None]
 

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.errors import ConfigError, DataError
-from multimodal.files import replace_file
+from multimodal.core.errors import ConfigError, DataError
+from multimodal.core.files import replace_file
 
 INDEX = "index.json"
 SHARD_BYTES = 64 * 2**20

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from multimodal.config import Modality
-from multimodal.spec import OUT_OF_VOCABULARY, FittedGroup, FittedSpec
+from multimodal.core.config import Modality
+from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, FittedSpec
 
 Inputs = Mapping[str, tf.Tensor]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from multimodal.config import Config
-from multimodal.data.cache import PhotoCache
-from multimodal.data.disk_text import on_disk
-from multimodal.data.pipeline import Array
+from multimodal.core.config import Config
+from multimodal.data.batches import Array
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.photos.cache import PhotoCache
+from multimodal.data.photos.checks import Digests
 from multimodal.data.prepared_sets import default_folder, store_photos, store_rows
-from multimodal.data.preprocessing import Preprocessor
-from multimodal.data.screening import Digests
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.table import Table
 from multimodal.data.shards import Worker
-from multimodal.data.table import Table
 
 
 def stored_inputs(

@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 
-from multimodal.contracts import Shape, Tensor, check_flag, check_fraction, check_sizes
 from multimodal.encoders.text import WordEncoder
-from multimodal.layers import MLP
-from multimodal.registry import register
+from multimodal.layers.base import Shape, Tensor, check_flag, check_fraction, check_sizes
+from multimodal.layers.basic import MLP
+from multimodal.layers.registry import register
 
 
 @register("text_encoder", "embedding_bag")

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_positive, check_sizes
-from multimodal.encoders.tabular import TabularEncoder, batch_of
-from multimodal.layers import MLP
-from multimodal.registry import register
+from multimodal.encoders.cells import TabularEncoder, batch_of
+from multimodal.layers.base import Shape, Tensor, check_positive, check_sizes
+from multimodal.layers.basic import MLP
+from multimodal.layers.registry import register
 
 
 @register("tabular_encoder", "cross")

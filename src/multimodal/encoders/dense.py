@@ -7,11 +7,11 @@ from typing import Any
 
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_positive, check_sizes
-from multimodal.encoders.tabular import TabularEncoder, batch_of
-from multimodal.ensemble import DenseBlock
-from multimodal.layers import MLP
-from multimodal.registry import register
+from multimodal.encoders.cells import TabularEncoder, batch_of
+from multimodal.layers.base import Shape, Tensor, check_positive, check_sizes
+from multimodal.layers.basic import MLP
+from multimodal.layers.mlp_ensemble import DenseBlock
+from multimodal.layers.registry import register
 
 
 @register("tabular_encoder", "dense")

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_positive
+from multimodal.encoders.cells import TabularEncoder, batch_of, by_kind
 from multimodal.encoders.numeric import EMBEDDINGS
-from multimodal.encoders.tabular import TabularEncoder, batch_of, by_kind
-from multimodal.registry import register
-from multimodal.transformer import TransformerBlock
+from multimodal.layers.base import Shape, Tensor, check_positive
+from multimodal.layers.registry import register
+from multimodal.layers.transformer import TransformerBlock
 
 
 @register("tabular_encoder", "ft_transformer")

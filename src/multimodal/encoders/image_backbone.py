@@ -11,11 +11,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.backbones import load_backbone, output_spec, serialize_backbone
-from multimodal.contracts import Shape, Tensor, check_choice, check_flag
+from multimodal.core.errors import choices, first_line
 from multimodal.encoders.image import ImageEncoder, check_photos, copies, restore, to_tokens
-from multimodal.errors import choices, first_line
-from multimodal.registry import register
+from multimodal.layers.backbones import load_backbone, output_spec, serialize_backbone
+from multimodal.layers.base import Shape, Tensor, check_choice, check_flag
+from multimodal.layers.registry import register
 
 PREPROCESSING = ("tf", "caffe", "torch", "unit", "none")
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # of blue, green and red, 0 to 255

@@ -10,14 +10,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
-    Shape,
-    Tensor,
-    check_above_zero,
-    check_choice,
-    check_positive,
-)
-from multimodal.registry import register
+from multimodal.layers.base import Shape, Tensor, check_above_zero, check_choice, check_positive
+from multimodal.layers.registry import register
 
 EMBEDDINGS = ("linear", "piecewise_linear", "periodic")
 

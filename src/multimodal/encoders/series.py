@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
+from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
@@ -19,7 +19,7 @@ from multimodal.contracts import (
     check_rank,
     check_sizes,
 )
-from multimodal.registry import register
+from multimodal.layers.registry import register
 
 CELLS = ("gru", "lstm")
 WINDOW = "(batch, steps, channels)"

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
+from multimodal.core.spec import PADDING, FittedGroup
+from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
@@ -18,8 +19,7 @@ from multimodal.contracts import (
     check_positive,
     check_rank,
 )
-from multimodal.registry import register
-from multimodal.spec import PADDING, FittedGroup
+from multimodal.layers.registry import register
 
 CELLS = ("gru", "lstm")
 

@@ -8,11 +8,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.backbones import load_backbone, output_spec, pick_output, serialize_backbone
-from multimodal.contracts import Shape, Tensor, check_dtype, check_flag, check_positive, check_rank
+from multimodal.core.spec import PADDING
 from multimodal.encoders.text import TextEncoder
-from multimodal.registry import register
-from multimodal.spec import PADDING
+from multimodal.layers.backbones import load_backbone, output_spec, pick_output, serialize_backbone
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    check_dtype,
+    check_flag,
+    check_positive,
+    check_rank,
+)
+from multimodal.layers.registry import register
 
 INPUTS = ("token_ids", "padding_mask", "segment_ids")
 OUTPUTS = ("sequence_output",)

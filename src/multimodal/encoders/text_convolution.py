@@ -8,15 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
-    Shape,
-    Tensor,
-    check_fraction,
-    check_positive,
-    check_sizes,
-)
 from multimodal.encoders.text import WordEncoder
-from multimodal.registry import register
+from multimodal.layers.base import Shape, Tensor, check_fraction, check_positive, check_sizes
+from multimodal.layers.registry import register
 
 
 @register("text_encoder", "convolutional")

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Shape, Tensor, check_choice, check_fraction, check_positive
 from multimodal.encoders.text import WordEncoder
-from multimodal.registry import register
-from multimodal.transformer import TransformerBlock
+from multimodal.layers.base import Shape, Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.registry import register
+from multimodal.layers.transformer import TransformerBlock
 
 POSITIONS = ("rotary", "learned")
 

@@ -12,6 +12,14 @@ from multimodal.evaluation.intervals import (
     interval_score,
 )
 from multimodal.evaluation.measures import main_metric
+from multimodal.evaluation.metrics import (
+    LOG_FLOOR,
+    Floats,
+    deciles,
+    quantile_metrics,
+    regression_metrics,
+    worst_rows,
+)
 from multimodal.evaluation.records import (
     METRICS_FILE,
     DataSummary,
@@ -19,14 +27,6 @@ from multimodal.evaluation.records import (
     ModelScore,
     RunMetrics,
     TrainingSummary,
-)
-from multimodal.evaluation.regression import (
-    LOG_FLOOR,
-    Floats,
-    deciles,
-    quantile_metrics,
-    regression_metrics,
-    worst_rows,
 )
 from multimodal.evaluation.task import Task, has_answer, has_truth, measure
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multimodal.evaluation.regression import Floats
+from multimodal.evaluation.metrics import Floats
 
 LEVEL = 0.95
 LEAST = 20
@@ -68,7 +68,7 @@ def median_of(values: ArrayLike) -> Statistic:
 def precision_of(truth: ArrayLike, probability: ArrayLike) -> Statistic:
     """Return the mean average precision of labels as a statistic, both (N, C).
 
-    As in :func:`multimodal.evaluation.label_metrics`, labels that nobody has are left out.
+    As in :func:`multimodal.evaluation.metrics.label_metrics`, labels that nobody has are left out.
     """
     y, p = np.asarray(truth, bool), np.asarray(probability, np.float64)
     parts = [_average_precision(y[:, i], p[:, i]) for i in range(y.shape[1]) if y[:, i].any()]

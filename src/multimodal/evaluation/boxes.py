@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multimodal.detection import iou
-from multimodal.errors import DataError
-from multimodal.evaluation.regression import check_weights
+from multimodal.core.errors import DataError
+from multimodal.data.labels.detection import iou
+from multimodal.evaluation.metrics import check_weights
 
 
 def box_metrics(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from multimodal.errors import DataError
-from multimodal.evaluation.regression import Floats, check_weights
+from multimodal.core.errors import DataError
+from multimodal.evaluation.metrics import Floats, check_weights
 
 LEAST = 1e-7
 """A probability counts as at least this much before a logarithm is taken."""

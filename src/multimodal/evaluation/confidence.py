@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict
 
 from multimodal.evaluation.classification import best_class
-from multimodal.evaluation.regression import Floats, check_weights
+from multimodal.evaluation.metrics import Floats, check_weights
 
 BINS = 15
 

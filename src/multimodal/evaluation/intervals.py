@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
-from multimodal.errors import DataError
-from multimodal.evaluation.regression import Floats, check_pair, check_weights
+from multimodal.core.errors import DataError
+from multimodal.evaluation.metrics import Floats, check_pair, check_weights
 
 PARTS, CONFIDENCE = 3, 0.99
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from multimodal.detection import iou
+from multimodal.data.labels.detection import iou
 from multimodal.evaluation.classification import LEAST, best_class
-from multimodal.evaluation.regression import log_floored
+from multimodal.evaluation.metrics import log_floored
 from multimodal.evaluation.task import Task
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def parts(metric: str, task: Task, truth: ArrayLike, outputs: ArrayLike) -> Part
     Args:
         metric: One of `compared_metrics`.
         task: What the head is asked.
-        truth: Labels as :func:`multimodal.evaluation.measure` takes them, none missing.
+        truth: Labels as :func:`multimodal.evaluation.task.measure` takes them, none missing.
         outputs: Decoded outputs (N, width).
 
     Example:

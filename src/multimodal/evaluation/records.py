@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from multimodal.config import LabelKind
-from multimodal.errors import RunError
+from multimodal.core.config import LabelKind
+from multimodal.core.errors import RunError
 from multimodal.evaluation.confidence import ConfidenceCheck
 from multimodal.evaluation.intervals import IntervalCheck
 
@@ -25,7 +25,7 @@ class ModelScore:
     """One row of the comparison: what a model read, how well it did on the test rows, its cost.
 
     `inputs` is in words ("table", "text", "photos", "table + text + photos"); `metrics` come from
-    :func:`multimodal.evaluation.measure`; `seconds` is the wall time of fitting.
+    :func:`multimodal.evaluation.task.measure`; `seconds` is the wall time of fitting.
     """
 
     name: str

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from multimodal.config import Head, LabelKind
-from multimodal.errors import DataError
+from multimodal.core.config import Head, LabelKind
+from multimodal.core.errors import DataError
+from multimodal.core.spec import FittedHead
 from multimodal.evaluation.boxes import box_metrics
 from multimodal.evaluation.classification import class_metrics, label_metrics
-from multimodal.evaluation.regression import (
+from multimodal.evaluation.metrics import (
     check_weights,
     middle,
     quantile_metrics,
     regression_metrics,
 )
-from multimodal.spec import FittedHead
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.attribution import Row
-from multimodal.data.cells import as_text
+from multimodal.core.spec import MISSING, FittedGroup
+from multimodal.data.columns.cells import as_text
+from multimodal.explain.attribution import Row
 from multimodal.explain.encoding import floats
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import ColumnScore, ColumnScores, Floats
 from multimodal.explain.shapley import shares
-from multimodal.spec import MISSING, FittedGroup
 
 MOST_FREQUENT = 2
 """The code of a column's first category; categories are listed by how often they are seen."""

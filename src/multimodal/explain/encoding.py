@@ -10,13 +10,13 @@ import numpy as np
 from keras import tree
 from numpy.typing import NDArray
 
-from multimodal.attribution import Part
-from multimodal.data.photos import decode_rows
-from multimodal.data.preprocessing import Arrays
+from multimodal.core.spec import TERM_KEYS, FittedSpec
+from multimodal.data.features.preprocess import Arrays
+from multimodal.data.photos.read import decode_rows
+from multimodal.explain.attribution import Part
 from multimodal.explain.records import Floats
-from multimodal.predictor import BATCH, batches
-from multimodal.spec import TERM_KEYS, FittedSpec
-from multimodal.withheld import withhold
+from multimodal.models.predictor import BATCH, batches
+from multimodal.runs.ablation import withhold
 
 FEW = 256
 """Rows that are encoded sooner than the way to encode them is compiled."""

@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.data.term_bags import Matrix
-from multimodal.evaluation import has_answer, has_truth, measure
+from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.measures import MAIN, shortfall
+from multimodal.evaluation.task import has_answer, has_truth, measure
 from multimodal.explain.columns import sources
-from multimodal.explain.cut_model import Cut
 from multimodal.explain.encoding import Encoded, encode_rows
+from multimodal.explain.importance_records import IMPORTANCE_FILE, HeadImportance, Importance, Need
 from multimodal.explain.records import Floats
 from multimodal.explain.shuffled import Shuffled
-from multimodal.importance import IMPORTANCE_FILE, HeadImportance, Importance, Need
+from multimodal.explain.submodels import Cut
 
 __all__ = ["IMPORTANCE_FILE", "MOST_ROWS", "Importance", "importance"]
 
 if TYPE_CHECKING:
-    from multimodal.run import Run
+    from multimodal.runs.run import Run
 
 MOST_ROWS, REPEATS, DRAWS = 2000, 5, 100
 MOST_COLUMNS = 50

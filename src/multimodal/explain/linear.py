@@ -10,19 +10,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.blend import Blend
-from multimodal.data.features import Frame, texts
-from multimodal.data.term_bags import OF_TEXTS, Matrix
-from multimodal.data.term_shares import cut, typical_matrices, word_matrix
-from multimodal.data.terms import block_matrices, wave_matrix
-from multimodal.data.text import words
-from multimodal.data.waves import counted, waves_of
+from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms
+from multimodal.data.features.cell_arrays import Frame, texts
+from multimodal.data.features.text import words
+from multimodal.data.sparse.blocks import block_matrices, wave_matrix
+from multimodal.data.sparse.names import cut, typical_matrices, word_matrix
+from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
+from multimodal.data.sparse.random_features import counted, waves_of
 from multimodal.explain.encoding import floats
 from multimodal.explain.records import Floats
-from multimodal.spec import FittedGroup, FittedSpec, FittedTerms
+from multimodal.models.stack.blend import Blend
 
 if TYPE_CHECKING:
-    from multimodal.run import Run
+    from multimodal.runs.run import Run
 
 
 @dataclass(frozen=True)

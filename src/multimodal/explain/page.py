@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from multimodal.data.photos import locate
-from multimodal.errors import DataError
+from multimodal.core.errors import DataError
+from multimodal.data.photos.read import locate
 from multimodal.evaluation.measures import readable
 from multimodal.explain.pictures import SMALL, map_uri, photo_uri
-from multimodal.explain.question import Question
 from multimodal.explain.records import Explanation, Neighbour, PhotoMaps, WordScores
+from multimodal.explain.targets import Question
 from multimodal.explain.words import GRADIENTS
 
 INDEX_FILE = "index.html"
@@ -193,7 +193,7 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("multimodal"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("multimodal.core"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
 

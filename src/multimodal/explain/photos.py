@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.attribution import Row
+from multimodal.core.spec import FittedGroup
+from multimodal.explain.attribution import Row
 from multimodal.explain.encoding import floats
+from multimodal.explain.gradient_scores import token_map
 from multimodal.explain.records import Floats, PhotoMaps
-from multimodal.gradient_scores import token_map
-from multimodal.spec import FittedGroup
 
 COARSEST = 4
 """A map of fewer cells a side says nothing of a place."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.data.photos import decode
-from multimodal.errors import DataError
+from multimodal.core.errors import DataError
+from multimodal.data.photos.read import decode
 from multimodal.explain.records import Floats
 
 SIDE = 288

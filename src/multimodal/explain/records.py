@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.config import Modality
-from multimodal.explain.question import Question
+from multimodal.core.config import Modality
+from multimodal.explain.targets import Question
 
 Floats = NDArray[np.float64]
 

@@ -12,28 +12,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.answers import CORNERS, answers
-from multimodal.attribution import Row, group_values
-from multimodal.data.photos import PhotoPaths, decode_rows
-from multimodal.data.preprocessing import Arrays
-from multimodal.data.table import Table
-from multimodal.errors import DataError, choices
-from multimodal.evaluation import Task
+from multimodal.core.errors import DataError, choices
+from multimodal.data.features.preprocess import Arrays
+from multimodal.data.photos.read import PhotoPaths, decode_rows
+from multimodal.data.read.table import Table
 from multimodal.evaluation.measures import readable
+from multimodal.evaluation.predictions import CORNERS, answers
+from multimodal.evaluation.task import Task
 from multimodal.explain import neighbours
+from multimodal.explain.attribution import Row, group_values
 from multimodal.explain.columns import explain_columns
-from multimodal.explain.cut_model import Cut, Encoding
 from multimodal.explain.encoding import floats, nothing
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.photos import explain_photos
-from multimodal.explain.question import Question, ask
 from multimodal.explain.records import Explanation, GroupScore
+from multimodal.explain.submodels import Cut, Encoding
+from multimodal.explain.targets import Question, ask
 from multimodal.explain.words import explain_words
-from multimodal.fusion.shapley import MAX_GROUPS
-from multimodal.members import head_layer
+from multimodal.fusion.contributions import MAX_GROUPS
+from multimodal.models.averaging import head_layer
 
 if TYPE_CHECKING:
-    from multimodal.run import Run
+    from multimodal.runs.run import Run
 
 
 def explain_rows(

@@ -10,19 +10,19 @@ import numpy as np
 from keras import tree
 from numpy.typing import NDArray
 
-from multimodal.attribution import Part
-from multimodal.data.preprocessing import Arrays
-from multimodal.data.term_bags import Matrix
-from multimodal.evaluation import Task
+from multimodal.core.spec import FittedGroup
+from multimodal.data.features.preprocess import Arrays
+from multimodal.data.sparse.ngrams import Matrix
+from multimodal.evaluation.task import Task
+from multimodal.explain.attribution import Part
 from multimodal.explain.columns import sources
-from multimodal.explain.cut_model import Cut
 from multimodal.explain.encoding import Encoded, floats, take
 from multimodal.explain.records import Floats
-from multimodal.members import head_layer
-from multimodal.spec import FittedGroup
+from multimodal.explain.submodels import Cut
+from multimodal.models.averaging import head_layer
 
 if TYPE_CHECKING:
-    from multimodal.run import Run
+    from multimodal.runs.run import Run
 
 CHUNK = 256
 

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.attribution import Row
-from multimodal.data.features import texts
-from multimodal.data.text import tokenise
+from multimodal.core.spec import PADDING, FittedGroup
+from multimodal.data.features.cell_arrays import texts
+from multimodal.data.features.text import tokenise
+from multimodal.explain.attribution import Row
 from multimodal.explain.encoding import floats
+from multimodal.explain.gradient_scores import word_scores
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import Floats, WordScores
 from multimodal.explain.shapley import shares
-from multimodal.gradient_scores import word_scores
-from multimodal.spec import PADDING, FittedGroup
 
 GRADIENTS = "integrated gradients"
 SAMPLED = "words left out in random orders"

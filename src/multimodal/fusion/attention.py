@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Tensor, check_positive
 from multimodal.fusion.tokens import TokenFusion
-from multimodal.registry import register
-from multimodal.transformer import TransformerBlock
+from multimodal.layers.base import Tensor, check_positive
+from multimodal.layers.registry import register
+from multimodal.layers.transformer import TransformerBlock
 
 
 @register("fusion", "transformer")

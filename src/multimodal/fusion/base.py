@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
+from multimodal.fusion.contributions import filled, shapley_values
+from multimodal.layers.base import (
     Shape,
     Tensor,
     check_dtype,
@@ -16,7 +17,6 @@ from multimodal.contracts import (
     check_rank,
     freeze_sublayers,
 )
-from multimodal.fusion.shapley import filled, shapley_values
 
 Tensors = dict[str, Tensor]
 
@@ -49,7 +49,7 @@ class Fusion(keras.layers.Layer):
 
     Example:
     >>> import numpy as np
-    >>> from multimodal.registry import register
+    >>> from multimodal.layers.registry import register
     >>> @register("fusion", "product_example")
     ... class ProductFusion(Fusion):
     ...     def build(self, inputs_shape, presence_shape=None):

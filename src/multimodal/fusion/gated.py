@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Tensor, check_choice, check_fraction, check_positive
 from multimodal.fusion.base import Fusion, Tensors
-from multimodal.registry import register
+from multimodal.layers.base import Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.registry import register
 
 ACTIVATIONS = ("softmax", "sigmoid")
 

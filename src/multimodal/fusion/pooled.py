@@ -7,10 +7,10 @@ from typing import Any
 
 from keras import ops
 
-from multimodal.contracts import Tensor, check_fraction, check_positive, check_sizes
 from multimodal.fusion.base import Fusion, Tensors
-from multimodal.layers import MLP, MeanPooling
-from multimodal.registry import register
+from multimodal.layers.base import Tensor, check_fraction, check_positive, check_sizes
+from multimodal.layers.basic import MLP, MeanPooling
+from multimodal.layers.registry import register
 
 
 class _DenseFusion(Fusion):

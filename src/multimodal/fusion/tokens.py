@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import Tensor, check_fraction, check_positive
 from multimodal.fusion.base import Fusion, Tensors
+from multimodal.layers.base import Tensor, check_fraction, check_positive
 
 
 class TokenFusion(Fusion):

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.boxes import corners
-from multimodal.contracts import HeadLayer, Shape, Tensor
-from multimodal.losses import BoxLoss
-from multimodal.metrics import BoxIoU
-from multimodal.registry import register
-from multimodal.targets import split_raw
+from multimodal.heads.box_ops import corners
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import BoxLoss
+from multimodal.heads.metrics import BoxIoU
+from multimodal.layers.base import HeadLayer, Shape, Tensor
+from multimodal.layers.registry import register
 
 
 @register("head", "bounding_box")

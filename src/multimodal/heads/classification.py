@@ -7,17 +7,21 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import HeadLayer, Shape, Tensor, check_fraction, check_positive
-from multimodal.losses import BinaryCrossentropy, MulticlassCrossentropy, MultilabelCrossentropy
-from multimodal.metrics import (
+from multimodal.core.spec import FittedHead
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import (
+    BinaryCrossentropy,
+    MulticlassCrossentropy,
+    MultilabelCrossentropy,
+)
+from multimodal.heads.metrics import (
     BinaryAccuracy,
     MulticlassAccuracy,
     MultilabelAccuracy,
     MultilabelJaccard,
 )
-from multimodal.registry import register
-from multimodal.spec import FittedHead
-from multimodal.targets import split_raw
+from multimodal.layers.base import HeadLayer, Shape, Tensor, check_fraction, check_positive
+from multimodal.layers.registry import register
 
 
 def check_num_classes(num_classes: int) -> None:

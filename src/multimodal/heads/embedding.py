@@ -7,7 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import (
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import TripletLoss
+from multimodal.heads.metrics import NeighbourAccuracy
+from multimodal.layers.base import (
     HeadLayer,
     Shape,
     Tensor,
@@ -15,10 +18,7 @@ from multimodal.contracts import (
     check_positive,
     check_rank,
 )
-from multimodal.losses import TripletLoss
-from multimodal.metrics import NeighbourAccuracy
-from multimodal.registry import register
-from multimodal.targets import split_raw
+from multimodal.layers.registry import register
 
 _TINY = 1e-12
 

@@ -8,14 +8,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import HeadLayer, Shape, Tensor
+from multimodal.core.spec import FittedHead
 from multimodal.heads.classification import check_num_classes
-from multimodal.losses import OrdinalCrossentropy
-from multimodal.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
-from multimodal.registry import register
-from multimodal.spec import FittedHead
-from multimodal.targets import split_raw
-from multimodal.transforms import grade_probabilities
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import OrdinalCrossentropy
+from multimodal.heads.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
+from multimodal.heads.transforms import grade_probabilities
+from multimodal.layers.base import HeadLayer, Shape, Tensor
+from multimodal.layers.registry import register
 
 
 @register("head", "ordinal")

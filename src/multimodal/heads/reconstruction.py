@@ -9,11 +9,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.contracts import HeadLayer, Shape, Tensor, check_choice, check_sizes
-from multimodal.losses import ReconstructionLoss
-from multimodal.metrics import ReconstructionError
-from multimodal.registry import register
-from multimodal.targets import split_raw
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import ReconstructionLoss
+from multimodal.heads.metrics import ReconstructionError
+from multimodal.layers.base import HeadLayer, Shape, Tensor, check_choice, check_sizes
+from multimodal.layers.registry import register
 
 LOSSES = ("squared", "binary")
 

@@ -9,18 +9,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal import transforms
-from multimodal.contracts import HeadLayer, Shape, Tensor, check_above_zero, check_choice
-from multimodal.losses import PinballLoss, TransformedHuber, TransformedMeanSquaredError
-from multimodal.metrics import (
+from multimodal.core.spec import FittedHead
+from multimodal.heads import transforms
+from multimodal.heads.labels import split_raw
+from multimodal.heads.losses import PinballLoss, TransformedHuber, TransformedMeanSquaredError
+from multimodal.heads.metrics import (
     Coverage,
     DecodedMeanAbsoluteError,
     DecodedPinball,
     DecodedRootMeanSquaredError,
 )
-from multimodal.registry import register
-from multimodal.spec import FittedHead
-from multimodal.targets import split_raw
+from multimodal.layers.base import HeadLayer, Shape, Tensor, check_above_zero, check_choice
+from multimodal.layers.registry import register
 
 LOSSES = ("squared", "huber")
 

@@ -1,0 +1,34 @@
+"""The `multimodal` command: from looking at a table to explaining a prediction.
+
+Exit codes: 0 on success, 2 for what the user can mend, 130 after a Ctrl-C that leaves no run, 143
+after SIGTERM; the same `train` command goes on with a training that was cut off.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from multimodal.cli import data, runs, studies, training
+from multimodal.cli.terminal import free_folder, load_backend, report_errors
+from multimodal.cli.training import show_comparison
+
+__all__ = ["app", "free_folder", "load_backend", "main", "report_errors", "show_comparison"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Models for tables that also hold sentences and photos.",
+)
+COMMANDS = (
+    data.inspect, data.audit, training.train, training.preset, training.prepare, studies.compare,
+    studies.tune, runs.evaluate, runs.explain, runs.predict, runs.report,
+)  # fmt: skip
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command."""
+    with report_errors():
+        app(prog_name="multimodal")

@@ -1,0 +1,79 @@
+"""Commands that fit many models: to compare them, or to find a better config."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multimodal.cli.options import ConfigFile, File, Images, Targets, Weight, config_of
+from multimodal.cli.terminal import command_line, console_on, free_folder, load_backend, say
+
+
+def compare(
+    file: File,
+    target: Targets = None,
+    weight: Weight = None,
+    images: Images = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Number of folds.")] = 5,
+    folds_column: Annotated[
+        str | None, typer.Option(help="Column of FILE that names each row's fold.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds of every fit.")] = 3,
+    fusion: Annotated[
+        list[str] | None, typer.Option(help="Fusion; may be repeated, the first reads subsets.")
+    ] = None,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; default: runs/comparison, numbered.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Time after which no further fit starts.")
+    ] = None,
+) -> None:
+    """Compare models on the same folds of FILE: what do photos and sentences add?"""
+    load_backend()
+    from multimodal.studies.compare.compare import compare as run
+    from multimodal.studies.compare.standings_view import show_standings
+
+    out, command = _study(out, "comparison")
+    record = run(
+        file, target or [], out=out, config=config_of(config), folds=folds, weight=weight,
+        folds_column=folds_column, seeds=seeds, fusions=fusion or [], images=images,
+        minutes=minutes, command=command, say=say,
+    )  # fmt: skip
+    show_standings(record, console_on(sys.stdout))
+    say(f"table, picture and every answer: {out}")
+
+
+def tune(
+    file: File,
+    target: Targets = None,
+    weight: Weight = None,
+    images: Images = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for trials.")] = 30.0,
+    config: Annotated[Path | None, typer.Option(help="YAML file to start from.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; default: runs/tuned, numbered.")] = None,
+) -> None:
+    """Search for a better config on FILE within a time, and write it as best.yaml."""
+    load_backend()
+    from multimodal.studies.tune.records import BEST_FILE, show_tuning
+    from multimodal.studies.tune.tune import tune as run
+
+    out, command = _study(out, "tuned")
+    record = run(
+        file, target or [], out=out, config=config_of(config), minutes=minutes, weight=weight,
+        images=images, command=command, say=say,
+    )  # fmt: skip
+    show_tuning(record, console_on(sys.stdout))
+    say(f"to train with: --config {out / BEST_FILE}")
+
+
+def _study(out: Path | None, name: str) -> tuple[Path, str]:
+    """Return the folder of a study, and the command that goes on with it."""
+    from multimodal.studies.folder import ASKED
+
+    command = command_line()
+    return out or free_folder(Path("runs", name), command, ASKED), command

@@ -1,0 +1,134 @@
+"""Commands that train a model, and make ready for it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from multimodal.cli.options import ConfigFile, File, Images, Targets, Weight, config_of
+from multimodal.cli.terminal import command_line, console_on, free_folder, load_backend, say
+from multimodal.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def train(
+    file: Annotated[
+        Path | None, typer.Argument(help="Table to train on; default: the generated catalogue.")
+    ] = None,
+    target: Targets = None,
+    weight: Weight = None,
+    images: Images = None,
+    config: ConfigFile = None,
+    preset: Annotated[
+        str | None, typer.Option(help="fast, balanced or best, in place of --config.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; default: runs/run, numbered.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs to train.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    base: Annotated[Path | None, typer.Option("--from", help="Run to start from.")] = None,
+    freeze: Annotated[
+        list[str] | None, typer.Option(help="Group whose encoder stays as it is.")
+    ] = None,
+) -> None:
+    """Train on FILE and write a run directory with model, metrics, predictions and report."""
+    load_backend(several=True)
+    from multimodal.data.generated import CONFIG, TARGET, catalogue
+    from multimodal.models.training.engines import leads
+    from multimodal.models.training.progress import EpochProgress
+    from multimodal.runs import train as workflow
+
+    wanted = config_of(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
+    command = command_line()
+    console, noise, out = console_on(), None, out or free_folder(Path("runs/run"), command)
+    console.quiet = not leads()
+    news, data = partial(say, console=console), file
+    if data is None:
+        news("drawing the catalogue (kept for the next time)")
+        data, noise = catalogue()
+        target, wanted = [TARGET], wanted.merge(**CONFIG)
+    if not target and not wanted.heads:
+        raise ConfigError(
+            f"--target is missing; expected the column to predict. Run `multimodal inspect {file}` "
+            "to see the columns."
+        )
+    with EpochProgress(console) as progress:
+        workflow.train(
+            data, target or [], out=out, config=wanted, weight=weight, images=images, base=base,
+            noise=noise, command=command, say=news,
+            callbacks=[progress],
+        )  # fmt: skip
+    if leads():
+        show_comparison(out, console)
+        news(f"report: {out / 'report.html'}")
+
+
+def show_comparison(run: Path, console: Console) -> None:
+    """Print the comparison of a run as a table, best model first."""
+    from rich.table import Table as Printed
+
+    from multimodal.evaluation.measures import BESIDE, main_metric, ranked, written
+    from multimodal.evaluation.records import RunMetrics
+
+    record = RunMetrics.read(run)
+    for head, scores in record.comparison.items():
+        metric = main_metric(scores)
+        shown = (metric, *BESIDE.get(metric, ())[:1])
+        printed = Printed(title=f"{head}: the test rows, best model first")
+        for name in ("model", "reads", *shown, "parameters", "seconds"):
+            printed.add_column(name, justify="left" if name in ("model", "reads") else "right")
+        for score in ranked(scores, metric):
+            values = [written(name, score.metrics.get(name), 4) for name in shown]
+            costs = (f"{score.parameters:,}", f"{score.seconds:.1f}")
+            printed.add_row(score.name, score.inputs, *values, *costs)
+        limit = record.limit.get(head, {}).get(metric)
+        if limit is not None:
+            printed.add_row("known limit", "everything", written(metric, limit, 4), "", "", "")
+        console.print(printed)
+
+
+def preset(name: Annotated[str, typer.Argument(help="fast, balanced or best.")]) -> None:
+    """Print a preset: a config to keep, edit and train with."""
+    from multimodal.core.presets import preset_text
+
+    print(preset_text(name), end="")
+
+
+def prepare(
+    file: File,
+    target: Targets = None,
+    weight: Weight = None,
+    images: Images = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The YAML file to train with; names `data.prepared`.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed to train with.")] = None,
+    worker: Annotated[
+        str, typer.Option(help="Share of this process, such as 2/4: the second of four.")
+    ] = "1/1",
+) -> None:
+    """Write the prepared data of FILE to disk, where `train` finds them; several may share it."""
+    load_backend()
+    from multimodal.data.prepare import prepare as make_ready
+    from multimodal.data.prepared_sets import is_whole
+    from multimodal.data.shards import Worker
+    from multimodal.runs.train import label_kinds
+
+    wanted = config_of(config, seed=seed)
+    prepared = make_ready(
+        file, target or [], wanted, weight=weight, images=images, label_kinds=label_kinds(),
+        worker=Worker.parse(worker),
+    )  # fmt: skip
+    if not prepared.stored:
+        raise ConfigError(
+            "the config names no folder for prepared data; expected `data: {prepared: FOLDER}` in "
+            "the --config file, which `train` reads, too."
+        )
+    for folder in prepared.stored:
+        say(f"{folder}: {'whole' if is_whole(folder) else 'other workers have not finished'}")

@@ -1,0 +1,1 @@
+"""What every part may say: errors, config, presets, the fitted spec, files, signals. No Keras."""

@@ -1,0 +1,400 @@
+"""What the user wants: typed, from Python or YAML, the same in both directions.
+
+A config says which columns form which feature groups, how each group is encoded, how the groups
+are fused, which heads predict what, and how data and training are run. What preprocessing learns
+from the data is not here but in :class:`multimodal.core.spec.FittedSpec`; the builder joins the
+two.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from multimodal.core.errors import ConfigError, choices
+from multimodal.core.files import read_text
+
+Modality = Literal["tabular", "text", "image", "series"]
+LabelKind = Literal["number", "class", "labels", "box"]
+Kind = Literal[
+    "number", "category", "text", "image", "identifier", "date", "target", "weight", "split",
+    "ignored",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MOST_BYTES = 1 << 20  # of a config file
+MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of options
+MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; values in all
+_TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
+SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
+MOST_LETTERS = 500  # of what the YAML reader says
+
+
+class _Record(BaseModel):
+    """A frozen record that knows its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _as_lists(value: Any) -> Any:
+    """Turn tuples into lists, as JSON would."""
+    if isinstance(value, dict):
+        return {key: _as_lists(each) for key, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _as_options(value: Any) -> Any:
+    """Check options: few layers, short lists, and no mapping, which Keras would make an object."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        if isinstance(each, dict):
+            raise ValueError(f"option '{name}' must be a value or a list; no mapping is taken")
+        listed = each if isinstance(each, list | tuple) else ()
+        if len(listed) > MOST_PARTS:
+            raise ValueError(f"option '{name}' has {len(listed):,} entries; at most {MOST_PARTS}")
+        depths = [*listed, each] if name in ("num_layers", "num_blocks") else []
+        if any(isinstance(depth, int) and depth > MOST_PARTS for depth in depths):
+            raise ValueError(f"option '{name}' may be at most {MOST_PARTS}")
+    return _as_lists(value)
+
+
+class Component(_Record):
+    """A registered part by name, with options for its constructor.
+
+    The options are checked against the constructor's signature when the model is built.
+    """
+
+    name: str
+    options: Annotated[dict[str, JsonValue], BeforeValidator(_as_options)] = {}
+
+
+def _as_component(value: Any) -> Any:
+    """Let ``encoder: dense`` stand for ``encoder: {name: dense}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Part = Annotated[Component, BeforeValidator(_as_component, json_schema_input_type=str | Component)]
+
+
+class Group(_Record):
+    """Columns of one modality that share one encoder.
+
+    `pooling` names the registered pooling that turns the encoder's tokens into one vector.
+    `vectors` is a GloVe or word2vec text file whose vectors a text group starts from.
+    """
+
+    name: str
+    modality: Modality
+    columns: list[str] = Field(min_length=1)
+    encoder: Part
+    pooling: Part = Component(name="mean")
+    vectors: str | None = None
+
+
+class Head(_Record):
+    """One prediction: a registered head, the column it learns, its weight in the total loss.
+
+    Several columns are the corners of a box (`[xmin, ymin, xmax, ymax]`, in pixels) or one
+    0/1 column per label. `weight` is a number, or `learned` for a share of the loss that follows
+    from the head's own uncertainty. With `partial`, rows without this label are kept: they teach
+    the other heads. `classes` fixes the classes and their order, lowest first.
+    """
+
+    name: str
+    column: str | list[str]
+    head: Part = Component(name="regression")
+    weight: Annotated[float, Field(gt=0)] | Literal["learned"] = 1.0
+    partial: bool = False
+    classes: list[str] = []
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns it learns, as a list."""
+        return [self.column] if isinstance(self.column, str) else self.column
+
+
+class Split(_Record):
+    """How rows are divided into training, validation and test rows.
+
+    `random` is stratified by target decile; `group` keeps rows with one value of `column`
+    together; `time` puts the latest rows of `column` in test; `column` reads the words train,
+    validation and test from `column`.
+    """
+
+    method: Literal["random", "group", "time", "column"] = "random"
+    column: str | None = None
+    validation: float = Field(0.1, gt=0, lt=0.5)
+    test: float = Field(0.15, gt=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _needs_column(self) -> Self:
+        if self.method != "random" and self.column is None:
+            raise ValueError(f"split method '{self.method}' needs `column`")
+        return self
+
+
+class Data(_Record):
+    """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes.
+
+    `columns` overrides what a column is taken for; of a target, `category` says that its numbers
+    are classes, and `number` that they are not.
+    `bins` and `num_bins` say where and into how many parts piecewise-linear embeddings cut a
+    number: at its quantiles, or (`target`) where a decision tree cuts it to tell the labels of
+    the first head.
+    `prepared` is a folder that keeps rows as arrays and photos as pixels, for the next training on
+    the same data.
+    """
+
+    columns: dict[str, Kind] = {}
+    split: Split = Split()
+    image_size: int = Field(64, ge=8, le=1024)
+    augment: bool = True
+    vocabulary_size: int = Field(20_000, ge=10, le=10_000_000)
+    min_count: int = Field(2, ge=1)
+    max_words: int = Field(160, ge=4, le=65_536)
+    max_photos: int = Field(4, ge=1, le=64)
+    bins: Literal["quantile", "target"] = "quantile"
+    num_bins: int = Field(32, ge=2, le=256)
+    cache_mb: int = Field(1024, ge=0)
+    prepared: str | None = None
+    max_quarantine: float = Field(0.05, ge=0, le=1)
+
+
+class Training(_Record):
+    """How the model is fitted.
+
+    `epochs` is how often the training rows are read; `auto` reads very many rows less often.
+    `batch_size` is the number of rows of a step; `auto` takes smaller batches of few rows.
+    `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
+    processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
+    `unfreeze_epoch` is the number of epochs after which they are trained too. With `ema_momentum`,
+    such as 0.99, an exponential moving average of the weights is kept, measured and saved.
+    `checkpoint_seconds` of training lie between two checkpoints.
+
+    `members` networks are trained and averaged, each without one of as many parts of the training
+    and validation rows, the part that stops it. One network learns from the training rows and stops
+    by the validation rows; so does each of several where the split names the validation rows, or
+    takes the latest. `auto` takes more of them the fewer rows there are. With `linear`, a
+    linear model of terms (words, letters, categories, numbers in the table and in texts, waves over
+    the table) is blended in, with the share that rows show which it has not learned from. With
+    `trees`, gradient boosting has a share in what the run predicts, too; it stands beside the Keras
+    model, in `trees.npz`.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    patience: int = Field(6, ge=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    freeze: list[str] = []
+    unfreeze_epoch: int | None = Field(None, ge=1)
+    ema_momentum: float | None = Field(None, gt=0, lt=1)
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    members: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] = "auto"
+    linear: bool = True
+    trees: bool = False
+    baselines: bool = True
+
+
+class Config(_Record):
+    """The whole declaration of a model and its training.
+
+    `groups` and `heads` left empty are inferred from the table. The default fusion averages an
+    ensemble with shared weights (`num_members`) and withholds each group from some rows in training
+    (`modality_dropout`), so that it can do without; one that you name does so only where its
+    options say it.
+
+    Example:
+    >>> config = Config.model_validate({"training": {"epochs": 3}})
+    >>> Config.from_json(config.to_json()) == config
+    True
+    """
+
+    groups: list[Group] = Field([], max_length=MOST_PARTS)
+    fusion: Part = Component(name="concat", options={"num_members": 8, "modality_dropout": 0.05})
+    heads: list[Head] = Field([], max_length=MOST_PARTS)
+    data: Data = Data()
+    training: Training = Training()
+
+    @classmethod
+    def parse(cls, values: Any, source: str = "config") -> Config:
+        """Validate plain values; raise ConfigError that names the key and the nearest spelling."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{source}: expected a mapping of sections. {_valid_sections()}")
+        try:
+            _check_extent(values)
+        except ValueError as error:
+            raise ConfigError(f"{source}: {error}") from None
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, source)) from None
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Config:
+        """Read a YAML (or JSON) file through a loader that executes nothing."""
+        try:
+            text = read_text(path, most=MOST_BYTES)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
+        try:
+            values = _load_yaml(text)
+        except RecursionError:
+            raise ConfigError(f"{path}: not valid YAML. {_TOO_DEEP}") from None
+        except Exception as error:  # a wrong `!!int` or date raises whatever its reader does
+            raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
+        return cls.parse({} if values is None else values, str(path))
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "config") -> Config:
+        """Parse what `to_json` wrote."""
+        try:
+            values = json.loads(text)
+        except RecursionError:
+            raise ConfigError(f"{source}: not valid JSON. {_TOO_DEEP}") from None
+        except ValueError as error:
+            raise ConfigError(f"{source}: not valid JSON. {error}") from None
+        return cls.parse(values, source)
+
+    def to_json(self) -> str:
+        """Return the config as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+    def merge(self, **sections: Any) -> Config:
+        """Return a copy in which whole sections, or keys of one, are replaced and validated."""
+        values = self.model_dump()
+        for name, new in sections.items():
+            old = values.get(name)
+            values[name] = (
+                {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
+            )
+        return Config.parse(values)
+
+
+def fusion_named(config: Config, name: str) -> Component:
+    """Return the fusion of a name: the config's own, or another with the config's modality dropout.
+
+    The default fusion keeps its `num_members`.
+
+    Example:
+    >>> fusion_named(Config(), "gated").options
+    {'modality_dropout': 0.05}
+    """
+    if name == config.fusion.name:
+        return config.fusion
+    usual, dropout = Config().fusion, "modality_dropout"
+    options = {k: v for k, v in usual.options.items() if name == usual.name and k != dropout}
+    shared = {k: v for k, v in config.fusion.options.items() if k == dropout}
+    return Component(name=name, options={**options, **shared})
+
+
+def _valid_sections() -> str:
+    return f"Valid: {', '.join(sorted(Config.model_fields))}."
+
+
+def _load_yaml(text: str) -> Any:
+    """Return the values of a YAML document; one whose aliases would multiply it is refused."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_extent(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_extent(values: Any) -> None:
+    """Raise ValueError for plain values, or nodes of YAML, that are too many, too deep, no text."""
+    todo, count = [(values, 0)], 0
+    while todo:
+        value, depth = todo.pop()
+        inner = value.value if isinstance(value, yaml.Node) else value
+        inner = list(inner.items()) if isinstance(inner, dict) else inner
+        if isinstance(inner, list | tuple):
+            todo += [(each, depth + 1) for each in inner]
+            count += len(inner)
+        if depth > 2 * MOST_NESTED:  # an entry of a mapping is a pair
+            raise ValueError(_TOO_DEEP)
+        if isinstance(inner, str) and any("\ud800" <= letter <= "\udfff" for letter in inner):
+            raise ValueError(f"Half of a surrogate pair, which is no character: {inner!r:.60}.")
+        if count > MOST_VALUES:
+            raise ValueError(f"More than {MOST_VALUES:,} values.")
+
+
+def _shorten(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return type(value).__name__
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines, faults = [], _choices_joined(error)
+    for fault in faults[:MOST_FAULTS]:
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            key = str(fault["loc"][-1])
+            lines.append(f"unknown key '{where}'. {choices(key, _keys_at(fault['loc'][:-1]))}")
+        elif fault["type"] == "literal_error":
+            lines.append(
+                f"`{where}` must be one of {fault['ctx']['expected']}. "
+                f"Received: {_shorten(fault['input'])}"
+            )
+        else:
+            lines.append(f"`{where}`: {fault['msg']}. Received: {_shorten(fault['input'])}")
+    if len(faults) > MOST_FAULTS:
+        lines.append(f"and {len(faults) - MOST_FAULTS:,} more mistakes")
+    return f"{source}: " + "; ".join(lines)
+
+
+def _choices_joined(error: ValidationError) -> list[Any]:
+    """Return the faults, those of a number that may be a word, too, as one."""
+    found: list[Any] = []
+    for fault in error.errors():
+        *field, choice = fault["loc"] or ("",)
+        if str(choice).startswith("literal[") and found and found[-1]["loc"] == tuple(field):
+            found[-1]["msg"] += f", or {fault['ctx']['expected']}"
+        elif str(choice).startswith("constrained-"):
+            found.append({**fault, "loc": tuple(field)})
+        else:
+            found.append(fault)
+    return found
+
+
+def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
+    """Walk from Config along `loc` and list the keys that record accepts."""
+    record: Any = Config
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        record = _record_of(record.model_fields[part].annotation)
+    return list(record.model_fields)
+
+
+def _record_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _record_of(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,201 @@
+"""An unfinished run: who holds its directory, what it was asked for, and whether that is the same.
+
+While a run works, its directory holds a lock, which ends with the process however that ends, and a
+record of what was asked; the record goes when the run is finished.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.errors import RunError, first_line
+from multimodal.core.files import read_text, write_text
+from multimodal.runs.load import MODEL, RECORD
+
+LOCK, CHECKPOINTS = ".lock", "checkpoints"
+MOST_BYTES = 1 << 24
+Plain = dict[str, Any]
+_BEGUN = {LOCK, f"partial-{RECORD}"}  # what a kill may leave before anything is recorded
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def read_record(out: Path, name: str = RECORD) -> Plain | None:
+    """Return what the unfinished run in `out` was asked for; None where there is none.
+
+    `name` is that of the record's file.
+
+    Raises:
+        RunError: The record is damaged.
+    """
+    try:
+        record = json.loads(read_text(out / name, most=MOST_BYTES))
+        if not isinstance(record, dict):
+            raise ValueError("not a record")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(
+            f"{out / name}: damaged ({first_line(error)}). Remove {out} and train anew."
+        ) from None
+    return record
+
+
+def check_out(out: Path) -> Plain | None:
+    """Raise RunError unless `out` is new, empty or an unfinished run, and can be written.
+
+    Returns:
+        What the unfinished run was asked for.
+    """
+    before = read_record(out)
+    if before is None and out.exists() and not (out.is_dir() and _names(out) <= _BEGUN):
+        raise RunError(
+            f"{out}: already there and not empty. Name another --out, or remove it first."
+        )
+    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not parent.is_dir():
+        raise RunError(f"{out}: {parent} is a file, not a folder. Name another --out.")
+    if not os.access(parent, os.W_OK):
+        raise RunError(f"{parent}: cannot be written. Name another --out.")
+    return before
+
+
+def _names(out: Path) -> set[str]:
+    return {path.name for path in out.iterdir()}
+
+
+def write_record(out: Path, record: Plain) -> None:
+    """Write down what a run is asked for."""
+    write_text(out / RECORD, json.dumps(record, indent=2, ensure_ascii=False))
+
+
+def check_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise RunError that names what differs between an unfinished run and what is asked now.
+
+    Only what both know is compared: the data's part is known once they are prepared.
+    """
+    old, new = _flat(before), _flat(now)
+    compared = [key for key in sorted(old.keys() | new.keys()) if key.split(".")[0] in now]
+    changed = [key for key in compared if key != "command" and old.get(key) != new.get(key)]
+    if not changed:
+        return
+    shown = "; ".join(
+        f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]
+    )
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    raise RunError(
+        f"{out}: an unfinished run of something else lies here: {shown}{more}. Run the command it "
+        "was started with to go on, name another --out, or remove the directory."
+    )
+
+
+def finished(out: Path) -> None:
+    """Take the record and the checkpoints away: the run is whole."""
+    (out / RECORD).unlink(missing_ok=True)
+    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def digest(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's type, shape and content, 16 digits of it."""
+    found = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    if array.dtype.hasobject:
+        found.update(json.dumps(array.tolist(), default=str).encode())
+    else:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:16]
+
+
+@contextmanager
+def claimed(out: Path, now: Plain) -> Iterator[None]:
+    """Make the folder `out` and hold it; if what is done inside fails, leave what was there.
+
+    Where there is something to go on from, a record and checkpoints, they stay.
+
+    Args:
+        out: The folder.
+        now: What is asked now; an unfinished run in `out` must be of the same.
+
+    Raises:
+        RunError: It cannot be made, another process holds it, something else lies in it, or the
+            disk is full.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be made ({error.strerror}). Name another --out.") from None
+    with locked(out):
+        before = check_out(out)  # another process may have finished a run since it was looked at
+        if before is not None:
+            check_same(out, before, now)
+        try:
+            yield
+        except BaseException as error:
+            if not any((out / CHECKPOINTS).glob("*")) and not (out / MODEL).exists():
+                _clear(out, made)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise RunError(
+                    f"{out}: cannot be written ({error.strerror}). Make room; the same command "
+                    "goes on with what is there."
+                ) from None
+            raise
+
+
+def _clear(out: Path, made: list[Path]) -> None:
+    for entry in out.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for folder in made:
+        with suppress(OSError):  # something else lies there by now
+            folder.rmdir()
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold the folder `out` against other processes; raise RunError where one has it."""
+    path = out / LOCK
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                raise BlockingIOError
+        except (BlockingIOError, FileNotFoundError):
+            raise RunError(
+                f"{out}: another process is training into it. Wait for it, or name another --out."
+            ) from None
+        except OSError as error:
+            raise RunError(
+                f"{path}: cannot be locked ({error.strerror}). Name an --out on another disk."
+            ) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _flat(values: Any, prefix: str = "") -> Plain:
+    """Return nested values by dotted path."""
+    pairs = enumerate(values) if isinstance(values, list) else values.items()
+    found: Plain = {}
+    for key, value in pairs:
+        path = f"{prefix}{key}"
+        if isinstance(value, dict | list) and value:
+            found |= _flat(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) < 60 else f"{text[:57]}…"

@@ -1,0 +1,104 @@
+"""Do the splits look alike? The population stability index of each column."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.data.columns.cells import as_text, is_missing
+from multimodal.data.columns.dates import date_parts, parse_dates
+from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.schema import Column, Schema
+
+MIN_PSI = 0.25
+_BINS, _CATEGORIES = 10, 20
+
+
+class Drift(NamedTuple):
+    """One column on one side of the split beside the training rows."""
+
+    column: str
+    side: str
+    psi: float
+
+
+def drift(frame: pd.DataFrame, schema: Schema, sides: NDArray[Any]) -> list[Drift]:
+    """Return the columns whose distribution differs from that of the training rows, worst first.
+
+    The measure is the population stability index, sum((p - q) ln(p / q)) over tenths of the
+    training rows (numbers, dates, lengths of texts) or the twenty commonest categories, with
+    missing cells as a bin of their own. What chance alone gives, (bins - 1)(1/n + 1/m) for n and m
+    rows, is taken off; from 0.25 on, the usual threshold for a large shift, a column is named.
+
+    Args:
+        frame: the rows.
+        schema: the columns to look at.
+        sides: (N,) of "train", "validation" and "test".
+
+    References:
+        Yurdakul and Naranjo, Statistical properties of the population stability index, 2020.
+
+    Example:
+    >>> from multimodal.data.read.readers import read_table
+    >>> from multimodal.data.columns.schema import infer_schema
+    >>> table = read_table([{"size": i + 0.5} for i in range(200)])
+    >>> sides = np.repeat(["train", "test"], 100)
+    >>> [each.column for each in drift(table.frame, infer_schema(table), sides)]
+    ['size']
+    """
+    train = sides == "train"
+    found = []
+    for column in schema.columns:
+        if column.kind not in _READ:
+            continue
+        bins = _binned(frame[column.name], column, train)
+        for side in ("validation", "test"):
+            psi = stability(bins[train], bins[sides == side])
+            if psi >= MIN_PSI:
+                found.append(Drift(column.name, side, round(psi, 3)))
+    return sorted(found, key=lambda each: -each.psi)
+
+
+def stability(expected: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    """Return the population stability index of two samples of bins, less what chance gives."""
+    n, m = len(expected), len(found)
+    if not n or not m:
+        return 0.0
+    size = int(max(expected.max(), found.max())) + 1
+    counts = np.stack([np.bincount(each, minlength=size) for each in (expected, found)])
+    counts = counts[:, counts.sum(axis=0) > 0]
+    p, q = ((row + 0.5) / (row.sum() + 0.5 * len(row)) for row in counts)  # an empty bin is no 0
+    chance = float(counts.shape[1] - 1) * (1 / n + 1 / m)
+    return max(0.0, float(np.sum((p - q) * np.log(p / q))) - chance)
+
+
+def _binned(series: pd.Series[Any], column: Column, train: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return int64 (N,): the bin of each cell, 0 where it is missing."""
+    if column.kind in ("category", "image"):
+        texts = as_text(series)
+        if column.kind == "image":
+            return (~is_missing(series)).astype(np.int64)
+        common = pd.Series(texts[train]).value_counts().index[:_CATEGORIES]
+        places = {name: place for place, name in enumerate(common, start=1)}
+        other = _CATEGORIES + 1
+        return np.array([0 if t is None else places.get(t, other) for t in texts], np.int64)
+    values = _numbers(series, column)
+    known = np.isfinite(values)
+    if not known[train].any():
+        return known.astype(np.int64)
+    edges = np.unique(np.quantile(values[train & known], np.arange(1, _BINS) / _BINS))
+    return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
+
+
+def _numbers(series: pd.Series[Any], column: Column) -> NDArray[np.float64]:
+    if column.kind == "date":
+        return date_parts(parse_dates(series).values, "days")
+    if column.kind == "text":
+        return np.array([np.nan if t is None else len(t) for t in as_text(series)], np.float64)
+    return parse_numbers(series, column.unit).values
+
+
+_READ = ("number", "category", "date", "text", "image")

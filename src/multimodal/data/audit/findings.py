@@ -1,0 +1,125 @@
+"""What an audit finds, as sentences with a level and the lines they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.data.audit.drift import MIN_PSI, Drift
+from multimodal.data.audit.label_noise import MOST
+from multimodal.data.audit.records import ColumnAudit, Finding, Level, SuspectAudit
+from multimodal.data.columns.schema import Schema
+from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.split.sides import leaking_rows
+
+FIRST = 20
+IntArray = NDArray[np.int64]
+
+
+def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -> Finding:
+    """Return a finding; `lines` are the first ones it is about."""
+    return Finding(level=level, topic=topic, message=message, lines=list(lines))
+
+
+def duplicated(groups: IntArray, sides: NDArray[Any] | None, lines: IntArray) -> list[Finding]:
+    """Say how many rows are duplicates, and which of them lie on another side of the split.
+
+    Args:
+        groups: (N,), duplicates.
+        sides: (N,), the side of each row, or None where there is no split yet.
+        lines: (N,), the line of each row.
+    """
+    counts = np.bincount(groups, minlength=1)
+    extra = int((counts - 1).clip(0).sum())
+    found = []
+    if sides is not None and len(across := leaking_rows(sides, groups)):
+        message = f"{len(across):,} rows have a duplicate on another side of the split."
+        found.append(finding("warning", "duplicates", message, lines[across[:FIRST]].tolist()))
+    if extra:
+        copies = np.flatnonzero(counts[groups] > 1)[:FIRST]
+        are = "1 row is a duplicate" if extra == 1 else f"{extra:,} rows are duplicates"
+        message = (
+            f"{are} of other rows, by photo or by content; a split made here keeps them together."
+        )
+        found.append(finding("note", "duplicates", message, lines[copies].tolist()))
+    return found
+
+
+def drifted(moved: Sequence[Drift]) -> list[Finding]:
+    """Say which columns differ between the sides of the split."""
+    return [
+        finding(
+            "warning", "drift",
+            f"column '{each.column}': the {each.side} rows differ from the training rows "
+            f"(population stability index {each.psi:.2f}; large from {MIN_PSI} on).",
+        )
+        for each in moved
+    ]  # fmt: skip
+
+
+def doubted(suspects: Sequence[SuspectAudit]) -> list[Finding]:
+    """Say of how many labels the other rows tell another story."""
+    found = []
+    for target in dict.fromkeys(each.target for each in suspects):
+        lines = [each.line for each in suspects if each.target == target]
+        count = f"{len(lines)}{' or more' if len(lines) == MOST else ''}"
+        message = (
+            f"target '{target}': labels far from what the other rows let expect: {count}. "
+            "Look at these rows; the label may be wrong."
+        )
+        found.append(finding("warning", "labels", message, lines))
+    return found
+
+
+def odd(columns: Sequence[ColumnAudit]) -> list[Finding]:
+    """Say what is odd about the values of each column."""
+    return [
+        finding("warning", "column", f"column '{column.name}': {said}.")
+        for column in columns
+        for said in column.odd
+    ]
+
+
+def photographed(column: PhotoColumn) -> list[Finding]:
+    """Say what the photos of a column are like."""
+    shown = [
+        finding("note", "photos", f"column '{column.name}': {said}: {count:,}.")
+        for key, said in _SAID.items()
+        if (count := getattr(column, key))
+    ]
+    if column.photos and column.missing == column.photos:
+        said = f"column '{column.name}': none of its photos is there; name their folder with "
+        shown.insert(0, finding("warning", "photos", said + "--images."))
+    return shown
+
+
+def left_out(schema: Schema) -> list[Finding]:
+    """Say which columns are not read, and why."""
+    return [
+        finding("note", "column", f"column '{column.name}' is left out: {column.note}.")
+        for column in schema.columns
+        if column.kind in ("ignored", "identifier")
+    ]
+
+
+def sample_note(seen: int, rows: int) -> list[Finding]:
+    """Say that only some rows were looked at, if so."""
+    if seen == rows:
+        return []
+    message = (
+        f"the table is larger than memory: its columns, leakage, drift and labels are judged by "
+        f"{seen:,} of its {rows:,} rows."
+    )
+    return [finding("note", "rows", message)]
+
+
+_SAID = {
+    "duplicate": "photos that come again, byte for byte",
+    "tiny": "photos with a side of less than 32 pixels",
+    "huge": "photos of more than 16 megapixels",
+    "not_rgb": "photos that are grey, transparent, CMYK or 16 bits deep, and read as RGB",
+    "rotated": "photos that EXIF turns, and that are read upright",
+}

@@ -1,0 +1,172 @@
+"""Labels that a cheap model strongly disagrees with, rows it never learned from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.schema import Schema
+
+MARGIN, FAR, KNOWS = 0.7, 6.0, 0.9
+LOOKED_AT, MOST = 10_000, 20
+_FOLDS, _BINS, _CATEGORIES, _WORDS = 3, 10, 100, 2**16
+_LEAST_ROWS = 60
+
+Floats = NDArray[np.float64]
+
+
+class Suspect(NamedTuple):
+    """A label that may be wrong: its row, what it says, what the model expected, how strongly.
+
+    `strength` is the distance from the expectation in robust standard deviations for a number, the
+    lead of the expected class over the labelled one for a class (1 is a whole label).
+    """
+
+    row: int
+    label: str
+    expected: str
+    strength: float
+
+
+def label_suspects(
+    frame: pd.DataFrame, schema: Schema, truth: NDArray[Any], groups: NDArray[np.int64]
+) -> list[Suspect]:
+    """Return the labels that out-of-fold predictions contradict most, the strongest first.
+
+    The model is ridge regression on words (TF-IDF), categories and tenths of numbers, fitted on two
+    thirds of the rows and asked about the third; duplicates are in one fold. A number is a suspect
+    from six robust standard deviations on (of logarithms, where all are above 0), a class where
+    another one leads by 0.7. Where the model errs nine tenths as much as a constant would, it knows
+    too little, and no label is a suspect. At most 10,000 rows are looked at, drawn evenly, and 20
+    returned. They are rows to look at: an honest rarity can be among them.
+
+    Args:
+        frame: the rows.
+        schema: the columns to read; others are passed over.
+        truth: (N,) float64 numbers, or objects: classes; NaN or None where missing.
+        groups: int64 (N,), duplicates.
+
+    References:
+        Northcutt, Jiang and Chuang, Confident learning, 2021, for the idea.
+    """
+    known = np.flatnonzero(pd.notna(truth))
+    if len(known) > LOOKED_AT:
+        known = np.sort(np.random.default_rng(0).choice(known, LOOKED_AT, replace=False))
+    if len(known) < _LEAST_ROWS:
+        return []
+    features = _features(frame.iloc[known], schema)
+    if features is None:
+        return []
+    folds = _folds(groups[known])
+    if truth.dtype == object:
+        found = _classes(features, truth[known], folds)
+    else:
+        found = _numbers(features, truth[known].astype(np.float64), folds)
+    found.sort(key=lambda each: -each.strength)
+    return [each._replace(row=int(known[each.row])) for each in found[:MOST]]
+
+
+def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Deal groups to folds at random."""
+    names, member = np.unique(groups, return_inverse=True)
+    return np.random.default_rng(0).integers(0, _FOLDS, len(names))[member]
+
+
+def _features(frame: pd.DataFrame, schema: Schema) -> Any:
+    """Return a sparse matrix (rows, features), or None if no column can be read."""
+    from scipy import sparse
+    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+    codes = [_tenths(frame[n], schema.column(n).unit) for n in schema.names("number")]
+    codes += [_commonest(frame[name]) for name in schema.names("category")]
+    parts = [_one_hot(each) for each in codes]
+    texts = [as_text(frame[name]) for name in schema.names("text")]
+    if texts:
+        joined = [" ".join(cell or "" for cell in row) for row in zip(*texts, strict=True)]
+        counts = HashingVectorizer(
+            n_features=_WORDS, alternate_sign=False, norm=None, dtype=np.float32
+        ).transform(joined)
+        parts.append(3 * TfidfTransformer(sublinear_tf=True).fit_transform(counts))
+    return sparse.hstack(parts, format="csr") if parts else None
+
+
+def _tenths(series: pd.Series[Any], unit: str | None) -> NDArray[np.int64]:
+    values = parse_numbers(series, unit).values
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros(len(values), np.int64)
+    edges = np.unique(np.quantile(values[known], np.arange(1, _BINS) / _BINS))
+    return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
+
+
+def _commonest(series: pd.Series[Any]) -> NDArray[np.int64]:
+    codes, names = pd.factorize(as_text(series))
+    order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)), kind="stable")
+    place = np.full(len(names) + 1, 0, np.int64)
+    place[order[:_CATEGORIES]] = np.arange(1, min(len(names), _CATEGORIES) + 1)
+    return place[codes]  # -1, missing, is the last place: 0
+
+
+def _one_hot(codes: NDArray[np.int64]) -> Any:
+    from scipy import sparse
+
+    rows = np.arange(len(codes))
+    shape = (len(codes), int(codes.max(initial=0)) + 1)
+    return sparse.csr_matrix((np.ones(len(codes), np.float32), (rows, codes)), shape=shape)
+
+
+def _out_of_fold(features: Any, goal: Floats, folds: NDArray[np.int64]) -> Floats:
+    """Return what ridge regression on the other folds says of each row: like `goal`."""
+    from sklearn.linear_model import Ridge
+
+    found = np.empty_like(goal)
+    for fold in range(_FOLDS):
+        inside = folds == fold
+        if not inside.any():
+            continue
+        model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-2).fit(features[~inside], goal[~inside])
+        found[inside] = model.predict(features[inside]).reshape(found[inside].shape)
+    return found
+
+
+def _numbers(features: Any, truth: Floats, folds: NDArray[np.int64]) -> list[Suspect]:
+    logarithms = bool((truth > 0).all())
+    goal = np.log(truth) if logarithms else truth
+    expected = _out_of_fold(features, goal, folds)
+    missed = np.abs(goal - expected)
+    spread = 1.4826 * float(np.median(missed))
+    if not spread or np.median(missed) > KNOWS * np.median(np.abs(goal - np.median(goal))):
+        return []
+    shown = np.exp(expected) if logarithms else expected
+    return [
+        Suspect(
+            int(i), f"{truth[i]:,.12g}", _rounded(shown[i]), round(float(missed[i] / spread), 1)
+        )
+        for i in np.flatnonzero(missed > FAR * spread)
+    ]
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _classes(features: Any, truth: NDArray[np.object_], folds: NDArray[np.int64]) -> list[Suspect]:
+    codes, names = pd.factorize(truth)
+    if not 2 <= len(names) <= 200:
+        return []
+    goal = np.eye(len(names))[codes] if len(names) > 2 else np.eye(2)[codes][:, :1]
+    scores = _out_of_fold(features, goal, folds)
+    scores = scores if len(names) > 2 else np.hstack([scores, 1 - scores])
+    best, rows = scores.argmax(axis=1), np.arange(len(codes))
+    if np.mean(best != codes) > KNOWS * (1 - np.bincount(codes).max() / len(codes)):
+        return []
+    lead = scores[rows, best] - scores[rows, codes]
+    return [
+        Suspect(int(i), str(names[codes[i]]), str(names[best[i]]), round(float(lead[i]), 2))
+        for i in np.flatnonzero(lead >= MARGIN)
+    ]

@@ -1,0 +1,171 @@
+"""Values of a column that look wrong: far off, misspelt, out of range, not what the others are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.dates import parse_dates
+from multimodal.data.columns.numbers import MISSING_WORDS, parse_numbers
+from multimodal.data.columns.schema import Column
+
+FAR = 10.0
+_RARE, _SHOWN = 0.01, 3
+_MOJIBAKE = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€")
+_COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+_EARLIEST = 1900
+
+
+def odd_values(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    """Return a sentence for each kind of odd value in a column, with an example and its line.
+
+    Named are: cells of a number or date column that are none; numbers further from the middle half
+    than ten times its width (of logarithms, where all are above 0); numbers below 0 in a column of
+    which 99 % are not; dates before 1900 or more than a year ahead; categories that differ in case
+    and blanks alone; the words NA, none, null; text that was decoded wrongly (Ã¼); numbers with a
+    decimal comma.
+
+    Args:
+        series: the cells.
+        column: what the column is for.
+        lines: int64 (N,), the line of each cell, for the sentences.
+
+    Example:
+    >>> from multimodal.data.read.readers import read_table
+    >>> from multimodal.data.columns.schema import infer_schema
+    >>> table = read_table([{"colour": c} for c in ["red", "Red", "blue", "blue"]])
+    >>> column = infer_schema(table).columns[0]
+    >>> odd_values(table.frame["colour"], column, table.lines)
+    ["the same but for case or blanks: 'red' (1) / 'Red' (1)"]
+    """
+    checks = _CHECKS.get(column.kind, ())
+    if column.kind == "target" and len(series) and _mostly_numbers(series, column):
+        checks = (_far_off,)
+    return [said for check in checks for said in check(series, column, lines)]
+
+
+def _mostly_numbers(series: pd.Series[Any], column: Column) -> bool:
+    return bool(parse_numbers(series, column.unit).bad.mean() < _RARE)
+
+
+def _unreadable(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    dates = column.kind == "date"
+    bad = parse_dates(series).bad if dates else parse_numbers(series, column.unit).bad
+    if not bad.any():
+        return []
+    what = "dates" if dates else "numbers"
+    return [f"no {what}, and so taken as missing: {_examples(series, bad, lines)}"]
+
+
+def _far_off(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    values = parse_numbers(series, column.unit).values
+    known = values[np.isfinite(values)]
+    if len(known) < 20:
+        return []
+    below = np.nan_to_num(values) < 0
+    found = []
+    if 0 < below.sum() <= _RARE * len(known):
+        found.append(f"below 0, unlike the others: {_examples(series, below, lines)}")
+    with np.errstate(all="ignore"):
+        moved = np.log(values) if (known > 0).all() else values
+    low, high = np.nanquantile(moved, [0.25, 0.75])
+    far = np.nan_to_num(np.maximum(low - moved, moved - high)) > FAR * (high - low)
+    far &= ~below | (not found)
+    if high > low and far.any() and far.sum() <= _RARE * len(known):
+        found.append(f"far from all others: {_examples(series, far, lines)}")
+    return found
+
+
+def _out_of_range(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    dates = parse_dates(series).values
+    latest = np.datetime64(datetime.now(), "D") + 366
+    bad = (dates < np.datetime64(f"{_EARLIEST}-01-01")) | (dates > latest)
+    if not bad.any():
+        return []
+    where = _examples(series, bad, lines)
+    return [f"before {_EARLIEST} or more than a year ahead: {where}"]
+
+
+def _spellings(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    counts = Counter(text for text in as_text(series) if text is not None)
+    alike: dict[str, list[str]] = {}
+    for text in counts:
+        alike.setdefault(" ".join(text.casefold().split()), []).append(text)
+    several = [names for names in alike.values() if len(names) > 1]
+    if not several:
+        return []
+    shown = [
+        " / ".join(f"{name[:40]!r} ({counts[name]:,})" for name in names[:_SHOWN])
+        for names in several[:_SHOWN]
+    ]
+    more = f"; and {len(several) - _SHOWN:,} more" if len(several) > _SHOWN else ""
+    return [f"the same but for case or blanks: {'; '.join(shown)}{more}"]
+
+
+def _words_for_missing(
+    series: pd.Series[Any], column: Column, lines: NDArray[np.int64]
+) -> list[str]:
+    texts = as_text(series)
+    bad = np.array([t is not None and t.lower() in MISSING_WORDS for t in texts], bool)
+    if not bad.any():
+        return []
+    what = "kept as a category" if column.kind == "category" else "read as text"
+    return [f"words for nothing, {what}: {_examples(series, bad, lines)}"]
+
+
+def _decimal_commas(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    texts = as_text(series)
+    bad = np.array([t is not None and bool(_COMMA.fullmatch(t)) for t in texts], bool)
+    if not bad.any() or bad.sum() < pd.notna(texts).sum() / 2:
+        return []
+    where = _examples(series, bad, lines)
+    return [f"decimal commas, and so read as {column.kind}, not as numbers: {where}"]
+
+
+def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+    texts = as_text(series)
+    bad = np.array([t is not None and bool(_MOJIBAKE.search(t)) for t in texts], bool)
+    if not bad.any():
+        return []
+    place = int(np.flatnonzero(bad)[0])
+    match = _MOJIBAKE.search(str(texts[place]))
+    start = max(0, (match.start() if match else 0) - 12)
+    part = str(texts[place])[start : start + 30]
+    return [f"decoded wrongly: {_counted(bad)}, such as {part!r} (line {lines[place]})"]
+
+
+def _examples(series: pd.Series[Any], bad: NDArray[np.bool_], lines: NDArray[np.int64]) -> str:
+    """Say how many cells, and show the first few different ones with the line of each."""
+    first: dict[str, int] = {}
+    for row in np.flatnonzero(bad)[:1000]:
+        cell = series.iloc[row]
+        shown_as = repr(cell) if isinstance(cell, str) else str(cell)
+        first.setdefault(shown_as[:40], int(lines[row]))
+    shown = [f"{text} (line {line})" for text, line in list(first.items())[:_SHOWN]]
+    more = ", …" if len(first) > _SHOWN else ""
+    return f"{_counted(bad)}, such as {', '.join(shown)}{more}"
+
+
+def _counted(bad: NDArray[np.bool_]) -> str:
+    count = int(bad.sum())
+    return "1 cell" if count == 1 else f"{count:,} cells"
+
+
+_Check = Callable[["pd.Series[Any]", Column, NDArray[np.int64]], list[str]]
+_CHECKS: dict[str, tuple[_Check, ...]] = {
+    "number": (_unreadable, _far_off),
+    "weight": (_unreadable, _far_off),
+    "date": (_unreadable, _out_of_range),
+    "category": (_spellings, _words_for_missing, _wrongly_decoded, _decimal_commas),
+    "identifier": (_decimal_commas,),
+    "target": (_spellings,),
+    "text": (_words_for_missing, _wrongly_decoded, _decimal_commas),
+}

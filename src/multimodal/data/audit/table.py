@@ -1,0 +1,310 @@
+"""The audit of a table: what was read, set aside and why, and what to look into before training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.core.config import Config, Split
+from multimodal.core.errors import DataError
+from multimodal.data.audit.drift import drift
+from multimodal.data.audit.findings import (
+    FIRST,
+    doubted,
+    drifted,
+    duplicated,
+    finding,
+    left_out,
+    odd,
+    photographed,
+    sample_note,
+)
+from multimodal.data.audit.label_noise import label_suspects
+from multimodal.data.audit.outliers import odd_values
+from multimodal.data.audit.records import (
+    Audit,
+    ColumnAudit,
+    DriftAudit,
+    Finding,
+    SetAside,
+    SuspectAudit,
+)
+from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.schema import Column, Schema, infer_schema
+from multimodal.data.defaults import complete
+from multimodal.data.labels.checks import rare_notes
+from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
+from multimodal.data.labels.read import Label, read_labels
+from multimodal.data.photos import checks
+from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.readers import Source, open_table
+from multimodal.data.read.sampling import repeated_content, sample_rows, sampled, sampled_schema
+from multimodal.data.read.table import Table
+from multimodal.data.split.duplicates import duplicate_groups, photo_keys
+from multimodal.data.split.leakage import leakage_warnings
+from multimodal.data.split.sides import SIDES, not_sides, split_rows
+
+if TYPE_CHECKING:
+    from multimodal.data.prepare import Prepared
+
+_FEATURES = ("number", "category", "date", "text", "image")
+_KNOWN = ("number", "class")
+_SPELLINGS = 20  # different cells of a column that may be a split
+
+
+@dataclass
+class _Rows:
+    """The kept rows and what is known of them; positions are those of `table.frame`."""
+
+    table: Table
+    schema: Schema
+    used: Schema
+    photos: list[PhotoColumn]
+    groups: NDArray[np.int64]
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    sides: NDArray[Any] | None = None
+    leaks: Sequence[str] = ()
+    errors: list[str] = field(default_factory=list)
+    unsplit: Sequence[Finding] = ()
+
+
+def audit_table(
+    data: Source, targets: Sequence[str] = (), *, images: str | Path | None = None
+) -> tuple[Audit, Table]:
+    """Read a table once and say what is wrong with it; nothing is changed.
+
+    A column of the words train, validation and test is taken for the split. Where targets are
+    named, what the default training would refuse is a finding.
+
+    Args:
+        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        targets: Columns to predict; leakage and labels are looked at for these.
+        images: Folder that photo paths are relative to; the file's own folder by default.
+
+    Returns:
+        The audit, and the table with its quarantine.
+
+    Raises:
+        DataError: The table as a whole cannot be read, or has no such target.
+
+    Example:
+    >>> audit, table = audit_table([{"size": i * i, "price": i / 3} for i in range(60)], ["price"])
+    >>> audit.read, audit.quarantined, audit.of_level("error")
+    (60, 0, [])
+    """
+    table, root = open_table(data, images)
+    read = table.rows_read
+    infer = partial(infer_schema, targets=targets, photo_root=root)
+    schema, unsplit = _with_split(table, sampled_schema(table, infer))
+    used = _features(schema)
+    errors: list[str] = []
+    table, found = _labels(table, schema, targets, errors)
+    if found:
+        _note(errors, lambda: complete(Config(), used, targets))
+    photos: list[PhotoColumn] = []
+    digests: checks.Digests = [[] for _ in range(len(table.frame))]
+    try:
+        screened = checks.without_bad_photos(table, used.names("image"), root)
+        table, digests, photos = screened.table, screened.digests, screened.photos
+        found = {name: label.take(screened.kept) for name, label in found.items()}
+    except DataError as error:
+        errors.append(str(error))
+    checks.check_count(table, read)
+    _note(errors, lambda: checks.check_share(table, Config().data.max_quarantine))
+    keys = [photo_keys(digests), repeated_content(table.frame, schema)]
+    groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
+    rows = _Rows(table, schema, used, photos, groups, found, errors=errors, unsplit=unsplit)
+    if len(table.frame):
+        rows.leaks = _leaks(_looked_at(rows))
+        _note(errors, lambda: _split(rows))
+    return _audit(rows), table
+
+
+def audit_prepared(prepared: Prepared) -> Audit:
+    """Audit rows that `prepare` has read already, a sample of a table larger than memory."""
+    columns = {column for group in prepared.config.groups for column in group.columns}
+    used = Schema(columns=[each for each in prepared.schema.columns if each.name in columns])
+    groups = prepared.groups
+    if groups is None:
+        groups = np.arange(len(prepared.table.frame))
+    return _audit(
+        _Rows(
+            prepared.table, prepared.schema, used, prepared.photos, groups,
+            prepared.labels, prepared.sides, prepared.leaks,
+            unsplit=_with_split(prepared.table, used)[1],
+        )
+    )  # fmt: skip
+
+
+def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
+    """Take a column whose cells are train, validation and test for the split.
+
+    Of one with a few other cells, which stays a category, a finding says so.
+    """
+    told, found = {}, []
+    for column in schema.columns:
+        if column.kind != "category" or column.distinct > _SPELLINGS:
+            continue
+        others = not_sides(table.frame[column.name])
+        if others is not None and len(others):
+            found.append(_unsplit(table, column.name, others))
+        elif others is not None:
+            note = "its words name the sides of a split"
+            told[column.name] = column.model_copy(update={"kind": "split", "note": note})
+    return Schema(columns=[told.get(each.name, each) for each in schema.columns]), found
+
+
+def _unsplit(table: Table, column: str, others: NDArray[np.int64]) -> Finding:
+    texts = as_text(table.frame[column].iloc[others]).tolist()
+    cells = list(dict.fromkeys("nothing" if text is None else f"'{text}'" for text in texts))
+    names = "names" if len(others) == 1 else "name"
+    message = (
+        f"column '{column}': {len(others):,} of {len(table.frame):,} cells {names} no side of a "
+        f"split: {', '.join(cells[:5])}{', …' if len(cells) > 5 else ''}. As it stands, the column "
+        "is read as a category. Write train, validation or test in every row to split by it."
+    )
+    return finding("warning", "split", message, table.lines[others[:FIRST]].tolist())
+
+
+def _features(schema: Schema) -> Schema:
+    return Schema(columns=[column for column in schema.columns if column.kind in _FEATURES])
+
+
+def _labels(
+    table: Table, schema: Schema, targets: Sequence[str], errors: list[str]
+) -> tuple[Table, dict[str, Label]]:
+    """Set rows aside whose label cannot be learned, as training would."""
+    if not targets:
+        return table, {}
+    try:
+        config = complete_heads(Config(), table, schema, list(targets), LABEL_KINDS)
+        kinds = {head.name: label_kind(head, LABEL_KINDS) for head in config.heads}
+        table, found, _ = read_labels(table, schema, config.heads, kinds, None)
+        return table, found
+    except DataError as error:
+        errors.append(str(error))
+        return table, {}
+
+
+def _note(errors: list[str], check: Callable[[], object]) -> None:
+    try:
+        check()
+    except DataError as error:
+        errors.append(str(error))
+
+
+def _split(rows: _Rows) -> None:
+    """Split by the column that tells, or see whether training could; keep the sides of a column."""
+    table, names = rows.table, rows.schema.names("split")
+    if not names and (rows.errors or not rows.labels):
+        return
+    sides = split_rows(
+        Split(method="column", column=names[0]) if names else Split(), table.frame,
+        groups=rows.groups,
+        targets=[label.values for label in rows.labels.values()] or [np.zeros(len(table.frame))],
+        seed=Config().training.seed, source=table.name, place=table.place,
+    )  # fmt: skip
+    rows.sides = sides if names else None
+
+
+def _looked_at(rows: _Rows) -> _Rows:
+    """Return a sample of the rows where texts stay on disk, else all of them."""
+    if not on_disk(rows.table.frame):
+        return rows
+    at = sample_rows(rows.table.frame)
+    return replace(
+        rows, table=sampled(rows.table, at), groups=rows.groups[at],
+        labels={name: label.take(at) for name, label in rows.labels.items()},
+        sides=None if rows.sides is None else rows.sides[at],
+    )  # fmt: skip
+
+
+def _leaks(rows: _Rows) -> list[str]:
+    return [
+        sentence
+        for label in rows.labels.values()
+        if label.kind in _KNOWN
+        for sentence in leakage_warnings(
+            rows.table.frame, rows.used, label.columns[0], label.values
+        )
+    ]
+
+
+def _audit(rows: _Rows) -> Audit:
+    table, sides = rows.table, rows.sides
+    seen = _looked_at(rows)
+    columns = [_column(seen, column) for column in rows.schema.columns]
+    moved = drift(seen.table.frame, rows.used, seen.sides) if seen.sides is not None else []
+    suspects = _suspects(seen)
+    counts = {} if sides is None else {side: int((sides == side).sum()) for side in SIDES}
+    findings = [
+        *(finding("error", "rows", message) for message in rows.errors),
+        *(finding("warning", "rows", said) for said in checks.notes(table, FIRST)),
+        *(finding("warning", "rows", said) for said in rare_notes(rows.labels, rows.groups)),
+        *rows.unsplit,
+        *(finding("warning", "leakage", said) for said in rows.leaks),
+        *duplicated(rows.groups, sides, table.lines), *drifted(moved), *doubted(suspects),
+        *odd(columns), *(each for photos in rows.photos for each in photographed(photos)),
+        *left_out(rows.schema), *sample_note(len(seen.table.frame), len(table.frame)),
+    ]  # fmt: skip
+    return Audit(
+        source=table.name,
+        read=table.rows_read,
+        kept=len(table.frame),
+        quarantined=len(table.quarantine),
+        unit=table.unit,
+        reasons=checks.reasons(table),
+        set_aside=[SetAside(line=f.line, reason=f.reason) for f in table.quarantine[:FIRST]],
+        sides=counts,
+        columns=columns,
+        photos=rows.photos,
+        drift=[DriftAudit(**each._asdict()) for each in moved],
+        suspects=suspects,
+        findings=findings,
+    )
+
+
+def _column(rows: _Rows, column: Column) -> ColumnAudit:
+    series = rows.table.frame[column.name]
+    fields = column.model_dump(include={"name", "kind", "missing", "distinct", "example", "note"})
+    values = odd_values(series, column, rows.table.lines)
+    return ColumnAudit(type=_type(series), odd=values, **fields)
+
+
+def _type(series: pd.Series[Any]) -> str:
+    """Say in a word what the cells are: text as it was written, or typed values."""
+    if not len(series):
+        return ""
+    content = pd.api.types.infer_dtype(series, skipna=True)
+    return _TYPES.get(content, "lists" if _holds_lists(series) else content)
+
+
+def _holds_lists(series: pd.Series[Any]) -> bool:
+    return any(isinstance(cell, list) for cell in series.head(FIRST))
+
+
+def _suspects(rows: _Rows) -> list[SuspectAudit]:
+    return [
+        SuspectAudit(
+            line=int(rows.table.lines[found.row]), target=label.columns[0], label=found.label,
+            expected=found.expected, strength=found.strength,
+        )
+        for label in rows.labels.values()
+        if label.kind in _KNOWN
+        for found in label_suspects(rows.table.frame, rows.used, label.values, rows.groups)
+    ]  # fmt: skip
+
+
+_TYPES = {
+    "string": "text", "integer": "whole numbers", "floating": "numbers", "boolean": "yes or no",
+    "mixed-integer-float": "numbers", "datetime64": "dates", "datetime": "dates", "date": "dates",
+    "empty": "nothing", "mixed-integer": "text and numbers",
+}  # fmt: skip

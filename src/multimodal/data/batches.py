@@ -1,0 +1,301 @@
+"""Arrays and cached photos to tf.data batches `(inputs, targets, weights)`.
+
+An epoch is a function of (seed, epoch): the order of the rows and the augmentation of each photo
+follow from the two and the row alone, whatever happened before. Where texts are cut to one of a few
+fixed lengths, rows of one length share batches, so that the cost of short texts is that of short
+texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from multimodal.core.spec import PADDING, FittedSpec
+from multimodal.data.photos.augment import augment_boxes, augment_photos
+from multimodal.data.photos.cache import PhotoCache
+from multimodal.data.shards import ShardedArray
+
+Array = NDArray[Any] | ShardedArray
+_BLOCK = 2**16  # rows looked at together
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything batches are cut from; the first axis of every array is the row.
+
+    `inputs` holds all but the pixels, in memory or in shards on disk, `caches` the photos by group,
+    `targets` (rows, …) and `weights` (rows,) are by head; `lengths` are the fixed text lengths by
+    input key; `boxes` names the heads whose targets are boxes in the first photo of the first
+    cache.
+    """
+
+    inputs: Mapping[str, Array]
+    caches: Mapping[str, PhotoCache]
+    targets: Mapping[str, NDArray[Any]]
+    weights: Mapping[str, NDArray[Any]]
+    lengths: Mapping[str, Sequence[int]]
+    boxes: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        spec: FittedSpec,
+        inputs: Mapping[str, Array],
+        caches: Mapping[str, PhotoCache],
+        targets: Mapping[str, NDArray[Any]],
+        weights: Mapping[str, NDArray[Any]],
+    ) -> Source:
+        """Take the text lengths and the heads with boxes from the spec."""
+        lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
+        boxes = [head.name for head in spec.heads if head.kind == "box"]
+        return cls(inputs, caches, targets, weights, lengths, boxes)
+
+    def only(self, modality: str, spec: FittedSpec) -> Source:
+        """Return a source that holds the inputs of one modality, so that no other is decoded."""
+        names = [group.name for group in spec.groups if group.modality == modality]
+        keys = {key for group in spec.groups if group.name in names for key in group.input_keys}
+        return Source(
+            {key: array for key, array in self.inputs.items() if key in keys},
+            {name: cache for name, cache in self.caches.items() if name in names},
+            self.targets,
+            self.weights,
+            {key: lengths for key, lengths in self.lengths.items() if key in keys},
+            self.boxes,
+        )
+
+    @cached_property
+    def buckets(self) -> NDArray[np.int64] | None:
+        """Array with one number have texts of one length, int64 (rows,), longest last; None: all.
+
+        Of several groups of texts, that with the longest fixed length decides first.
+        """
+        keys = sorted(self.lengths, key=lambda key: -self.lengths[key][-1])
+        keys = [key for key in keys if len(self.lengths[key]) > 1]
+        if not keys:
+            return None
+        levels = [_level(self.inputs[key], self.lengths[key]) for key in keys]
+        sizes = [len(self.lengths[key]) for key in keys]
+        return np.asarray(np.ravel_multi_index(levels, sizes), np.int64)
+
+    @cached_property
+    def tensors(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Inputs, targets and weights as tensors in main memory, made once for all datasets."""
+        with tf.init_scope(), tf.device("CPU:0"):
+            inputs = {
+                key: tf.constant(array)
+                for key, array in self.inputs.items()
+                if not isinstance(array, ShardedArray)
+            }
+            targets = {key: tf.constant(array) for key, array in self.targets.items()}
+            weights = {key: tf.constant(array) for key, array in self.weights.items()}
+        return inputs, targets, weights
+
+
+def training_dataset(
+    source: Source,
+    rows: NDArray[np.integer],
+    *,
+    batch_size: int,
+    seed: int,
+    epochs: int,
+    first_epoch: int = 0,
+    first_step: int = 0,
+    augment: bool = True,
+    fill: bool = False,
+) -> tf.data.Dataset:
+    """Return the batches of epochs `first_epoch` to `epochs - 1`, one after the other.
+
+    Every epoch holds every row once, in an order of its own, in `ceil(rows / batch_size)` batches.
+    Where texts have several fixed lengths, the shuffled rows are sorted by them before they are cut
+    into batches, and the batches shuffled; which rows of one length meet is left to chance. The
+    rows that do not fill a batch are the last ones of the epoch, of any length.
+
+    Args:
+        source: what batches are cut from.
+        rows: (N,) positions of the rows to train on.
+        batch_size: rows of a batch; the last one of an epoch holds what is left.
+        seed: fixes order and augmentation, together with the epoch's number.
+        epochs: number of the epoch to stop before.
+        first_epoch: number of the epoch to start with.
+        first_step: number of the batch to start with in that epoch; those before it are not read.
+        augment: whether photos are mirrored and shifted, see `augment_photos`.
+        fill: whether the last batch of an epoch is filled up with rows of weight 0, for a backend
+            that compiles anew for each batch size.
+    """
+    order, buckets = _constants(source, rows)
+    steps = -(-len(rows) // batch_size)
+    spare = (steps * batch_size - len(rows)) * fill
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        shuffled = _shuffled(order, buckets, batch_size, seed, epoch)
+        filled = tf.concat([shuffled, tf.repeat(shuffled[:1], spare)], axis=0)
+        skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        starts = tf.data.Dataset.range(skipped * batch_size, steps * batch_size, batch_size)
+        return starts.map(
+            lambda start: (filled[start : start + batch_size], epoch, len(rows) - start)
+        )
+
+    def to_batch(chosen: tf.Tensor, epoch: tf.Tensor, real: tf.Tensor) -> Any:
+        batch = _batch(source, chosen, (seed, epoch) if augment else None)
+        return _weighed(batch, real) if spare else batch
+
+    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+    return _finish(batches.map(to_batch, num_parallel_calls=2))
+
+
+def batch_rows(
+    source: Source,
+    rows: NDArray[np.integer],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    step: int,
+) -> NDArray[np.int64]:
+    """Return which of `rows` a batch of `training_dataset` holds, int64 (B,), in its order.
+
+    Args:
+        source: what batches are cut from.
+        rows: (N,) positions of the rows to train on.
+        batch_size: rows of a batch; the last one of an epoch holds what is left.
+        seed: as for `training_dataset`.
+        epoch: number of the epoch.
+        step: number of the batch in it.
+    """
+    with tf.init_scope(), tf.device("CPU:0"):
+        order, buckets = _constants(source, rows)
+        shuffled = _shuffled(order, buckets, batch_size, seed, epoch)
+    return np.asarray(shuffled[step * batch_size : (step + 1) * batch_size], np.int64)
+
+
+def evaluation_dataset(
+    source: Source, rows: NDArray[np.integer], *, batch_size: int
+) -> tf.data.Dataset:
+    """Return the batches of `rows` (N,), once, in order, without augmentation."""
+    batches = tf.data.Dataset.from_tensor_slices(np.asarray(rows, np.int64)).batch(batch_size)
+    return _finish(batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=2))
+
+
+def by_length(source: Source, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return `rows` sorted by the fixed length of their texts, for evaluation in any order."""
+    chosen = np.asarray(rows, np.int64)
+    if source.buckets is None:
+        return chosen
+    order = np.argsort(source.buckets[chosen], kind="stable")
+    return np.asarray(chosen[order], np.int64)
+
+
+def _constants(source: Source, rows: NDArray[np.integer]) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Return the rows and the buckets of all rows as tensors in main memory."""
+    with tf.device("CPU:0"):
+        buckets = None if source.buckets is None else tf.constant(source.buckets)
+        return tf.constant(rows, tf.int64), buckets
+
+
+def _shuffled(
+    order: tf.Tensor, buckets: tf.Tensor | None, batch_size: int, seed: int, epoch: Any
+) -> tf.Tensor:
+    """Return the rows int64 (N,) in the order of an epoch."""
+    shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
+    if buckets is None:
+        return shuffled
+    return _bucketed(shuffled, buckets, batch_size, seed=[seed, -1 - epoch])
+
+
+def _bucketed(
+    shuffled: tf.Tensor, buckets: tf.Tensor, batch_size: int, seed: Sequence[Any]
+) -> tf.Tensor:
+    """Sort shuffled rows int64 (N,) by bucket, all but the last partial batch; shuffle batches."""
+    whole = shuffled.shape[0] // batch_size * batch_size
+    alike = tf.argsort(tf.gather(buckets, shuffled[:whole]), stable=True)
+    batches = tf.reshape(tf.gather(shuffled, alike), (-1, batch_size))
+    mixed = tf.random.experimental.stateless_shuffle(batches, seed=seed)
+    return tf.concat([tf.reshape(mixed, [-1]), shuffled[whole:]], axis=0)
+
+
+def _weighed(batch: Any, real: tf.Tensor) -> Any:
+    """Give weight 0 to all rows of a batch but the first `real`."""
+    inputs, targets, weights = batch
+    size = tf.shape(next(iter(weights.values())))[0]
+    there = tf.cast(tf.range(tf.cast(size, tf.int64)) < real, tf.float32)
+    return inputs, targets, {head: weight * there for head, weight in weights.items()}
+
+
+def _level(tokens: Array, lengths: Sequence[int]) -> NDArray[np.int64]:
+    """Return the position of each row's fixed length among `lengths`, int64 (rows,)."""
+    blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
+    longest = np.concatenate([np.count_nonzero(block != PADDING, axis=1) for block in blocks])
+    return np.asarray(np.searchsorted(lengths, longest).clip(0, len(lengths) - 1), np.int64)
+
+
+def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.prefetch(2).with_options(options)
+
+
+def _batch(source: Source, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:
+    """Cut the rows `chosen` int64 (B,) out of the source; `draw` is (seed, epoch) or None."""
+    inputs, targets, weights = (
+        {key: tf.gather(array, chosen) for key, array in part.items()} for part in source.tensors
+    )
+    for key, array in source.inputs.items():
+        if isinstance(array, ShardedArray):
+            found = tf.numpy_function(array.__getitem__, [chosen], array.dtype)
+            inputs[key] = tf.ensure_shape(found, (None, *array.shape[1:]))
+    for key, lengths in source.lengths.items():
+        inputs[key] = _cut(inputs[key], lengths)
+    for group, cache in source.caches.items():
+        pixels, present = _photos(cache, chosen, draw)
+        inputs[f"{group}_pixels"] = tf.ensure_shape(pixels, (None, *cache.photos.shape[1:]))
+        inputs[f"{group}_present"] = tf.ensure_shape(present, (None, cache.photos.shape[1]))
+    for head in source.boxes if source.caches else ():
+        boxes = _boxes(next(iter(source.caches.values())), targets[head], chosen, draw)
+        there = tf.cast(tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1), tf.float32)
+        targets[head], weights[head] = boxes, weights[head] * there
+    return inputs, targets, weights
+
+
+def _boxes(
+    cache: PhotoCache, boxes: tf.Tensor, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
+) -> tf.Tensor:
+    """Move the boxes (B, 4) with their photos; a missing one, all zeros, ends without an area."""
+    if draw is None:
+        return boxes
+    _, slots, height, width, _ = cache.photos.shape
+    seed, epoch = draw
+
+    def moved(boxes: NDArray[np.float32], rows: NDArray[np.int64], epoch: np.int64) -> Any:
+        return augment_boxes(boxes, (seed, int(epoch)), rows, slots=slots, size=(height, width))
+
+    result = tf.numpy_function(moved, [boxes, chosen, epoch], tf.float32)
+    return tf.ensure_shape(result, boxes.shape)
+
+
+def _photos(cache: PhotoCache, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:
+    """Return pixels and presence of the rows, the pixels augmented where there is a draw."""
+    if draw is None:
+        return tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool))
+    seed, epoch = draw
+
+    def augmented(rows: NDArray[np.int64], epoch: np.int64) -> Any:
+        pixels, present = cache.get(rows)
+        return augment_photos(pixels, (seed, int(epoch)), rows), present
+
+    return tf.numpy_function(augmented, [chosen, epoch], (tf.uint8, tf.bool))
+
+
+def _cut(tokens: tf.Tensor, lengths: Sequence[int]) -> tf.Tensor:
+    """Cut the batch to the smallest fixed length that holds its longest text."""
+    longest = tf.reduce_max(tf.reduce_sum(tf.cast(tokens != PADDING, tf.int32), axis=1))
+    fixed = tf.constant(lengths, tf.int32)
+    position = tf.minimum(tf.searchsorted(fixed, [longest])[0], len(lengths) - 1)
+    return tokens[:, : fixed[position]]

@@ -1,0 +1,1 @@
+"""What a column holds: parsing of cells, inference of kinds, the schema."""

@@ -1,0 +1,132 @@
+"""Dates out of cells, and the numbers a model can read in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multimodal.data.columns.cells import BoolArray, Column, is_missing
+
+DateArray = npt.NDArray[np.datetime64]
+DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")
+_MONTHS = "january february march april may june july august september october november december"
+_MONTH = {name[:n]: i for i, name in enumerate(_MONTHS.split(), 1) for n in (3, 4, len(name))}
+_ISO = re.compile(r"(\d{4})([-/.])(\d{1,2})(?:\2(\d{1,2})(?:[T ]+(\d[\d:.,]*)\s*(\S*))?)?")
+_NAMED = (
+    re.compile(
+        r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th)?[\s-]+)?(?P<m>[a-z]{3,9})\.?,?[\s-]+(?P<y>\d{4})"
+    ),
+    re.compile(r"(?P<m>[a-z]{3,9})\.?\s+(?P<d>\d{1,2})(?:st|nd|rd|th)?,?\s+(?P<y>\d{4})"),
+)
+
+
+class Dates(NamedTuple):
+    """datetime64[us] (N,) with NaT for missing and unreadable cells, and bool: unreadable."""
+
+    values: DateArray
+    bad: BoolArray
+
+
+def parse_dates(series: Column) -> Dates:
+    """Read a column as dates, times with a zone brought to UTC.
+
+    Accepted: ISO dates and times, 2016-03, 2016/03/10, "10 Mar 2016", "March 10, 2016",
+    "Mar 2016", a year. Day and month in figures ("03/04/2016") are not guessed: unreadable.
+
+    Example:
+    >>> parse_dates(pd.Series(["10 Mar 2016", "03/04/2016"], dtype=object)).bad.tolist()
+    [False, True]
+    """
+    missing = is_missing(series)
+    if isinstance(series, pd.Series) and pd.api.types.is_datetime64_any_dtype(series.dtype):
+        stamps = series.dt.tz_convert("UTC").dt.tz_localize(None) if series.dt.tz else series
+        values = stamps.to_numpy().astype("datetime64[us]")
+    else:
+        cells = zip(series, missing, strict=True)
+        found = [None if gone else _moment(value) for value, gone in cells]
+        values = np.array(found, dtype="datetime64[us]")
+    return Dates(values, np.isnat(values) & ~missing)
+
+
+def date_parts(dates: DateArray, part: str) -> npt.NDArray[np.float64]:
+    """Return float64 (N,), NaN for NaT.
+
+    Args:
+        dates: datetime64 (N,).
+        part: one of `DATE_PARTS`; weekday counts from Monday = 0, days from 1970-01-01.
+
+    Example:
+    >>> date_parts(np.array(["2016-03-10T15:00"], dtype="datetime64[us]"), "hour").tolist()
+    [15.0]
+    """
+    if part not in DATE_PARTS:
+        raise ValueError(f"`part` must be one of {', '.join(DATE_PARTS)}. Received: {part!r}")
+    numbers = _PARTS[part](dates)
+    return np.where(np.isnat(dates), np.nan, numbers.astype(np.float64))
+
+
+def _count(dates: DateArray, unit: str) -> npt.NDArray[np.int64]:
+    """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
+    count: npt.NDArray[np.int64] = dates.astype(f"datetime64[{unit}]").astype(np.int64)
+    return count
+
+
+def _day(dates: DateArray) -> npt.NDArray[np.int64]:
+    first = dates.astype("datetime64[M]").astype("datetime64[D]")
+    return np.asarray(dates.astype("datetime64[D]") - first, np.int64) + 1
+
+
+_PARTS: dict[str, Callable[[DateArray], npt.NDArray[np.int64]]] = {
+    "year": lambda dates: _count(dates, "Y") + 1970,
+    "month": lambda dates: _count(dates, "M") % 12 + 1,
+    "day": _day,
+    "weekday": lambda dates: (_count(dates, "D") + 3) % 7,
+    "hour": lambda dates: _count(dates, "h") % 24,
+    "days": lambda dates: _count(dates, "D"),
+}
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return one cell's moment without a zone, or None."""
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, datetime):
+        plain = value
+        if isinstance(value, pd.Timestamp):
+            plain = value.floor("us").to_pydatetime()
+        return plain.astimezone(UTC).replace(tzinfo=None) if plain.tzinfo else plain
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return datetime(int(value), 1, 1) if value in range(1000, 3000) else None
+    return _written(value.strip()) if isinstance(value, str) else None
+
+
+def _written(text: str) -> datetime | None:
+    try:
+        if text.isascii() and text.isdigit() and len(text) == 4:
+            return datetime(int(text), 1, 1) if 1000 <= int(text) < 3000 else None
+        if match := _ISO.fullmatch(text):
+            return _iso(*match.groups())
+        for pattern in _NAMED:
+            if match := pattern.fullmatch(text.lower()):
+                return datetime(int(match["y"]), _MONTH[match["m"]], int(match["d"] or 1))
+    except (ValueError, KeyError, OverflowError):
+        pass
+    return None
+
+
+def _iso(year: str, mark: str, month: str, day: str | None, time: str | None, zone: str | None,
+         ) -> datetime | None:  # fmt: skip
+    if day is None and mark == ".":
+        return None
+    moment = datetime.fromisoformat(
+        f"{year}-{month:0>2}-{day or '1':0>2}" + (f"T{time}{zone}" if time else "")
+    )
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

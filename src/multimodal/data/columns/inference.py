@@ -1,0 +1,210 @@
+"""What a column holds, judged from its cells: the rules behind `infer_schema`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multimodal.core.config import Kind
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.columns.dates import DATE_PARTS, Dates, date_parts, parse_dates
+from multimodal.data.columns.evidence import LONG, MOST, Cells, share_read
+from multimodal.data.columns.numbers import Numbers, parse_numbers
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_ADDRESS = re.compile(r"(?:https?|ftp|gs|s3|hdfs|file)://", re.IGNORECASE)
+_NEARLY, _PHOTOS = 0.99, 0.8
+_FEW, _FEW_SHARE, _MANY = 50, 0.05, 1000
+_WORDS = 4
+_ENOUGH = 20  # rows from which distinct values are no accident
+
+
+class Verdict(NamedTuple):
+    """A kind with its reason, and how its values are read."""
+
+    kind: Kind
+    note: str = ""
+    unit: str | None = None
+    parts: tuple[str, ...] = ()
+
+
+def judge(cells: Cells) -> Verdict:
+    """Return the kind of a column that nobody named; the first rule that holds decides."""
+    if not len(cells.present):
+        return Verdict("ignored", "all missing")
+    if cells.distinct == 1:
+        if cells.missing.any():
+            return Verdict("category", "one value, or missing")
+        return Verdict("ignored", "constant")
+    for rule in (_photos, _date, _number, _identifier, _category):
+        verdict = rule(cells)
+        if verdict:
+            return verdict
+    return Verdict("text", f"{cells.words:.0f} words on average")
+
+
+def as_told(cells: Cells, kind: Kind) -> Verdict:
+    """Return the verdict for a column whose kind the user gave; the note says what is lost."""
+    if not len(cells.present):
+        return Verdict(kind, "as told; all missing")
+    if kind == "date":
+        dates = parse_dates(cells.series)
+        parts = _varying(dates)
+        notes = ["as told", _parts_note(parts), _bad_note(dates, "dates")]
+        return Verdict(kind, "; ".join(filter(None, notes)), parts=parts)
+    if kind in ("number", "target", "weight"):
+        numbers = parse_numbers(cells.series, cells.unit)
+        lost = "" if kind == "target" else _bad_note(numbers, "numbers")
+        notes = ["as told", _unit_note(cells.unit), lost]
+        return Verdict(kind, "; ".join(filter(None, notes)), cells.unit)
+    return Verdict(kind, "as told")
+
+
+def _photos(cells: Cells) -> Verdict | None:
+    """Most cells name photo files, or addresses, which are not opened."""
+    paths = [photo_paths(cell) for cell in cells.sample]
+    if np.mean([bool(p) and bool(_ADDRESS.match(p[0])) for p in paths]) >= _PHOTOS:
+        return Verdict("ignored", "addresses are not opened; download the files")
+    named = [bool(p) and all(x.lower().endswith(PHOTO_SUFFIXES) for x in p) for p in paths]
+    if np.mean(named) < _PHOTOS:
+        return Verdict("ignored", "lists are not read") if _holds_lists(cells) else None
+    most = max(len(p) for p in paths)
+    note = "one photo a row" if most == 1 else f"up to {most} photos a row"
+    return Verdict("image", note + _absent_note(cells.root, [x for p in paths[:50] for x in p]))
+
+
+def _absent_note(root: Path, paths: list[str]) -> str:
+    """Say so if none of `paths` is under `root`, and which folder below has the first one."""
+    if any(os.path.exists(root / path) for path in paths):
+        return ""
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
+    found = [folder.name for folder in folders if os.path.exists(folder / paths[0])][:1]
+    hint = f"; they are in '{found[0]}', name that folder" if found else ""
+    return f"; none of the first {len(paths)} is in the photo folder{hint}"
+
+
+def _holds_lists(cells: Cells) -> bool:
+    return bool(np.mean([isinstance(cell, list | tuple | dict) for cell in cells.sample]) > 0.5)
+
+
+def _date(cells: Cells) -> Verdict | None:
+    if share_read(parse_dates(cells.sample)) < MOST:
+        return None
+    if share_read(parse_numbers(cells.sample)) >= MOST:  # plain years stay numbers
+        return None
+    dates = parse_dates(cells.present)
+    if share_read(dates) < MOST:
+        return None
+    parts = _varying(dates)
+    return Verdict("date", _parts_note(parts), parts=parts)
+
+
+def _number(cells: Cells) -> Verdict | None:
+    """A number, unless it only looks like one: a code, a flag, a row count."""
+    if cells.series.dtype == bool:
+        return Verdict("category", "yes or no")
+    unit = cells.unit
+    if unit is None and share_read(parse_numbers(cells.sample)) < 0.5:
+        return None
+    numbers = parse_numbers(cells.present, unit)
+    if share_read(numbers) < MOST:
+        return None
+    values = numbers.values[~np.isnan(numbers.values)]
+    code = _code(cells, values)
+    if code:
+        return code
+    notes = [_unit_note(unit), _bad_note(numbers, "numbers")]
+    return Verdict("number", "; ".join(filter(None, notes)), unit)
+
+
+def _unit_note(unit: str | None) -> str:
+    return f"number in {unit!r}" if unit else ""
+
+
+def _bad_note(parsed: Numbers | Dates, plural: str) -> str:
+    bad = int(parsed.bad.sum())
+    return f"{bad:,} cells are no {plural} and count as missing" if bad else ""
+
+
+def _code(cells: Cells, values: npt.NDArray[np.float64]) -> Verdict | None:
+    """Return category or identifier if whole numbers are names rather than amounts."""
+    if not len(values) or not np.all(values == np.floor(values)):
+        return None
+    if _zero_padded(cells.texts):
+        return _few_or_unique(cells, "codes with leading zeros")
+    if cells.distinct <= 2:
+        return Verdict("category", "two values")
+    if (len(values) >= _ENOUGH or cells.named_like_code) and _counts_rows(values):
+        return Verdict("identifier", "counts the rows; excluded")
+    return _few_or_unique(cells, "codes, by the name") if cells.named_like_code else None
+
+
+def _few_or_unique(cells: Cells, what: str) -> Verdict:
+    if cells.distinct >= _NEARLY * len(cells.present):
+        return Verdict("identifier", f"{what}, one per row; excluded")
+    return Verdict("category", "; ".join(filter(None, [what, _many_note(cells)])))
+
+
+def _zero_padded(texts: npt.NDArray[np.object_]) -> bool:
+    padded = np.mean([len(t) > 1 and t[0] == "0" and t.isdigit() for t in texts])
+    return bool(padded > 0.01 or (padded > 0 and len({len(t) for t in texts}) == 1))
+
+
+def _counts_rows(values: npt.NDArray[np.float64]) -> bool:
+    """Whether whole numbers run 1, 2, 3 … in some order, or rise with a few left out."""
+    span = values.max() - values.min() + 1
+    if len(np.unique(values)) < len(values):
+        return False
+    rising = bool(np.all(np.diff(values) > 0))
+    return bool(span == len(values) or (rising and span <= 1.1 * len(values)))
+
+
+def _identifier(cells: Cells) -> Verdict | None:
+    """Names of rows: nearly every cell another one, in one token."""
+    texts = cells.texts
+    unique = cells.distinct >= _NEARLY * len(texts)
+    if not unique or np.mean([len(text.split()) == 1 for text in texts]) < _NEARLY:
+        return None
+    if cells.words > 1.5 or (len(texts) < _ENOUGH and not cells.named_like_code):
+        return None
+    return Verdict("identifier", "another value in each row; excluded")
+
+
+def _category(cells: Cells) -> Verdict | None:
+    """Values that come again, or short ones."""
+    rows, distinct = len(cells.present), cells.distinct
+    long = cells.words >= _WORDS or cells.length >= LONG
+    if distinct <= max(_FEW, _FEW_SHARE * rows) and (not long or distinct <= rows / 2):
+        return Verdict("category", _almost_numbers(cells))
+    if not long and (distinct < 0.9 * rows or cells.words < 1.5):
+        return Verdict("category", _many_note(cells))
+    return None
+
+
+def _many_note(cells: Cells) -> str:
+    return f"{cells.distinct:,} values; the rare ones share one" if cells.distinct > _MANY else ""
+
+
+def _almost_numbers(cells: Cells) -> str:
+    """Say so if a word or two keep a column of few values from being numbers."""
+    values = pd.Series(sorted(set(cells.texts.tolist())), dtype=object)
+    bad = values[parse_numbers(values).bad].tolist()
+    if len(bad) > 2 or len(values) < len(bad) + 3:
+        return ""
+    return f"numbers apart from {' and '.join(map(repr, bad))}; say number to read them so"
+
+
+def _varying(dates: Dates) -> tuple[str, ...]:
+    known = dates.values[~np.isnat(dates.values)]
+    parts = [part for part in DATE_PARTS if len(np.unique(date_parts(known, part))) > 1]
+    return tuple(part for part in parts if part != "weekday" or "day" in parts)
+
+
+def _parts_note(parts: tuple[str, ...]) -> str:
+    return f"its parts become columns: {', '.join(parts) or 'none, they do not vary'}"

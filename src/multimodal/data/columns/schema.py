@@ -1,0 +1,202 @@
+"""What every column of a table is for: inferred, shown, overridden, saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from multimodal.core.config import KINDS, Kind
+from multimodal.core.errors import DataError, choices
+from multimodal.data.columns.evidence import Cells
+from multimodal.data.columns.inference import Verdict, as_told, judge
+from multimodal.data.columns.numbers import is_missing_word
+from multimodal.data.read.table import Table
+
+_EXAMPLE = 40
+
+
+class Column(BaseModel):
+    """One column: what it is for, and why.
+
+    `missing` is the share of rows without a value, `distinct` the number of different values,
+    `unit` the phrase around a number (`# customer reviews`), `parts` the numbers made of a date.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    kind: Kind
+    missing: float
+    distinct: int
+    example: str
+    note: str = ""
+    unit: str | None = None
+    parts: list[str] = []
+
+
+class Schema(BaseModel):
+    """The columns of a table, in its order.
+
+    Example:
+    >>> schema = Schema(columns=[])
+    >>> Schema.from_json(schema.to_json()) == schema
+    True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: list[Column]
+
+    def column(self, name: str) -> Column:
+        """Return one column; raise DataError with the nearest spelling if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        known = [column.name for column in self.columns]
+        raise DataError(f"column '{name}' is not in the schema. {choices(name, known)}")
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of the columns of one kind, in order."""
+        return [column.name for column in self.columns if column.kind == kind]
+
+    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
+        """Return (name, kind, missing, distinct, example, note) per column, for printing."""
+        return [
+            (c.name, c.kind, _percent(c.missing), f"{c.distinct:,}", c.example, c.note)
+            for c in self.columns
+        ]
+
+    def to_json(self) -> str:
+        """Return the schema as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "schema") -> Schema:
+        """Parse what `to_json` wrote; raise DataError that names the first wrong entry."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise DataError(f"{source}: `{where}`: {first['msg']}.") from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the schema to a JSON file."""
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Schema:
+        """Read what `save` wrote."""
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read ({error}).") from None
+
+
+def infer_schema(
+    table: Table,
+    *,
+    targets: Sequence[str] = (),
+    weight: str | None = None,
+    split: str | None = None,
+    overrides: Mapping[str, Kind] | None = None,
+    photo_root: Path | None = None,
+) -> Schema:
+    """Say what each column is for; `note` gives the reason.
+
+    Targets, weight, split column and overrides are as told. Of the others, the first rule holds:
+
+    1. ignored: all missing, or one value in every row.
+    2. ignored: addresses (http…), which are not opened; image: 80 % of the cells name photo
+       files by their suffix, alone or in a list.
+    3. date: 95 % of the cells are dates and not plain numbers.
+    4. number: 95 % of the cells are numbers, or share one phrase around a number. Whole numbers
+       are a category if they have leading zeros, at most two values, or a name such as `zip`,
+       `code` or `id`; an identifier if they count the rows or such codes are one per row.
+    5. identifier: 99 % of the values differ, each one token.
+    6. category: at most 50 values or 5 % of the rows, or short values that come again.
+    7. text: the rest, four words and more or long strings.
+
+    Args:
+        table: the rows.
+        targets: columns to learn.
+        weight: column of row weights.
+        split: column that a split goes by.
+        overrides: column -> kind, where the user knows better.
+        photo_root: folder of the photos; None is the table's.
+
+    Raises:
+        DataError: a column that is not in the table, one with two roles, or an unknown kind.
+
+    Example:
+    >>> from multimodal.data.read.readers import read_table
+    >>> table = read_table([{"price": p, "size": s} for p, s in [(1.5, 3), (2.5, 9), (9, 7)]])
+    >>> [c.kind for c in infer_schema(table, targets=["price"]).columns]
+    ['target', 'number']
+    """
+    told = _told(table, targets, weight, split, overrides or {})
+    root = table.root if photo_root is None else photo_root
+    columns = []
+    for name in map(str, table.frame.columns):
+        cells = Cells(name, table.frame[name], root)
+        verdict = as_told(cells, told[name]) if name in told else judge(cells)
+        columns.append(_column(cells, verdict))
+    return Schema(columns=columns)
+
+
+def _told(
+    table: Table,
+    targets: Sequence[str],
+    weight: str | None,
+    split: str | None,
+    overrides: Mapping[str, Kind],
+) -> dict[str, Kind]:
+    """Join roles and overrides, roles first; every name must be in the table."""
+    roles: list[tuple[str, Kind]] = [(name, "target") for name in dict.fromkeys(targets)]
+    roles += [(weight, "weight")] if weight is not None else []
+    roles += [(split, "split")] if split is not None else []
+    told: dict[str, Kind] = dict(overrides)
+    names = [str(name) for name in table.frame.columns]
+    for name in [*(name for name, _ in roles), *overrides]:
+        if name not in names:
+            raise DataError(
+                f"{table.name}: column '{name}' is not in the table. {choices(name, names)}"
+            )
+    for name, kind in overrides.items():
+        if kind not in KINDS:
+            raise DataError(f"column '{name}': unknown kind '{kind}'. {choices(kind, KINDS)}")
+    for name, role in roles:
+        others = [other for same, other in roles if same == name and other != role]
+        if others:
+            raise DataError(f"column '{name}' cannot be both {role} and {others[0]}.")
+        told[name] = role
+    return told
+
+
+def _column(cells: Cells, verdict: Verdict) -> Column:
+    missing = cells.missing
+    if verdict.kind in ("number", "weight"):
+        missing = missing | [is_missing_word(cell) for cell in cells.series]
+    return Column(
+        name=cells.name,
+        kind=verdict.kind,
+        missing=float(missing.mean()) if len(missing) else 0.0,
+        distinct=cells.distinct,
+        example=_shorten(str(cells.texts[0])) if len(cells.texts) else "",
+        note=verdict.note,
+        unit=verdict.unit,
+        parts=list(verdict.parts),
+    )
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _EXAMPLE else line[: _EXAMPLE - 1] + "…"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "< 1 %"
+    return f"{share:.0%}".replace("%", " %")

@@ -1,0 +1,1 @@
+"""Columns of a group to the arrays that its encoder reads."""

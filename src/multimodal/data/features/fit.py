@@ -1,0 +1,258 @@
+"""What is learned from the training rows: scales, categories, words, lengths, photos, steps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.core.config import Config, Group
+from multimodal.core.errors import DataError
+from multimodal.core.spec import (
+    CategoricalColumn,
+    FittedGroup,
+    FittedSpec,
+    NumericColumn,
+    slug,
+    unique_slugs,
+)
+from multimodal.data.columns.cells import Column as Cells
+from multimodal.data.columns.cells import as_text, is_missing
+from multimodal.data.columns.schema import Column, Schema
+from multimodal.data.features import cell_arrays, series, text
+from multimodal.data.labels import bins
+
+MAX_CATEGORIES = 10_000
+_NUMERIC = ("number", "date")
+
+
+def fit_spec(
+    config: Config,
+    schema: Schema,
+    frame: pd.DataFrame,
+    base: FittedSpec | None = None,
+    target: NDArray[Any] | None = None,
+) -> FittedSpec:
+    """Learn from the training rows `frame` what every group needs; heads are fitted apart.
+
+    With a `base`, columns that it knows keep their scale and bins, and its words and categories
+    keep their places; new ones are added behind them. `target` holds the labels of `frame` that
+    bins are placed by under `data.bins: target`; see `bins.fit_bins`.
+
+    Raises:
+        DataError: Nothing varies in any column of a group of numbers and categories.
+
+    Example:
+    >>> from multimodal.data.read.readers import read_table
+    >>> from multimodal.data.columns.schema import infer_schema
+    >>> table = read_table([{"size": 1.5}, {"size": 2.5}, {"size": 7.0}])
+    >>> group = {"name": "t", "modality": "tabular", "columns": ["size"], "encoder": "dense"}
+    >>> spec = fit_spec(Config(groups=[group]), infer_schema(table), table.frame)
+    >>> spec.groups[0].numeric[0].centre
+    2.5
+    """
+    names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
+    known = {group.name: group for group in (base.groups if base else [])}
+    fitters: dict[str, _Fitter] = {**_FITTERS, "tabular": partial(_fit_tabular, target=target)}
+    groups = []
+    for group, name in zip(config.groups, names, strict=False):
+        start = known.get(name)
+        if start is None or start.modality != group.modality:
+            start = FittedGroup(name=name, modality=group.modality, columns=[])
+        groups.append(fitters[group.modality](config, group, start, schema, frame))
+    if len(groups) > 1:  # what no training row lacks may be missing tomorrow
+        groups = [group.model_copy(update={"optional": True}) for group in groups]
+    return FittedSpec(groups=groups, heads=[])
+
+
+def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
+    """Return a sentence for every column with more categories than are kept."""
+    columns = {c.source: len(c.categories) for group in spec.groups for c in group.categorical}
+    return [
+        f"column '{name}': {schema.column(name).distinct:,} different values; the {kept:,} most "
+        "frequent ones are kept, the others count as one."
+        for name, kept in columns.items()
+        if kept >= MAX_CATEGORIES and schema.column(name).distinct > kept
+    ]
+
+
+def _fit_tabular(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame,
+    target: NDArray[Any] | None = None,
+) -> FittedGroup:  # fmt: skip
+    columns = [schema.column(name) for name in group.columns]
+    numeric = _fit_numbers(
+        [c for c in columns if c.kind in _NUMERIC], base, frame, config.data.num_bins,
+        target if config.data.bins == "target" else None,
+    )  # fmt: skip
+    old = {column.source: column.categories for column in base.categorical}
+    categorical = [
+        _fit_categories(c.name, frame[c.name], config.data.min_count, old.get(c.name, []))
+        for c in columns
+        if c.kind not in _NUMERIC
+    ]
+    if not numeric and not categorical:
+        raise DataError(
+            f"group '{group.name}': no column varies over the training rows "
+            f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
+        )
+    units = {column.name: column.unit for column in columns}
+    there = (
+        [~np.isnan(cell_arrays.numbers(numeric, units, frame).values).all(axis=1)]
+        if numeric
+        else []
+    )
+    there += [~is_missing(frame[column.source]) for column in categorical]
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "numeric": numeric,
+            "categorical": categorical,
+            "optional": base.optional or not bool(np.any(there, axis=0).all()),
+        }
+    )
+
+
+def _fit_numbers(
+    columns: Sequence[Column], base: FittedGroup, frame: pd.DataFrame, num_bins: int,
+    target: NDArray[Any] | None,
+) -> list[NumericColumn]:  # fmt: skip
+    """Return the numbers that the base knows, then the new ones; constant parts are left out."""
+    sources, units = {column.name for column in columns}, {c.name: c.unit for c in columns}
+    known = [column for column in base.numeric if column.source in sources]
+    sources -= {column.source for column in known}
+    fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
+    found = cell_arrays.numbers(fresh, units, frame).values
+    fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
+    vary = [i for i, column in enumerate(fitted) if column.scale > 0]
+    fitted = _fit_bins([fitted[i] for i in vary], found[:, vary], num_bins, target)
+    if not all(column.bins for column in known):
+        found = cell_arrays.numbers(known, units, frame).values
+        fresh_bins = _fit_bins(known, found, num_bins, target)
+        known = [old if old.bins else new for old, new in zip(known, fresh_bins, strict=True)]
+    return [*known, *fitted]
+
+
+def _fit_bins(
+    columns: Sequence[NumericColumn], found: NDArray[np.float64], num_bins: int,
+    target: NDArray[Any] | None,
+) -> list[NumericColumn]:  # fmt: skip
+    """Return the columns with bins; `found` holds their numbers as they stand in the rows."""
+    moved = cell_arrays.scaled(found, columns)
+    return [
+        column.model_copy(update={"bins": bins.fit_bins(moved[:, i], num_bins, target)})
+        for i, column in enumerate(columns)
+    ]
+
+
+def _drafts(column: Column) -> list[NumericColumn]:
+    """Return one numeric column, or one for each part of a date."""
+    if column.kind == "number":
+        return [NumericColumn(name=slug(column.name), source=column.name)]
+    return [
+        NumericColumn.model_validate(
+            {"name": slug(f"{column.name} {part}"), "source": column.name, "part": part}
+        )
+        for part in column.parts
+    ]
+
+
+def _fit_scale(column: NumericColumn, found: NDArray[np.float64]) -> NumericColumn:
+    """Centre on the median, scale by the quartiles' distance, or the range where that is zero.
+
+    1.349 quartile distances are a standard deviation of normal numbers.
+    """
+    finite = found[np.isfinite(found)]
+    if not len(finite):
+        return column
+    low, centre, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    scale = high / 1.349 - low / 1.349 or finite.max() / 2 - finite.min() / 2
+    if column.part is None:
+        scale = scale or 1.0  # a constant part of a date is dropped
+    return column.model_copy(update={"centre": float(centre), "scale": float(scale)})
+
+
+def _fit_categories(
+    source: str, cells: Cells, min_count: int, known: Sequence[str]
+) -> CategoricalColumn:
+    """Keep categories seen often enough; rarer ones train the out-of-vocabulary row."""
+    counts = Counter(name for name in as_text(cells) if name is not None)
+    old = set(known)
+    fresh = [(n, count) for n, count in counts.items() if count >= min_count and n not in old]
+    fresh.sort(key=lambda item: (-item[1], item[0]))
+    kept = [*known, *(name for name, _ in fresh)][: max(MAX_CATEGORIES, len(known))]
+    return CategoricalColumn(name=slug(source), source=source, categories=kept)
+
+
+def _fit_text(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    texts, data, old = cell_arrays.texts(group.columns, frame), config.data, set(base.vocabulary)
+    found = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
+    counts = np.array([len(text.words(each)) for each in texts])
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "vocabulary": [*base.vocabulary, *(word for word in found if word not in old)],
+            "lengths": base.lengths or text.fit_lengths(counts, data.max_words),
+            "optional": base.optional or bool((counts == 0).any()),
+        }
+    )
+
+
+def _fit_image(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    names = cell_arrays.photo_names(group.columns, frame)
+    most = max((len(row) for row in names), default=1)
+    if len(group.columns) == 1:
+        most = min(most, config.data.max_photos)
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "photos": max(1, most),
+            "image_size": base.image_size or config.data.image_size,
+            "optional": base.optional or any(not any(row) for row in names),
+        }
+    )
+
+
+def _fit_series(
+    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
+) -> FittedGroup:
+    lists = series.holds_lists(group.columns, frame)
+    channels = series.drafts(group.columns, lists)
+    same = [c.source for c in base.channels] == [c.source for c in channels]
+    same = same if lists else len(base.channels) == 1  # all steps are of one channel
+    steps = series.longest(group.columns, frame) if lists else len(group.columns)
+    steps = base.steps or steps if lists else steps
+    units = {column.name: column.unit for column in schema.columns}
+    found, _ = series.read_series(group.columns, len(channels), steps, units, frame)
+    if np.isnan(found).all():
+        raise DataError(
+            f"group '{group.name}': no cell holds a number or a list of numbers "
+            f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
+        )
+    fitted = [_fit_scale(column, found[:, :, i]) for i, column in enumerate(channels)]
+    return base.model_copy(
+        update={
+            "columns": group.columns,
+            "steps": steps,
+            "channels": base.channels if same else fitted,
+            "optional": base.optional or bool(np.isnan(found).all(axis=(1, 2)).any()),
+        }
+    )
+
+
+_Fitter = Callable[[Config, Group, FittedGroup, Schema, pd.DataFrame], FittedGroup]
+_FITTERS: dict[str, _Fitter] = {
+    "tabular": _fit_tabular,
+    "text": _fit_text,
+    "image": _fit_image,
+    "series": _fit_series,
+}

@@ -1,0 +1,1 @@
+"""Target columns to labels of a head."""

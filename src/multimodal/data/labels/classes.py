@@ -1,0 +1,89 @@
+"""The names of classes: their order, and their codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.data.columns.numbers import parse_numbers
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_BELOW = re.compile(r"[<≤]|under\b|below\b|up to\b|less\b", re.IGNORECASE)
+_ABOVE = re.compile(r"[>≥]|over\b|above\b|more\b", re.IGNORECASE)
+
+
+def order_classes(names: Iterable[str]) -> list[str]:
+    """Return the different names, lowest first.
+
+    Numbers go by size; bands go by their first number where every name has one ("<10", "10-19",
+    "100+"); all else goes by name.
+
+    Example:
+    >>> order_classes(["10", "9", "9", "2.5"]), order_classes(["60+", "5-9", "<5", "10-59"])
+    (['2.5', '9', '10'], ['<5', '5-9', '10-59', '60+'])
+    """
+    found = sorted(set(names))
+    values = parse_numbers(found).values
+    if len(found) and np.isfinite(values).all():
+        return [found[i] for i in np.argsort(values, kind="stable")]
+    if found and all(_NUMBER.search(name) for name in found):
+        return sorted(found, key=_band)
+    return found
+
+
+def _band(name: str) -> tuple[float, int, str]:
+    match = _NUMBER.search(name)
+    start = float(match.group()) if match else 0.0
+    return start, bool(_ABOVE.search(name)) - bool(_BELOW.search(name)), name
+
+
+def encode_classes(names: NDArray[np.object_], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return int64 (N,): the position of each name, -1 for None and for names not in `classes`.
+
+    Example:
+    >>> encode_classes(np.array(["b", None, "a", "z"], object), ["a", "b"]).tolist()
+    [1, -1, 0, -1]
+    """
+    codes = {name: code for code, name in enumerate(classes)}
+    return np.array([codes.get(name, -1) for name in names], np.int64)
+
+
+def encode_labels(sets: NDArray[np.object_], classes: Sequence[str]) -> NDArray[np.float64]:
+    """Return float64 (N, C) of 0 and 1; a row is NaN where `sets` has None, or a name not known.
+
+    Args:
+        sets: object (N,), a tuple of names or None.
+        classes: the C names.
+
+    Example:
+    >>> encode_labels(np.array([("b",), None, ()], object), ["a", "b"]).tolist()
+    [[0.0, 1.0], [nan, nan], [0.0, 0.0]]
+    """
+    codes = {name: code for code, name in enumerate(classes)}
+    result = np.zeros((len(sets), len(classes)))
+    for row, names in zip(result, sets, strict=True):
+        if names is None or any(name not in codes for name in names):
+            row[:] = np.nan
+        else:
+            row[[codes[name] for name in names]] = 1
+    return result
+
+
+def label_names(cell: Any) -> tuple[str, ...] | None:
+    """Return the labels in a cell: a list, or "a|b". None where it is blank; [] has no label.
+
+    Example:
+    >>> label_names("red| big "), label_names([]), label_names(" ")
+    (('red', 'big'), (), None)
+    """
+    if isinstance(cell, list | tuple | np.ndarray):
+        parts = [str(each) for each in cell]
+    elif cell is None or cell != cell or not str(cell).strip():
+        return None
+    else:
+        parts = [] if str(cell).strip() == "[]" else str(cell).split("|")
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))

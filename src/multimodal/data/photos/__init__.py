@@ -1,0 +1,1 @@
+"""Photos: reading, checking, augmenting and caching them."""

@@ -1,0 +1,162 @@
+"""Rows set aside: those whose photos cannot be used, how many may go, and what to say of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.errors import DataError
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.photos.photo_facts import PhotoColumn, photo_column
+from multimodal.data.photos.read import ABSENT, CUT_OFF, UNREADABLE, PhotoFacts, examine, locate
+from multimodal.data.read.table import Table
+
+_PHOTO = "photo: "
+_SAID = {
+    ABSENT: ("its photo is absent", "their photos are absent"),
+    CUT_OFF: ("its photo is cut off", "their photos are cut off"),
+    UNREADABLE: ("its photo cannot be read", "their photos cannot be read"),
+}
+_PARTICULARS = re.compile(r",? (?:but )?got .*|,? at character \d+.*", re.DOTALL)
+_CHUNK, _THREADS = 64, os.cpu_count() or 1
+_FIRST = 5
+
+Digests = list[list[str | None]]
+
+
+class Screened(NamedTuple):
+    """What `without_bad_photos` found.
+
+    Args:
+        table: the table without the rows whose photos cannot be used.
+        digests: of the bytes of each kept row's photos.
+        kept: int64 (kept,), the position in the table as it was of each kept row.
+        photos: what the photos of each column are like.
+    """
+
+    table: Table
+    digests: Digests
+    kept: NDArray[np.int64]
+    photos: list[PhotoColumn]
+
+
+def without_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Screened:
+    """Examine every photo once; set aside the rows that name one that cannot be used.
+
+    Args:
+        table: the rows.
+        columns: the columns of photos.
+        root: folder that their paths start from.
+
+    Raises:
+        DataError: A photo is an address or leads out of `root`.
+    """
+    if not columns:
+        rows = len(table.frame)
+        return Screened(table, [[]] * rows, np.arange(rows), [])
+    named = {column: _paths(table, column, root) for column in columns}
+    paths = [[path for row in rows for path in row] for rows in zip(*named.values(), strict=True)]
+    facts = _examined(list(dict.fromkeys(path for row in paths for path in row)))
+    faults = {
+        row: _PHOTO + next(fault for path in names if (fault := facts[path].fault))
+        for row, names in enumerate(paths)
+        if any(facts[path].fault for path in names)
+    }
+    kept = np.setdiff1d(np.arange(len(paths)), list(faults))
+    digests = [[facts[path].digest for path in paths[i]] for i in kept]
+    photos = [photo_column(column, rows, facts) for column, rows in named.items()]
+    return Screened(table.drop(faults), digests, kept, photos)
+
+
+def _paths(table: Table, column: str, root: Path) -> list[list[str]]:
+    """Return the paths that each cell of a column names; raise DataError with all unsafe ones."""
+    found, unsafe, first = [], [], ""
+    for row, cell in enumerate(table.frame[column]):
+        try:
+            found.append([str(locate(name, root)) for name in photo_paths(cell)])
+        except DataError as error:
+            first = first or f"{table.place(row)}, column '{column}': {error}"
+            unsafe.append(int(table.lines[row]))
+    if unsafe:
+        raise DataError(first + _others(table.unit, unsafe[1:]))
+    return found
+
+
+def _others(unit: str, lines: Sequence[int]) -> str:
+    """Return a sentence on further rows with an unsafe path, "" without any."""
+    if not lines:
+        return ""
+    if len(lines) == 1:
+        return f" 1 more row has such a path ({unit} {lines[0]})."
+    said = ", ".join(map(str, lines[:_FIRST])) + (", …" if len(lines) > _FIRST else "")
+    return f" {len(lines):,} more rows have such paths ({unit}s {said})."
+
+
+def _examined(paths: list[str]) -> dict[str, PhotoFacts]:
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda chunk: [examine(Path(path)) for path in chunk], chunks)
+        return dict(zip(paths, (facts for chunk in found for facts in chunk), strict=True))
+
+
+def check_share(table: Table, limit: float) -> None:
+    """Raise DataError if no row is left, or more than the share `limit` was set aside."""
+    bad = len(table.quarantine)
+    if len(table.frame) and bad <= limit * table.rows_read:
+        return
+    first = table.quarantine[0]
+    raise DataError(
+        f"{table.name}: {bad:,} of {table.rows_read:,} rows cannot be used; at most {limit:.0%} "
+        f"may be set aside. First: {table.place_of(first)}: {first.reason}. Mend the rows, "
+        "or raise `data.max_quarantine`."
+    )
+
+
+def check_count(table: Table, read: int) -> None:
+    """Make sure that every one of the `read` rows was either kept or set aside, and once."""
+    gone = np.array([fault.row for fault in table.quarantine], np.int64)
+    places = np.concatenate([table.rows, gone])
+    different = len(np.unique(places))
+    if len(places) != read or different != read:
+        raise RuntimeError(f"rows were lost: {read} read, {different} accounted for")
+
+
+def kind_of(reason: str) -> str:
+    """Fold the particulars of a reason away, so that alike reasons count together.
+
+    Example:
+    >>> kind_of("column 'price': expected a number, got 'free'")
+    "column 'price': expected a number"
+    >>> kind_of("photo: shoes/7.jpg: no such photo")
+    'photo: no such photo'
+    """
+    if reason.startswith(_PHOTO):
+        found = [phrase for phrase in _SAID if f": {phrase}" in reason]
+        return _PHOTO + max(found, key=reason.rfind) if found else reason
+    return _PARTICULARS.sub("", reason)
+
+
+def reasons(table: Table, most: int = 20) -> dict[str, int]:
+    """Return how many rows were set aside, by kind of reason, the most frequent first."""
+    return dict(Counter(kind_of(fault.reason) for fault in table.quarantine).most_common(most))
+
+
+def notes(table: Table, most: int = 5) -> list[str]:
+    """Return a sentence for each of the most frequent kinds of reasons.
+
+    Example: "3 rows set aside: their photos are absent."
+    """
+    return [f"{_said(kind, count)}." for kind, count in reasons(table, most).items()]
+
+
+def _said(kind: str, count: int) -> str:
+    phrases = _SAID.get(kind.removeprefix(_PHOTO), (kind, kind))
+    return f"{count:,} {'row' if count == 1 else 'rows'} set aside: {phrases[count > 1]}"

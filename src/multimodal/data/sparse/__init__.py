@@ -1,0 +1,1 @@
+"""Sparse n-gram features, target encoding and random Fourier features of a linear model."""

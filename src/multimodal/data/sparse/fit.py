@@ -1,0 +1,120 @@
+"""Which terms a linear model reads, and how rare each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.core.encoded import encode
+from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
+from multimodal.data.features import cell_arrays
+from multimodal.data.features.cell_arrays import Units
+from multimodal.data.labels.bins import fit_bins
+from multimodal.data.sparse.blocks import term_matrix
+from multimodal.data.sparse.ngrams import Matrix, absent_hash, bags_of, hashed, wave_hashes
+from multimodal.data.sparse.random_features import MOST_ROWS, fit_waves, read_cells
+from multimodal.data.sparse.text_facts import FACTS, fact_values
+from multimodal.models.stack.sparse_linear import LEAST_ROWS
+
+MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
+MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count
+FACT_BINS = 16
+MANY_VALUES = 10  # from which the letters of a category are read, too
+MOST_TERMS = 200_000  # of one block
+SCALES = {
+    "words": 1.0, "triples": 1.0, "letters": 1.0, **dict.fromkeys(FACTS, 0.2), "value": 0.7,
+    "value_letters": 1.0, "number": 0.4, "waves": 1.5,
+}  # fmt: skip
+Floats = NDArray[np.float64]
+
+
+def fit_terms(
+    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None = None
+) -> FittedTerms | None:
+    """Learn which terms the rows of `frame` hold, and how rare each is.
+
+    Args:
+        spec: Fitted groups; tabular and text groups give terms.
+        units: Phrase around the number by source column, where there is one.
+        frame: The training rows.
+        targets: What categories are measured by, those of `waves.wave_targets`; None for no waves.
+
+    Returns:
+        Terms that occur in two rows or more, at most 200,000 of each block; None where no group
+        gives any.
+    """
+    blocks: list[TermBlock] = []
+    hashes, weights = [], []
+    for block in [*_blocks(spec, frame), *_wave_blocks(spec, units, frame, targets)]:
+        if block.waves is not None:
+            kept = np.sort(wave_hashes(len(blocks), block.waves))
+            rows = np.full(len(kept), len(frame))
+        else:
+            kept, rows = _kept(hashed(bags_of(block, len(blocks), spec, units, frame)))
+        blocks.append(block)
+        hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
+        weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
+    if not blocks:
+        return None
+    known, first = np.unique(np.concatenate(hashes), return_index=True)
+    idf = np.concatenate(weights)[first]
+    terms = FittedTerms(
+        blocks=blocks, hashes=encode(known, "<u4"), weights=encode(idf, "<f4"), lengths=[1],
+    )  # fmt: skip
+    longest = np.diff(term_matrix(terms, spec, units, frame).indptr)
+    levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])
+    lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
+    return terms.model_copy(update={"lengths": lengths})
+
+
+def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
+    for group in spec.groups:
+        if group.modality == "text":
+            cells = cell_arrays.texts(group.columns, frame)
+            letters = sum(map(len, cells))
+            most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
+            for kind in (kind for kind, limit in most.items() if letters <= limit):
+                yield _block(group, group.name, kind)
+            for fact in FACTS:
+                bins = fit_bins(fact_values(fact, cells), FACT_BINS)
+                if len(bins) > 2:
+                    yield _block(group, group.name, fact, bins)
+        for category in group.categorical:
+            yield _block(group, category.source, "value")
+            if len(category.categories) > MANY_VALUES:
+                yield _block(group, category.source, "value_letters")
+        for number in group.numeric:
+            if len(number.bins) > 2:
+                yield _block(group, number.name, "number", number.bins)
+
+
+def _wave_blocks(
+    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None
+) -> Iterator[TermBlock]:
+    if targets is None or not targets.shape[1] or len(frame) > MOST_ROWS:
+        return
+    for group in spec.groups:
+        if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
+            waves = fit_waves(group, read_cells(group, units, frame), targets)
+            yield TermBlock(
+                group=group.name, source=group.name, kind="waves", scale=SCALES["waves"],
+                waves=waves,
+            )  # fmt: skip
+
+
+def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> TermBlock:
+    return TermBlock(
+        group=group.name, source=source, kind=kind, scale=SCALES[kind], bins=list(bins)
+    )
+
+
+def _kept(counts: Matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the hashes worth keeping, rising, and the rows that hold each."""
+    hashes, rows = np.unique(counts.indices, return_counts=True)
+    common = np.flatnonzero(rows >= LEAST_ROWS)
+    common = np.sort(common[np.argsort(-rows[common], kind="stable")[:MOST_TERMS]])
+    return hashes[common].astype(np.int64), rows[common]

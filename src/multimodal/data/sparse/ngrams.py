@@ -1,0 +1,147 @@
+"""The terms in the cells of rows, by name and by hash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.spec import FittedGroup, FittedSpec, TermBlock, Waves
+from multimodal.data.columns.cells import as_text
+from multimodal.data.features import cell_arrays, text
+from multimodal.data.features.cell_arrays import Frame, Units
+from multimodal.data.sparse.text_facts import FACTS, fact_values
+
+SPACE = 2**31 - 1
+LETTERS = (2, 5)  # lengths of runs of letters
+ABSENT = "\x00absent"
+BY_RARITY = ("words", "triples", "letters", "value_letters")
+"""Kinds of blocks whose terms weigh by TF-IDF."""
+OF_TEXTS = ("words", "triples", "letters", *FACTS)
+"""Kinds of blocks that a group of texts gives."""
+Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
+Bags = list[list[str]]
+
+
+def bags_of(
+    block: TermBlock, position: int, spec: FittedSpec, units: Units, frame: Frame
+) -> Bags | tuple[Bags, list[list[float]]]:
+    """Return the named terms of every row; of numbers, how much each bin is filled, too."""
+    group = spec.group(block.group)
+    if block.bins:
+        bags, amounts = filled(_numbers_of(block, group, units, frame), block)
+        return [[named(position, term) for term in bag] for bag in bags], amounts
+    if block.kind in OF_TEXTS:
+        cells: Sequence[str | None] = cell_arrays.texts(group.columns, frame)
+    else:
+        cells = list(as_text(frame[block.source]))
+    split = {"words": words_of, "triples": triples, "letters": _letters, "value_letters": _letters,
+             "value": _value}  # fmt: skip
+    bags = [split[block.kind](cell) if cell else [] for cell in cells]
+    return [[named(position, term) for term in bag or [ABSENT]] for bag in bags]
+
+
+def _numbers_of(block: TermBlock, group: FittedGroup, units: Units, frame: Frame) -> NDArray[Any]:
+    if block.kind in FACTS:
+        return fact_values(block.kind, cell_arrays.texts(group.columns, frame))
+    column = next(column for column in group.numeric if column.name == block.source)
+    return cell_arrays.scaled(cell_arrays.numbers([column], units, frame).values, [column])[:, 0]
+
+
+def named(position: int, term: str) -> str:
+    """Return the name of a term of a block: no two blocks share one."""
+    return f"{position}\x1f{term}"
+
+
+def words_of(cell: str) -> list[str]:
+    """Return the words of a text, then each two that follow each other."""
+    found = text.words(cell)
+    return found + [f"{first} {second}" for first, second in pairwise(found)]
+
+
+def triples(cell: str) -> list[str]:
+    """Return the words of a text three by three.
+
+    Example:
+    >>> triples("a red shoe, new")
+    ['a red shoe', 'red shoe new']
+    """
+    found = text.words(cell)
+    return [" ".join(found[i : i + 3]) for i in range(len(found) - 2)]
+
+
+def letters_of(word: str) -> list[str]:
+    """Return the runs of two to five letters of a word and the blanks around it.
+
+    Example:
+    >>> letters_of("ab")
+    [' a', 'ab', 'b ', ' ab', 'ab ', ' ab ']
+    """
+    least, most = LETTERS
+    padded = f" {word} "
+    return [
+        padded[start : start + length]
+        for length in range(least, min(most, len(padded)) + 1)
+        for start in range(len(padded) - length + 1)
+    ]
+
+
+def _letters(cell: str) -> list[str]:
+    return [run for word in text.words(cell) for run in letters_of(word)]
+
+
+def _value(cell: str) -> list[str]:
+    return [cell]
+
+
+def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[float]]]:
+    """Return the bins that numbers reach, by place, and how far each is filled; NaN is absent."""
+    shares = [row[row > 0].tolist() for row in filled_bins(values, block)]
+    known = (~np.isnan(values)).tolist()
+    bags = [[str(i) for i in range(len(row))] if ok else [ABSENT]
+            for row, ok in zip(shares, known, strict=True)]  # fmt: skip
+    return bags, [row if ok else [1.0] for row, ok in zip(shares, known, strict=True)]
+
+
+def filled_bins(values: NDArray[Any], block: TermBlock) -> NDArray[np.float64]:
+    """Return how far each bin of a block is filled, (rows, bins), by scaled values."""
+    edges = np.array(block.bins)
+    return np.asarray(np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
+
+
+def hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:
+    """Return how often each row holds each hash, or how much of it, (rows, 2^31 - 1), sparse."""
+    import scipy.sparse as sparse
+    from sklearn.feature_extraction import FeatureHasher
+
+    hasher = FeatureHasher(SPACE, input_type="pair", alternate_sign=False, dtype=np.float32)
+    if isinstance(bags, tuple):
+        pairs = [list(zip(bag, each, strict=True)) for bag, each in zip(*bags, strict=True)]
+    else:
+        hasher = FeatureHasher(SPACE, input_type="string", alternate_sign=False, dtype=np.float32)
+        pairs = bags  # type: ignore[assignment]
+    if not pairs:  # the hasher looks at the first row
+        return sparse.csr_matrix((0, SPACE), dtype=np.float32)
+    found = hasher.transform(pairs).tocsr()
+    found.sum_duplicates()
+    return found
+
+
+def absent_hash(block: int) -> int:
+    """Return the hash of the term that stands for an absent cell of a block."""
+    return int(hashed([[named(block, ABSENT)]]).indices[0])
+
+
+def wave_hashes(position: int, waves: Waves) -> NDArray[np.int64]:
+    """Return the hash of each wave of a block."""
+    return _wave_hashes(position, waves.count)
+
+
+@cache
+def _wave_hashes(position: int, count: int) -> NDArray[np.int64]:
+    names = [[named(position, f"wave {i}")] for i in range(count)]
+    return np.asarray(hashed(names).indices, np.int64)

@@ -1,0 +1,244 @@
+"""Does a column give the target away? Said aloud, never mended silently."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.dates import date_parts, parse_dates
+from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.schema import Schema
+from multimodal.data.split.copies import by_value, joined, right_by_value, together
+
+MIN_SHARE, MIN_NAMED = 0.05, 0.2
+MIN_CORRELATION, MIN_RIGHT = 0.9, 0.98
+LOOKED_AT = 10_000
+_PAIRED, _BINS = 8, 50
+_NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
+
+Floats = NDArray[np.float64]
+Truth: TypeAlias = "NDArray[Any]"
+
+
+def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, truth: Truth) -> list[str]:
+    """Return a sentence for every column, or pair or sum of columns, that gives the target away.
+
+    At most 10,000 rows are looked at, drawn evenly. Named are:
+
+    - texts and categories in which the row's own number stands in more than 5 % of the cells, and
+      three times as often as another row's; texts of which a fifth name one class, 95 % of them
+      rightly;
+    - number and date columns whose correlation with a number, of ranks or of logarithms, is at
+      least 0.9;
+    - categories, and pairs of categories, by which the other rows of a value tell the row's target:
+      the class in 98 % of the rows, or the number with a correlation of at least 0.9; number
+      columns that tell the class so by fifty quantiles;
+    - numbers that together explain 99.9 % of the target's variance on rows kept apart, as a sum or
+      as a product.
+
+    Args:
+        frame: the rows.
+        schema: the columns to look at; others are passed over.
+        target: name of the target, for the sentences.
+        truth: (rows,), the target: float64 with NaN where it is missing, or objects, classes with
+            None where it is missing.
+
+    Example:
+    >>> from multimodal.data.read.readers import read_table
+    >>> from multimodal.data.columns.schema import infer_schema
+    >>> rows = [{"net": i * i / 7, "code": "xyz"[i % 3], "kind": "abc"[i % 3]} for i in range(99)]
+    >>> table = read_table(rows)
+    >>> kinds = table.frame["kind"].to_numpy(object)
+    >>> schema = infer_schema(table, targets=["kind"])
+    >>> leakage_warnings(table.frame, schema, "kind", kinds)[0][:38]
+    "column 'code' tells the kind: in 100% "
+    """
+    rows = _drawn(len(frame))
+    frame, truth = frame.iloc[rows], truth[rows]
+    numbers = {
+        name: parse_numbers(frame[name], schema.column(name).unit).values
+        for name in schema.names("number")
+    }
+    numbers |= {
+        name: date_parts(parse_dates(frame[name]).values, "days") for name in schema.names("date")
+    }
+    if truth.dtype == object:
+        found = _class_leaks(frame, schema, target, truth, numbers)
+    else:
+        found = _number_leaks(frame, schema, target, truth, numbers)
+    return [sentence for sentence in found if sentence]
+
+
+def _drawn(rows: int) -> NDArray[np.int64]:
+    """Return the positions that are looked at, ascending."""
+    if rows <= LOOKED_AT:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, LOOKED_AT, replace=False))
+
+
+def _number_leaks(
+    frame: pd.DataFrame, schema: Schema, target: str, truth: Floats, numbers: dict[str, Floats]
+) -> list[str | None]:
+    wordy = [*schema.names("text"), *schema.names("category")]
+    found = [_text_states(frame[name], name, target, truth) for name in wordy]
+    copies = [_number_copies(values, name, target, truth) for name, values in numbers.items()]
+    known = np.isfinite(truth)
+
+    def strength(keys: NDArray[np.int64]) -> float:
+        guess = by_value(keys, np.where(known, truth, 0.0), known)
+        both = np.isfinite(guess) & known
+        if both.sum() < max(20, len(truth) / 2) or not np.ptp(guess[both]):
+            return 0.0
+        return _correlation(guess[both], truth[both])  # a rare value gives -1 by itself
+
+    told = _by_category(frame, schema, target, strength, MIN_CORRELATION, "with a correlation of")
+    free = {name: values for (name, values), said in zip(numbers.items(), copies, strict=True)
+            if not said}  # fmt: skip
+    return [*found, *copies, *told, *_sums(free, target, truth)]
+
+
+def _class_leaks(
+    frame: pd.DataFrame, schema: Schema, target: str, truth: Truth, numbers: dict[str, Floats]
+) -> list[str | None]:
+    codes = np.asarray(pd.factorize(truth)[0], np.int64)
+    found = [_text_names(frame[name], name, target, truth) for name in schema.names("text")]
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    commonest = counts.max() / max(counts.sum(), 1)
+
+    def strength(keys: NDArray[np.int64]) -> float:
+        right = right_by_value(keys, codes)
+        return right if 1 - right <= (1 - commonest) / 10 else 0.0
+
+    told = _by_category(frame, schema, target, strength, MIN_RIGHT, "in")
+    for name, values in numbers.items():
+        share = strength(_binned(values))
+        if share >= MIN_RIGHT:
+            told.append(_tells(f"column '{name}' tells", target, f"in {share:.0%} of the rows"))
+    return [*found, *told]
+
+
+def _by_category(
+    frame: pd.DataFrame, schema: Schema, target: str, strength: Any, least: float, word: str
+) -> list[str | None]:
+    """Name the categories, then the pairs of others, by whose values the target is known."""
+    keys = {name: _keys(frame[name]) for name in schema.names("category")}
+    found: list[str | None] = []
+    rest = []
+    for name, values in keys.items():
+        force = strength(values)
+        if force >= least:
+            found.append(_tells(f"column '{name}' tells", target, _said(word, force)))
+        else:
+            rest.append(name)
+    rest = sorted(rest, key=lambda name: int(keys[name].max(initial=0)))[:_PAIRED]
+    for first, second in combinations(rest, 2):
+        force = strength(joined(keys[first], keys[second]))
+        if force >= least:
+            who = f"columns '{first}' and '{second}' together tell"
+            found.append(_tells(who, target, _said(word, force)))
+    return found
+
+
+def _said(word: str, force: float) -> str:
+    return f"in {force:.0%} of the rows" if word == "in" else f"{word} {force:.2f}"
+
+
+def _tells(who: str, target: str, how: str) -> str:
+    return (
+        f"{who} the {target}: {how}, the other rows with the same value have the answer. If that "
+        "is not known before the prediction is wanted, set the kind to 'ignored'."
+    )
+
+
+def _keys(series: pd.Series[Any]) -> NDArray[np.int64]:
+    return np.asarray(pd.factorize(as_text(series))[0], np.int64)
+
+
+def _binned(values: Floats) -> NDArray[np.int64]:
+    """Return which of fifty quantiles each number is in, -1 where there is none."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(values), -1)
+    edges = np.unique(np.quantile(values[known], np.arange(1, _BINS) / _BINS))
+    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
+
+
+def _sums(numbers: dict[str, Floats], target: str, truth: Floats) -> list[str]:
+    found = together(numbers, truth)
+    if found is None:
+        return []
+    names, how, share = found
+    listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" and '{names[-1]}'"
+    return [
+        f"columns {listed} together give the {target} away: as a {how} they explain "
+        f"{share:.2%} of it. If one of them is not known before the prediction is wanted, set its "
+        "kind to 'ignored'."
+    ]
+
+
+def _text_states(
+    series: pd.Series[Any], name: str, target: str, truth: NDArray[np.float64]
+) -> str | None:
+    numbers = [_numbers_in(text) for text in series]
+    mixed = np.random.default_rng(0).permutation(truth)
+    own = np.array([value in stated for value, stated in zip(truth, numbers, strict=True)])
+    other = [value in stated for value, stated in zip(mixed, numbers, strict=True)]
+    if own.mean() <= MIN_SHARE or own.mean() <= 3 * np.mean(other):
+        return None
+    return (
+        f"column '{name}': {int(own.sum()):,} of {len(own):,} cells state their own {target} "
+        f"({own.mean():.0%}). A model that reads them learns to copy; tomorrow's rows may not "
+        f"state it. Remove the number from the text, or set the column's kind to 'ignored'."
+    )
+
+
+def _numbers_in(text: object) -> set[float]:
+    if not isinstance(text, str):
+        return set()
+    return {float(match.replace(",", "")) for match in _NUMBER.findall(text)}
+
+
+def _text_names(series: pd.Series[Any], name: str, target: str, truth: Truth) -> str | None:
+    """Say so if texts name a class, and it is the row's own."""
+    classes = sorted({each.casefold() for each in truth if each is not None}, key=len)[::-1]
+    if len(classes) < 2:
+        return None
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, classes))})\b")
+    named = [set(pattern.findall((text or "").casefold())) for text in as_text(series)]
+    one = [i for i, found in enumerate(named) if len(found) == 1 and truth[i] is not None]
+    right = sum(truth[i].casefold() in named[i] for i in one)
+    if len(one) < MIN_NAMED * len(truth) or right < 0.95 * len(one):
+        return None
+    return (
+        f"column '{name}': {right:,} of {len(truth):,} cells name their own {target}. A model that "
+        "reads them learns to copy; tomorrow's rows may not name it. Remove the words, or set the "
+        "column's kind to 'ignored'."
+    )
+
+
+def _number_copies(numbers: Floats, name: str, target: str, truth: Floats) -> str | None:
+    both = np.isfinite(numbers) & np.isfinite(truth)
+    if both.sum() < 20 or not (np.ptp(numbers[both]) and np.ptp(truth[both])):
+        return None
+    correlation = _correlation(numbers[both], truth[both])
+    if not abs(correlation) >= MIN_CORRELATION:
+        return None
+    return (
+        f"column '{name}' follows the {target} closely (correlation {correlation:.2f}). If it is "
+        "not known before the prediction is wanted, set the column's kind to 'ignored'."
+    )
+
+
+def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return the stronger of two correlations: of ranks, and of logarithms where all are > 0."""
+    ranks = [pd.Series(values).rank().to_numpy(np.float64) for values in (first, second)]
+    found = [float(np.corrcoef(ranks[0], ranks[1])[0, 1])]
+    if first.min() > 0 and second.min() > 0:
+        found.append(float(np.corrcoef(np.log(first), np.log(second))[0, 1]))
+    return max(found, key=abs)

@@ -1,0 +1,352 @@
+"""Which rows train, validate and test; rows that belong together stay on one side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence, Sized
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from multimodal.core.config import Split
+from multimodal.core.errors import DataError, choices
+from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.dates import parse_dates
+from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.split.duplicates import IntArray, content_keys, duplicate_groups, placeholders
+
+__all__ = [
+    "SIDES",
+    "content_keys",
+    "deal",
+    "duplicate_groups",
+    "joined_groups",
+    "leaking_rows",
+    "names_validation",
+    "not_sides",
+    "placeholders",
+    "rare_classes",
+    "split_rows",
+]
+
+SIDES = ("train", "validation", "test")
+Sides = npt.NDArray[np.object_]
+Targets = Sequence[npt.NDArray[Any]]
+_WORDS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",
+}  # fmt: skip
+_LEAST_ROWS = 10
+_CLASSES = 20
+_MOSTLY = 0.9  # share of cells that name a side, from which a column is meant as a split
+_DIVISIBLE = 20  # groups that two targets must share to be a stratum
+
+
+def split_rows(
+    split: Split,
+    frame: pd.DataFrame,
+    *,
+    groups: IntArray,
+    targets: Targets,
+    seed: int,
+    source: str = "",
+    place: Callable[[int], str] | None = None,
+) -> Sides:
+    """Assign every row to a side.
+
+    - `random`: stratified by target decile (or class), duplicates together. Of several targets,
+      the first that a row has decides, and the others as far as there are rows enough. A class in
+      fewer than three groups stays in training.
+    - `group`: the same, and rows with one value of the column stay together too.
+    - `time`: the latest rows test, those before validate; rows of one moment stay together, and
+      duplicates go with the latest of them.
+    - `column`: as its words say (train, validation or val, test); without validation rows, some
+      training rows become them, at random. Duplicates are not moved: see `leaking_rows`.
+
+    Args:
+        split: method, column and shares.
+        frame: the rows.
+        groups: int64 (N,) of `duplicate_groups`.
+        targets: each (N,) numbers, or objects for classes; NaN and None are a stratum of their
+            own.
+        seed: fixes the draw.
+        source: name of the table, for messages.
+        place: names the table and line of the row at a position, for messages; None counts rows.
+
+    Returns:
+        object (N,) of "train", "validation" and "test", each at least once.
+
+    Raises:
+        DataError: fewer than ten rows, no such column, a cell that cannot be read, or rows that
+            hang together so much that a side stays empty.
+    """
+    named = f"{source}: " if source else ""
+    place = place or (lambda row: f"{source}, row {row + 1}".removeprefix(", "))
+    if len(frame) < _LEAST_ROWS:
+        raise DataError(
+            f"{named}cannot split {len(frame)} rows into training, validation and test rows. "
+            f"At least {_LEAST_ROWS} are needed."
+        )
+    if split.method == "column":
+        sides = _by_column(split, _cells(split, frame, named), groups, targets, seed, place)
+    elif split.method == "time":
+        sides = _by_time(split, _cells(split, frame, named), groups, named, place)
+    else:
+        groups = joined_groups(split, frame, groups, named)
+        sides = _at_random(split.validation, split.test, groups, targets, seed)
+    return _complete(sides, groups, named)
+
+
+def names_validation(cells: pd.Series[Any]) -> bool:
+    """Tell whether a split column names validation rows itself."""
+    return any(_WORDS.get((text or "").lower()) == "validation" for text in as_text(cells))
+
+
+def joined_groups(split: Split, frame: pd.DataFrame, groups: IntArray, named: str = "") -> IntArray:
+    """Return `groups` (N,), with rows of one value of the column together under method `group`.
+
+    Raises:
+        DataError: no such column.
+    """
+    if split.method != "group":
+        return groups
+    told = as_text(_cells(split, frame, named)).tolist()
+    joined = [[str(group) for group in groups], told]
+    return duplicate_groups(joined, len(frame), always=(0, 1))
+
+
+def not_sides(cells: pd.Series[Any]) -> IntArray | None:
+    """Return the positions of the cells that name no side of a split, ascending.
+
+    None where the column is not meant as a split: less than nine cells in ten name a side, or train
+    or test does not occur.
+
+    Example:
+    >>> not_sides(pd.Series(["train"] * 7 + ["val", "test", "tset"])).tolist()
+    [9]
+    >>> not_sides(pd.Series(["train", "bus", "bus"])) is None
+    True
+    """
+    texts = as_text(cells).tolist()
+    sides = {text: _WORDS.get(text.lower()) if text else None for text in set(texts)}
+    others = np.array([i for i, text in enumerate(texts) if sides[text] is None], np.int64)
+    meant = {"train", "test"} <= set(sides.values())
+    return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
+
+
+def leaking_rows(sides: Sides, groups: IntArray) -> IntArray:
+    """Return the positions of rows whose duplicate lies on another side, ascending.
+
+    Example:
+    >>> sides = np.array(["train", "test", "test"], dtype=object)
+    >>> leaking_rows(sides, np.array([0, 0, 1])).tolist()
+    [0, 1]
+    """
+    codes = np.array([SIDES.index(side) for side in sides], dtype=np.int64)
+    size = int(groups.max()) + 1 if len(groups) else 0
+    low, high = np.full(size, len(SIDES)), np.full(size, -1)
+    np.minimum.at(low, groups, codes)
+    np.maximum.at(high, groups, codes)
+    return np.flatnonzero((low != high)[groups]).astype(np.int64)
+
+
+def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
+    names = [str(name) for name in frame.columns]
+    column = str(split.column)
+    if column not in names:
+        raise DataError(f"{place}split column '{column}' is missing. {choices(column, names)}")
+    return frame[column]
+
+
+def _at_random(
+    validation: float, test: float, groups: IntArray, targets: Targets, seed: int
+) -> Sides:
+    """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
+    shares = [1 - validation - test, validation, test]
+    return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
+
+
+def deal(
+    shares: Sequence[float],
+    groups: IntArray,
+    targets: Targets,
+    seed: int,
+    *,
+    rare: int | None = 0,
+) -> IntArray:
+    """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
+
+    Args:
+        shares: share of the rows of each part; they add up to 1.
+        groups: int64 (N,), what stays together.
+        targets: each (N,) numbers, or objects for classes; see `split_rows`.
+        seed: fixes the draw.
+        rare: the part of what has a class in fewer than three groups, -1 for none of them; None
+            deals it out like all else.
+
+    Returns:
+        int64 (N,), the number of each row's part.
+
+    Example:
+    >>> parts = deal([0.5, 0.5], np.arange(8), [np.array([1.0, 9.0] * 4)], seed=0)
+    >>> np.bincount(parts).tolist(), np.bincount(parts[::2]).tolist()
+    ([4, 4], [2, 2])
+    """
+    _, first, member, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    strata, small = _strata(targets, member, len(first))
+    chance = np.random.default_rng(seed).random(len(sizes))
+    wanted = np.asarray(shares, np.float64)
+    dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
+    for group in np.lexsort((chance, -sizes, strata)):
+        lack = wanted * (dealt.sum() + sizes[group]) - dealt
+        open_to_all = rare is None or not small[group]
+        part[group] = int(np.argmax(lack)) if open_to_all else rare or 0
+        dealt[max(part[group], 0)] += sizes[group]
+    return np.asarray(part[member], np.int64)
+
+
+def _strata(
+    targets: Targets, member: IntArray, count: int
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return each group's stratum, and whether a class of it is too small to divide."""
+    each = [_by_target(target, member, count) for target in targets]
+    small = np.any([rare for _, rare in each], axis=0)
+    strata = np.full(count, -1)
+    for number, (codes, _) in enumerate(each):  # the first target that a group has
+        fresh = (strata < 0) & (codes >= 0)
+        strata[fresh] = codes[fresh] * len(each) + number
+    for codes, _ in each if len(each) > 1 else ():
+        both = strata * (codes.max() + 2) + codes + 1
+        pairs = np.unique(both, return_inverse=True)[1]
+        enough = np.bincount(pairs)[pairs] >= _DIVISIBLE
+        strata = np.unique(np.where(enough, pairs, -2 - strata), return_inverse=True)[1]
+    return strata, small
+
+
+def _by_target(
+    target: npt.NDArray[Any], member: IntArray, count: int
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Return each group's stratum by one target, -1 without it, and whether its class is rare."""
+    if target.dtype.kind in "iufb":
+        return _by_number(target.astype(np.float64), member, count), np.zeros(count, bool)
+    rows = np.flatnonzero(~pd.isna(target))
+    names = np.array([str(target[row]) for row in rows], str)
+    codes = np.full(count, -1)
+    codes[member[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
+    rare = np.bincount(codes[codes >= 0], minlength=1) < len(SIDES)
+    return codes, (codes >= 0) & rare[codes]
+
+
+def _by_number(values: npt.NDArray[np.float64], member: IntArray, count: int) -> IntArray:
+    known = ~np.isnan(values)
+    sums = np.bincount(member, np.where(known, values, 0.0), count)
+    there = np.bincount(member, known, count)
+    means = np.divide(sums, there, out=np.full(count, np.nan), where=there > 0)
+    if len(np.unique(values[known])) > _CLASSES:
+        edges = np.unique(np.quantile(values[known], np.arange(1, 10) / 10))
+        strata = np.searchsorted(edges, means, side="right")
+    else:
+        strata = np.unique(means, return_inverse=True)[1]
+    return np.where(np.isnan(means), -1, strata)
+
+
+def rare_classes(target: npt.NDArray[np.object_], groups: IntArray) -> list[str]:
+    """Return the classes in fewer than three groups, in order.
+
+    Example:
+    >>> rare_classes(np.array(["a", "a", "a", "b", None], object), np.arange(5))
+    ['b']
+    """
+    found: dict[str, set[int]] = {}
+    for name, group in zip(target, groups.tolist(), strict=True):
+        if name is not None:
+            found.setdefault(name, set()).add(group)
+    return sorted(name for name, where in found.items() if len(where) < len(SIDES))
+
+
+def _by_time(
+    split: Split,
+    cells: pd.Series[Any],
+    groups: IntArray,
+    named: str,
+    place: Callable[[int], str],
+) -> Sides:
+    """Cut the groups' latest moments where the shares come nearest."""
+    moments = _moments(cells, place)
+    latest = np.full(int(groups.max()) + 1, -np.inf)
+    np.maximum.at(latest, groups, moments)
+    values, counts = np.unique(latest[groups], return_counts=True)
+    if len(values) < len(SIDES):
+        raise DataError(
+            f"{named}split column '{split.column}' has {len(values)} different moments; three are "
+            "needed. Split at random, or by a finer date."
+        )
+    after = np.cumsum(counts[::-1])[::-1] / len(cells)  # share of rows from each moment on
+    test = 2 + int(np.argmin(np.abs(after[2:] - split.test)))
+    wanted = after[test] + split.validation
+    validation = 1 + int(np.argmin(np.abs(after[1:test] - wanted)))
+    side = np.searchsorted(values[[validation, test]], latest[groups], side="right")
+    return np.array(SIDES, dtype=object)[side]
+
+
+def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> npt.NDArray[np.float64]:
+    """Return each row's moment as a number: seconds of a date, or the number itself."""
+    numbers = parse_numbers(cells)
+    if np.isnan(numbers.values).any():
+        dates = parse_dates(cells).values
+        seconds = dates.astype("datetime64[s]").astype(np.int64).astype(np.float64)
+        numbers = numbers._replace(values=np.where(np.isnat(dates), np.nan, seconds))
+    gone = np.flatnonzero(np.isnan(numbers.values))
+    if len(gone):
+        raise DataError(
+            f"{place(int(gone[0]))}, split column '{cells.name}': expected a date in every row, "
+            f"got {cells.iloc[gone[0]]!r}{_more(gone)}. Write dates as 2016-03-10."
+        )
+    return numbers.values
+
+
+def _by_column(
+    split: Split,
+    cells: pd.Series[Any],
+    groups: IntArray,
+    targets: Targets,
+    seed: int,
+    place: Callable[[int], str],
+) -> Sides:
+    words = [None if text is None else _WORDS.get(text.lower()) for text in as_text(cells)]
+    unknown = [i for i, word in enumerate(words) if word is None]
+    if unknown:
+        raise DataError(
+            f"{place(unknown[0])}, split column '{split.column}': expected train, validation or "
+            f"test in every row, got {cells.iloc[unknown[0]]!r}{_more(unknown)}."
+        )
+    sides = np.array(words, dtype=object)
+    train = np.flatnonzero(sides == "train")
+    if "validation" not in words and len(train) > 1:
+        share = min(0.5, split.validation * len(words) / len(train))
+        sides[train] = _at_random(
+            share, 0.0, groups[train], [target[train] for target in targets], seed
+        )
+    return sides
+
+
+def _more(rows: Sized) -> str:
+    return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
+
+
+def _complete(sides: Sides, groups: IntArray, named: str) -> Sides:
+    """Return `sides` if each has a row."""
+    counts = Counter(sides.tolist())
+    empty = [side for side in SIDES if not counts[side]]
+    if empty:
+        largest = int(np.bincount(groups).max())
+        raise DataError(
+            f"{named}no rows left for {' and '.join(empty)}: {len(sides)} rows in "
+            f"{len(np.unique(groups))} groups that must stay together, the largest of {largest} "
+            "rows. Use more rows, another split column, or larger shares."
+        )
+    return sides

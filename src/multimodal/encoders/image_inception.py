@@ -1,0 +1,255 @@
+"""Encoder of photos with parallel branches, in the manner of Inception."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.encoders.image import (
+    NORMALIZATIONS,
+    ImageEncoder,
+    check_stages,
+    make_convolution,
+    make_normalization,
+    map_tokens,
+    normalize,
+    to_tokens,
+)
+from multimodal.layers.base import Shape, Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.registry import register
+
+
+class ConvolutionUnit(keras.layers.Layer):
+    """Convolution, normalization and ReLU.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Side of the kernel.
+        strides: Stride of the convolution.
+        normalization: `batch`, `group` or `none`.
+
+    Call arguments:
+        inputs: Maps `(B, H, W, C)`.
+        present: Optional bool `(B,)`; a photo where it is False enters no batch statistics.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        *,
+        strides: int = 1,
+        normalization: str = "batch",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.normalization = normalization
+
+    def build(self, input_shape: Shape) -> None:
+        policy = self.dtype_policy
+        self.convolution = make_convolution(
+            self.filters, self.kernel_size, strides=self.strides, policy=policy,
+            use_bias=self.normalization == "none", name="convolution",
+        )  # fmt: skip
+        self.convolution.build(input_shape)
+        shape = self.convolution.compute_output_shape(input_shape)
+        self.norm = make_normalization(
+            self.normalization, shape, policy=policy, name="normalization"
+        )
+
+    def call(
+        self, inputs: Tensor, present: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
+        return ops.relu(normalize(self.norm, self.convolution(inputs), present, training))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        shape: Shape = self.convolution.compute_output_shape(input_shape)
+        return shape
+
+
+class InceptionBlock(keras.layers.Layer):
+    """Four branches over one map, their channels joined.
+
+    A quarter of the channels comes from a 1x1 convolution, half from a 3x3, an eighth from two 3x3
+    in a row (which see 5x5 cells), and an eighth from 3x3 max pooling. 1x1 convolutions narrow the
+    map before the larger kernels and after the pooling.
+
+    Args:
+        filters: Output channels, a multiple of 8.
+        normalization: `batch`, `group` or `none`.
+
+    Call arguments:
+        inputs: Maps `(B, H, W, C)`.
+        present: Optional bool `(B,)`; a photo where it is False enters no batch statistics.
+    """
+
+    def __init__(self, filters: int, *, normalization: str = "batch", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.normalization = normalization
+
+    def build(self, input_shape: Shape) -> None:
+        eighth = self.filters // 8
+        plans = {
+            "small": [(2 * eighth, 1)],
+            "middle": [(3 * eighth, 1), (4 * eighth, 3)],
+            "large": [(eighth, 1), (eighth, 3), (eighth, 3)],
+            "pooled": [(eighth, 1)],
+        }
+        self.pool = keras.layers.MaxPooling2D(
+            3, strides=1, padding="same", data_format="channels_last", name="max_pooling",
+            dtype=self.dtype_policy,
+        )  # fmt: skip
+        self.branches = [self._branch(name, plan, input_shape) for name, plan in plans.items()]
+
+    def _branch(
+        self, name: str, plan: Sequence[tuple[int, int]], shape: Shape
+    ) -> list[ConvolutionUnit]:
+        units = []
+        for i, (filters, kernel_size) in enumerate(plan):
+            unit = ConvolutionUnit(
+                filters, kernel_size, normalization=self.normalization, name=f"{name}_{i}",
+                dtype=self.dtype_policy,
+            )  # fmt: skip
+            unit.build(shape)
+            shape = unit.compute_output_shape(shape)
+            units.append(unit)
+        return units
+
+    def call(
+        self, inputs: Tensor, present: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
+        starts = [inputs, inputs, inputs, self.pool(inputs)]
+        ends = []
+        for x, units in zip(starts, self.branches, strict=True):
+            for unit in units:
+                x = unit(x, present=present, training=training)
+            ends.append(x)
+        return ops.concatenate(ends, axis=-1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (*input_shape[:-1], self.filters)
+
+
+@register("image_encoder", "inception")
+class InceptionEncoder(ImageEncoder):
+    """A convolution and stages of parallel branches: one token per cell of the last map.
+
+    Args:
+        filters: Output channels of each stage, multiples of 8; the last is D.
+        num_blocks: Blocks of each stage.
+        pool_sizes: Side of the max pooling before each stage, 1 for none.
+        stem_filters: Output channels of the first 3x3 convolution.
+        stem_stride: Stride of the first 3x3 convolution.
+        normalization: `batch`, `group` or `none`.
+        dropout: Dropout of whole channels of the last map.
+        pooling: None for tokens, or the name of a registered pooling for a vector.
+
+    Call arguments:
+        inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
+        mask: Optional bool `(B,)`; a photo where it is False enters no batch statistics, and
+            whatever its slot holds counts as black.
+
+    Example:
+    >>> import numpy as np
+    >>> encoder = InceptionEncoder(filters=[8, 16], num_blocks=[1, 1], pool_sizes=[1, 2])
+    >>> tuple(encoder(np.zeros((2, 32, 32, 3), "uint8")).shape)
+    (2, 64, 16)
+
+    References:
+        Szegedy et al., Going Deeper with Convolutions, 2015; Szegedy et al., Rethinking the
+        Inception Architecture for Computer Vision, 2016.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[int] = (64, 128, 192),
+        num_blocks: Sequence[int] = (1, 1, 1),
+        *,
+        pool_sizes: Sequence[int] = (1, 2, 2),
+        stem_filters: int = 32,
+        stem_stride: int = 2,
+        normalization: str = "batch",
+        dropout: float = 0.0,
+        pooling: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pooling=pooling, **kwargs)
+        check_stages(filters, num_blocks=num_blocks, pool_sizes=pool_sizes)
+        if any(each % 8 for each in filters):
+            raise ValueError(f"`filters` must be multiples of 8. Received: filters={filters}")
+        check_positive("stem_filters", stem_filters)
+        check_positive("stem_stride", stem_stride)
+        check_choice("normalization", normalization, NORMALIZATIONS)
+        check_fraction("dropout", dropout)
+        self.filters = filters
+        self.num_blocks = num_blocks
+        self.pool_sizes = pool_sizes
+        self.stem_filters = stem_filters
+        self.stem_stride = stem_stride
+        self.normalization = normalization
+        self.dropout = dropout
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        policy = self.dtype_policy
+        self.stem = ConvolutionUnit(
+            self.stem_filters, 3, strides=self.stem_stride, normalization=self.normalization,
+            name="stem", dtype=policy,
+        )  # fmt: skip
+        self.stem.build(input_shape)
+        shape = self.stem.compute_output_shape(input_shape)
+        self.pools, self.stages = [], []
+        for stage, size in enumerate(self.pool_sizes):
+            pool = keras.layers.MaxPooling2D(
+                size, padding="same", data_format="channels_last", name=f"max_pooling_{stage}",
+                dtype=policy,
+            )  # fmt: skip
+            self.pools.append(pool)
+            shape = pool.compute_output_shape(shape)
+            self.stages.append(self._stage(stage, shape))
+            shape = (*shape[:-1], self.filters[stage])
+        self.drop = keras.layers.SpatialDropout2D(
+            self.dropout, data_format="channels_last", name="dropout", dtype=policy
+        )
+
+    def _stage(self, stage: int, shape: Shape) -> list[InceptionBlock]:
+        blocks = []
+        for i in range(self.num_blocks[stage]):
+            block = InceptionBlock(
+                self.filters[stage], normalization=self.normalization,
+                name=f"stage_{stage}_block_{i}", dtype=self.dtype_policy,
+            )  # fmt: skip
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            blocks.append(block)
+        return blocks
+
+    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        x = self.stem(self.pixels(inputs, mask), present=mask, training=training)
+        for size, pool, blocks in zip(self.pool_sizes, self.pools, self.stages, strict=True):
+            x = pool(x) if size > 1 else x
+            for block in blocks:
+                x = block(x, present=mask, training=training)
+        return to_tokens(self.drop(x, training=training))
+
+    def token_shape(self, input_shape: Shape) -> Shape:
+        return map_tokens(input_shape, [self.stem_stride, *self.pool_sizes], self.filters[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "num_blocks": self.num_blocks,
+            "pool_sizes": self.pool_sizes,
+            "stem_filters": self.stem_filters,
+            "stem_stride": self.stem_stride,
+            "normalization": self.normalization,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,144 @@
+"""Vision transformer: photos as sequences of patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from multimodal.encoders.image import ImageEncoder, check_photos, make_convolution, to_tokens
+from multimodal.layers.base import Shape, Tensor, check_fraction, check_positive
+from multimodal.layers.registry import register
+from multimodal.layers.transformer import TransformerBlock
+
+
+@register("image_encoder", "vit")
+class ViTEncoder(ImageEncoder):
+    """Patches, a learned position for each, and transformer blocks: one token per patch.
+
+    There is no class token: a pooling makes the vector. The positions are learned for the height
+    and width that the encoder is built with; photos of another size are refused. The patch size
+    divides both.
+
+    Args:
+        hidden_dim: Size D of a token; a multiple of `num_heads`.
+        num_layers: Number of transformer blocks.
+        patch_size: Side of a patch in pixels.
+        num_heads: Attention heads of each block.
+        mlp_dim: Hidden size of each block's dense layers.
+        dropout: Dropout of the embedded patches and inside the blocks.
+        pooling: None for tokens, or the name of a registered pooling for a vector.
+
+    Call arguments:
+        inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
+        mask: Optional bool `(B,)`; whatever the slot of a photo holds where it is False counts as
+            black.
+
+    Example:
+    >>> import numpy as np
+    >>> encoder = ViTEncoder(hidden_dim=8, num_layers=1, patch_size=4, num_heads=2, mlp_dim=16)
+    >>> tuple(encoder(np.zeros((2, 32, 32, 3), "uint8")).shape)
+    (2, 64, 8)
+
+    References:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021; Beyer et al., Better Plain ViT
+        Baselines for ImageNet-1k, 2022 (no class token).
+    """
+
+    def __init__(
+        self,
+        hidden_dim: int = 128,
+        num_layers: int = 4,
+        *,
+        patch_size: int = 8,
+        num_heads: int = 4,
+        mlp_dim: int = 256,
+        dropout: float = 0.0,
+        pooling: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pooling=pooling, **kwargs)
+        for name, value in (
+            ("hidden_dim", hidden_dim),
+            ("num_layers", num_layers),
+            ("patch_size", patch_size),
+            ("num_heads", num_heads),
+            ("mlp_dim", mlp_dim),
+        ):
+            check_positive(name, value)
+        if hidden_dim % num_heads:
+            raise ValueError(
+                "`hidden_dim` must be a multiple of `num_heads`. "
+                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}"
+            )
+        check_fraction("dropout", dropout)
+        self.hidden_dim = hidden_dim
+        self.num_layers = num_layers
+        self.patch_size = patch_size
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.dropout = dropout
+        self._photo_shape: Shape | None = None
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        super().check_inputs(inputs)
+        shape = tuple(inputs.shape)[1:]
+        if self._photo_shape not in (None, shape):
+            raise ValueError(
+                f"`inputs` must be photos of shape {self._photo_shape}, for which the positions "
+                f"were learned. Received: input_shape={tuple(inputs.shape)}"
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        check_photos(input_shape)
+        if any((size or 0) % self.patch_size for size in input_shape[1:3]):
+            raise ValueError(
+                "`patch_size` must divide the photos' height and width. "
+                f"Received: patch_size={self.patch_size}, input_shape={tuple(input_shape)}"
+            )
+        super().build(input_shape)
+        self._photo_shape = tuple(input_shape)[1:]
+        policy, tokens = self.dtype_policy, self.token_shape(input_shape)
+        self.patches = make_convolution(
+            self.hidden_dim, self.patch_size, strides=self.patch_size, padding="valid",
+            kernel_initializer="glorot_uniform", policy=policy, name="patches",
+        )  # fmt: skip
+        self.patches.build(input_shape)
+        self.positions = self.add_weight(
+            shape=tokens[1:], initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            name="positions",
+        )  # fmt: skip
+        self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=policy)
+        self.blocks = [self._block(i, tokens) for i in range(self.num_layers)]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=policy)
+        self.norm.build(tokens)
+
+    def _block(self, i: int, shape: Shape) -> TransformerBlock:
+        block = TransformerBlock(
+            self.num_heads, self.mlp_dim, dropout=self.dropout, name=f"block_{i}",
+            dtype=self.dtype_policy,
+        )  # fmt: skip
+        block.build(shape)
+        return block
+
+    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        x = to_tokens(self.patches(self.pixels(inputs, mask)))
+        x = self.drop(x + self.positions, training=training)
+        for block in self.blocks:
+            x = block(x, training=training)
+        return self.norm(x)
+
+    def token_shape(self, input_shape: Shape) -> Shape:
+        height, width = ((size or 0) // self.patch_size for size in input_shape[1:3])
+        return (input_shape[0], height * width, self.hidden_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "num_layers": self.num_layers,
+            "patch_size": self.patch_size,
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,181 @@
+"""Intervals around predicted numbers that hold the truth as often as they say.
+
+Split-conformal: on rows that the model did not learn from, each error is divided by the size that
+errors are expected to have in such a row; a quantile of these scores, times the expected size of a
+new row, is how far its interval reaches (`calibration.conformal` learns both). That is done in the
+space that the head learns in, so that a price gets an interval that is a factor wide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from multimodal.core.errors import ConfigError, RunError
+from multimodal.core.target_transform import NumberSpace
+from multimodal.evaluation.calibration.scale import Spread
+
+MOST_SCORES, MOST_COLUMNS = 5000, 1000
+
+Floats = NDArray[np.float64]
+_Scores = Annotated[list[float], Field(max_length=MOST_SCORES)]
+
+
+class Shape(BaseModel):
+    """What the outputs of a head tell of an interval before anything is learned.
+
+    `middle` is the column of the prediction. Of a head with quantiles on both sides of it, `outer`
+    are the columns whose distances from the middle the interval keeps the proportions of, and
+    `least` the smallest distances that are believed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    middle: int = Field(0, ge=0, lt=MOST_COLUMNS)
+    outer: tuple[int, int] | None = None
+    least: tuple[float, float] = (1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        low, high = self.outer or (self.middle - 1, self.middle + 1)
+        if not (low < self.middle < high < MOST_COLUMNS and min(self.least) > 0):
+            raise ValueError("the middle must lie between the outer columns, at a distance above 0")
+        return self
+
+    @property
+    def width(self) -> int:
+        """The least number of columns that outputs must have."""
+        return max(self.middle, *(self.outer or (0,))) + 1
+
+    def distances(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the distances (N,) below and above the middle of outputs (N, width)."""
+        if self.outer is None:
+            return np.ones(len(values)), np.ones(len(values))
+        middle, (low, high) = values[:, self.middle], self.outer
+        down = np.maximum(middle - values[:, low], self.least[0])
+        return down, np.maximum(values[:, high] - middle, self.least[1])
+
+    def features(self, values: Floats) -> Floats:
+        """Return what tells how large errors are (N, F): the middle, and the log of the width."""
+        middle = values[:, self.middle]
+        if self.outer is None:
+            return middle[:, None]
+        return np.stack([middle, np.log(sum(self.distances(values)))], axis=1)
+
+
+class NumberCalibration(BaseModel):
+    """What the intervals of one head are made of.
+
+    `upper` and `lower` are rising scores of errors upwards and downwards: quantiles at 1/m, 2/m …
+    1 of those of the calibration rows. Where `lower` is empty, the interval reaches as far both
+    ways and `upper` are scores of the larger side. `rows` is how many rows there were.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    space: NumberSpace
+    shape: Shape
+    spread: Spread
+    rows: int = Field(ge=1)
+    upper: _Scores = Field(min_length=1)
+    lower: _Scores = []
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if any(sorted(scores) != scores for scores in (self.upper, self.lower)):
+            raise ValueError("scores must rise")
+        if self.lower and len(self.lower) != len(self.upper):
+            raise ValueError("there must be as many lower as upper scores")
+        return self
+
+    @property
+    def most(self) -> float:
+        """The highest level that the calibration rows allow."""
+        scores = len(self.upper)
+        return (scores - 1) / (scores + 1) if self.lower else scores / (scores + 1)
+
+
+class Interval(NamedTuple):
+    """Lower and upper ends (N,) in the user's units; NaN in rows without a prediction."""
+
+    low: Floats
+    high: Floats
+
+
+def interval_of(
+    record: NumberCalibration, outputs: ArrayLike, level: float, features: ArrayLike | None = None
+) -> Interval:
+    """Return intervals that hold the truth of at least a share `level` of rows like the old ones.
+
+    The share holds over all rows, and about so for rows of any predicted value. An interval holds
+    its prediction.
+
+    Args:
+        record: What `multimodal.evaluation.calibration.conformal.calibrate_number` returned.
+        outputs: Decoded outputs (N, width) of the head, in the user's units.
+        level: Between 0 and 1, such as 0.9.
+        features: Further features (N, F), where calibration was given some.
+
+    Raises:
+        ConfigError: `level` is not between 0 and 1.
+        RunError: There were too few calibration rows for so high a level, or the record is of
+            another head.
+
+    Example:
+    >>> record = NumberCalibration(
+    ...     space=NumberSpace(), shape=Shape(), spread=Spread(), rows=9, upper=list(range(1, 10))
+    ... )
+    >>> interval_of(record, [[100.0]], 0.9)
+    Interval(low=array([91.]), high=array([109.]))
+    """
+    values = record.space.encode(outputs)
+    seen = record.shape.features(values) if values.shape[1] >= record.shape.width else values[:, :0]
+    if features is not None and len(record.spread.knots) > seen.shape[1]:
+        seen = np.hstack([seen, np.asarray(features, np.float64)])
+    if not seen.shape[1] or 0 < len(record.spread.knots) != seen.shape[1]:
+        raise RunError("the calibration is not of this model's head. Train the run anew.")
+    below, above = reaches(record, level)
+    size, (down, up) = record.spread.of(seen), record.shape.distances(values)
+    middle, guess = (each[:, record.shape.middle] for each in (values, np.asarray(outputs)))
+    low = record.space.decode(middle - below * down * size)
+    high = record.space.decode(middle + above * up * size)
+    return Interval(np.minimum(low, guess), np.maximum(high, guess))
+
+
+def reaches(record: NumberCalibration, level: float) -> tuple[float, float]:
+    """Return the scores at which an interval ends, below and above.
+
+    Raises:
+        ConfigError, RunError: As `interval_of`.
+    """
+    if not (isinstance(level, int | float) and 0 < level < 1):
+        raise ConfigError(
+            f"the level of intervals must be between 0 and 1, such as 0.9. Received: {level!r}"
+        )
+    if level > record.most + 1e-9:
+        raise RunError(
+            f"intervals at level {level:g} take more than the {record.rows:,} rows there were to "
+            f"calibrate on; they allow {math.floor(1000 * record.most) / 1000:g} at most."
+        )
+    if record.lower:
+        share = (1 + level) / 2
+        return score_at(record.lower, share), score_at(record.upper, share)
+    return score_at(record.upper, level), score_at(record.upper, level)
+
+
+def score_at(scores: Sequence[float], share: float) -> float:
+    """Return the score that a `share` of all rows, a new one among them, does not exceed.
+
+    Of n scores it is number ceil((n + 1) * share), the largest where there are too few.
+
+    Example:
+    >>> score_at([1.0, 2.0, 3.0, 4.0], 0.5)
+    3.0
+    """
+    rank = math.ceil((len(scores) + 1) * share - 1e-9)
+    return scores[min(max(rank, 1), len(scores)) - 1]

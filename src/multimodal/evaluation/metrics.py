@@ -1,0 +1,196 @@
+"""How wrong predicted numbers are, on plain arrays in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from multimodal.core.errors import DataError
+
+Floats = NDArray[np.float64]
+
+LOG_FLOOR = 1e-3
+"""Predictions count as at least this share of the smallest truth before a logarithm is taken."""
+
+
+def regression_metrics(
+    truth: ArrayLike, prediction: ArrayLike, weight: ArrayLike | None = None
+) -> dict[str, float]:
+    """Measure predictions against the truth, both (N,) or (N, 1) in the user's units.
+
+    Always there: `n` (rows with a weight above 0), `rmse`, `mae` and `r2`; `r2` of a constant
+    truth is 1 when every row is exact, else 0. Where no truth is 0: `mape` and `median_ape`, as
+    fractions. Where all truths are positive: `log_rmse` and `log_r2`, of natural logarithms, with
+    predictions raised to `LOG_FLOOR` times the smallest truth. Every metric but `n` is weighted.
+
+    Raises:
+        DataError: shapes differ, there are no rows, a value is not finite, a weight is negative
+            or all are 0.
+
+    Example:
+    >>> regression_metrics([100.0, 200.0], [110.0, 180.0])["mape"]
+    0.1
+    """
+    y, p = check_pair(truth, prediction)
+    w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
+    y, p, w = y[w > 0], p[w > 0], w[w > 0]
+    error = np.abs(p - y)
+    result = {
+        "n": float(len(y)),
+        "mae": float(np.average(error, weights=w)),
+        **_spread(y, p, w, ""),
+    }
+    if np.all(y != 0):
+        share = error / np.abs(y)
+        result["mape"] = float(np.average(share, weights=w))
+        result["median_ape"] = _median(share, w)
+    if np.all(y > 0):
+        result |= _spread(np.log(y), log_floored(p, y), w, "log_")
+    return result
+
+
+def quantile_metrics(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    quantiles: Sequence[float],
+    weight: ArrayLike | None = None,
+) -> dict[str, float]:
+    """Measure predicted quantiles (N, Q) against the truth (N,), in the user's units.
+
+    `pinball` is the mean over the quantiles of the loss that each of them minimises; `coverage`
+    the share of truths between the outer ones, which should equal their distance (0.9 for 0.05
+    and 0.95). The rest are :func:`regression_metrics` of the quantile nearest to the median.
+
+    Raises:
+        DataError: As `regression_metrics`.
+
+    Example:
+    >>> round(quantile_metrics([1.0, 3.0], [[0.0, 2.0], [0.0, 2.0]], [0.1, 0.9])["coverage"], 2)
+    0.5
+    """
+    p = np.asarray(prediction, dtype=np.float64)
+    result = regression_metrics(truth, p[:, middle(quantiles)], weight)
+    y = _column(truth, "truth")
+    w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
+    share, error = np.asarray(quantiles), y[:, None] - p
+    pinball = np.maximum(share * error, (share - 1) * error).mean(axis=1)
+    inside = (p[:, 0] <= y) & (y <= p[:, -1])
+    return {
+        **result,
+        "pinball": float(np.average(pinball, weights=w)),
+        "coverage": float(np.average(inside, weights=w)),
+    }
+
+
+def middle(quantiles: Sequence[float]) -> int:
+    """Return the position of the quantile nearest to the median."""
+    return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
+
+
+def deciles(values: ArrayLike, parts: int = 10) -> NDArray[np.int64]:
+    """Number each row's tenth, or other equal part, of values (N,) from 1. Equal values share one.
+
+    Example:
+    >>> deciles([5.0, 1.0, 1.0]).tolist()
+    [10, 1, 1]
+    """
+    y = np.asarray(values, dtype=np.float64)
+    edges = np.quantile(y, np.arange(1, parts) / parts)
+    return np.asarray(np.searchsorted(edges, y, side="left") + 1, dtype=np.int64)
+
+
+def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int]:
+    """Return the positions of the `k` worst rows, worst first.
+
+    Worst is the largest absolute log error when all truths are positive, else the largest absolute
+    error.
+
+    Example:
+    >>> worst_rows([10.0, 1000.0], [20.0, 1100.0], k=1)
+    [0]
+    """
+    y, p = check_pair(truth, prediction)
+    error = np.abs(log_floored(p, y) - np.log(y)) if np.all(y > 0) else np.abs(p - y)
+    order = np.argsort(-error, kind="stable")[: max(k, 0)]
+    return [int(position) for position in order]
+
+
+def check_pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
+    """Return truth and prediction as finite float64 (N,), whatever held them.
+
+    Raises:
+        DataError: One is no column of finite numbers, their lengths differ, or there are no rows.
+
+    Example:
+    >>> check_pair([1, 2], [[1.5], [2.5]])
+    (array([1., 2.]), array([1.5, 2.5]))
+    """
+    y, p = _column(truth, "truth"), _column(prediction, "prediction")
+    if len(y) != len(p):
+        raise DataError(
+            f"truth and prediction must have equal lengths. Received: {len(y)} and {len(p)}"
+        )
+    if not len(y):
+        raise DataError("there are no rows to evaluate. Received: 0 rows")
+    return y, p
+
+
+def _column(values: ArrayLike, name: str) -> Floats:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"`{name}` must hold numbers. Received: {values!r:.200}") from None
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(f"`{name}` must have shape (N,) or (N, 1). Received: {array.shape}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if len(bad):
+        raise DataError(
+            f"`{name}` must be finite. Received: {array[bad[0]]} at position {bad[0]}, "
+            f"{len(bad)} such values in all"
+        )
+    return array
+
+
+def check_weights(weight: ArrayLike, rows: int) -> Floats:
+    """Return the weights of `rows` rows as float64 (rows,).
+
+    Raises:
+        DataError: There is not one finite weight per row, one is below 0, or all are 0.
+
+    Example:
+    >>> check_weights([1, 0, 2], 3)
+    array([1., 0., 2.])
+    """
+    w = _column(weight, "weight")
+    if len(w) != rows:
+        raise DataError(f"`weight` must have one value per row. Received: {len(w)} for {rows} rows")
+    if np.any(w < 0) or not np.any(w > 0):
+        raise DataError(f"`weight` must be >= 0 and not all 0. Received: {w.min()} to {w.max()}")
+    return w
+
+
+def _spread(y: Floats, p: Floats, w: Floats, prefix: str) -> dict[str, float]:
+    squared = float(np.average((p - y) ** 2, weights=w))
+    variance = float(np.average((y - np.average(y, weights=w)) ** 2, weights=w))
+    exact = 1.0 if squared == 0 else 0.0
+    r2 = 1 - squared / variance if np.ptp(y) > 0 else exact
+    return {f"{prefix}rmse": float(np.sqrt(squared)), f"{prefix}r2": float(r2)}
+
+
+def _median(values: Floats, w: Floats) -> float:
+    """Weighted median: the middle of the two neighbours where half the weight lies below."""
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(w[order]) / w.sum()
+    low = int(np.searchsorted(share, 0.5 - 1e-12))
+    high = int(np.searchsorted(share, 0.5 + 1e-12))
+    return float(values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2
+
+
+def log_floored(prediction: Floats, truth: Floats) -> Floats:
+    """Return logarithms (N,) of predictions raised to `LOG_FLOOR` times the smallest truth."""
+    floor = max(LOG_FLOOR * float(truth.min()), np.finfo(np.float64).tiny)
+    return np.asarray(np.log(np.maximum(prediction, floor)), dtype=np.float64)

@@ -1,0 +1,165 @@
+"""Rows unlike those a model was trained on, each with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, FittedSpec
+from multimodal.data.features import cell_arrays
+from multimodal.data.features.preprocess import BLOCK, Arrays, Preprocessor
+from multimodal.evaluation.novelty.numbers import (
+    Finding,
+    NumberRange,
+    far_numbers,
+    fit_range,
+    unknown_names,
+)
+from multimodal.evaluation.novelty.photos import PhotoUsual, fit_photos, strange_photos
+from multimodal.evaluation.novelty.texts import TextUsual, fit_texts, strange_texts
+
+OFTEN = 0.02
+"""A name that is unknown in a larger share of the held-out rows is nothing unusual."""
+_MOST = 10_000
+
+Statistics = Mapping[str, NDArray[np.float32]]
+
+
+class GroupUsual(BaseModel):
+    """What the rows of one group are like; what is not looked at is empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    group: str
+    ranges: list[NumberRange] = Field([], max_length=_MOST)
+    names: list[str] = Field([], max_length=_MOST)
+    texts: TextUsual | None = None
+    photos: PhotoUsual | None = None
+
+
+class Usual(BaseModel):
+    """What the training rows are like, group by group."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    groups: list[GroupUsual] = Field([], max_length=_MOST)
+
+    def fits(self, spec: FittedSpec) -> bool:
+        """Whether it is about groups of this spec."""
+        return {each.group for each in self.groups} <= {group.name for group in spec.groups}
+
+
+def fit_usual(
+    preprocessor: Preprocessor,
+    frame: pd.DataFrame,
+    held_out: pd.DataFrame,
+    arrays: Arrays,
+    statistics: Statistics,
+) -> Usual:
+    """Learn what usual rows are like.
+
+    Args:
+        preprocessor: That of the model.
+        frame: Training rows, or many of them.
+        held_out: Rows that the vocabulary and the categories were not made from.
+        arrays: Arrays of those.
+        statistics: `photo_statistics` of any photos by group.
+    """
+    both = pd.concat([frame, held_out]) if len(held_out) else frame
+    found = []
+    for group in preprocessor.spec.groups:
+        usual = GroupUsual(group=group.name)
+        if group.modality == "tabular":
+            usual = _fit_table(group, preprocessor, both, arrays)
+        elif group.modality == "text":
+            texts, words = (
+                cell_arrays.texts(group.columns, both),
+                arrays.inputs[_key(group, "tokens")],
+            )
+            usual = GroupUsual(group=group.name, texts=fit_texts(group.name, words, texts))
+        elif group.name in statistics:
+            photos = fit_photos(group.name, statistics[group.name])
+            usual = GroupUsual(group=group.name, photos=photos)
+        found.append(usual)
+    return Usual(groups=found)
+
+
+def unusual_rows(
+    usual: Usual,
+    preprocessor: Preprocessor,
+    frame: pd.DataFrame,
+    arrays: Arrays,
+    statistics: Statistics,
+) -> list[Finding]:
+    """Return what is unusual about rows.
+
+    Args:
+        usual: What `fit_usual` returned.
+        preprocessor: That of the model.
+        frame: The rows.
+        arrays: Their arrays.
+        statistics: `photo_statistics` of their photos by group.
+    """
+    groups = {group.name: group for group in preprocessor.spec.groups}
+    result = []
+    for start in range(0, len(frame), BLOCK):
+        some = slice(start, start + BLOCK)
+        inputs = {key: values[some] for key, values in arrays.inputs.items()}
+        part = frame.iloc[some]
+        for each in usual.groups:
+            photos = statistics[each.group][some] if each.group in statistics else None
+            found = _findings(each, groups[each.group], preprocessor, part, inputs, photos)
+            result += [finding._replace(row=finding.row + start) for finding in found]
+    return result
+
+
+def reasons(findings: Sequence[Finding], rows: int) -> list[str]:
+    """Return the reasons of each row in one sentence, empty where there is none.
+
+    Example:
+    >>> reasons([Finding(1, "a", "size: odd"), Finding(1, "b", "shop: new")], 2)
+    ['', 'size: odd; shop: new']
+    """
+    found: list[list[str]] = [[] for _ in range(rows)]
+    for finding in findings:
+        found[finding.row].append(finding.reason)
+    return ["; ".join(dict.fromkeys(each)) for each in found]
+
+
+def _fit_table(
+    group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame, arrays: Arrays
+) -> GroupUsual:
+    values = cell_arrays.numbers(group.numeric, preprocessor.units, frame).values
+    ranges = [fit_range(column, values[:, i]) for i, column in enumerate(group.numeric)]
+    names = []
+    for i, column in enumerate(group.categorical):
+        codes = arrays.inputs[_key(group, "categorical")][:, i]
+        if (codes == OUT_OF_VOCABULARY).sum() <= max(OFTEN * len(codes), 1):
+            names.append(column.source)
+    return GroupUsual(group=group.name, ranges=[r for r in ranges if r is not None], names=names)
+
+
+def _findings(
+    usual: GroupUsual, group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame,
+    inputs: Mapping[str, NDArray[Any]], statistics: NDArray[np.float32] | None,
+) -> Iterator[Finding]:  # fmt: skip
+    if group.modality == "tabular":
+        yield from far_numbers(usual.ranges, group, preprocessor.units, frame)
+        if usual.names and group.categorical:
+            codes = inputs[_key(group, "categorical")]
+            yield from unknown_names(usual.names, group, codes, frame)
+    if usual.texts is not None and group.modality == "text":
+        texts = cell_arrays.texts(group.columns, frame)
+        words, tokens = ", ".join(group.columns), inputs[_key(group, "tokens")]
+        yield from strange_texts(usual.texts, words, tokens, texts)
+    if usual.photos is not None and statistics is not None:
+        yield from strange_photos(usual.photos, group.columns, statistics)
+
+
+def _key(group: FittedGroup, kind: str) -> str:
+    return f"{group.name}_{kind}"

@@ -1,0 +1,126 @@
+"""Decoded outputs as columns that a person reads: numbers, names, probabilities, pixels.
+
+A column is named after its head: `price_prediction`, `mood_probability_glad`, `cell_xmin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from multimodal.core.spec import unique_slugs
+from multimodal.data.labels.detection import to_pixels
+from multimodal.evaluation.classification import best_class
+from multimodal.evaluation.task import Task, has_answer, has_truth
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+MOST_COLUMNS = 20
+SEPARATOR = "|"
+NO_LABEL = "[]"
+Columns = dict[str, NDArray[Any]]
+
+
+def answers(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
+    """Return the answers (N,) of a head by the ending of their column.
+
+    A number has `prediction`; one with quantiles also `q05`, `q95` and the like, and its
+    prediction is the one nearest to the median. A class has `prediction` (its name),
+    `probability`, and `probability_<class>` of up to 20 classes; labels have `prediction` (names
+    joined by `|`, or `[]`) and `probability_<label>`; a box has `xmin`, `ymin`, `xmax` and `ymax`.
+
+    Args:
+        task: What the head is asked.
+        outputs: What `decode` returned, (N, width); NaN in rows without an answer.
+        sizes: Width and height (N, 2) of the photos that boxes lie on; without, boxes stay shares.
+
+    Example:
+    >>> answers(Task("mood", "class", ["sad", "glad"]), [[0.2, 0.8]])["prediction"].tolist()
+    ['glad']
+    """
+    values = np.asarray(outputs, np.float64)
+    if task.kind == "box":
+        return dict(zip(CORNERS, _scaled(values, sizes).T, strict=True))
+    if task.kind == "class":
+        return _class(task, values)
+    if task.kind == "labels":
+        return {"prediction": _joined(task, values), **_probabilities(task, values)}
+    quantiles = {_quantile(q): values[:, i] for i, q in enumerate(task.quantiles)}
+    return {"prediction": values[:, task.middle], **quantiles}
+
+
+def truths(task: Task, truth: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
+    """Return the truth of a head by the ending of its column: `true`, or `xmin_true` and so on.
+
+    Args:
+        task: What the head is asked.
+        truth: As :func:`multimodal.evaluation.task.measure` takes it.
+        sizes: As for `answers`.
+
+    Example:
+    >>> truths(Task("mood", "class", ["sad", "glad"]), [1, -1])["true"].tolist()
+    ['glad', None]
+    """
+    values = np.asarray(truth)
+    if task.kind == "box":
+        corners = _scaled(values, sizes).T
+        return {f"{name}_true": column for name, column in zip(CORNERS, corners, strict=True)}
+    if task.kind == "class":
+        return {"true": _names(task, values, has_truth(task, values))}
+    return {"true": _joined(task, values) if task.kind == "labels" else values}
+
+
+def one_answer(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Any:
+    """Return the answer to one row (1, width): a plain number, else a dict of its columns.
+
+    Example:
+    >>> one_answer(Task("price"), [[9.5]]), one_answer(Task("p", quantiles=[0.5]), [[9.5]])
+    (9.5, {'prediction': 9.5, 'q50': 9.5})
+    """
+    found: Mapping[str, Any] = {
+        name: column[0].item() if isinstance(column[0], np.generic) else column[0]
+        for name, column in answers(task, outputs, sizes).items()
+    }
+    return found["prediction"] if task.kind == "number" and not task.quantiles else dict(found)
+
+
+def _class(task: Task, values: NDArray[np.float64]) -> Columns:
+    whole = has_answer(values)
+    best = best_class(values, ordered=task.ordered)
+    best = np.minimum(best, values.shape[1] - 1)
+    chosen = np.where(whole, values[np.arange(len(values)), best], np.nan)
+    each = _probabilities(task, values) if len(task.classes) <= MOST_COLUMNS else {}
+    return {"prediction": _names(task, best, whole), "probability": chosen, **each}
+
+
+def _names(task: Task, codes: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[Any]:
+    result = np.full(len(codes), None, dtype=object)
+    result[there] = np.array(task.classes, dtype=object)[codes[there].astype(int)]
+    return result
+
+
+def _joined(task: Task, values: NDArray[np.float64]) -> NDArray[Any]:
+    """Join the names of the labels from 0.5 on; None where the row has no answer."""
+    result = np.full(len(values), None, dtype=object)
+    for row in np.flatnonzero(has_answer(values)):
+        chosen = np.flatnonzero(values[row] >= 0.5)
+        result[row] = SEPARATOR.join(task.classes[i] for i in chosen) or NO_LABEL
+    return result
+
+
+def _probabilities(task: Task, values: NDArray[np.float64]) -> Columns:
+    """Return one column per class, such as `probability_glad` or `probability_10_19`."""
+    names = unique_slugs([f"probability {name}" for name in task.classes])
+    return {name: values[:, i] for i, name in enumerate(names)}
+
+
+def _scaled(values: NDArray[np.float64], sizes: ArrayLike | None) -> NDArray[np.float64]:
+    return values if sizes is None else to_pixels(values, sizes)
+
+
+def _quantile(share: float) -> str:
+    """Name a quantile in per cent: `q05`, `q97_5`."""
+    whole, _, rest = f"{100 * share:g}".partition(".")
+    return f"q{whole.zfill(2)}" + (f"_{rest}" if rest else "")

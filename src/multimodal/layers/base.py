@@ -1,0 +1,302 @@
+"""Base classes of encoders and heads, and the argument checks that all parts share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.core.config import Component, LabelKind
+from multimodal.core.spec import FittedGroup, FittedHead
+from multimodal.layers import registry
+
+Tensor = Any
+Shape = tuple[int | None, ...]
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is in [0, 1)."""
+    if not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raise ValueError unless `value` is an integer of at least 1."""
+    if type(value) is not int or value < 1:
+        raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is a finite number above 0."""
+    if not isinstance(value, Real) or not 0 < value < math.inf:
+        raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value!r}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise ValueError unless `value` is True or False."""
+    check_choice(name, value, (False, True))
+
+
+def check_sizes(name: str, values: Sequence[int]) -> None:
+    """Raise ValueError unless `values` is a list of at least one integer of at least 1."""
+    listed = values if isinstance(values, Sequence) else ()
+    if not listed or any(type(value) is not int or value < 1 for value in listed):
+        raise ValueError(
+            f"`{name}` must be a list of integers of at least 1. Received: {name}={values!r}"
+        )
+
+
+def check_choice(name: str, value: object, valid: Sequence[object]) -> None:
+    """Raise ValueError unless `value` is one of `valid`."""
+    if value not in valid:
+        raise ValueError(f"`{name}` must be one of {list(valid)}. Received: {name}={value!r}")
+
+
+def check_rank(name: str, shape: Shape, wanted: str) -> None:
+    """Raise ValueError unless `shape` has as many axes as `wanted`, such as `(batch, tokens)`."""
+    rank = wanted.count(",") + 1 if wanted != "(batch,)" else 1
+    if not hasattr(shape, "__len__") or len(shape) != rank:
+        raise ValueError(f"`{name}` must have shape {wanted}. Received: shape={shape}")
+
+
+def check_dtype(name: str, tensor: Tensor, kinds: Sequence[str]) -> None:
+    """Raise TypeError unless the tensor's dtype is of one of `kinds`: `bool`, `int`, `float`."""
+    given = getattr(tensor, "dtype", "")
+    dtype = str(getattr(given, "name", given)).removeprefix("torch.")
+    kind = re.sub(r"^b?(u?)(int|float)\d+.*$", r"\2", dtype)
+    if kind not in kinds:
+        raise TypeError(f"`{name}` must be {' or '.join(kinds)}. Received: dtype={dtype!r}")
+
+
+def freeze_sublayers(layer: keras.layers.Layer, was_built: bool) -> None:
+    """Freeze what a frozen layer has built just now: Keras freezes only what is there already."""
+    if not (was_built or layer.trainable):
+        layer.trainable = True  # on TensorFlow, setting the value it has does nothing
+        layer.trainable = False
+
+
+class Encoder(keras.layers.Layer):
+    """Base of all encoders: inputs to tokens `(B, T, D)`, or to a vector `(B, D)`.
+
+    A subclass builds its sublayers in `build`, calls `super().build` there, and implements
+    `token_shape`, `encode` and, where tokens can be padding, `token_mask`. With
+    `pooling=None` the tokens come out together with their Keras mask; with the name of a registered
+    pooling one vector comes out, without a mask. A frozen encoder (`trainable = False`) runs as in
+    inference: its batch statistics stay as they are, and its dropout is off.
+
+    Attributes:
+        gains_from_bfloat16: Whether the encoder runs faster under `mixed_bfloat16` on a processor
+            that multiplies it natively, as convolutions do and recurrent layers do not.
+
+    Example:
+    >>> import numpy as np
+    >>> @registry.register("series_encoder", "steps_example")
+    ... class StepsEncoder(Encoder):
+    ...     def build(self, input_shape):
+    ...         self.dense = keras.layers.Dense(4, name="dense", dtype=self.dtype_policy)
+    ...         self.dense.build(input_shape)
+    ...         super().build(input_shape)
+    ...     def encode(self, inputs, mask, training):
+    ...         return self.dense(ops.nan_to_num(inputs))
+    ...     def token_shape(self, input_shape):
+    ...         return (*input_shape[:-1], 4)
+    >>> tuple(StepsEncoder(pooling="mean")(np.ones((2, 5, 3), "float32")).shape)
+    (2, 4)
+    """
+
+    gains_from_bfloat16 = False
+
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        self.check_inputs(inputs)
+        was_built = self.built
+        outputs = super().__call__(inputs, *args, **kwargs)
+        freeze_sublayers(self, was_built)
+        return outputs
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise ValueError or TypeError for inputs of a wrong rank or dtype, before anything runs.
+
+        `inputs` are tensors, arrays or Keras' symbolic tensors, alike on every backend.
+        """
+
+    def __init__(self, *, pooling: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pooling = pooling
+        self.supports_masking = True
+        self._pool = None
+        if pooling is not None:
+            part = Component(name=pooling)
+            self._pool = registry.create("pooling", part, name="pooling", dtype=self.dtype_policy)
+
+    @classmethod
+    def from_group(cls, group: FittedGroup) -> dict[str, Any]:
+        """Return the constructor arguments that the fitted group decides."""
+        return {}
+
+    def token_shape(self, input_shape: Any) -> Shape:
+        """Return the shape `(B, T, D)` of the tokens."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Any) -> None:
+        if self._pool is not None:
+            self._pool.build(self.token_shape(input_shape))
+        if any(not layer.built for layer in self._flatten_layers(include_self=False)):
+            shapes = keras.tree.map_shape_structure(keras.KerasTensor, input_shape)
+            self.encode(shapes, None, False)  # a subclass that leaves building to the first call
+
+    def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
+        """Return tokens `(B, T, D)`."""
+        raise NotImplementedError
+
+    def token_mask(self, inputs: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Return the mask `(B, T)` of the tokens, True where one counts, or None."""
+        return None
+
+    def call(
+        self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
+        tokens = self.encode(inputs, mask, training if self.trainable else False)
+        if self._pool is None:
+            return tokens
+        return self._pool(tokens, mask=self.token_mask(inputs, mask))
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+        return None if self._pool is not None else self.token_mask(inputs, previous_mask)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        tokens = self.token_shape(input_shape)
+        if self._pool is None:
+            return tokens
+        pooled: Shape = self._pool.compute_output_shape(tokens)
+        return pooled
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pooling": self.pooling}
+
+
+class HeadLayer(keras.layers.Layer):
+    """Base of all heads: a vector `(B, D)` to raw outputs, with their loss, metrics and meaning.
+
+    A subclass says how many raw outputs it has (`num_outputs`), builds its sublayers in `build`,
+    calls `super().build` there, and implements `compute_raw`, `make_loss`, `make_metrics` and
+    `decode`. Raw outputs are float32 `(B, num_outputs)` under every dtype policy.
+
+    Args:
+        learned_weight: Whether the head learns its share of the total loss, by homoscedastic
+            uncertainty (Kendall et al., 2018), instead of a fixed one. Its log variance is then one
+            more, last column of the raw outputs, so that a loss needs nothing but them.
+
+    Attributes:
+        label_kind: What the head learns from, and the shape of its targets in a batch: `number`
+            float32 `(B, 1)` in the user's units; `class` int32 `(B,)`; `labels` float32 `(B, C)`
+            of 0 and 1; `box` float32 `(B, 4)`, `xmin, ymin, xmax, ymax` as shares of the photo's
+            width and height; None where no column of a table holds it.
+
+    Example:
+    >>> import numpy as np
+    >>> from multimodal.heads.losses import HeadLoss
+    >>> from multimodal.heads.metrics import DecodedMeanAbsoluteError
+    >>> from multimodal.heads.labels import columns, split_raw
+    >>> @keras.saving.register_keras_serializable(package="example")
+    ... class AbsoluteError(HeadLoss):
+    ...     def compare(self, y_true, raw):
+    ...         return ops.abs(columns(y_true, 1) - raw)[:, 0]
+    >>> @registry.register("head", "median_example")
+    ... class MedianHead(HeadLayer):
+    ...     label_kind, num_outputs = "number", 1
+    ...     def build(self, input_shape):
+    ...         self.dense = keras.layers.Dense(1, name="dense", dtype="float32")
+    ...         self.dense.build(input_shape)
+    ...         super().build(input_shape)
+    ...     def compute_raw(self, vector):
+    ...         return self.dense(vector)
+    ...     def make_loss(self):
+    ...         return AbsoluteError(learned_weight=self.learned_weight)
+    ...     def make_metrics(self):
+    ...         return [DecodedMeanAbsoluteError("none", learned_weight=self.learned_weight)]
+    ...     def decode(self, raw):
+    ...         return split_raw(raw, self.learned_weight)[0]
+    >>> head = MedianHead()
+    >>> tuple(head(np.ones((2, 3), "float32")).shape)
+    (2, 1)
+    """
+
+    label_kind: LabelKind | None = None
+
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        self.check_inputs(inputs)
+        was_built = self.built
+        outputs = super().__call__(inputs, *args, **kwargs)
+        freeze_sublayers(self, was_built)
+        return outputs
+
+    def __init__(self, *, learned_weight: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_flag("learned_weight", learned_weight)
+        self.learned_weight = learned_weight
+
+    @classmethod
+    def from_head(cls, head: FittedHead) -> dict[str, Any]:
+        """Return the constructor arguments that the fitted head decides."""
+        return {}
+
+    def check_inputs(self, inputs: Tensor) -> None:
+        """Raise ValueError or TypeError unless the inputs are vectors `(batch, features)`."""
+        check_rank("inputs", tuple(getattr(inputs, "shape", ())), "(batch, features)")
+        check_dtype("inputs", inputs, ("int", "float"))
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of raw outputs of a row, the log variance apart."""
+        raise NotImplementedError
+
+    def build(self, input_shape: Shape) -> None:
+        if self.learned_weight:
+            self.log_variance = self.add_weight(
+                shape=(1, 1),
+                initializer="zeros",
+                dtype="float32",
+                autocast=False,
+                name="log_variance",
+            )
+
+    def compute_raw(self, vector: Tensor) -> Tensor:
+        """Return the raw outputs `(B, num_outputs)` of a float32 vector."""
+        raise NotImplementedError
+
+    def call(self, inputs: Tensor) -> Tensor:
+        raw = self.compute_raw(ops.cast(inputs, "float32"))
+        if not self.learned_weight:
+            return raw
+        share = ops.zeros_like(raw[:, :1]) + self.log_variance
+        return ops.concatenate([raw, share], axis=-1)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.num_outputs + self.learned_weight)
+
+    def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
+
+    def make_loss(self) -> keras.losses.Loss:
+        """Return the loss between a batch's targets and raw outputs."""
+        raise NotImplementedError
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """Return metrics that compare targets with decoded outputs, in the user's units."""
+        raise NotImplementedError
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Turn raw outputs into the user's units.
+
+        A number comes out as `(B, 1)` (quantiles `(B, Q)`), classes and labels as probabilities
+        `(B, C)`, a box as `(B, 4)` in shares of the photo.
+        """
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "learned_weight": self.learned_weight}

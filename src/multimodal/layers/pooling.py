@@ -1,0 +1,149 @@
+"""Poolings that keep where something is, for tokens that are the cells of a square map."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.layers.base import Shape, Tensor, check_positive
+from multimodal.layers.basic import Pooling, expand_mask, token_scores
+from multimodal.layers.registry import register
+
+
+class MapPooling(Pooling):
+    """Base: the tokens `(B, S * S, D)` of a square map, row by row, to a vector.
+
+    Attributes:
+        takes_map: Whether the tokens must be the cells of a square map.
+    """
+
+    takes_map = True
+
+    def build(self, input_shape: Shape) -> None:
+        map_side(input_shape)
+
+
+def map_side(shape: Shape) -> int:
+    """Return the side of the square map whose tokens have `shape`; raise ValueError for another."""
+    tokens = shape[1] or 0
+    side = math.isqrt(tokens)
+    if side == 0 or side * side != tokens or shape[2] is None:
+        raise ValueError(
+            "`inputs` must be the tokens of a square map, (batch, side * side, dim). "
+            f"Received: input_shape={tuple(shape)}"
+        )
+    return side
+
+
+@register("pooling", "grid")
+class GridPooling(MapPooling):
+    """Means over the parts of a grid laid over the map, side by side: `(B, grid_size ** 2 * D)`.
+
+    Part i of g spans the cells from floor(i S / g) to ceil((i + 1) S / g) along each axis, so parts
+    overlap where g does not divide the side S. Masked cells count nowhere; a part without any cell
+    is zeros. Made for heads that ask where, such as `bounding_box`.
+
+    Args:
+        grid_size: Parts along each side of the map; at most its side.
+
+    Example:
+    >>> import numpy as np
+    >>> cells = np.arange(16, dtype="float32").reshape(1, 16, 1)
+    >>> GridPooling(grid_size=2)(cells).shape[1]
+    4
+
+    References:
+        Lazebnik et al., Beyond Bags of Features: Spatial Pyramid Matching, 2006; He et al., Spatial
+        Pyramid Pooling in Deep Convolutional Networks, 2014.
+    """
+
+    def __init__(self, *, grid_size: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("grid_size", grid_size)
+        self.grid_size = grid_size
+
+    def build(self, input_shape: Shape) -> None:
+        side, parts = map_side(input_shape), self.grid_size
+        if parts > side:
+            raise ValueError(
+                "`grid_size` must be at most the side of the map. "
+                f"Received: grid_size={parts}, input_shape={tuple(input_shape)} (side {side})"
+            )
+        spans = [(i * side // parts, -(-(i + 1) * side // parts)) for i in range(parts)]
+        along = [[float(start <= cell < end) for cell in range(side)] for start, end in spans]
+        self.cells = [
+            [down * across for down in rows for across in columns]
+            for rows in along
+            for columns in along
+        ]
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        cells = ops.convert_to_tensor(self.cells, dtype=inputs.dtype)
+        if mask is None:
+            counts = ops.expand_dims(ops.sum(cells, axis=1, keepdims=True), 0)
+        else:
+            inputs = ops.where(ops.expand_dims(mask, -1), inputs, 0)
+            counts = ops.einsum("pt,bto->bpo", cells, expand_mask(mask, inputs))
+        means = ops.einsum("pt,btd->bpd", cells, inputs) / ops.maximum(counts, 1)
+        return ops.reshape(means, (-1, self.grid_size**2 * inputs.shape[2]))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], self.grid_size**2 * (input_shape[2] or 0))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "grid_size": self.grid_size}
+
+
+@register("pooling", "spatial_softmax")
+class SpatialSoftmaxPooling(MapPooling):
+    """Expected place of each of several learned points on the map: `(B, 2 * num_points)`.
+
+    A dense layer scores every cell for every point; the softmax over the cells says how likely the
+    point lies in each, and the mean of the cells' centres under it is the point. The first half of
+    the vector is x, the second y, from -1 (left, top edge of the map) to 1. Masked cells have no
+    share; where none is kept, the points are 0.
+
+    Args:
+        num_points: Number of points.
+
+    Example:
+    >>> import numpy as np
+    >>> tuple(SpatialSoftmaxPooling(num_points=3)(np.ones((2, 16, 8), "float32")).shape)
+    (2, 6)
+
+    References:
+        Levine et al., End-to-End Training of Deep Visuomotor Policies, 2016; Finn et al., Deep
+        Spatial Autoencoders for Visuomotor Learning, 2016.
+    """
+
+    def __init__(self, *, num_points: int = 32, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("num_points", num_points)
+        self.num_points = num_points
+
+    def build(self, input_shape: Shape) -> None:
+        side = map_side(input_shape)
+        centres = [(2 * cell + 1) / side - 1 for cell in range(side)]
+        self.places = [[x, y] for y in centres for x in centres]
+        self.score = keras.layers.Dense(
+            self.num_points, use_bias=False, name="score", dtype=self.dtype_policy
+        )
+        self.score.build(input_shape)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        _, scores = token_scores(self.score, inputs, mask)
+        shares = ops.softmax(scores, axis=1)
+        if mask is not None:
+            shares = ops.where(ops.expand_dims(mask, -1), shares, 0)
+        places = ops.convert_to_tensor(self.places, dtype=shares.dtype)
+        points = ops.einsum("btp,tc->bcp", shares, places)
+        return ops.reshape(points, (-1, 2 * self.num_points))
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], 2 * self.num_points)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_points": self.num_points}

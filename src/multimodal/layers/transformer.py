@@ -1,0 +1,169 @@
+"""The transformer block that tokens of every modality go through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from multimodal.layers.base import Shape, Tensor, check_flag, check_fraction, check_positive
+from multimodal.layers.registry import register
+
+ROTARY_BASE = 10_000.0
+
+
+def rotate(tokens: Tensor) -> Tensor:
+    """Turn each pair of features by an angle that grows with the token's position.
+
+    Rotary position embeddings: the product of a turned query and a turned key depends on their
+    distance alone. Feature i is paired with feature i + H / 2.
+
+    Args:
+        tokens: Queries or keys, float `(B, T, heads, H)` with an even H.
+
+    References:
+        Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021.
+    """
+    half = tokens.shape[-1] // 2
+    frequencies = ROTARY_BASE ** (-ops.arange(half, dtype="float32") / half)
+    positions = ops.arange(ops.shape(tokens)[1], dtype="float32")
+    angles = ops.reshape(positions, (-1, 1, 1)) * frequencies
+    cosines, sines = (
+        ops.cast(ops.cos(angles), tokens.dtype),
+        ops.cast(ops.sin(angles), tokens.dtype),
+    )
+    first, second = tokens[..., :half], tokens[..., half:]
+    turned = [first * cosines - second * sines, second * cosines + first * sines]
+    return ops.concatenate(turned, axis=-1)
+
+
+@register("layer", "transformer_block")
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and a two-layer MLP, each normalised before and added to its input.
+
+    Tokens `(B, T, D)` come out in the same shape, with the same Keras mask. A masked token is never
+    attended, whatever it holds (NaN, too); where nothing is kept, the output stays finite. The
+    output at a masked place means nothing.
+
+    Args:
+        num_heads: Number of attention heads; divides D.
+        mlp_dim: Size of the MLP's hidden layer.
+        dropout: Dropout after the attention and after each layer of the MLP.
+        rotary: Whether attention sees the tokens' positions, by rotary embeddings; the size of a
+            head, D / num_heads, is then even. Without, the order of the tokens is nothing.
+
+    Call arguments:
+        inputs: Tokens, float `(B, T, D)`.
+        mask: Optional bool `(B, T)`, True where a token counts.
+
+    Example:
+    >>> import numpy as np
+    >>> block = TransformerBlock(2, 16)
+    >>> tuple(block(np.ones((3, 5, 8), "float32")).shape)
+    (3, 5, 8)
+
+    References:
+        Vaswani et al., Attention Is All You Need, 2017; Xiong et al., On Layer Normalization in the
+        Transformer Architecture, 2020.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        mlp_dim: int,
+        *,
+        dropout: float = 0.0,
+        rotary: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_positive("num_heads", num_heads)
+        check_positive("mlp_dim", mlp_dim)
+        check_fraction("dropout", dropout)
+        check_flag("rotary", rotary)
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.dropout = dropout
+        self.rotary = rotary
+        self.supports_masking = True
+
+    def build(self, input_shape: Shape) -> None:
+        dim = self._check_shape(input_shape)
+        self.attention_norm = self._norm("attention_norm", input_shape)
+        self.projection = self._dense("query_key_value", 3 * dim, input_shape)
+        self.attention_output = self._dense("attention_output", dim, input_shape)
+        self.mlp_norm = self._norm("mlp_norm", input_shape)
+        self.hidden = self._dense("mlp_hidden", self.mlp_dim, input_shape, activation="gelu")
+        self.mlp_output = self._dense("mlp_output", dim, (*input_shape[:-1], self.mlp_dim))
+        self.drops = []
+        if self.dropout:
+            self.drops = [
+                keras.layers.Dropout(self.dropout, name=f"{name}_dropout", dtype=self.dtype_policy)
+                for name in ("attention", "hidden", "mlp")
+            ]
+
+    def _check_shape(self, shape: Shape) -> int:
+        """Return the token size; raise ValueError where it does not suit the heads."""
+        if len(shape) != 3 or shape[-1] is None:
+            raise ValueError(
+                "`inputs` must be tokens of shape (batch, tokens, dim) with a fixed dim. "
+                f"Received: input_shape={shape}"
+            )
+        if shape[-1] % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
+                f"input_shape={shape}"
+            )
+        if self.rotary and shape[-1] // self.num_heads % 2:
+            raise ValueError(
+                "`rotary` must go with an even token size per head. Received: rotary=True, "
+                f"num_heads={self.num_heads}, input_shape={shape}"
+            )
+        return shape[-1]
+
+    def _norm(self, name: str, shape: Shape) -> keras.layers.Layer:
+        norm = keras.layers.LayerNormalization(epsilon=1e-6, name=name, dtype=self.dtype_policy)
+        norm.build(shape)
+        return norm
+
+    def _dense(self, name: str, units: int, shape: Shape, **options: Any) -> keras.layers.Layer:
+        dense = keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **options)
+        dense.build(shape)
+        return dense
+
+    def call(
+        self, inputs: Tensor, mask: Tensor | None = None, training: bool | None = None
+    ) -> Tensor:
+        if mask is not None:
+            inputs = ops.where(ops.expand_dims(mask, -1), inputs, 0)
+        attended = self.attention_output(self._attend(self.attention_norm(inputs), mask))
+        inputs = inputs + self._drop(0, attended, training)
+        hidden = self._drop(1, self.hidden(self.mlp_norm(inputs)), training)
+        return inputs + self._drop(2, self.mlp_output(hidden), training)
+
+    def _attend(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        length, dim = ops.shape(tokens)[1], tokens.shape[-1]
+        shape = (-1, length, 3, self.num_heads, dim // self.num_heads)
+        query, key, value = ops.unstack(ops.reshape(self.projection(tokens), shape), axis=2)
+        if self.rotary:
+            query, key = rotate(query), rotate(key)
+        if mask is not None:
+            mask = ops.reshape(ops.cast(mask, "bool"), (-1, 1, 1, length))
+        attended = ops.dot_product_attention(query, key, value, mask=mask)
+        return ops.reshape(attended, (-1, length, dim))
+
+    def _drop(self, which: int, tokens: Tensor, training: bool | None) -> Tensor:
+        return self.drops[which](tokens, training=training) if self.drops else tokens
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "dropout": self.dropout,
+            "rotary": self.rotary,
+        }

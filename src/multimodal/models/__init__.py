@@ -1,0 +1,1 @@
+"""Build, train, stack, average and fine-tune models."""

@@ -1,0 +1,278 @@
+"""Compose a config and a fitted spec into a plain Functional `keras.Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from multimodal import encoders, fusion, heads
+from multimodal.core.config import Config, Group, Head
+from multimodal.core.errors import ConfigError
+from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, unique_slugs
+from multimodal.layers import registry
+from multimodal.layers.base import Tensor
+from multimodal.layers.basic import AnyPhoto, FoldPhotos, JoinTokens, MeanPooling, UnfoldPhotos
+from multimodal.layers.sizes import MOST_PARAMETERS, check_parameters
+from multimodal.models.averaging import average
+from multimodal.models.stack.blend import LINEAR, Blend
+
+__all__ = [
+    "assemble",
+    "blended",
+    "build",
+    "check_parts",
+    "compile_model",
+    "encoders",
+    "fusion",
+    "heads",
+]
+
+Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
+
+
+def build(
+    config: Config, spec: FittedSpec, *, precision: str = "float32", most: int = MOST_PARAMETERS
+) -> keras.Model:
+    """Return the model that `config` declares, for data that looks like `spec`.
+
+    Inputs and outputs are dicts; the input keys are exactly `spec.input_keys`, the outputs are
+    named after the heads and hold raw values in each head's transformed space. Encoders, poolings,
+    the fusion and heads are layers of the outer graph, named `<group>_encoder`, `<group>_pooling`,
+    `fusion` and `<head>`. A fusion that takes tokens gets them with their masks, without poolings.
+
+    Args:
+        config: What the user wants, with groups and heads.
+        spec: What preprocessing learned.
+        precision: Dtype policy of the encoders that gain from a lower one (`gains_from_bfloat16`).
+        most: Parameters that the model may have at most; 500 million are 2 GB.
+
+    Raises:
+        ConfigError: A part or option is unknown, config and spec do not belong together, or the
+            model would be too large.
+    """
+    _check_names(config, spec)
+    try:
+        check_parameters(lambda: _compose(config, spec, precision), most)
+        return _compose(config, spec, precision)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"the parts do not fit together: {error}") from error
+
+
+def assemble(
+    config: Config,
+    spec: FittedSpec,
+    networks: Sequence[keras.Model] = (),
+    *,
+    most: int = MOST_PARAMETERS,
+) -> keras.Model:
+    """Return the model of a whole run: its networks averaged, with the linear model blended in.
+
+    With one network and no linear model that is the network itself. Otherwise the networks are the
+    layers `member_0`, `member_1`, ..., and each head's output is their mean, or a `Blend` layer of
+    them and the terms.
+
+    Args:
+        config: What the user wants; `training.members` is a number.
+        spec: What preprocessing learned.
+        networks: As many as `training.members`, in float32; new ones by default.
+        most: Parameters that the model may have at most.
+
+    Raises:
+        ConfigError: As `build`.
+    """
+    count = config.training.members
+    if count == "auto":
+        raise ConfigError("`training.members` must be a number here, as a run's config has it.")
+    if not networks:
+        networks = [build(config, spec, most=most // count) for _ in range(count)]
+    return average(networks, _blends(config, spec, networks[0]))
+
+
+def blended(config: Config, spec: FittedSpec) -> list[tuple[str, str]]:
+    """Return the heads that a linear model is blended into, each with what it predicts.
+
+    That is `number`, `binary`, `class` or `labels`. A head with a learned weight has none.
+    """
+    if spec.terms is None:
+        return []
+    return [
+        (fitted.name, LINEAR[head.head.name])
+        for head, fitted in zip(config.heads, spec.heads, strict=True)
+        if head.head.name in LINEAR and head.weight != "learned"
+    ]
+
+
+def _blends(config: Config, spec: FittedSpec, network: keras.Model) -> dict[str, Blend]:
+    if spec.terms is None:
+        return {}
+    num_terms = spec.terms.num_terms
+    return {
+        name: Blend(network.output[name].shape[-1], num_terms, name=name)
+        for name, _ in blended(config, spec)
+    }
+
+
+def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
+    inputs: dict[str, Tensor] = {}
+    features: dict[str, Tensor] = {}
+    presence: dict[str, Tensor] = {}
+    layer = registry.create("fusion", config.fusion, name="fusion")
+    for group, fitted in zip(config.groups, spec.groups, strict=True):
+        encoder = _encoder(group, fitted, precision)
+        pool = None if layer.takes_tokens else _pooling(group, fitted)
+        keys, feature, present = _BRANCHES[group.modality](fitted, encoder, pool)
+        inputs |= keys
+        features[fitted.name] = feature
+        if fitted.optional:
+            presence[fitted.name] = present
+    fused = layer(features, presence=presence)
+    _check_heads(spec, keras.Model(inputs, fused))
+    outputs = {}
+    for head, fitted_head in zip(config.heads, spec.heads, strict=True):
+        given = _given_head(head, fitted_head)
+        outputs[fitted_head.name] = registry.create(
+            "head", head.head, name=fitted_head.name, **given
+        )(fused)
+    return keras.Model(inputs, outputs, name="multimodal")
+
+
+def check_parts(config: Config) -> None:
+    """Raise ConfigError for an unknown part or option, before any data is read."""
+    takes_tokens = registry.check("fusion", config.fusion).takes_tokens
+    for group in config.groups:
+        if not takes_tokens:
+            registry.check("pooling", group.pooling)
+        blank = FittedGroup(name="", modality=group.modality, columns=[])
+        given = _given_group(group, blank, "float32")
+        registry.check(f"{group.modality}_encoder", group.encoder, given)
+    for head in config.heads:
+        registry.check("head", head.head, _given_head(head, FittedHead(name="", columns=[])))
+
+
+def compile_model(
+    model: keras.Model, config: Config, optimizer: keras.optimizers.Optimizer, **options: Any
+) -> None:
+    """Compile `model` with the losses, metrics and weights of the heads it holds."""
+    layers = {name: model.get_layer(name) for name in model.output_names}
+    groups = [group.name for group in config.groups]
+    slugs = unique_slugs([*groups, *(head.name for head in config.heads)])[len(groups) :]
+    shares = {
+        name: 1.0 if head.weight == "learned" else head.weight
+        for name, head in zip(slugs, config.heads, strict=True)
+    }
+    model.compile(
+        optimizer=optimizer,
+        loss={name: layer.make_loss() for name, layer in layers.items()},
+        loss_weights={name: shares[name] for name in layers},
+        weighted_metrics={name: layer.make_metrics() for name, layer in layers.items()},
+        **options,
+    )
+
+
+def _check_names(config: Config, spec: FittedSpec) -> None:
+    fitted = [group.name for group in spec.groups] + [head.name for head in spec.heads]
+    wanted = [group.name for group in config.groups] + [head.name for head in config.heads]
+    if unique_slugs(wanted) != fitted:
+        raise ConfigError(f"config and spec do not belong together: {wanted} against {fitted}.")
+
+
+def _check_heads(spec: FittedSpec, trunk: keras.Model) -> None:
+    taken = {operation.name for operation in trunk.operations}
+    for head in spec.heads:
+        if head.name in taken:
+            raise ConfigError(
+                f"head '{head.name}' has the name of a layer of the model; give it another name. "
+                f"Taken: {', '.join(sorted(taken))}."
+            )
+
+
+def _given_group(group: Group, fitted: FittedGroup, precision: str) -> dict[str, Any]:
+    """Return the encoder's arguments that a config cannot set."""
+    cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
+    policy = {"dtype": precision} if cls.gains_from_bfloat16 else {}
+    return {**cls.from_group(fitted), **policy, "pooling": None}
+
+
+def _encoder(group: Group, fitted: FittedGroup, precision: str) -> Any:
+    given = _given_group(group, fitted, precision)
+    name = f"{fitted.name}_encoder"
+    return registry.create(f"{group.modality}_encoder", group.encoder, name=name, **given)
+
+
+def _pooling(group: Group, fitted: FittedGroup) -> Any:
+    return registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")
+
+
+def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
+    """Return the head's arguments that a config cannot set."""
+    cls = registry.get("head", head.head.name)
+    if cls.label_kind is None:
+        raise ConfigError(
+            f"head '{head.head.name}' learns from no column of a table; "
+            "use it in a model of your own."
+        )
+    return {**cls.from_head(fitted), "learned_weight": head.weight == "learned"}
+
+
+def _present(fitted: FittedGroup) -> dict[str, Tensor]:
+    key = f"{fitted.name}_present"
+    return {key: keras.Input((), dtype="bool", name=key)} if fitted.optional else {}
+
+
+def _rows_branch(fitted: FittedGroup, keys: dict[str, Tensor], tokens: Tensor, pool: Any) -> Branch:
+    """Return the branch of a group with one cell per row: its inputs, features and presence."""
+    present = _present(fitted)
+    feature = tokens if pool is None else pool(tokens)
+    return keys | present, feature, next(iter(present.values()), None)
+
+
+def _tabular_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
+    columns: dict[str, Tensor] = {}
+    for kind, size, dtype in (
+        ("numeric", len(fitted.numeric), "float32"),
+        ("categorical", len(fitted.categorical), "int32"),
+    ):
+        if size:
+            columns[kind] = keras.Input((size,), dtype=dtype, name=f"{fitted.name}_{kind}")
+    inputs = {f"{fitted.name}_{kind}": tensor for kind, tensor in columns.items()}
+    return _rows_branch(fitted, inputs, encoder(columns), pool)
+
+
+def _text_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
+    key = f"{fitted.name}_tokens"
+    tokens = keras.Input((None,), dtype="int32", name=key)
+    return _rows_branch(fitted, {key: tokens}, encoder(tokens), pool)
+
+
+def _series_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
+    key = f"{fitted.name}_series"
+    series = keras.Input((fitted.steps, len(fitted.channels)), dtype="float32", name=key)
+    return _rows_branch(fitted, {key: series}, encoder(series), pool)
+
+
+def _image_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
+    name, side = fitted.name, fitted.image_size
+    pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
+    present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
+    flat = FoldPhotos(name=f"{name}_fold")(pixels)
+    always = fitted.photos == 1 and not fitted.optional
+    mask = None if always else FoldPhotos(name=f"{name}_fold_present")(present)
+    each = encoder(flat, mask=mask)
+    each = each if pool is None else pool(each)
+    photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
+    join = MeanPooling if pool is not None else JoinTokens
+    feature = join(name=f"{name}_photos")(photos, mask=present)
+    inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
+    return inputs, feature, AnyPhoto(name=f"{name}_any")(present)
+
+
+_BRANCHES: dict[str, Callable[[FittedGroup, Any, Any], Branch]] = {
+    "tabular": _tabular_branch,
+    "text": _text_branch,
+    "image": _image_branch,
+    "series": _series_branch,
+}

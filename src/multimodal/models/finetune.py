@@ -1,0 +1,181 @@
+"""Start from a trained run: keep what is known, add what is new, say which is which.
+
+Where weights belong to words, categories, columns or groups (see `weight_axes`), they are carried
+over by name. A new word or category starts where the unknown one ended, a new column without
+effect. The outputs of a class or label are carried over by its name, too; a new one starts fresh.
+Other weights are carried over where their shapes agree, unless it cannot be told what they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, choices
+from multimodal.core.spec import FittedGroup, FittedSpec
+from multimodal.models.weight_axes import fresh_encoders, moved, named_axes
+from multimodal.runs.run import Run
+
+
+def continue_config(origin: Run, config: Config, targets: Sequence[str]) -> Config:
+    """Return the origin's config with the new data and training sections.
+
+    Groups that `config` leaves open come from the origin, without the file of their word vectors,
+    and so do heads, where they learn the same targets. The fusion and the size of the photos are
+    always the origin's.
+
+    Raises:
+        ConfigError: `config` asks for another fusion.
+    """
+    before = origin.config
+    if config.fusion not in (Config().fusion, before.fusion):
+        raise ConfigError(
+            f"fusion '{config.fusion.name}' differs from that of {origin.path}, whose weights it "
+            "is to start from. Leave `fusion` out, or train without --from."
+        )
+    learned = {column for head in before.heads for column in head.columns}
+    same = not targets or learned == set(targets)
+    heads = config.heads or (before.heads if same else [])
+    data = config.data.model_copy(update={"image_size": before.data.image_size})
+    known = [group.model_copy(update={"vectors": None}) for group in before.groups]
+    kept = {"groups": config.groups or known, "fusion": before.fusion, "data": data}
+    return config.model_copy(update={**kept, "heads": heads})
+
+
+def freeze_groups(
+    model: keras.Model, config: Config, spec: FittedSpec, groups: Sequence[str]
+) -> None:
+    """Let the encoders and poolings of all groups learn but those of `groups`."""
+    for group, fitted in zip(config.groups, spec.groups, strict=True):
+        parts = {f"{fitted.name}_encoder", f"{fitted.name}_pooling"}  # token fusions do not pool
+        for layer in (layer for layer in model.layers if layer.name in parts):
+            layer.trainable = group.name not in groups and fitted.name not in groups
+
+
+def check_frozen(config: Config, spec: FittedSpec) -> None:
+    """Raise ConfigError unless every frozen name is that of a group, as given or as a slug."""
+    known = {group.name for group in config.groups} | {group.name for group in spec.groups}
+    for name in config.training.freeze:
+        if name not in known:
+            raise ConfigError(f"cannot freeze group '{name}'. {choices(name, known)}")
+
+
+def carry_over(
+    old: keras.Model, old_spec: FittedSpec, new: keras.Model, new_spec: FittedSpec
+) -> list[str]:
+    """Copy the weights of `old` into `new` by name; return sentences that say what was carried.
+
+    Args:
+        old: The trained model.
+        old_spec: Its spec.
+        new: A freshly built model.
+        new_spec: Its spec, fitted with `old_spec` as base.
+    """
+    weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in old.weights}
+    outputs, other = _class_outputs(old_spec, new_spec), _other_heads(old_spec, new_spec)
+    lost = fresh_encoders(old, old_spec, new, new_spec)
+    unlike = {*other, *(f"{group}_encoder" for group in lost)}
+    old_axes, new_axes = named_axes(old, old_spec), named_axes(new, new_spec)
+    carried, fresh = 0, []
+    for variable in new.weights:
+        path, part = variable.path, variable.path.split("/")[0]
+        before, start = weights.get(path), keras.ops.convert_to_numpy(variable)
+        if before is None or part in unlike:
+            after = None
+        elif part in outputs:
+            wide = _is_wide(before, variable, *outputs[part])
+            after = _moved_outputs(before, start, *outputs[part]) if wide else None
+        else:
+            after = moved(path, before, old_axes.get(path, {}), start, new_axes.get(path, {}))
+        if after is None:
+            fresh.append(path)
+            continue
+        variable.assign(after)
+        carried += 1
+    return [
+        f"carried over {carried} of {carried + len(fresh)} weights",
+        *_news(old_spec, new_spec),
+        *(f"group '{name}': its encoder starts fresh, since {why}" for name, why in lost.items()),
+        *_head_news(outputs, other),
+    ] + [f"fresh: {path}" for path in fresh]
+
+
+def _class_outputs(old: FittedSpec, new: FittedSpec) -> dict[str, tuple[list[str], list[str]]]:
+    """Return, by head, the old and the new classes, where they are not one and the same list."""
+    before = {head.name: head for head in old.heads}
+    return {
+        head.name: (before[head.name].classes, head.classes)
+        for head in new.heads
+        if head.name in before
+        and head.kind == before[head.name].kind
+        and head.classes != before[head.name].classes
+    }
+
+
+def _other_heads(old: FittedSpec, new: FittedSpec) -> list[str]:
+    """Name the heads that learn another kind of label than the head of that name did."""
+    before = {head.name: head.kind for head in old.heads}
+    return [head.name for head in new.heads if before.get(head.name, head.kind) != head.kind]
+
+
+def _is_wide(before: NDArray[Any], after: Any, old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether the last axis of both variables has one place for each class."""
+    shape = tuple(after.shape)
+    same = before.shape[:-1] == shape[:-1]
+    return same and before.shape[-1:] == (len(old),) and shape[-1:] == (len(new),)
+
+
+def _moved_outputs(
+    before: NDArray[Any], fresh: NDArray[Any], old: Sequence[str], new: Sequence[str]
+) -> NDArray[Any]:
+    """Return `fresh` with the outputs of `before` under the same class names."""
+    where = {name: i for i, name in enumerate(old)}
+    result = fresh.copy()
+    for i, name in enumerate(new):
+        if name in where:
+            result[..., i] = before[..., where[name]]
+    return result
+
+
+def _head_news(outputs: dict[str, tuple[list[str], list[str]]], other: Sequence[str]) -> list[str]:
+    """Say which classes were known, head by head."""
+    found = [f"head '{name}' learns another kind of label and starts fresh" for name in other]
+    for name, (old, new) in outputs.items():
+        known = len(set(old) & set(new))
+        found.append(f"head '{name}': {known:,} classes known, {len(new) - known:,} new")
+    return found
+
+
+def _news(old: FittedSpec, new: FittedSpec) -> list[str]:
+    """Say, group by group, what was known and what is new or gone."""
+    before = {group.name: group for group in old.groups}
+    after = {group.name: group for group in new.groups}
+    found = [f"group '{name}' is new" for name in after if name not in before]
+    found += [f"group '{name}' is gone" for name in before if name not in after]
+    for name in (name for name in after if name in before):
+        found += _group_news(before[name], after[name])
+    return found
+
+
+def _group_news(old: FittedGroup, new: FittedGroup) -> list[str]:
+    found = []
+    gone, fresh = set(old.columns) - set(new.columns), set(new.columns) - set(old.columns)
+    for word, columns in (("gone", gone), ("new", fresh)):
+        if columns:
+            found.append(f"group '{new.name}': columns {word}: {', '.join(sorted(columns))}")
+    if new.vocabulary:
+        known = len(old.vocabulary)
+        found.append(
+            f"group '{new.name}': {known:,} words known, {len(new.vocabulary) - known:,} new"
+        )
+    known_categories = {column.source: set(column.categories) for column in old.categorical}
+    for column in new.categorical:
+        if column.source in known_categories:
+            added = len(set(column.categories) - known_categories[column.source])
+            total = len(known_categories[column.source])
+            found.append(f"column '{column.source}': {total:,} categories known, {added:,} new")
+    return found

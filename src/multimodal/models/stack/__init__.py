@@ -1,0 +1,1 @@
+"""Stack networks with a sparse linear model and boosted trees."""

@@ -1,0 +1,217 @@
+"""Gradient boosting as one more expert of a run: beside the Keras model, never inside it.
+
+Trees read the numbers of a row, what its categories mean for the target, a few dozen summaries of
+its texts' terms, and what the linear model says of it. They are kept as arrays in `trees.npz`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec
+from multimodal.data.sparse.category_means import category_means
+from multimodal.models.stack.boosting import Forest, grow
+from multimodal.models.stack.penalised import Matrix, targets_of
+from multimodal.models.stack.sparse_linear import Labelled, Linear, nested_out_of_fold
+from multimodal.models.stack.weights import fit_shares
+
+LEAST_SHARE = 0.01  # of networks in the Keras model, for trees to change what they count
+FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
+Floats = NDArray[np.float64]
+Inputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Expert:
+    """The trees of one head.
+
+    Attributes:
+        forest: Its trees.
+        shares: What the raw outputs of the Keras model, of the linear model in it and of the trees
+            count, (3,). Below 0, the linear model counts less than in the Keras model.
+        meanings: Mean of the target by category, one column below the other, (categories, outputs).
+    """
+
+    forest: Forest
+    shares: Floats
+    meanings: Floats
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The trees of a run by head, and how terms are summed up for them.
+
+    Attributes:
+        columns: Positions of the terms that are summed up, int64 (M,).
+        summaries: What each adds to each sum, float32 (M, S).
+        heads: By head.
+    """
+
+    columns: NDArray[np.int64]
+    summaries: NDArray[np.float32]
+    heads: dict[str, Expert]
+
+    def features(
+        self, spec: FittedSpec, inputs: Inputs, terms: Matrix, meanings: Floats, linear: Floats
+    ) -> Floats:
+        """Return what the trees read, (rows, features).
+
+        Args:
+            spec: The fitted spec.
+            inputs: Arrays as the networks read them.
+            terms: The same rows' terms.
+            meanings: Mean of the target for each of a row's categories, (rows, columns, outputs).
+            linear: What the linear model says, (rows, outputs).
+        """
+        rows = terms.shape[0]
+        numbers = [
+            np.asarray(inputs[f"{group.name}_numeric"], np.float64)
+            for group in spec.groups
+            if group.numeric
+        ] + [
+            values[np.asarray(inputs[f"{name}_categorical"])[:, [place]]]
+            for name, place, values in codes_as_numbers(spec)
+        ]
+        summed = np.asarray(terms[:, self.columns] @ self.summaries, np.float64)
+        return np.hstack([*numbers, meanings.reshape(rows, -1), summed, linear])
+
+    def raw(
+        self, head: str, spec: FittedSpec, inputs: Inputs, terms: Matrix, linear: Floats,
+        network: Floats,
+    ) -> Floats:  # fmt: skip
+        """Return the raw outputs of the Keras model (rows, outputs) with those of the trees."""
+        expert = self.heads[head]
+        meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
+        found = self.features(spec, inputs, terms, meanings, linear)
+        parts = network, linear, expert.forest.raw(found)
+        return np.asarray(np.einsum("p,pno->no", expert.shares, np.stack(parts)))
+
+
+def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
+    """Return where categories are codes of digits, with the number that each code stands for.
+
+    Codes such as zip codes often lie near each other where what they stand for does. For each such
+    column: its group, its place among the group's categories, and float64 (codes,), NaN for missing
+    and unknown ones.
+    """
+    return [
+        (group.name, place, np.array([np.nan] * FIRST_CODE + [float(c) for c in column.categories]))
+        for group in spec.groups
+        for place, column in enumerate(group.categorical)
+        if len(column.categories) >= FEWEST_CODES
+        and all(c.isascii() and c.isdigit() and len(c) <= MOST_DIGITS for c in column.categories)
+    ]
+
+
+def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> NDArray[np.int64]:
+    """Return each row's categories, counted through all columns, (rows, columns)."""
+    parts, first = [np.zeros((rows, 0), np.int64)], 0
+    for group in spec.groups:
+        for i, column in enumerate(group.categorical):
+            codes = np.asarray(inputs[f"{group.name}_categorical"])[:, i : i + 1]
+            parts.append(codes.astype(np.int64) + first)
+            first += len(column.categories) + FIRST_CODE
+    return np.hstack(parts)
+
+
+def terms_of(inputs: Inputs, count: int) -> Matrix:
+    """Return the terms in a model's inputs as a sparse matrix (rows, terms)."""
+    import scipy.sparse as sparse
+
+    ids, weights = (np.asarray(inputs[key]) for key in TERM_KEYS)
+    rows, places = np.nonzero(ids)
+    entries = (weights[rows, places], (rows, ids[rows, places] - 1))
+    return sparse.csr_matrix(entries, (len(ids), count))
+
+
+def fit_expert(
+    experts: Experts, spec: FittedSpec, inputs: Inputs, rows: Labelled, linear: Linear,
+    networks: Floats, blend: Floats, seed: int,
+) -> tuple[Expert, Floats]:  # fmt: skip
+    """Grow trees on all rows; return them with the raw outputs of all by trees without their fold.
+
+    The trees that are kept read what the linear model says out of fold. Those that are measured on
+    a fold read what linear models say that have not learned from that fold, either.
+
+    Args:
+        experts: How terms are summed up.
+        spec: The fitted spec.
+        inputs: Arrays of the rows (N, ...), as the networks read them.
+        rows: Their terms and labels.
+        linear: The linear model that was fitted on them.
+        networks: Raw outputs of the networks, out of fold (N, outputs), NaN where there are none.
+        blend: What networks and linear model count in the Keras model, (2,).
+        seed: Seed of the trees.
+    """
+    targets = targets_of(rows.kind, rows.truth, rows.outputs)
+    codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
+    raw = np.full(targets.shape[:1] + (rows.outputs,), np.nan)
+
+    def features(learned: NDArray[np.bool_], said: Floats) -> Floats:
+        """Return the features of all rows, each by truths of other folds."""
+        known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
+        finite = np.where(np.isfinite(said), said, 0.0)
+        return experts.features(spec, inputs, rows.terms.all, known, finite)
+
+    def grown(learned: NDArray[np.bool_], read: Floats, number: int) -> Forest:
+        known = rows.truth[learned], rows.weight[learned], rows.outputs
+        return grow(rows.kind, read[learned], *known, seed + number)
+
+    for fold, said in nested.items():
+        own, learned = rows.folds == fold, rows.without(fold)
+        read = features(learned, said)
+        raw[own] = grown(learned, read, fold).raw(read[own])
+    forest = grown(rows.without(), features(rows.without(), linear.out_of_fold), 0)
+    heard = networks if blend[0] >= LEAST_SHARE else networks * 0
+    parts = [heard, linear.out_of_fold, raw]
+    scored = (rows.weight > 0) & np.all([np.isfinite(each).all(axis=1) for each in parts], axis=0)
+    counted = np.array([*blend, 0.0])
+    if scored.any():
+        known = rows.truth[scored], rows.weight[scored]
+        counted = fit_shares(rows.kind, [each[scored] for each in parts], *known, trusted=1)
+    parts[1:] = [np.where(np.isfinite(each), each, 0.0) for each in parts[1:]]
+    told = np.einsum("p,pno->no", counted, np.stack(parts))
+    meanings = _meanings(spec, codes, targets, rows.weight)
+    return Expert(forest, beside(counted, blend), meanings), told
+
+
+def beside(counted: Floats, blend: Floats) -> Floats:
+    """Return what the Keras model, the linear model in it and the trees count, (3,).
+
+    Args:
+        counted: What networks, linear model and trees should count, (3,).
+        blend: What networks and linear model count in the Keras model, (2,).
+
+    Example:
+    >>> beside(np.array([0.3, 0.2, 0.5]), np.array([0.6, 0.5])).round(2).tolist()
+    [0.5, -0.05, 0.5]
+    """
+    keras = counted[0] / blend[0] if blend[0] >= LEAST_SHARE else 0.0
+    return np.array([keras, counted[1] - keras * blend[1], counted[2]])
+
+
+def _out_of_fold(
+    spec: FittedSpec,
+    codes: NDArray[np.int64],
+    targets: Floats,
+    weight: Floats,
+    folds: NDArray[np.int64],
+) -> Floats:
+    """Return what each row's categories mean by other folds, (rows, columns, outputs)."""
+    known = _meanings(spec, codes, targets, weight)[codes]
+    for fold in np.unique(folds[folds >= 0]):
+        own = folds == fold
+        known[own] = _meanings(spec, codes[~own], targets[~own], weight[~own])[codes[own]]
+    return known
+
+
+def _meanings(
+    spec: FittedSpec, codes: NDArray[np.int64], targets: Floats, weight: Floats
+) -> Floats:
+    count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
+    return category_means(codes, count, targets, weight)

@@ -1,0 +1,226 @@
+"""From fitted networks to the whole model: what each row's own networks did not learn decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.prepare import Prepared
+from multimodal.data.sparse.blocks import (
+    absent_contributions,
+    block_length,
+    block_matrices,
+    wave_matrix,
+)
+from multimodal.data.sparse.ngrams import Matrix
+from multimodal.data.sparse.random_features import (
+    read_cells,
+    wave_targets,
+    waves_of,
+    waves_out_of_fold,
+)
+from multimodal.heads import transforms
+from multimodal.models.averaging import average, decoded
+from multimodal.models.build import assemble, blended
+from multimodal.models.predictor import Predictor
+from multimodal.models.stack.blend import Blend
+from multimodal.models.stack.boosted_heads import Experts, fit_expert
+from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
+from multimodal.models.stack.svd import summarise
+from multimodal.models.stack.weights import fit_shares
+
+Floats = NDArray[np.float64]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Outputs of rows by a model that did not learn from them.
+
+    Attributes:
+        rows: Positions of the rows.
+        outputs: Decoded outputs by head, (rows, outputs).
+        faults: What is wrong with a row's photo, by position; such rows are left out.
+    """
+
+    rows: NDArray[np.int64]
+    outputs: dict[str, Floats]
+    faults: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The model of a run, and what it says of rows that it has not learned from."""
+
+    model: keras.Model
+    held: Held
+    experts: Experts | None
+
+
+def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -> Whole:
+    """Average the networks and blend a linear model in, with the share that held-out rows show.
+
+    With `training.trees`, gradient boosting is fitted beside the model, and its share found out
+    likewise.
+
+    A row is held out where the networks that predict it did not learn from it: the validation rows
+    where they share these, else every row of a fold. The linear model is fitted anew without each
+    fold, too.
+    """
+    held, raw, faults = _held_out(prepared, networks)
+    model = assemble(prepared.config, prepared.spec, networks)
+    kinds = dict(blended(prepared.config, prepared.spec))
+    experts = None
+    if kinds:
+        learned = np.flatnonzero(prepared.sides != "test")
+        matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
+        if prepared.config.training.trees:
+            experts = _experts(prepared, matrices, learned)
+        for name, kind in kinds.items():
+            rows = _labelled(prepared, kind, name, networks[0], matrices, learned)
+            own = np.full((len(learned), rows.outputs), np.nan)
+            own[places] = raw[name]
+            raw[name] = _fit_head(prepared, model, experts, name, rows, own, say)[places]
+    outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
+    return Whole(model, Held(held, outputs, faults), experts)
+
+
+def _fit_head(
+    prepared: Prepared, model: keras.Model, experts: Experts | None, name: str, rows: Labelled,
+    raw: Floats, say: Say,
+) -> Floats:  # fmt: skip
+    """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
+    linear = _linear(prepared, rows)
+    networks = raw
+    raw, shares = _blend(model.get_layer(name), rows, linear, networks)
+    say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
+    if experts is not None and linear is not None:
+        learned = prepared.sides != "test"
+        inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
+        seed = prepared.config.training.seed
+        expert, raw = fit_expert(
+            experts, prepared.spec, inputs, rows, linear, networks, shares, seed
+        )
+        experts.heads[name] = expert
+        say(f"{name}: with gradient boosting, that counts {expert.shares[2]:.2f}")
+    return raw
+
+
+def _floats(values: Any) -> Floats:
+    return np.asarray(values, np.float64)
+
+
+def _preprocessor(prepared: Prepared, *, terms: bool = True) -> Preprocessor:
+    spec = prepared.spec if terms else prepared.spec.model_copy(update={"terms": None})
+    return Preprocessor(spec, prepared.schema)
+
+
+def _held_out(
+    prepared: Prepared, networks: Sequence[keras.Model]
+) -> tuple[NDArray[np.int64], dict[str, Floats], dict[int, str]]:
+    """Return the rows held out, their raw outputs by head, and faults of photos."""
+    spec = prepared.spec.model_copy(update={"terms": None})
+    rows, parts = [], []
+    faults: dict[int, str] = {}
+    for i, network in enumerate(networks if prepared.parts else [average(networks)]):
+        _, held = prepared.member_rows(i)
+        frame = prepared.table.frame.iloc[held]
+        arrays = _preprocessor(prepared, terms=False).arrays(frame, prepared.photo_root)
+        found, wrong = Predictor(network, spec, raw=True).predict(arrays)
+        whole = ~np.isin(np.arange(len(held)), list(wrong))
+        faults |= {int(held[row]): why for row, why in wrong.items()}
+        rows.append(held[whole])
+        parts.append({name: values[whole] for name, values in found.items()})
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    raw = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    return np.concatenate(rows)[order], raw, faults
+
+
+def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
+    """Return the terms of rows, (rows, terms) for each block.
+
+    In the waves of a row, its own fold does not tell what its categories mean.
+    """
+    terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
+    assert terms is not None
+    targets = wave_targets(prepared.config.heads, spec.heads, prepared.truths)
+    units = _preprocessor(prepared).units
+    matrices = list(block_matrices(terms, spec, units, frame))
+    for i, block in enumerate(terms.blocks):
+        if block.waves is not None:
+            group = spec.group(block.group)
+            cells = read_cells(group, units, frame)
+            moved = waves_out_of_fold(
+                block.waves, group, cells, targets[rows], prepared.folds[rows]
+            ) - waves_of(block.waves, cells)
+            matrices[i] = matrices[i] + wave_matrix(terms, i, moved)
+    return matrices
+
+
+def _experts(prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np.int64]) -> Experts:
+    """Return how terms are summed up for trees, as yet without any."""
+    assert prepared.spec.terms is not None
+    targets = wave_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[learned]
+    seed = prepared.config.training.seed
+    return Experts(*summarise(prepared.spec.terms, matrices, targets, seed), heads={})
+
+
+def _labelled(
+    prepared: Prepared, kind: str, name: str, network: keras.Model, matrices: Sequence[Matrix],
+    learned: NDArray[np.int64],
+) -> Labelled:  # fmt: skip
+    """Return the terms of rows with the labels as the raw outputs should be."""
+    truth = np.asarray(prepared.source.targets[name])[learned]
+    weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
+    if kind == "number":
+        head = network.get_layer(name)
+        space = transforms.encode(
+            keras.ops.convert_to_tensor(truth.astype(np.float32)), head.transform, head.mean,
+            head.scale,
+        )  # fmt: skip
+        truth = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
+    assert prepared.spec.terms is not None
+    lengths = [block_length(block) for block in prepared.spec.terms.blocks]
+    outputs, folds = network.output[name].shape[-1], prepared.folds[learned]
+    return Labelled(kind, Terms(matrices, lengths), truth, weight, folds, outputs)
+
+
+def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:
+    linear, terms = fit_linear(rows), prepared.spec.terms
+    if linear is None or terms is None:
+        return None
+    frame = prepared.table.frame[prepared.sides != "test"]
+    units = _preprocessor(prepared).units
+    absent = absent_contributions(terms, prepared.spec, units, frame, linear.kernel)
+    for place, contribution in absent.items():
+        linear.kernel[place] = contribution
+    return linear
+
+
+def _blend(
+    layer: Blend, rows: Labelled, linear: Linear | None, raw: Floats
+) -> tuple[Floats, Floats]:
+    """Set the weights of a head's last layer; return its raw outputs (N, outputs) and the shares.
+
+    `raw` are those of the networks, NaN where none has held the row out.
+    """
+    shares = np.array([1.0, 0.0])
+    kernel, bias = np.zeros((layer.num_terms, layer.units)), np.zeros(layer.units)
+    if linear is not None:
+        own = linear.out_of_fold
+        scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
+        if scored.any():
+            labels = rows.truth[scored], rows.weight[scored]
+            shares = fit_shares(rows.kind, [raw[scored], own[scored]], *labels, trusted=1)
+            kernel, bias = linear.kernel, linear.bias
+            raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
+    layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))
+    layer.bias.assign(bias)
+    layer.shares.assign(np.tile(shares[:, None], (1, layer.units)))
+    return raw, shares

@@ -1,0 +1,1 @@
+"""Fit a Keras model: state, optimizer, checkpoints, engines, k-fold ensembles."""

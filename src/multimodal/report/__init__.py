@@ -1,0 +1,1 @@
+"""Pages, plots and cards from the files of a run. No Keras."""

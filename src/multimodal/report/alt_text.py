@@ -1,0 +1,159 @@
+"""What a picture shows, in numbers: the words for those who do not see it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.measures import label, ranked, readable, written
+from multimodal.evaluation.records import ModelScore
+from multimodal.report.compared import said
+from multimodal.report.slices import Slice
+
+MOST = 12
+Write = Callable[[float], str]
+
+
+def of_comparison(
+    scores: Sequence[ModelScore], metric: str, found: Mapping[str, Interval], unit: str = ""
+) -> str:
+    """Tell the bars of `plots.comparison`, best first.
+
+    Example:
+    >>> score = ModelScore("Fusion", "fusion", "table", {"rmse": 3.0})
+    >>> of_comparison([score], "rmse", {"Fusion": Interval(3, 2, 4)}, "EUR")
+    'Bars of RMSE (EUR), the best first: Fusion 3 (2 to 4).'
+    """
+    bars = []
+    for score in ranked(scores, metric)[:MOST]:
+        span = found.get(score.label)
+        between = "" if span is None else f" ({said(metric, span)})"
+        bars.append(f"{score.label:.60} {written(metric, score.metrics[metric])}{between}")
+    return f"Bars of {label(metric, unit)}, the best first: {', '.join(bars)}."
+
+
+def of_numbers(truth: ArrayLike, prediction: ArrayLike, name: str, write: Write) -> str:
+    """Tell the dots of `plots.predicted_against_true`.
+
+    Example:
+    >>> of_numbers([1, 2, 3], [1, 2, 4], "price", readable)
+    'Dots of predicted against true price: 3 rows, truths from 1 to 3, predictions from 1 to 4, 0 \
+too low and 1 too high; correlation of ranks 1.00.'
+    """
+    y, p = np.asarray(truth, float), np.asarray(prediction, float)
+    ranks = "" if min(np.ptp(y), np.ptp(p)) == 0 else (
+        f"; correlation of ranks {pd.Series(y).rank().corr(pd.Series(p).rank()):.2f}"
+    )  # fmt: skip
+    return (
+        f"Dots of predicted against true {name}: {len(y):,} rows, truths from {write(y.min())} to "
+        f"{write(y.max())}, predictions from {write(p.min())} to {write(p.max())}, "
+        f"{(p < y).sum():,} too low and {(p > y).sum():,} too high{ranks}."
+    )
+
+
+def of_tenths(truth: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice], name: str) -> str:
+    """Tell the boxes of `plots.residuals_by_decile`; each part stands in the table, too."""
+    y, p = np.asarray(truth, float), np.asarray(prediction, float)
+    shown = (
+        f"{readable(each.lower, 3)} to {readable(each.upper, 3)}: median error "
+        f"{readable(each.bias, 3)}"
+        for each in tenths
+    )
+    return (
+        f"Boxes of the error by predicted {name}, of all {len(y):,} rows a median of "
+        f"{readable(float(np.median(p - y)), 3)}: {'; '.join(shown)}."
+    )
+
+
+def of_dots(names: Sequence[str], found: Sequence[Interval], what: str, write: Write) -> str:
+    """Tell the dots of `interval_plots.dots`, at most twelve of them.
+
+    Example:
+    >>> of_dots(["red"], [Interval(0.1, 0.05, 0.2)], "Error by colour", "{:.0%}".format)
+    'Error by colour: red 10% (5% to 20%).'
+    """
+    shown = [
+        f"{name:.40} {write(each.value)}"
+        + (f" ({write(each.low)} to {write(each.high)})" if np.isfinite(each.low) else "")
+        for name, each in zip(names[:MOST], found, strict=False)
+    ]
+    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    return f"{what}: {', '.join(shown)}{more}."
+
+
+def of_confusion(truth: Sequence[str], prediction: Sequence[str], name: str) -> str:
+    """Tell the grid of `class_plots.confusion`: how much is right, and the most common mistakes.
+
+    Example:
+    >>> of_confusion(["a", "b", "b"], ["a", "a", "b"], "letter")
+    'Grid of what letter was taken for: 2 of 3 rows right. Most common mistakes: b taken for a in \
+1 row.'
+    """
+    pairs = Counter(zip(truth, prediction, strict=True))
+    right = sum(count for (y, p), count in pairs.items() if y == p)
+    wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]][:5]
+    told = ", ".join(
+        f"{y:.40} taken for {p:.40} in {count:,} row{'' if count == 1 else 's'}"
+        for (y, p), count in wrong
+    )
+    mistakes = f" Most common mistakes: {told}." if wrong else " No mistake."
+    return f"Grid of what {name} was taken for: {right:,} of {len(truth):,} rows right.{mistakes}"
+
+
+def of_reliability(probability: ArrayLike, right: ArrayLike, bins: int) -> str:
+    """Tell the dots of `class_plots.reliability`, `right` (N,) being 0 or 1.
+
+    Example:
+    >>> of_reliability([0.9, 0.95], [1, 0], 10)
+    'Dots of how often a probability came true: given 92%, true 50% of 2 times.'
+    """
+    p, hit = np.asarray(probability, float), np.asarray(right, float)
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    shown = [
+        f"given {p[place == i].mean():.0%}, true {hit[place == i].mean():.0%} of "
+        f"{(place == i).sum():,} times"
+        for i in np.unique(place)
+    ]
+    return f"Dots of how often a probability came true: {'; '.join(shown)}."
+
+
+def of_overlaps(shares: ArrayLike) -> str:
+    """Tell the bars of `box_plots.overlaps`.
+
+    Example:
+    >>> of_overlaps([0.25, 0.75, 0.72])
+    'Bars of the number of rows by overlap with the true box: 1 from 0.2 to 0.3, 2 from 0.7 to 0.8.'
+    """
+    edges = np.linspace(0, 1, 11)
+    counts = np.histogram(np.asarray(shares, float), edges)[0]
+    shown = [
+        f"{count:,} from {low:.1f} to {high:.1f}"
+        for count, (low, high) in zip(counts, pairwise(edges), strict=True)
+        if count
+    ]
+    return f"Bars of the number of rows by overlap with the true box: {', '.join(shown)}."
+
+
+def of_curves(log: pd.DataFrame) -> str:
+    """Tell the lines of `plots.learning_curves`, of a log under a RangeIndex.
+
+    Example:
+    >>> of_curves(pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [4.0, 5.0]}))
+    'Lines over 2 epochs: training loss from 3 to 2, least 2 in epoch 2; validation loss from 4 to \
+5, least 4 in epoch 1.'
+    """
+    told = []
+    for column, name in (("loss", "training"), ("val_loss", "validation")):
+        values = pd.to_numeric(log[column], errors="coerce").dropna() if column in log else None
+        if values is not None and len(values):
+            first, last, least = (readable(float(v), 3) for v in
+                                  (values.iloc[0], values.iloc[-1], values.min()))  # fmt: skip
+            epoch = log["epoch"].iloc[int(values.index[int(values.argmin())])]
+            told.append(f"{name} loss from {first} to {last}, least {least} in epoch {epoch:g}")
+    return f"Lines over {len(log):,} epochs: {'; '.join(told)}."

@@ -1,0 +1,140 @@
+"""An audit as people read it: tables on the screen, and a page or a section of the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multimodal.data.audit.records import Audit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PAGE_FILE = "audit.html"
+MOST, _EXAMPLE = 5, 20
+_COUNTS = {
+    "missing": "missing", "unreadable": "bad", "duplicate": "copies", "tiny": "tiny",
+    "huge": "huge", "not_rgb": "not RGB", "rotated": "turned",
+}  # fmt: skip
+_LEVELS = {"error": "error", "warning": "look into", "note": "good to know"}
+
+
+def show_audit(audit: Audit, console: Console) -> None:
+    """Print an audit on one screen: columns, photos, suspects, then what was found."""
+    from rich.table import Table as Printed
+
+    title = (
+        f"{audit.source}: {audit.read:,} rows read, {audit.kept:,} kept, "
+        f"{audit.quarantined:,} set aside"
+    )
+    columns = Printed()
+    for name in ("column", "kind", "type", "missing", "distinct", "odd", "example"):
+        right = name in ("missing", "distinct", "odd")
+        columns.add_column(
+            name, justify="right" if right else "left", no_wrap=True, min_width=len(name)
+        )
+    console.print(title, soft_wrap=True)
+    for row in column_rows(audit):
+        columns.add_row(*row)
+    console.print(columns)
+    if audit.photos:
+        photos = Printed()
+        for name in ("photos", "files", *_COUNTS.values()):
+            photos.add_column(name, justify="left" if name == "photos" else "right", no_wrap=True)
+        for row in photo_rows(audit):
+            photos.add_row(*row)
+        console.print(photos)
+    for finding in audit.findings:
+        if finding.level != "note":
+            lines = [] if finding.topic == "labels" else finding.lines  # they are listed below
+            said = f"{finding.level}: {finding.message}{_where(audit, lines)}"
+            console.print(said, soft_wrap=True)
+    for fault in audit.set_aside[:MOST]:
+        console.print(f"  set aside, {audit.unit} {fault.line}: {fault.reason}", soft_wrap=True)
+    for suspect in audit.suspects[:MOST]:
+        console.print(
+            f"  {audit.unit} {suspect.line}: {suspect.target} {suspect.label}, the other rows say "
+            f"{suspect.expected}", soft_wrap=True,
+        )  # fmt: skip
+    console.print(summary(audit))
+
+
+def summary(audit: Audit) -> str:
+    """Say how an audit ended, in a line.
+
+    Example:
+    >>> summary(Audit(source="a.csv", read=2, kept=2, quarantined=0))
+    'no errors, no warnings, 0 notes'
+    """
+    counts = {level: len(audit.of_level(level)) for level in ("error", "warning", "note")}
+    said = [f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items()]
+    return ", ".join([*said[:2], said[2].replace("no ", "0 ")])
+
+
+def column_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """Return (name, kind, type, missing, distinct, odd, example) per column."""
+    return [
+        (c.name, c.kind, c.type, _percent(c.missing), f"{c.distinct:,}",
+         str(len(c.odd)) if c.odd else "", c.example[:_EXAMPLE])
+        for c in audit.columns
+    ]  # fmt: skip
+
+
+def photo_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """Return (column, files, then one count each) per column of photos."""
+    return [
+        (p.name, f"{p.photos:,}", *(f"{getattr(p, name):,}" for name in _COUNTS))
+        for p in audit.photos
+    ]
+
+
+def audit_section(audit: Audit) -> str:
+    """Return an audit as HTML to stand inside a page, of the columns those with odd values.
+
+    Everything that comes from the data is escaped.
+    """
+    odd = [column for column in audit.columns if column.odd]
+    content = _content(audit.model_copy(update={"columns": odd}))
+    return str(_environment().get_template("audit_section.html.j2").render(content))
+
+
+def write_audit_page(audit: Audit, path: Path) -> None:
+    """Write an audit as one self-contained page."""
+    template = _environment().get_template("audit.html.j2")
+    path.write_text(template.render(_content(audit)), encoding="utf-8")
+
+
+def _content(audit: Audit) -> dict[str, Any]:
+    return {
+        "audit": audit,
+        "counts": _COUNTS,
+        "summary": summary(audit),
+        "levels": {
+            _LEVELS[level]: [
+                (f.message, _where(audit, f.lines)) for f in audit.of_level(level)
+            ]
+            for level in ("error", "warning", "note")
+        },
+    }  # fmt: skip
+
+
+def _where(audit: Audit, lines: list[int]) -> str:
+    if not lines:
+        return ""
+    shown = ", ".join(map(str, lines[:MOST])) + (", …" if len(lines) > MOST else "")
+    return f" ({audit.unit}{'' if len(lines) == 1 else 's'} {shown})"
+
+
+def _percent(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("multimodal.core"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["percent"] = _percent
+    return environment

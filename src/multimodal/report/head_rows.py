@@ -1,0 +1,200 @@
+"""The test rows of one head as a table: truth, answer and weight, of the model or of a baseline.
+
+Columns are named by their endings (`true`, `prediction`, `probability_glad`, `q05`, `xmin`,
+`xmin_true`), as :mod:`multimodal.evaluation.predictions` names them, the index is the position in
+`predictions.csv`. Rows without a truth, a whole answer or a weight are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.core.spec import unique_slugs
+from multimodal.data.labels.detection import iou
+from multimodal.evaluation.bootstrap import (
+    Statistic,
+    mean_of,
+    median_of,
+    precision_of,
+    root_mean_of,
+)
+from multimodal.evaluation.metrics import LOG_FLOOR, Floats
+from multimodal.evaluation.predictions import CORNERS, NO_LABEL, SEPARATOR
+from multimodal.report.run_files import RunFiles
+
+_OF_NUMBERS = ("log_rmse", "rmse", "mae", "median_ape", "pinball", "coverage")
+_QUANTILE = re.compile(r"q(\d+)(?:_(\d+))?")
+
+
+def head_rows(run: RunFiles, head: str) -> pd.DataFrame:
+    """Return the rows of the run's own model; empty where the run does not hold them."""
+    whole = run.predictions.reset_index(drop=True)
+    prefix = f"{head}_"
+    named = {c: c.removeprefix(prefix) for c in map(str, whole) if c.startswith(prefix)}
+    found = whole[list(named)].rename(columns=named)
+    found["row"] = whole["row"] if "row" in whole else np.arange(len(whole))
+    found["weight"] = whole["weight"] if "weight" in whole else 1.0
+    return _whole(found, run, head)
+
+
+def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
+    """Return the rows of each baseline by its name, with the truths of `predictions.csv`."""
+    table, own = run.baselines, head_rows(run, head)
+    if not len(table) or not len(own):
+        return {}
+    known = [c for c in map(str, own) if c.endswith("true") or c in ("row", "weight")]
+    truth = own[known].rename_axis("position").reset_index()
+    result = {}
+    for model, lines in table[table["head"] == head].groupby("model", sort=False):
+        lines = lines.drop(columns=["head", "model"]).dropna(axis="columns", how="all")
+        joined = truth.merge(lines.drop_duplicates("row"), on="row").set_index("position")
+        result[str(model)] = _whole(joined, run, head)
+    return result
+
+
+def quantiles(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the columns that hold quantiles, with their shares, lowest first.
+
+    Example:
+    >>> quantiles(pd.DataFrame(columns=["q97_5", "q05", "prediction"]))
+    {'q05': 0.05, 'q97_5': 0.975}
+    """
+    matches = [(str(c), _QUANTILE.fullmatch(str(c))) for c in rows]
+    found = {name: float(f"{m[1]}.{m[2] or 0}") / 100 for name, m in matches if m}
+    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+
+
+def chances(classes: Sequence[str]) -> list[str]:
+    """Return the endings of the columns that hold the probabilities of classes or labels."""
+    return unique_slugs([f"probability {each}" for each in classes])
+
+
+def marks(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return bool (rows, C): which labels a cell such as `red|big` names.
+
+    Example:
+    >>> marks(["red|big", "[]"], ["big", "red"]).tolist()
+    [[True, True], [False, False]]
+    """
+    sets = [set() if cell == NO_LABEL else set(str(cell).split(SEPARATOR)) for cell in names]
+    return np.array([[each in found for each in classes] for found in sets], bool)
+
+
+def overlap(rows: pd.DataFrame) -> Floats:
+    """Return the overlap (rows,) of true and predicted boxes."""
+    truth = rows[[f"{corner}_true" for corner in CORNERS]].to_numpy(float)
+    return np.asarray(iou(truth, rows[list(CORNERS)].to_numpy(float)), np.float64)
+
+
+def statistic(metric: str, rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    """Return a metric of rows as a function of their weights; None for one that is not known.
+
+    Args:
+        metric: A name of `multimodal.evaluation.measures`.
+        rows: As `head_rows` returns them; without any, nothing is known.
+        classes: The names of classes or labels, grades lowest first.
+    """
+    if not len(rows) or metric not in _STATISTICS:
+        return None
+    if metric in _OF_NUMBERS and rows.dtypes.get("true") != np.float64:
+        return None
+    try:
+        found: Statistic | None = _STATISTICS[metric](rows, classes)
+    except KeyError:  # a column that this run does not have
+        return None
+    return found
+
+
+def _number(rows: pd.DataFrame) -> tuple[Floats, Floats]:
+    return rows["true"].to_numpy(float), rows["prediction"].to_numpy(float)
+
+
+def _log_rmse(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    y, p = _number(rows)
+    if y.min() <= 0:
+        return None
+    return root_mean_of((np.log(np.maximum(p, LOG_FLOOR * y.min())) - np.log(y)) ** 2)
+
+
+def _median_ape(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    y, p = _number(rows)
+    return None if (y == 0).any() else median_of(np.abs((p - y) / y))
+
+
+def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    found = quantiles(rows)
+    if not found:
+        return None
+    q, error = np.array([*found.values()]), rows[["true"]].to_numpy(float) - rows[[*found]]
+    return mean_of(np.maximum(q * error, (q - 1) * error).to_numpy(float).mean(axis=1))
+
+
+def inside(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which truths (rows,) lie between the outer quantiles; KeyError without quantiles."""
+    names = [*quantiles(rows)]
+    if not names:
+        raise KeyError("quantiles")
+    return rows["true"].between(rows[names[0]], rows[names[-1]]).to_numpy(bool)
+
+
+def _grades(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    where = {name: i for i, name in enumerate(classes)}
+    gap = rows["true"].map(where) - rows["prediction"].map(where)
+    return None if gap.isna().any() else mean_of(gap.abs())
+
+
+def _log_loss(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+    where = {name: i for i, name in enumerate(classes)}
+    codes, p = rows["true"].map(where), rows[chances(classes)].to_numpy(float)
+    if codes.isna().any():
+        return None
+    chosen = p[np.arange(len(p)), codes.to_numpy(int)] / np.maximum(p.sum(axis=1), 1e-7)
+    return mean_of(-np.log(np.clip(chosen, 1e-7, 1)))
+
+
+def _exact(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic:
+    return mean_of((marks(rows["true"], classes) == marks(rows["prediction"], classes)).all(axis=1))
+
+
+_STATISTICS: dict[str, Any] = {
+    "log_rmse": _log_rmse,
+    "rmse": lambda rows, _: root_mean_of((rows["prediction"] - rows["true"]) ** 2),
+    "mae": lambda rows, _: mean_of((rows["prediction"] - rows["true"]).abs()),
+    "median_ape": _median_ape,
+    "pinball": _pinball,
+    "coverage": lambda rows, _: mean_of(inside(rows)),
+    "accuracy": lambda rows, _: mean_of(rows["true"] == rows["prediction"]),
+    "mae_grades": _grades,
+    "log_loss": _log_loss,
+    "average_precision": lambda rows, classes: precision_of(
+        marks(rows["true"], classes), rows[chances(classes)].to_numpy(float)
+    ),
+    "exact": _exact,
+    "mean_iou": lambda rows, _: mean_of(overlap(rows)),
+    "iou_50": lambda rows, _: mean_of(overlap(rows) >= 0.5),
+}
+
+
+def _whole(rows: pd.DataFrame, run: RunFiles, head: str) -> pd.DataFrame:
+    """Return the rows that have all their kind needs, numbers as numbers and finite."""
+    kind, classes = run.kind(head), run.classes(head)
+    words = ["true", "prediction"] if kind in ("class", "labels") else []
+    if kind == "box":
+        needed = [*(f"{corner}_true" for corner in CORNERS), *CORNERS]
+    else:
+        needed = ["true", "prediction"]
+    if not set(needed) <= set(rows):
+        return pd.DataFrame()
+    known = [c for c in ("probability", *chances(classes), *quantiles(rows)) if c in rows]
+    numbers = ["weight", *known, *(name for name in needed if name not in words)]
+    found = rows[["row", *dict.fromkeys([*numbers, *words])]].copy()
+    for name in dict.fromkeys(numbers):
+        found[name] = pd.to_numeric(found[name], errors="coerce").astype(float)
+    found = found.replace([np.inf, -np.inf], np.nan).dropna()
+    return found[found["weight"] > 0]

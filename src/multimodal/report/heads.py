@@ -1,0 +1,240 @@
+"""What the report shows of a head by its kind: pictures, tables of errors, single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multimodal.evaluation.bootstrap import share
+from multimodal.evaluation.measures import readable
+from multimodal.evaluation.predictions import CORNERS
+from multimodal.report import alt_text, box_plots, plots, plots_classes
+from multimodal.report.examples import as_text, cells, off_by, thumbnail
+from multimodal.report.head_rows import chances, head_rows, inside, marks, overlap, quantiles
+from multimodal.report.pictures import Picture, picture
+from multimodal.report.ranking import KEPT, wrong_and_right
+from multimodal.report.run_files import RunFiles
+from multimodal.report.slices import Slice, by_prediction, measured, parts_for
+from multimodal.report.units import amount
+
+PHOTOS_PER_ROW = 4
+WORST, BEST = KEPT, 6
+Section = dict[str, Any]
+Drawn = dict[str, tuple[Any, str]]
+
+
+def kind_section(run: RunFiles, known: Section) -> Section:
+    """Return what a head's kind adds to its section; nothing where there are no rows of it.
+
+    Args:
+        run: The files of the run.
+        known: The section so far, with `name`, `slug`, `kind`, `unit`, `phrase` and `pictures`.
+    """
+    rows = head_rows(run, known["name"])
+    if not len(rows):
+        return {}
+    found = _KINDS[known["kind"]](run, known, rows)
+    for row in (*found["worst"], *found["best"]):
+        row["why"] = run.explained.of(known["name"], int(row["row"]))
+    return found
+
+
+def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
+    drawn = {
+        kind: picture(run, figure, f"{kind}_{known['slug']}", words)
+        for kind, (figure, words) in figures.items()
+    }
+    return {**known["pictures"], **drawn}
+
+
+def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+    name, unit, phrase = known["name"], known["unit"], known["phrase"]
+    truth, guess = rows["true"], rows["prediction"]
+    tenths = by_prediction(rows, measured(rows, "number", ()))
+    worst, best = wrong_and_right("number", rows, ())
+
+    def told(i: int) -> Section:
+        return {"truth": amount(truth[i], phrase), "prediction": amount(guess[i], phrase),
+                "error": off_by(truth[i], guess[i])}  # fmt: skip
+
+    def write(value: float) -> str:
+        return amount(value, phrase)
+
+    figures: Drawn = {
+        "predicted": (plots.predicted_against_true(truth, guess, name, unit=unit),
+                      alt_text.of_numbers(truth, guess, name, write)),
+        "residuals": (plots.residuals_by_decile(truth, guess, name, unit=unit,
+                                                parts=parts_for(len(rows))),
+                      alt_text.of_tenths(truth, guess, tenths, name)),
+    }  # fmt: skip
+    by = "the ratio of prediction and truth" if (truth > 0).all() else "the size of the error"
+    return {
+        "pictures": _draw(run, known, figures), "ranking": by,
+        "tenths": [_tenth(each, phrase, bool((truth > 0).all())) for each in tenths],
+        "thirds": _thirds(rows, phrase), "stated": _stated(rows),
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
+    }  # fmt: skip
+
+
+def _tenth(found: Slice, phrase: str, relative: bool) -> Section:
+    value, low, high = found.result.value, found.result.low, found.result.high
+    few = found.flag == "few"
+    return {
+        "lower": amount(found.lower, phrase), "upper": amount(found.upper, phrase),
+        "rows": f"{found.rows:,}", "bias": amount(found.bias, phrase, 3),
+        "mae": amount(found.mae, phrase, 3), "relative": f"{value:.1%}" if relative else "–",
+        "interval": "few rows" if few else f"{low:.1%} to {high:.1%}" if relative
+        else f"{amount(low, phrase, 3)} to {amount(high, phrase, 3)}",
+    }  # fmt: skip
+
+
+def _stated(rows: pd.DataFrame) -> str:
+    """Say how many truths the outer quantiles should enclose, empty without quantiles."""
+    shares = [*quantiles(rows).values()]
+    return f"{shares[-1] - shares[0]:.0%}" if len(shares) > 1 else ""
+
+
+def _thirds(rows: pd.DataFrame, phrase: str) -> list[Section]:
+    """Return how many truths lie between the outer quantiles, by third of the prediction."""
+    if len(quantiles(rows)) < 2 or len(rows) < 3:
+        return []
+    within, guess = inside(rows), rows["prediction"].to_numpy(float)
+    parts = [("all rows", np.arange(len(rows)))]
+    names = ("lowest third", "middle third", "highest third")
+    parts += [*zip(names, np.array_split(np.argsort(guess, kind="stable"), 3), strict=True)]
+    outer = rows[[*quantiles(rows)]].to_numpy(float)
+    width = outer[:, -1] - outer[:, 0]
+    weight = rows["weight"].to_numpy(float)
+    found = [(name, chosen, share(within[chosen], weight[chosen])) for name, chosen in parts]
+    return [
+        {"name": name, "rows": f"{len(chosen):,}", "share": f"{each.value:.1%}",
+         "from": amount(guess[chosen].min(), phrase), "to": amount(guess[chosen].max(), phrase),
+         "interval": f"{each.low:.1%} to {each.high:.1%}",
+         "width": amount(float(np.median(width[chosen])), phrase, 3)}
+        for name, chosen, each in found
+    ]  # fmt: skip
+
+
+def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+    name, classes = known["name"], run.classes(known["name"])
+    truth, guess = rows["true"], rows["prediction"]
+    right = truth == guess
+    figures: Drawn = {
+        "confusion": (plots_classes.confusion([*truth], [*guess], classes, name),
+                      alt_text.of_confusion([*truth], [*guess], name)),
+    }  # fmt: skip
+    sure = rows.get("probability", pd.Series(1.0, index=rows.index))
+    if "probability" in rows:
+        words = alt_text.of_reliability(sure, right, plots_classes.BINS)
+        figures["reliability"] = (plots_classes.reliability(sure, right, name), words)
+    worst, best = wrong_and_right("class", rows, classes)
+
+    def told(i: int) -> Section:
+        end = "right" if right[i] else "wrong"
+        error = f"{sure[i]:.0%} sure, and {end}" if "probability" in rows else end
+        return {"truth": truth[i], "prediction": guess[i], "error": error}
+
+    return {
+        "pictures": _draw(run, known, figures),
+        "classes": [_class_row(each, truth == each, guess == each) for each in classes],
+        "ranking": "how sure the model was of its mistake",
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
+    }  # fmt: skip
+
+
+def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+    name, classes = known["name"], run.classes(known["name"])
+    truth, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
+    misses = pd.Series((truth != guess).sum(axis=1), index=rows.index)
+    figures: Drawn = {}
+    if set(chances(classes)) <= set(rows):
+        sure, known_labels = rows[chances(classes)].to_numpy(float).ravel(), truth.ravel()
+        words = alt_text.of_reliability(sure, known_labels, plots_classes.BINS)
+        figures["reliability"] = (plots_classes.reliability(sure, known_labels, name), words)
+    worst, best = wrong_and_right("labels", rows, classes)
+
+    def told(i: int) -> Section:
+        return {"truth": rows["true"][i], "prediction": rows["prediction"][i],
+                "error": f"{misses[i]} of {len(classes)} labels wrong"}  # fmt: skip
+
+    return {
+        "pictures": _draw(run, known, figures),
+        "classes": [_class_row(each, truth[:, i], guess[:, i]) for i, each in enumerate(classes)],
+        "ranking": "the number of wrong labels",
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
+    }  # fmt: skip
+
+
+def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+    shares = pd.Series(overlap(rows), index=rows.index)
+    truth, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
+    figures: Drawn = {
+        "overlaps": (box_plots.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
+    }
+    seen = [i for i in rows.index if run.photos.get(int(i))]
+    if seen:
+        paths = [run.photos[int(i)][0] for i in seen]
+        sheet = box_plots.contact_sheet(
+            paths, truth.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
+        )
+        low, high = readable(shares[seen].min(), 2), readable(shares[seen].max(), 2)
+        words = f"Photos with their true and predicted boxes, overlaps from {low} to {high}."
+        figures["boxes"] = (sheet, words)
+
+    def told(i: int) -> Section:
+        return {"truth": _corners(truth.loc[i]), "prediction": _corners(guess.loc[i]),
+                "error": f"overlap {readable(shares[i], 2)}"}  # fmt: skip
+
+    worst, best = wrong_and_right("box", rows, ())
+    return {
+        "pictures": _draw(run, known, figures), "ranking": "the overlap with the true box",
+        "worst": [*_told(run, worst[:WORST], told)],
+        "best": [*_told(run, best[:BEST], told)],
+    }  # fmt: skip
+
+
+_KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
+    "number": _numbers,
+    "class": _classes,
+    "labels": _labels,
+    "box": _boxes,
+}
+
+
+def _class_row(name: str, truth: Any, guess: Any) -> Section:
+    hits, there, taken = (int(each.sum()) for each in (truth & guess, truth, guess))
+    found = share((truth & guess)[truth]) if there else None
+    return {
+        "name": name, "rows": f"{there:,}", "predicted": f"{taken:,}",
+        "recall": f"{hits / there:.1%}" if there else "–",
+        "interval": f"{found.low:.0%} to {found.high:.0%}" if found else "–",
+        "precision": f"{hits / taken:.1%}" if taken else "–",
+    }  # fmt: skip
+
+
+def _corners(box: Any) -> str:
+    return ", ".join(f"{corner:,.0f}" for corner in box)
+
+
+def _told(
+    run: RunFiles, positions: Iterable[int], told: Callable[[int], Section]
+) -> Iterator[Section]:
+    """Describe rows by their positions in the predictions, in this order."""
+    table = run.predictions
+    for position in map(int, positions):
+        row = run.rows.iloc[position] if run.rows is not None else None
+        files = run.photos.get(position, [])
+        yield {
+            **told(position),
+            "row": table["row"].iloc[position] if "row" in table else position,
+            "id": as_text(table["id"].iloc[position]) if "id" in table else "",
+            "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
+            "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
+            "cells": cells(row, run.schema, photos_shown=bool(files)),
+        }

@@ -1,0 +1,91 @@
+"""The pictures of how sure a model is: what is promised against what came true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multimodal.evaluation.confidence import ConfidenceCheck
+from multimodal.evaluation.intervals import IntervalCheck, binomial_band
+from multimodal.evaluation.measures import readable
+from multimodal.report.plots import BLUE, FAINT, INK, ORANGE, new_axes, plain, write_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def interval_levels(check: IntervalCheck, name: str) -> Figure:
+    """Draw the share of test rows inside their intervals by the level that was asked for.
+
+    Example:
+    >>> flat = {"constant_coverage": 0.9, "constant_width": 1.0, "constant_score": 2.0}
+    >>> values = {"level": 0.9, "n": 9, "coverage": 0.9, "band": (0.6, 1), "width": 1.0, "score": 2}
+    >>> figure = interval_levels(IntervalCheck(**values, **flat, coverages={0.9: 0.9}), "price")
+    """
+    figure, axes = new_axes(3.6)
+    levels, held = list(check.coverages), list(check.coverages.values())
+    bands = [binomial_band(check.n, level) for level in levels]
+    low, high = [band[0] for band in bands], [band[1] for band in bands]
+    axes.fill_between(
+        levels, low, high, color=FAINT, alpha=0.2, label="where 99 % of exact ones lie"
+    )
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+    axes.plot(levels, held, color=BLUE, marker="o", label=f"{check.n:,} test rows")
+    axes.set_xlim(min(levels, default=0.5) - 0.03, 1.01)
+    axes.set_ylim(min([*low, *held], default=0.5) - 0.03, 1.01)
+    write_words(axes, f"Intervals of {name}", "level asked for", "share of rows inside")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
+    """Draw the share of test rows inside their intervals by predicted value, with widths.
+
+    Example:
+    >>> part = {"lower": 1.0, "upper": 2.0, "n": 9, "coverage": 0.9, "band": (0.6, 1), "width": 1.0}
+    >>> flat = {"constant_coverage": 0.9, "constant_width": 1.0, "constant_score": 2.0}
+    >>> values = {"level": 0.9, "n": 9, "coverage": 0.9, "band": (0.6, 1), "width": 1.0, "score": 2}
+    >>> figure = interval_parts(IntervalCheck(**values, **flat, parts=[part]), "price", "EUR")
+    """
+    figure, axes = new_axes(3.4)
+    for i, part in enumerate(check.parts):
+        low, high = part.band
+        axes.bar(i, high - low, bottom=low, width=0.6, color=FAINT, alpha=0.2)
+        axes.plot([i], [part.coverage], color=BLUE, marker="o", linestyle="none")
+        words = plain(f"mean width {readable(part.width)} {unit}", 24)
+        axes.annotate(words, (i, low), (0, -14), textcoords="offset points", ha="center",
+                      fontsize=9, color=INK)  # fmt: skip
+    axes.axhline(check.level, color=ORANGE, linewidth=1.5, linestyle="--")
+    ends = [each for part in check.parts for each in (part.band[0], part.coverage)]
+    axes.set_ylim(min([*ends, check.level]) - 0.08, 1.02)
+    axes.set_xlim(-0.6, max(len(check.parts), 1) - 0.4)
+    names = [f"{readable(part.lower)} to\n{readable(part.upper)}" for part in check.parts]
+    axes.set_xticks(range(len(names)), names)
+    title = f"Intervals of {name} at {check.level:.0%}, by predicted value"
+    write_words(axes, title, f"predicted value {unit}".strip(), "share of rows inside")
+    return figure
+
+
+def confidence(check: ConfidenceCheck, name: str) -> Figure:
+    """Draw the share of answers that were right against their probability.
+
+    Example:
+    >>> bins = [{"probability": 0.8, "right": 0.7, "n": 9}]
+    >>> values = {"temperature": 1.5, "n": 9, "ece": 0.1, "ece_before": 0.2}
+    >>> found = ConfidenceCheck(**values, log_loss=0.5, log_loss_before=0.6, bins=bins)
+    >>> figure = confidence(found, "mood")
+    """
+    figure, axes = new_axes(3.6)
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, label="as sure as right")
+    sure, right = [b.probability for b in check.bins], [b.right for b in check.bins]
+    words = f"test rows, {max((b.n for b in check.bins), default=0):,} answers a point"
+    axes.plot(sure, right, color=BLUE, marker="o", linewidth=1, label=words)
+    lowest = min([*sure, *right], default=0.0) - 0.03
+    axes.set_xlim(lowest, 1.02)
+    axes.set_ylim(lowest, 1.02)
+    title = (
+        f"How sure the answers of {name} are: {check.ece:.1%} off, "
+        f"{check.ece_before:.1%} before temperature {check.temperature:.2f}"
+    )
+    write_words(axes, title, "probability", "share that was right")
+    axes.legend(frameon=False, loc="upper left")
+    return figure

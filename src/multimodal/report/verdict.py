@@ -1,0 +1,204 @@
+"""The finding of a run in words: was reading everything together worth it?
+
+A sentence is only as sure as the test rows allow. Where the predictions of both models are kept,
+two results count as equal when the 95 % interval of their difference holds 0. Where they are not,
+when they differ by less than chance moves them over that many rows: an RMSE by about
+`1 / sqrt(2 n)` of itself, a share `e` of wrong rows by `sqrt((1 - e) / (e n))` of itself, anything
+else by `1 / sqrt(n)` of itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from multimodal.evaluation.measures import (
+    label,
+    main_metric,
+    measure_of,
+    ranked,
+    shortfall,
+    written,
+)
+from multimodal.evaluation.records import ModelScore, RunMetrics
+from multimodal.report.compared import Compared, is_better, said, said_change
+
+MIN_MARGIN = 0.02
+Outcome = Literal["better", "equal", "worse", "unknown"]
+RIVALS = {"sequential": "the best single modality", "trees": "the best of the trees"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A headline, the sentences that support it, and whether the fusion won.
+
+    `outcome` is the worst of the fusion's results against its rivals.
+    """
+
+    outcome: Outcome
+    headline: str
+    sentences: list[str]
+
+
+def verdict(
+    record: RunMetrics, head: str, found: Compared | None = None, phrase: str = ""
+) -> Verdict:
+    """Weigh the fusion of `head` against its rivals and the known limit.
+
+    Args:
+        record: The results of a run.
+        head: The head.
+        found: The intervals of the models and of their differences, where they are known.
+        phrase: What stands around the head's numbers, such as `$#`; empty for what the record says.
+
+    Example:
+    >>> verdict(RunMetrics(), "price").headline
+    'No test result for price.'
+    """
+    scores = record.comparison.get(head, [])
+    metric = main_metric(scores)
+    best_first = ranked(scores, metric)
+    fusion = next((score for score in best_first if score.kind == "fusion"), None)
+    if fusion is None:
+        return _without_comparison(record, head)
+    kinds = [next((s for s in best_first if s.kind == kind), None) for kind in RIVALS]
+    rivals = [rival for rival in kinds if rival is not None]
+    known = found or Compared(metric)
+    outcomes = [_against(fusion, rival, known) for rival in rivals]
+    sentences = [_result(record, head, fusion, known, phrase)]
+    sentences += [_compared(fusion, rival, known) for rival in rivals]
+    sentences += _beside_constant(fusion, best_first, known)
+    sentences += _beside_limit(record, head, fusion, metric)
+    return Verdict(_worst(outcomes), _headline(head, fusion, rivals, outcomes), sentences)
+
+
+def _against(fusion: ModelScore, rival: ModelScore, found: Compared) -> Outcome:
+    metric, gain = found.metric, found.gains.get(rival.label)
+    if gain is not None and math.isfinite(gain.low) and math.isfinite(gain.high):
+        better = is_better(metric, gain)
+        return "equal" if better is None else "better" if better else "worse"
+    ratio = _ratio(fusion, rival, metric)
+    if abs(ratio - 1) <= max(MIN_MARGIN, _chance(fusion, metric)):
+        return "equal"
+    return "better" if ratio < 1 else "worse"
+
+
+def _chance(score: ModelScore, metric: str) -> float:
+    """Return by which share of itself chance moves a result over the test rows."""
+    n = max(score.metrics.get("n", 1), 1)
+    if metric in ("rmse", "log_rmse"):
+        return 1 / math.sqrt(2 * n)
+    if metric == "accuracy":
+        wrong = max(shortfall(metric, score.metrics[metric]), 1 / n)
+        return math.sqrt((1 - wrong) / (wrong * n))
+    return 1 / math.sqrt(n)
+
+
+def _ratio(fusion: ModelScore, rival: ModelScore, metric: str) -> float:
+    mine, other = (shortfall(metric, score.metrics[metric]) for score in (fusion, rival))
+    if other <= 0:
+        return 1.0 if mine <= 0 else math.inf
+    return mine / other
+
+
+def _worst(outcomes: Sequence[Outcome]) -> Outcome:
+    order: tuple[Outcome, ...] = ("worse", "equal", "better")
+    return next((outcome for outcome in order if outcome in outcomes), "unknown")
+
+
+def _headline(
+    head: str, fusion: ModelScore, rivals: Sequence[ModelScore], outcomes: Sequence[Outcome]
+) -> str:
+    if not outcomes:
+        return f"The fusion predicts {head}, with nothing to compare it with."
+    outcome = _worst(outcomes)
+    names = " and ".join(r.label for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
+    if outcome == "better":
+        together = " together" if " + " in fusion.inputs else ""
+        inputs = f"{_joined(fusion.inputs)}{together}"
+        return f"Reading {inputs} predicts {head} better than anything else tried."
+    if outcome == "equal":
+        return f"Too close to call: for {head} the fusion is no better than {names}."
+    return f"The fusion loses: for {head}, {names} did better."
+
+
+def _joined(inputs: str) -> str:
+    """Turn "table + text + photos" into "table, text and photos"."""
+    *first, last = inputs.split(" + ")
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _result(record: RunMetrics, head: str, fusion: ModelScore, found: Compared, phrase: str) -> str:
+    n = int(fusion.metrics.get("n", 0))
+    unit = record.heads[head].unit if head in record.heads else ""
+    rows = f"On {n:,} test rows" if n else "On the test rows"
+    span = said(found.metric, found.values.get(fusion.label))
+    between = f", 95% interval {span}" if span else ""
+    error = _error(fusion, found.metric, phrase or f"# {unit}".strip())
+    return f"{rows} its {error}{between}{_typical(fusion.metrics)}."
+
+
+def _error(score: ModelScore, metric: str, phrase: str) -> str:
+    value = written(metric, score.metrics[metric])
+    if metric == "log_rmse":
+        return f"error is {value} (RMSE of the logarithm)"
+    shown = phrase.replace("#", value, 1) if measure_of(metric).unit else value
+    return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
+
+
+def _typical(metrics: dict[str, float]) -> str:
+    if "coverage" in metrics:
+        return f"; {metrics['coverage']:.0%} of the truths lie between the outer quantiles"
+    share = metrics.get("median_ape")
+    return "" if share is None else f"; half of the rows are within {share:.0%} of the truth"
+
+
+def _compared(fusion: ModelScore, rival: ModelScore, found: Compared) -> str:
+    metric, ratio = found.metric, _ratio(fusion, rival, found.metric)
+    value = written(metric, rival.metrics[metric])
+    who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
+    gain = said_change(metric, found.gains.get(rival.label))
+    if _against(fusion, rival, found) == "equal":
+        between = f" (difference {gain.replace(' (', ', ')}" if gain else ""
+        return f"That is the same, as far as these rows can tell{between}, as {who}."
+    if measure_of(metric).better == "higher" or not math.isfinite(ratio):
+        between = f", by {gain}" if gain else ""
+        return f"That is {'better' if ratio < 1 else 'worse'} than {who}{between}."
+    between = f" {gain[gain.index('(') :]}" if gain else ""
+    return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}{between} than {who}."
+
+
+def _beside_constant(
+    fusion: ModelScore, scores: Sequence[ModelScore], found: Compared
+) -> list[str]:
+    constant = next((score for score in scores if score.kind == "constant"), None)
+    if constant is None or _against(fusion, constant, found) == "better":
+        return []
+    if constant.label in found.gains and _ratio(fusion, constant, found.metric) < 1:
+        return [f"On these rows {constant.name}, which reads nothing, is not clearly worse."]
+    return [f"Even {constant.name}, which reads nothing, does as well: the model learned nothing."]
+
+
+def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str) -> list[str]:
+    limit = record.limit.get(head, {}).get(metric)
+    if not limit:
+        return []
+    times = score.metrics[metric] / limit
+    return [f"Its error is {times:.2f} times the known limit, {written(metric, limit)}."]
+
+
+def _without_comparison(record: RunMetrics, head: str) -> Verdict:
+    metrics = record.heads[head].test if head in record.heads else {}
+    score = ModelScore("model", "fusion", "", metrics)
+    metric = main_metric([score])
+    if metric not in metrics:
+        return Verdict("unknown", f"No test result for {head}.", [])
+    headline = f"The model predicts {head}; nothing was compared with it."
+    found = Compared(metric)
+    sentences = [
+        _result(record, head, score, found, ""),
+        *_beside_limit(record, head, score, metric),
+    ]
+    return Verdict("unknown", headline, sentences)

@@ -1,0 +1,144 @@
+"""The fusion beside what is simpler: one score per baseline, on the same split and budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from multimodal.models.baselines import NAMES, head_layer, sequential
+from multimodal.core.config import Config, Head, Modality
+from multimodal.data.batches import by_length, evaluation_dataset, training_dataset
+from multimodal.data.prepare import Prepared
+from multimodal.data.single import single_tensor
+from multimodal.evaluation.records import ModelScore
+from multimodal.evaluation.task import Task, measure
+from multimodal.models.training.state import fit_compiled
+from multimodal.core.spec import FittedHead
+from multimodal.models.training.optimizer import (
+    choose_precision,
+    compiler_options,
+    dtype_policy,
+    make_optimizer,
+    one_batch_size,
+)
+from multimodal.models.trees import Keep, constant_score, forget, serves, tree_scores
+
+INPUT_NAMES: dict[Modality, str] = {
+    "tabular": "table", "text": "text", "image": "photos", "series": "series",
+}  # fmt: skip
+Say = Callable[[str], None]
+
+
+def baseline_scores(
+    prepared: Prepared, index: int, say: Say, keep: Keep = forget
+) -> Iterator[ModelScore]:
+    """Yield the score of each baseline for head number `index`, cheapest first.
+
+    Every baseline learns from the training rows that have this head's label, and from no other.
+    `keep` is handed what each of them answers to the test rows.
+    """
+    head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
+    task = Task.of(head, fitted, head_layer(head, fitted))
+    truth, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
+    train, test = prepared.rows("train"), prepared.rows("test")
+    yield constant_score(task, truth, train, test, weight, keep)
+    if serves(task):
+        say("gradient boosting")
+    yield from tree_scores(
+        task, prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
+        weight=weight, log=head.head.options.get("transform") == "log1p",
+        seed=prepared.config.training.seed, keep=keep,
+    )  # fmt: skip
+    for modality in _modalities(prepared):
+        say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
+        yield sequential_score(prepared, modality, head, fitted, keep)
+
+
+def left_out(prepared: Prepared) -> list[str]:
+    """Say which baselines there are not, and why."""
+    kinds = {"labels": "several labels", "box": "boxes"}
+    modalities = dict.fromkeys(group.modality for group in prepared.spec.groups)
+    readable = {"tabular", "text"} & set(modalities)
+    notes = [
+        f"head '{head.name}': gradient boosting is left out, since it does not predict "
+        f"{kinds[head.kind]}"
+        for head in prepared.spec.heads
+        if head.kind in kinds and readable
+    ]
+    return notes + [
+        f"no baseline reads the {INPUT_NAMES[modality]} alone"
+        for modality in modalities
+        if modality not in NAMES
+    ]
+
+
+def _modalities(prepared: Prepared) -> list[Modality]:
+    found = dict.fromkeys(group.modality for group in prepared.spec.groups)
+    return [modality for modality in found if modality in NAMES]
+
+
+def input_name(config: Config) -> str:
+    """Say what the fusion reads, such as `table + text + photos`."""
+    found = {group.modality for group in config.groups}
+    return " + ".join(name for modality, name in INPUT_NAMES.items() if modality in found)
+
+
+def sequential_score(
+    prepared: Prepared, modality: Modality, head: Head, fitted: FittedHead, keep: Keep = forget
+) -> ModelScore:
+    """Fit and score the Sequential model of one modality for one head.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C ended the fit.
+    """
+    training = prepared.config.training
+    start = time.perf_counter()
+    keras.utils.set_random_seed(training.seed)
+    precision = choose_precision(training.precision) if modality == "image" else "float32"
+    with dtype_policy(precision):
+        model = sequential(modality, prepared.spec, head, fitted)
+    labelled = prepared.source.weights[fitted.name] > 0
+    rows, checked = (side[labelled[side]] for side in map(prepared.rows, ("train", "validation")))
+    steps = -(-len(rows) // int(training.batch_size))
+    last = model.layers[-1]
+    model.compile(
+        optimizer=make_optimizer(training, int(training.epochs) * steps), loss=last.make_loss(),
+        **compiler_options(),
+    )  # fmt: skip
+    single = single_tensor(prepared.spec, modality, fitted.name)
+    source = prepared.source.only(modality, prepared.spec)
+
+    def train(epoch: int, step: int) -> Any:
+        return training_dataset(
+            source, rows, batch_size=int(training.batch_size), seed=training.seed,
+            epochs=int(training.epochs), first_epoch=epoch, first_step=step,
+            augment=prepared.config.data.augment, fill=one_batch_size(),
+        ).map(single)  # fmt: skip
+
+    validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
+    fitted_model = fit_compiled(
+        model, training, train, validation.map(single), steps_per_epoch=steps
+    )
+    if fitted_model.interrupted:
+        raise KeyboardInterrupt
+    test = by_length(source, prepared.rows("test"))
+    batches: Any = evaluation_dataset(source, test, batch_size=256).map(single)
+    raw = model.predict(batches.map(_tensor), verbose=0)
+    outputs = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))
+    metrics = measure(
+        Task.of(head, fitted, last), prepared.truths[fitted.name][test], outputs,
+        prepared.source.weights[fitted.name][test],
+    )  # fmt: skip
+    score = ModelScore(
+        f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
+        metrics, model.count_params(), time.perf_counter() - start,
+    )  # fmt: skip
+    keep(score, test, outputs)
+    return score
+
+
+def _tensor(tensor: Any, target: Any, weight: Any) -> Any:
+    return tensor

@@ -1,0 +1,96 @@
+"""What a training leaves in its run to look at: explanations of its worst and best test rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.data.read.lazy_text import in_memory
+from multimodal.data.prepare import Prepared
+from multimodal.explain.page import page
+from multimodal.explain.records import Explanation
+from multimodal.explain.rows import explain_rows
+from multimodal.explain.explained_rows import (
+    EXPLANATIONS,
+    EXPLANATIONS_FILE,
+    ExplainedRow,
+    ExplainedRows,
+    GroupEffect,
+)
+from multimodal.core.files import write_text
+from multimodal.report.head_rows import head_rows
+from multimodal.report.ranking import wrong_and_right
+from multimodal.report.run_files import read_files
+
+if TYPE_CHECKING:
+    from multimodal.runs.run import Run
+
+EACH = 3
+"""Worst rows, and best ones, of a run with one head; of several heads fewer each."""
+SECONDS = 20.0
+"""After which no further row is begun."""
+SHORT = 200
+
+
+def explain_extremes(run: Run, prepared: Prepared, tested: NDArray[np.int64]) -> None:
+    """Write a page for each of up to three worst and three best test rows, and what they are.
+
+    Reads the run's `metrics.json` and `predictions.csv`; writes `explanations/*.html` and
+    `explanations.json`. On other backends than TensorFlow, where single rows take long, nothing is
+    written.
+
+    Args:
+        run: The run, which is on disk, with its manifest.
+        prepared: What it was trained on.
+        tested: Positions in the table of the rows of `predictions.csv`.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
+    if keras.backend.backend() != "tensorflow" or not len(tested):
+        return
+    end, found = time.monotonic() + SECONDS, []
+    (run.path / EXPLANATIONS).mkdir(exist_ok=True)
+    for head, each in _explained(run, prepared, tested):
+        file = f"{EXPLANATIONS}/{head}-{each.row}.html"
+        write_text(run.path / file, page(each, prepared.photo_root))
+        found.append(_short(each, head, file))
+        if time.monotonic() > end:
+            break
+    write_text(run.path / EXPLANATIONS_FILE, ExplainedRows(rows=found).model_dump_json(indent=2))
+
+
+def _explained(
+    run: Run, prepared: Prepared, tested: NDArray[np.int64]
+) -> Iterator[tuple[str, Explanation]]:
+    """Yield the rows by head, the worst and the best in turn."""
+    content, table = read_files(run.path, {}, None), prepared.table
+    names = [task.name for task in run.tasks][:EACH]
+    each = EACH // len(names)
+    for name in names:
+        rows = head_rows(content, name)
+        wrong, right = wrong_and_right(content.kind(name), rows, content.classes(name))
+        pairs = zip_longest(wrong[:each], right[:each])
+        places = tested[[int(i) for pair in pairs for i in pair if i is not None]]
+        frame = in_memory(table.frame.iloc[places]).reset_index(drop=True)
+        few = replace(table, frame=frame, rows=table.rows[places], lines=table.lines[places])
+        for found in explain_rows(run, few, prepared.photo_root, head=name):
+            yield name, found
+
+
+def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
+    question = found.question
+    ranked = sorted(found.groups, key=lambda group: -abs(group.score))
+    return ExplainedRow(
+        head=head, row=found.row, page=file, question=question.name[:SHORT] if question else "",
+        nothing=found.nothing[:SHORT],
+        groups=[GroupEffect(name=g.name[:SHORT], effect=question.effect(g.score), up=g.score > 0)
+                for g in ranked if question],
+    )  # fmt: skip

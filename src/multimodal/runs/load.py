@@ -1,0 +1,153 @@
+"""The parts that a run is made of, in its directory: what is checked of them, and their writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+from pydantic import ValidationError
+
+from multimodal.models.build import assemble
+from multimodal.evaluation.calibration import CALIBRATION
+from multimodal.core.config import Config
+from multimodal.data.columns.schema import Schema
+from multimodal.core.errors import MultimodalError, RunError, first_line
+from multimodal.models.stack.boosted_heads import Experts
+from multimodal.models.stack.expert_files import TREES, write_experts
+from multimodal.core.files import read_text, replace_file, write_text
+from multimodal.core.manifest import MANIFEST, check_manifest, is_listed, write_manifest
+from multimodal.layers.sizes import MOST_PARAMETERS
+from multimodal.core.spec import FittedGroup, FittedSpec
+from multimodal.runs.weights import check_weights, stored_bytes
+
+CONFIG, SCHEMA, SPEC, MODEL = "config.json", "schema.json", "spec.json", "model.keras"
+RECORD = "unfinished.json"
+MOST_BYTES = 1 << 26  # of a JSON file
+
+
+def check_folder(folder: Path, given: str) -> None:
+    """Raise RunError unless `folder` is a whole run directory."""
+    wanted = "Give the folder that training wrote."
+    if folder.is_file():
+        raise RunError(f"{folder}: a file, not a run directory. {wanted}")
+    if not folder.is_dir():
+        remote = ", and only local folders are read" if ":/" in given else ""
+        raise RunError(f"{given}: no such run directory{remote}. {wanted}")
+    whole = (folder / MODEL).exists() and (folder / MANIFEST).exists()
+    if (folder / RECORD).exists() and not whole:
+        raise RunError(
+            f"{folder}: the training in it is unfinished. Give the command it was started with "
+            "again; it goes on from there."
+        )
+    for name in (CONFIG, SCHEMA, SPEC):
+        if not (folder / name).exists():
+            raise RunError(f"{folder / name}: cannot be read (no such file); not a complete run.")
+    if not (folder / MODEL).exists():
+        raise RunError(
+            f"{folder}: {MODEL} is missing; training did not get as far as saving a model."
+        )
+    names = [CONFIG, SCHEMA, SPEC, MODEL]
+    if (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION):
+        names.append(CALIBRATION)
+    check_manifest(folder, names)
+
+
+def read_declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:
+    """Return what a run directory says of its model: config, schema and fitted spec.
+
+    Raises:
+        RunError: A file cannot be read, or is damaged.
+    """
+    try:
+        config = Config.from_json(_text(folder / CONFIG), str(folder / CONFIG))
+        schema = Schema.from_json(_text(folder / SCHEMA), str(folder / SCHEMA))
+        spec = FittedSpec.model_validate_json(_text(folder / SPEC))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RunError(f"{folder / SPEC}: damaged; `{where}`: {first['msg']}.") from None
+    except MultimodalError as error:
+        raise RunError(str(error)) from None
+    for group in spec.groups:
+        if not (group.columns and _is_whole(group)):
+            raise RunError(f"{folder / SPEC}: damaged; group '{group.name:.60}' is not whole.")
+    return config, schema, spec
+
+
+def _is_whole(group: FittedGroup) -> bool:
+    """Whether a group has what its modality needs, all of it from its own columns."""
+    needs = {
+        "tabular": bool(group.numeric or group.categorical),
+        "text": bool(group.lengths),
+        "image": group.photos * group.image_size > 0,
+        "series": group.steps * len(group.channels) > 0,
+    }
+    sources = [*(each.source for each in group.numeric), *(c.source for c in group.categorical)]
+    return needs[group.modality] and {*sources} <= {*group.columns}
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(path, most=MOST_BYTES)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}); not a complete run.") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}: damaged; not a text file ({error.reason}).") from None
+
+
+def read_model(folder: Path, config: Config, spec: FittedSpec) -> keras.Model:
+    """Return the model that config and spec describe, with the weights in the directory.
+
+    Raises:
+        RunError: The weights are damaged, or not those of such a model.
+    """
+    with _damaged(folder):
+        most = stored_bytes(folder / MODEL)  # a weight takes four bytes
+    try:
+        model = assemble(config, spec, most=min(MOST_PARAMETERS, most))
+    except Exception as error:
+        raise RunError(f"{folder}: not a whole run. {first_line(error)}") from error
+    with _damaged(folder):
+        check_weights(folder / MODEL, model)
+        model.load_weights(folder / MODEL)
+    return model
+
+
+@contextmanager
+def _damaged(folder: Path) -> Iterator[None]:
+    """Tell what is wrong with the weights."""
+    try:
+        yield
+    except Exception as error:
+        raise RunError(
+            f"{folder / MODEL}: damaged, or of another run than {CONFIG} and {SPEC} "
+            f"({first_line(error)}). Copy the run directory again, or train anew."
+        ) from error
+
+
+def save_parts(
+    folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None,
+    experts: Experts | None = None,
+) -> None:  # fmt: skip
+    """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
+
+    The calibration of an earlier model goes.
+
+    Raises:
+        OSError: The disk is full or cannot be written; no file is left in part.
+    """
+    write_text(folder / CONFIG, config.to_json())
+    write_text(folder / SCHEMA, schema.to_json())
+    write_text(folder / SPEC, spec.model_dump_json(indent=2))
+    if model is not None:
+        plain = assemble(config, spec)  # without mixed precision, for any machine
+        plain.set_weights(model.get_weights())
+        with replace_file(folder / MODEL) as beside:
+            plain.save(beside)
+        for gone in (CALIBRATION, TREES):
+            (folder / gone).unlink(missing_ok=True)
+        if experts is not None:
+            write_experts(folder / TREES, experts)
+        write_manifest(folder)

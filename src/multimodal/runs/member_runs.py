@@ -1,0 +1,106 @@
+"""The fits of a run's networks, one after the other, each taken up from its last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import keras
+
+from multimodal.models.training.checkpoints import Checkpoints
+from multimodal.data.prepare import Prepared
+from multimodal.models.training.engines import engine, leads, processes
+from multimodal.models.training.state import Fitted, Safety, added
+from multimodal.models.training.kfold import fit_network, named_rows, new_network
+from multimodal.models.training.progress import LogFile
+from multimodal.runs.request import Request, Say
+from multimodal.runs.run import Run
+from multimodal.core.termination import Termination
+from multimodal.models.training.optimizer import lowest_precision
+from multimodal.core.interrupted import CHECKPOINTS
+
+LOG = "training_log.csv"
+
+
+@dataclass(frozen=True)
+class NetworkFits:
+    """Fit the networks of a run.
+
+    Args:
+        request: What the run was asked for.
+        prepared: The table, made ready.
+        origin: The run to start from.
+        say: Called with a line of news.
+        callbacks: Further Keras callbacks of the fits.
+        notes: What the networks do not learn anew is added.
+        logs: Losses and metrics of every epoch are added, by network.
+    """
+
+    request: Request
+    prepared: Prepared
+    origin: Run | None
+    say: Say
+    callbacks: Sequence[keras.callbacks.Callback]
+    notes: list[str] = field(default_factory=list)
+    logs: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+
+    @engine()
+    def run(self, termination: Termination | None) -> tuple[list[keras.Model], Fitted]:
+        """Return the networks, and how their training went; without checkpoints if nobody ends it.
+
+        Raises:
+            TrainingError: A loss is not a number, or the memory is not enough.
+        """
+        count, total = int(self.prepared.config.training.members), Fitted()
+        networks: list[keras.Model] = []
+        for i in range(count):
+            network, fitted = self._fit_one(i, termination)
+            if fitted.best or not networks:
+                networks.append(network)
+            total = added(total, fitted)
+            if fitted.interrupted:
+                break
+        if total.interrupted and processes() > 1:
+            raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
+        if total.interrupted:
+            self.say("interrupted; the best weights so far are kept")
+        return networks, total
+
+    def _fit_one(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:
+        """Fit from the last checkpoint on; the weights of the best epoch stay."""
+        prepared, training = self.prepared, self.prepared.config.training
+        model, notes = new_network(prepared, i, self.origin)
+        for note in notes if i == 0 else ():
+            self.say(note)
+            self.notes.append(note)
+        folder = self.request.out / CHECKPOINTS
+        checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
+        start = checkpoints.latest(self.say)
+        fitted = Fitted() if start is None else Fitted.of(start)
+        safety = None
+        if termination is not None:
+            rows_of = partial(named_rows, prepared, i)
+            safety = Safety(checkpoints, termination, rows_of, training.checkpoint_seconds)
+        self._announce(i, model, fitted)
+        self.logs[i] = fitted.log
+        log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
+        fit_network(
+            model, prepared, i, fitted, safety=safety, start=start,
+            callbacks=[*log, *self.callbacks],
+        )  # fmt: skip
+        if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
+            for callback in self.callbacks:
+                callback.on_train_end()
+        return model, fitted
+
+    def _announce(self, i: int, model: keras.Model, fitted: Fitted) -> None:
+        rows, _ = self.prepared.member_rows(i)
+        count = self.prepared.config.training.members
+        number = "training" if count == 1 else f"training network {i + 1} of {count}"
+        self.say(
+            f"{number} on {len(rows):,} rows: {model.count_params():,} parameters, "
+            f"{lowest_precision(model)}"
+        )
+        if fitted.epoch or fitted.step:
+            self.say(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")

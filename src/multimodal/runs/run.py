@@ -1,0 +1,329 @@
+"""A run directory: what training left behind, and everything needed to predict on raw rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal.evaluation.predictions import one_answer
+from multimodal.models.build import blended
+from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
+from multimodal.core.config import Config
+from multimodal.data.labels.boxes import photo_sizes
+from multimodal.data.features.preprocess import Arrays, Preprocessor
+from multimodal.data.read.readers import Source, open_table
+from multimodal.data.read.sampling import sampled
+from multimodal.data.columns.schema import Schema
+from multimodal.data.read.table import Table
+from multimodal.evaluation.novelty import reasons, unusual_rows
+from multimodal.evaluation.novelty.photos import watch_photos
+from multimodal.core.errors import DataError
+from multimodal.evaluation.task import Task
+from multimodal.models.stack.boosted_heads import Experts, terms_of
+from multimodal.models.stack.expert_files import TREES, read_experts
+from multimodal.core.manifest import is_listed
+from multimodal.models.averaging import decoded, head_layer
+from multimodal.runs.predictions import (
+    Outputs,
+    Predictions,
+    check_level,
+    interval_ends,
+    predictions_frame,
+)
+from multimodal.models.predictor import Predictor
+from multimodal.runs.load import check_folder, read_declared, read_model, save_parts
+from multimodal.runs.rows import read_truths, read_weights, scored, without_absent
+from multimodal.core.spec import FittedSpec
+
+if TYPE_CHECKING:
+    from multimodal.explain import Explanation, Importance
+
+__all__ = ["Predictions", "Run", "load", "save_parts"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with its config, schema and fitted spec, and how sure it may be."""
+
+    path: Path
+    config: Config
+    schema: Schema
+    spec: FittedSpec
+    model: keras.Model
+    calibration: Calibration | None = None
+    experts: Experts | None = None
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """Raw rows to arrays."""
+        return Preprocessor(self.spec, self.schema)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Arrays to predictions; compiled on first use."""
+        return Predictor(self.model, self.spec)
+
+    @cached_property
+    def _raw_predictor(self) -> Predictor:
+        return Predictor(self.model, self.spec, raw=True)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """What each head is asked."""
+        heads = zip(self.config.heads, self.spec.heads, strict=True)
+        return [
+            Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
+        ]
+
+    def calibrated(self, calibration: Calibration) -> Run:
+        """Return the run with this calibration; what is compiled stays."""
+        result = replace(self, calibration=calibration)
+        kept = ("preprocessor", "predictor", "_raw_predictor", "tasks")
+        vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        return result
+
+    def decoded(
+        self, arrays: Arrays, watch: Callable[..., None] | None = None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        """Return what `predictor.predict` does, with probabilities as sure as they may be."""
+        if self.experts is None:
+            outputs, faults = self.predictor.predict(arrays, watch)
+        else:
+            outputs, faults = self._with_trees(arrays, self.experts, watch)
+        if self.calibration is None:
+            return outputs, faults
+        return self.calibration.tempered(self.tasks, outputs), faults
+
+    def _with_trees(
+        self, arrays: Arrays, experts: Experts, watch: Callable[..., None] | None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        raw, faults = self._raw_predictor.predict(arrays, watch)
+        assert self.spec.terms is not None
+        terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
+        for name in experts.heads:
+            layer = self.model.get_layer(name)
+            kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
+            linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
+            raw[name] = experts.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
+        found = {name: decoded(self.model, name, each) for name, each in raw.items()}
+        return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults
+
+    def predict_row(
+        self, row: Mapping[str, Any], *, images: str | Path = ".", level: float | None = None
+    ) -> dict[str, Any]:
+        """Predict one raw row quickly: a dict of column -> value to a dict of head -> answer.
+
+        A number is answered by a number, all else by a dict of what `predict` has in columns:
+        `{"mood": {"prediction": "glad", "probability": 0.8, "probability_glad": 0.8, ...}}`. With a
+        level, a number is answered by a dict of `prediction`, `low` and `high`, too.
+
+        Raises:
+            DataError: A column is missing, or a photo is named that is not there or unreadable.
+            RunError, ConfigError: As `predict`, of the level.
+        """
+        if level is not None:
+            check_level(self.path, self.calibration, self.tasks, level)
+        cells = {key: [value] for key, value in row.items()}
+        arrays = self.preprocessor.arrays(cells, Path(images))
+        outputs, faults = self.decoded(arrays)
+        if faults:
+            raise DataError(faults[0])
+        sizes = self._sizes(pd.DataFrame(cells), Path(images))
+        found = {task.name: one_answer(task, outputs[task.name], sizes) for task in self.tasks}
+        for name, ends in self._ends(outputs, arrays.inputs, level).items():
+            plain = found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
+            found[name] = plain | {end: float(values[0]) for end, values in ends.items()}
+        return found
+
+    def predict(
+        self, rows: Source, *, images: str | Path | None = None, level: float | None = None
+    ) -> Predictions:
+        """Predict every row of a file, DataFrame or list of dicts; no target column is needed.
+
+        With a level, such as 0.9, each number has an interval around it that holds the truth of at
+        least that share of rows like the training rows.
+
+        A category never seen counts as unknown and a photo that is not there as absent; both are
+        counted. A row that cannot be read, or whose photo cannot, has no prediction but the reason.
+
+        Raises:
+            DataError: The file cannot be read, a column that the model reads is missing, or a
+                photo path leads out of the folder.
+            RunError: A level is asked of a run without calibration, or one so high that more rows
+                would have been needed to calibrate on.
+            ConfigError: The level is not between 0 and 1.
+        """
+        if level is not None:
+            check_level(self.path, self.calibration, self.tasks, level)
+        table, root = open_table(rows, images, allow_empty=True)
+        found = self._outputs(table, root)
+        ends = self._ends(found.outputs, found.inputs, level)
+        frame = predictions_frame(table, self.schema, self.tasks, found, ends)
+        known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
+        unused = [str(name) for name in table.frame if name not in known]
+        return Predictions(frame, found.counts, unused)
+
+    def explain(
+        self,
+        rows: Source,
+        *,
+        images: str | Path | None = None,
+        head: str | None = None,
+        label: str | None = None,
+        limit: int = 20,
+    ) -> list[Explanation]:
+        """Explain the predictions of the first rows: groups, words, columns, photos, like rows.
+
+        A photo that is not there or cannot be read counts as absent, and the explanation says so.
+
+        Args:
+            rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            head: The head to explain; the first one by default.
+            label: The class or label to explain; the predicted one by default.
+            limit: Rows to explain at most.
+
+        Raises:
+            DataError: As `predict`, or there is no such head or class.
+        """
+        from multimodal.explain import explain_rows
+
+        table, root = open_table(rows, images, allow_empty=True)
+        first = sampled(table, np.arange(min(limit, len(table.frame))))
+        frame, notes, _ = without_absent(self.spec, first, root)
+        first = replace(first, frame=frame)
+        return list(explain_rows(self, first, root, head=head, label=label, notes=notes))
+
+    def importance(
+        self,
+        rows: Source,
+        *,
+        images: str | Path | None = None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> Importance:
+        """Return how much worse each head gets where a group or column is shuffled among rows.
+
+        Args:
+            rows: Rows that hold the targets, as for `evaluate`; up to 2,000 are taken at random.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            say: Called with a line of news.
+
+        Raises:
+            DataError: As `evaluate`.
+        """
+        from multimodal.explain.importance import MOST_ROWS, importance
+
+        table, root = open_table(rows, images)
+        if len(table.frame) > MOST_ROWS:
+            say(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
+            drawn = np.random.default_rng(0).permutation(len(table.frame))[:MOST_ROWS]
+            table = sampled(table, np.sort(drawn))
+        truths = read_truths(self.spec, self.schema, table, root, say)
+        weights = read_weights(self.schema, table)
+        frame = without_absent(self.spec, table, root)[0]
+        return importance(self, frame, root, truths, dict.fromkeys(truths, weights))
+
+    def evaluate(
+        self,
+        rows: Source,
+        *,
+        images: str | Path | None = None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> dict[str, dict[str, float]]:
+        """Return the metrics of every head on rows that hold the targets.
+
+        The column of row weights counts, where the run was trained with one and the rows have it.
+        A row that lacks the label of a head is not scored for that head; a head whose columns are
+        not there is left out, as long as the rows hold the label of another.
+
+        Args:
+            rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            say: Called with a line of news, such as how many rows do not count.
+
+        Raises:
+            DataError: As `predict`, or no head's target column is there or holds a label.
+        """
+        table, root = open_table(rows, images)
+        truths = read_truths(self.spec, self.schema, table, root, say)
+        found = self._outputs(table, root)
+        weights = read_weights(self.schema, table)
+        scores = scored(self.tasks, truths, found.outputs, weights, table, say)
+        if not scores:
+            columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
+            raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
+        return scores
+
+    def _ends(
+        self, outputs: Mapping[str, Floats], inputs: Mapping[str, NDArray[Any]], level: float | None
+    ) -> dict[str, dict[str, Floats]]:
+        if level is None or self.calibration is None:
+            return {}
+        return interval_ends(self.calibration, self.tasks, outputs, inputs, level)
+
+    def _outputs(self, table: Table, root: Path) -> Outputs:
+        frame, notes, counts = without_absent(self.spec, table, root)
+        try:
+            arrays = self.preprocessor.arrays(frame, root)
+        except DataError as error:
+            raise DataError(f"{table.name}: {error}") from None
+        usual = None if self.calibration is None else self.calibration.usual
+        statistics, watch = watch_photos(self.spec, len(frame))
+        outputs, faults = self.decoded(arrays, watch if usual else None)
+        notes |= {row: f"photo: {why}" for row, why in faults.items()}
+        for values in outputs.values():
+            values[list(faults)] = np.nan
+        unseen = {f"unseen in '{column}'": count for column, count in arrays.unseen.items()}
+        for column, count in arrays.unreadable.items():
+            unseen[f"taken for missing, since no number or date, in '{column}'"] = count
+        lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
+        odd = None
+        if usual is not None:
+            found = unusual_rows(usual, self.preprocessor, frame, arrays, statistics)
+            odd = reasons(found, len(frame))
+            lost["rows unlike the training rows"] = sum(map(bool, odd))
+        counts = unseen | counts | lost
+        return Outputs(outputs, self._sizes(frame, root), notes, counts, arrays.inputs, odd)
+
+    def _sizes(self, frame: pd.DataFrame, root: Path) -> Floats | None:
+        """Return the sizes of the photos that boxes lie on, None where no head predicts a box."""
+        boxes = any(task.kind == "box" for task in self.tasks)
+        return photo_sizes(frame, self.spec.groups, root) if boxes else None
+
+
+def load(path: str | Path) -> Run:
+    """Load a run directory: rebuild the model from its config and spec, then read its weights.
+
+    Nothing in the directory is executed, and no class is looked up by a name found in it. Its files
+    must be those of its manifest, and the weights those of the model that its config describes,
+    before any of them is read. A checksum tells damage, not its author: whoever changes a file on
+    purpose can write the manifest anew.
+
+    Raises:
+        RunError: The directory or a file in it is missing, changed, damaged or too large.
+
+    Example:
+        load("run").predict("tomorrow.csv").frame
+    """
+    folder = Path(path)
+    check_folder(folder, os.fspath(path))
+    config, schema, spec = read_declared(folder)
+    model = read_model(folder, config, spec)
+    there = (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION)
+    calibration = read_calibration(folder, spec) if there else None
+    experts = None
+    if config.training.trees and ((folder / TREES).exists() or is_listed(folder, TREES)):
+        widths = {name: int(model.output[name].shape[-1]) for name, _ in blended(config, spec)}
+        experts = read_experts(folder / TREES, spec, widths)
+    return Run(folder, config, schema, spec, model, calibration, experts)

@@ -1,0 +1,272 @@
+"""The steps of one run, in order; what is done is on disk before the next step starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multimodal import evaluation
+from multimodal.report.audit_view import summary
+from multimodal.evaluation.baseline_answers import answers_of, write_answers
+from multimodal.models.build import build
+from multimodal.evaluation.calibration import write_calibration
+from multimodal.runs.comparison import baseline_scores, left_out
+from multimodal.data.audit.table import audit_prepared
+from multimodal.data.audit.records import AUDIT_FILE
+from multimodal.data.read.lazy_text import in_memory
+from multimodal.data.prepare import Prepared
+from multimodal.data.read.rejected import write_quarantine
+from multimodal.models.training.engines import leads
+from multimodal.core.errors import first_line
+from multimodal.evaluation.records import ModelScore, RunMetrics
+from multimodal.evaluation.task import Task
+from multimodal.models.stack.boosted_heads import Experts
+from multimodal.runs.example_rows import explain_extremes
+from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
+from multimodal.runs.kept import keep_neighbours
+from multimodal.core.files import write_text
+from multimodal.models.training.state import Fitted
+from multimodal.core.manifest import write_manifest
+from multimodal.models.averaging import average
+from multimodal.runs.member_runs import NetworkFits
+from multimodal.runs.provenance import traced
+from multimodal.report.report import write_report
+from multimodal.report.report_rows import photos_of
+from multimodal.runs.request import Request, Say, record, versions
+from multimodal.runs.run import Run, load
+from multimodal.runs.load import save_parts
+from multimodal.runs.scoring import (
+    answers_frame,
+    damage_warning,
+    fusion_scores,
+    head_metrics,
+    held_out,
+    known_limit,
+    predicted,
+    seen,
+    sure,
+)
+from multimodal.runs.calibrate import Predicted, check, learn
+from multimodal.core.termination import on_signals
+from multimodal.models.training.optimizer import lowest_precision
+from multimodal.core.interrupted import claimed, finished, write_record
+from multimodal.models.stack.stack import Held, whole_model
+from multimodal.runs.ablation import withheld_scores
+
+PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
+
+
+class Steps:
+    """Fit, save, score, compare, report.
+
+    Args:
+        request: What was asked for.
+        prepared: The table, made ready.
+        origin: The run to start from.
+        say: Called with a line of news.
+        callbacks: Further Keras callbacks of the fit.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        prepared: Prepared,
+        origin: Run | None,
+        say: Say,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> None:
+        self.request = request
+        self.prepared = prepared
+        self.say = say
+        self.fits = NetworkFits(request, prepared, origin, say, callbacks)
+        self.precision = ""
+        self.held: Held | None = None
+        self.experts: Experts | None = None
+        self.metrics = RunMetrics(
+            data=evaluation.DataSummary(**prepared.summary()),
+            versions=versions(),
+            command=request.command,
+        )
+
+    def run(self) -> Run:
+        """Take all steps; until there is something to go on from, a failure leaves nothing.
+
+        Of several processes, those that do not lead only fit.
+        """
+        out, prepared = self.request.out, self.prepared
+        if not leads():
+            with on_signals() as termination:
+                termination.waiting = True  # the one that leads writes a checkpoint, and ends first
+                networks, _ = self.fits.run(None)
+            spec = prepared.spec.model_copy(update={"terms": None})
+            return Run(out, prepared.config, prepared.schema, spec, average(networks))
+        asked = record(self.request, prepared)
+        with claimed(out, asked), on_signals() as termination:
+            write_record(out, asked)
+            self.metrics = traced(self.metrics, prepared.table.source, asked)
+            self._save_inputs()
+            networks, fitted = self.fits.run(termination)
+            model = self._whole(networks)
+            run, tested = self._score(load(out), model, fitted)
+            if not fitted.interrupted:
+                self._withhold(run, tested)
+                self._explain(run, tested)
+                if prepared.config.training.baselines:
+                    self._compare(run.tasks)
+            self._report(tested)
+            finished(out)
+            write_manifest(out)
+        return run
+
+    def _save_inputs(self) -> None:
+        out, prepared = self.request.out, self.prepared
+        save_parts(out, prepared.config, prepared.schema, prepared.spec, None)
+        if prepared.table.quarantine:
+            write_quarantine(prepared.table, out / QUARANTINE)
+        audit = audit_prepared(prepared)
+        write_text(out / AUDIT_FILE, audit.to_json())
+        for finding in audit.of_level("warning"):
+            if finding.topic in ("drift", "labels", "split"):
+                self.say(f"warning: {finding.message}")
+        self.say(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
+
+    def _save_model(self, model: keras.Model) -> None:
+        """Save the run; an impatient second Ctrl-C does not cost the training."""
+        prepared = self.prepared
+        kept = (prepared.config, prepared.schema, prepared.spec, model, self.experts)
+        parts = (self.request.out, *kept)
+        try:
+            save_parts(*parts)
+        except KeyboardInterrupt:
+            save_parts(*parts)
+
+    def _whole(self, networks: Sequence[keras.Model]) -> keras.Model:
+        """Return the model of the run, free of what trained its networks, and save it."""
+        config = self.prepared.config.merge(training={"members": len(networks)})
+        self.prepared, spec = replace(self.prepared, config=config), self.prepared.spec
+        self.precision = lowest_precision(networks[0])
+        plain = [build(config, spec) for _ in networks]
+        for network, trained in zip(plain, networks, strict=True):
+            network.set_weights(trained.get_weights())
+        whole = whole_model(self.prepared, plain, self.say)
+        self.held, self.experts = whole.held, whole.experts
+        self._save_model(whole.model)
+        return whole.model
+
+    def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> tuple[Run, NDArray[np.int64]]:
+        """Calibrate on the rows held out, then predict the test rows as `predict` would.
+
+        Returns the calibrated run, and the rows tested.
+        """
+        prepared, training, out = self.prepared, self.prepared.config.training, self.request.out
+        assert self.held is not None
+        caches = prepared.source.caches.values()
+        faults = {row: why for cache in caches for row, why in cache.unreadable.items()}
+        found = held_out(prepared, self.held, faults)
+        run = self._calibrated(run, found, seen(run, prepared, "validation", faults))
+        sides = {"validation": sure(run, found), "test": predicted(run, prepared, "test", faults)}
+        answers_frame(prepared, run.tasks, sides["test"]).to_csv(out / PREDICTIONS, index=False)
+        heads = head_metrics(prepared, run.tasks, sides)
+        summary = evaluation.TrainingSummary(
+            epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
+            precision=self.precision, parameters=model.count_params(),
+            interrupted=fitted.interrupted, seed=training.seed,
+        )  # fmt: skip
+        fusion = fusion_scores(run, prepared, heads, fitted.seconds)
+        update = {
+            "heads": heads,
+            "training": summary,
+            "comparison": fusion,
+            "notes": self.fits.notes,
+        }
+        tested = sides["test"].rows
+        update |= check(run, prepared, found, sides["test"])
+        limit = known_limit(prepared, self.request.noise, tested)
+        self._save(update | {"limit": limit, "data": self._with_damage(faults)})
+        return run, tested
+
+    def _with_damage(self, faults: dict[int, str]) -> evaluation.DataSummary:
+        """Return the data summary, with a warning if photos proved damaged."""
+        data, told = self.metrics.data, damage_warning(self.prepared, faults)
+        for warning in told:
+            self.say(f"warning: {warning}")
+        return data.model_copy(update={"warnings": [*data.warnings, *told]}) if told else data
+
+    def _calibrated(self, run: Run, found: Predicted, others: Predicted) -> Run:
+        """Calibrate on rows that the model did not learn from; the only place that does."""
+        calibration = learn(run, self.prepared, found, others)
+        write_calibration(self.request.out, calibration)
+        write_manifest(self.request.out)
+        return run.calibrated(calibration)
+
+    def _withhold(self, run: Run, tested: NDArray[np.int64]) -> None:
+        """Measure the test rows with each modality withheld."""
+        prepared, weights = self.prepared, self.prepared.source.weights
+        found = withheld_scores(
+            run, prepared.table.frame.iloc[tested], prepared.photo_root,
+            {name: truth[tested] for name, truth in prepared.truths.items()},
+            {name: weight[tested] for name, weight in weights.items()},
+        )  # fmt: skip
+        self._save({"withheld": found})
+
+    def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
+        """Measure what the model needs, explain some rows, keep rows that explanations point to."""
+        prepared, rows = self.prepared, tested[:MOST_ROWS]
+        weights = {name: each[rows] for name, each in prepared.source.weights.items()}
+        frame = in_memory(prepared.table.frame.iloc[rows])
+        found = importance(
+            run, frame, prepared.photo_root,
+            {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
+            seed=prepared.config.training.seed,
+        )  # fmt: skip
+        write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
+        keep_neighbours(run, prepared)
+        write_manifest(self.request.out)  # of what the next step reads
+        try:
+            explain_extremes(run, prepared, tested)
+        except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
+            self.say(f"no rows are explained: {first_line(error)}")
+
+    def _compare(self, tasks: Sequence[Task]) -> None:
+        comparison = dict(self.metrics.comparison)
+        notes = left_out(self.prepared)
+        for note in notes:
+            self.say(note)
+        kept: list[pd.DataFrame] = []
+        try:
+            for i, task in enumerate(tasks):
+                keep = partial(self._keep, kept, task)
+                for score in baseline_scores(self.prepared, i, self._announce, keep):
+                    comparison[task.name] = [*comparison[task.name], score]
+        except KeyboardInterrupt:
+            self.say("interrupted; the remaining baselines are left out")
+        write_answers(self.request.out, kept)
+        self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
+
+    def _keep(
+        self, kept: list[pd.DataFrame], task: Task, score: ModelScore, rows: NDArray[np.int64],
+        outputs: NDArray[Any],
+    ) -> None:  # fmt: skip
+        """Add what a baseline answers to some rows."""
+        sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
+        kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))
+
+    def _announce(self, baseline: str) -> None:
+        self.say(f"baseline: {baseline}")
+
+    def _report(self, tested: NDArray[np.int64]) -> None:
+        prepared = self.prepared
+        frame = prepared.table.frame.iloc[tested].reset_index(drop=True)
+        photos = photos_of(frame, prepared.schema.names("image"), prepared.photo_root)
+        write_report(self.request.out, photos=photos, rows=frame)
+
+    def _save(self, update: dict[str, Any]) -> None:
+        self.metrics = self.metrics.model_copy(update=update)
+        write_text(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())

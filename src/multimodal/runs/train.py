@@ -1,0 +1,134 @@
+"""A whole run: from a table to a directory with a model and its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.layers import registry
+from multimodal.models.build import check_parts
+from multimodal.core.config import Config, LabelKind
+from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.models.training.engines import join, leads
+from multimodal.core.errors import ConfigError, DataError
+from multimodal.models.finetune import check_frozen, continue_config
+from multimodal.runs.request import Request, Say, record
+from multimodal.runs.run import Run, load
+from multimodal.runs.steps import QUARANTINE, Steps
+from multimodal.core.interrupted import check_out, check_same
+from multimodal.models.pretrained_vectors import check_vectors
+
+__all__ = ["train"]
+
+
+def train(
+    data: Rows,
+    targets: str | Sequence[str] = (),
+    *,
+    out: str | Path,
+    config: Config | None = None,
+    weight: str | None = None,
+    images: str | Path | None = None,
+    base: str | Path | None = None,
+    noise: NDArray[np.float64] | None = None,
+    command: str = "",
+    say: Say = lambda message: None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """Train a model on a table and write a run directory.
+
+    Args:
+        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        targets: Column or columns to predict; none stands for those of the config's heads.
+        out: Run directory; must not exist, or be empty.
+        config: What the user wants; what it leaves open is inferred.
+        weight: Column of row weights, for training and for every metric.
+        images: Folder that photo paths are relative to; the file's folder by default.
+        base: A run directory to start from.
+        noise: Where it is known, the noise in the log of the first target, one value per row of
+            `data`; its size over the test rows is reported as the limit.
+        command: The command to show in the report.
+        say: Called with a line of news.
+        callbacks: Further Keras callbacks of the fit.
+
+    Returns:
+        The finished run, as `load(out)` gives it. After Ctrl-C it has the best weights so far.
+
+    Raises:
+        MultimodalError: What is wrong, where, and how to mend it; nothing is left behind.
+
+    Example:
+        run = train("products.csv", "price", out="run", say=print)
+        run.predict("tomorrow.csv").frame
+    """
+    columns = [targets] if isinstance(targets, str) else list(targets)
+    request = Request(
+        data, columns, config or Config(), Path(out), weight, images, base, noise, command
+    )
+    join()
+    before = check_out(request.out) if leads() else None
+    if before is not None:
+        check_same(request.out, before, record(request))
+        say(f"{request.out}: going on with the unfinished run")
+    origin = load(base) if base is not None else None
+    wanted = continue_config(origin, request.config, columns) if origin else request.config
+    _check_targets(columns, wanted)
+    check_parts(wanted)
+    check_vectors(wanted)
+    say("reading, checking and preparing the rows")
+    prepared = prepare(
+        data,
+        columns,
+        wanted,
+        weight=weight,
+        images=images,
+        base=(origin.schema, origin.spec) if origin else None,
+        label_kinds=label_kinds(),
+    )
+    check_parts(prepared.config)
+    check_frozen(prepared.config, prepared.spec)
+    _check_sizes(request, prepared)
+    _tell(prepared, say)
+    return Steps(request, prepared, origin, say, callbacks).run()
+
+
+def label_kinds() -> dict[str, LabelKind | None]:
+    """Return what each registered head learns from, by its name."""
+    return {name: registry.get("head", name).label_kind for name in registry.names("head")}
+
+
+def _check_targets(columns: Sequence[str], config: Config) -> None:
+    if not columns and not config.heads:
+        raise ConfigError("no target is named and the config has no heads; expected one of them.")
+
+
+def _check_sizes(request: Request, prepared: Prepared) -> None:
+    """Raise DataError where noise and rows do not match, or a side of the split weighs nothing."""
+    read = prepared.table.rows_read
+    if request.noise is not None and len(request.noise) != read:
+        raise DataError(f"`noise` must have one value per row: {len(request.noise)} for {read}.")
+    for side in ("train", "validation", "test"):
+        rows = prepared.rows(side)
+        if any(not weights[rows].any() for weights in prepared.source.weights.values()):
+            raise DataError(
+                f"{prepared.table.name}: weight '{request.weight}' is 0 in all {len(rows):,} rows "
+                f"of the {side} split; expected some above 0. Use more rows or another split."
+            )
+
+
+def _tell(prepared: Prepared, say: Say) -> None:
+    """Say how many rows there are and where they went, then what is odd about them."""
+    counts = prepared.summary()
+    say(
+        f"{counts['read']:,} rows read, {counts['quarantined']:,} set aside; "
+        f"{counts['train']:,} to train, {counts['validation']:,} to validate, "
+        f"{counts['test']:,} to test"
+    )
+    for warning in prepared.warnings:
+        say(f"warning: {warning}")
+    if counts["quarantined"]:
+        say(f"which rows were set aside, and why: {QUARANTINE} in the run directory")

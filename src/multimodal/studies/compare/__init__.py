@@ -1,0 +1,1 @@
+"""Compare candidates and baselines over folds."""

@@ -1,0 +1,212 @@
+"""What a comparison compares: which models there are, and how each is fitted on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.config import Component, Config, Modality, fusion_named
+from multimodal.data.prepare import Prepared
+from multimodal.evaluation.records import ModelScore
+from multimodal.evaluation.task import Task
+from multimodal.layers import registry
+from multimodal.models.baselines import NAMES
+from multimodal.models.trees import Keep, constant_score, serves, tree_scores
+from multimodal.runs.comparison import INPUT_NAMES, sequential_score
+from multimodal.studies.compare.records import Arm, Kind
+from multimodal.studies.fit_files import Fit
+from multimodal.studies.fits import fit_rows, narrowed, tasks
+
+Reads = tuple[Modality, ...]
+TREES = "Gradient boosting"
+TREE_INPUTS = {"table": "table", "text": "TF-IDF", "table + text": "table + TF-IDF"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is fitted at once: one model, or the cheap ones of a kind together.
+
+    `name` is that of its files, `reads` the modalities it is given, `fusion` that of a fusion.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    reads: Reads = ()
+    fusion: Component | None = None
+
+
+def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
+    """Return what is to be fitted on every fold, in the order in which a verdict needs it.
+
+    That is always one answer, gradient boosting, the Sequential model of each modality, the first
+    fusion on everything and on every other subset of the modalities, and the other fusions on
+    everything.
+
+    Args:
+        prepared: The table; trees are left out where no head is one that they learn.
+        fusions: At least one.
+    """
+    there = {group.modality for group in prepared.spec.groups}
+    modalities = [modality for modality in INPUT_NAMES if modality in there]
+    found = [Job("constant", "constant", "always one answer")]
+    if {"tabular", "text"} & there and any(map(serves, tasks(prepared))):
+        found.append(Job("trees", "trees", "gradient boosting", tuple(modalities)))
+    found += [
+        Job(f"sequential-{each}", "sequential", f"Sequential {NAMES[each]} on "
+            f"{INPUT_NAMES[each]}", (each,))
+        for each in modalities if each in NAMES
+    ]  # fmt: skip
+    sizes = range(1, len(modalities))
+    subsets = [each for size in sizes for each in combinations(modalities, size)]
+    subsets.sort(key=lambda reads: ("tabular" not in reads, len(reads)))
+    found += [_fusion_job(fusions[0], reads) for reads in (tuple(modalities), *subsets)]
+    return found + [_fusion_job(fusion, tuple(modalities)) for fusion in fusions[1:]]
+
+
+def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
+    """Return the fusions to compare, as `fusion_named` has them; the config's own by default.
+
+    Raises:
+        ConfigError: There is no such fusion.
+
+    Example:
+    >>> [fusion.name for fusion in chosen_fusions(Config(), [])]
+    ['concat']
+    """
+    found = []
+    for name in dict.fromkeys(names or [config.fusion.name]):
+        fusion = fusion_named(config, name)
+        registry.check("fusion", fusion)
+        found.append(fusion)
+    return found
+
+
+def fusion_name(fusion: str, reads: Sequence[Modality]) -> str:
+    """Return the name of a fusion of some modalities.
+
+    Example:
+    >>> fusion_name("concat", ("tabular", "text"))
+    'fusion-concat-tabular-text'
+    """
+    return "-".join(("fusion", fusion, *reads))
+
+
+def inputs_of(reads: Sequence[Modality]) -> str:
+    """Say what a model reads, in the order of the project: "table + text".
+
+    Example:
+    >>> inputs_of(("image", "tabular"))
+    'table + photos'
+    """
+    return " + ".join(name for modality, name in INPUT_NAMES.items() if modality in reads)
+
+
+def _fusion_job(fusion: Component, reads: Reads) -> Job:
+    label = f"{fusion.name} on {inputs_of(reads)}"
+    return Job(fusion_name(fusion.name, reads), "fusion", label, reads, fusion)
+
+
+def arms(job: Job) -> list[Arm]:
+    """Return the models that a job may yield; trees depend on what there is to read."""
+    if job.kind == "constant":
+        return [Arm(job.name, "constant", "nothing", "Always one answer")]
+    if job.kind == "trees":
+        return [
+            Arm(f"trees-{name.replace(' + ', '-')}", "trees", inputs, f"{TREES} on {inputs}")
+            for name, inputs in TREE_INPUTS.items()
+        ]
+    fusion = job.fusion.name if job.fusion else ""
+    return [Arm(job.name, job.kind, inputs_of(job.reads), job.label, fusion)]
+
+
+def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
+    """Return pairs of names of models that differ by a modality: the one that reads it, the other.
+
+    They say what each modality adds to the table alone, to words as TF-IDF in gradient boosting,
+    and to everything else, for the first fusion.
+    """
+    reads = [job.reads for job in found if job.kind == "fusion"]
+    first = next(job.fusion.name for job in found if job.fusion)
+    most = max(reads, key=len)
+    pairs: list[tuple[Reads, Reads]]
+    pairs = [((most[0], each), most[:1]) for each in most[1:] if most[0] == "tabular"]
+    pairs += [(most, tuple(m for m in most if m != each)) for each in most if len(most) > 1]
+    named = [(fusion_name(first, more), fusion_name(first, less)) for more, less in pairs]
+    return list(dict.fromkeys([*named, ("trees-table-text", "trees-table")]))
+
+
+def fit_job(job: Job, prepared: Prepared, seed: int) -> dict[str, Fit]:
+    """Fit a job on one split; return what its models answer to the test rows, by their name.
+
+    Trees, and what is always answered, learn from the training and validation rows: trees draw
+    rows to stop by themselves. All others stop by the validation rows.
+
+    Args:
+        job: What to fit.
+        prepared: Rows, split.
+        seed: Seed of all that is random.
+    """
+    keras.utils.clear_session()  # the models before this one are done with
+    training = prepared.config.training.model_copy(update={"seed": seed})
+    update = {"training": training, **({"fusion": job.fusion} if job.fusion else {})}
+    prepared = replace(prepared, config=prepared.config.model_copy(update=update))
+    if job.kind == "fusion":
+        return {job.name: fit_rows(narrowed(prepared, job.reads))}
+    kept: dict[str, Fit] = {}
+    for number, task in enumerate(tasks(prepared)):
+        _FITTERS[job.kind](job, prepared, number, task, partial(_keep, kept, job, prepared, task))
+    return kept
+
+
+def _keep(
+    kept: dict[str, Fit], job: Job, prepared: Prepared, task: Task, score: ModelScore,
+    rows: NDArray[Any], outputs: NDArray[Any],
+) -> None:  # fmt: skip
+    """Add what a model answers for one head to what it answers for others."""
+    name = f"trees-{score.inputs.replace(' + ', '-')}" if job.kind == "trees" else job.name
+    values = np.empty(outputs.shape, np.float64)
+    values[np.searchsorted(prepared.rows("test"), rows)] = outputs
+    known = kept.get(name, Fit({}))
+    kept[name] = Fit(
+        {**known.outputs, task.name: values},
+        known.parameters + score.parameters,
+        known.seconds + score.seconds,
+    )
+
+
+def _fit_constant(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
+    truth, weight = prepared.truths[task.name], prepared.source.weights[task.name]
+    constant_score(task, truth, _known(prepared), prepared.rows("test"), weight, keep)
+
+
+def _fit_trees(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
+    options = prepared.config.heads[number].head.options
+    tree_scores(
+        task, prepared.spec, prepared.source, prepared.table.frame, prepared.truths[task.name],
+        _known(prepared), prepared.rows("test"), weight=prepared.source.weights[task.name],
+        log=options.get("transform") == "log1p", seed=prepared.config.training.seed, keep=keep,
+    )  # fmt: skip
+
+
+def _fit_sequential(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
+    head, fitted = prepared.config.heads[number], prepared.spec.heads[number]
+    sequential_score(prepared, job.reads[0], head, fitted, keep)
+
+
+def _known(prepared: Prepared) -> NDArray[np.int64]:
+    """Return the training and the validation rows."""
+    return np.concatenate([prepared.rows("train"), prepared.rows("validation")])
+
+
+_Fitter = Callable[[Job, Prepared, int, Task, Keep], None]
+_FITTERS: dict[str, _Fitter] = {
+    "constant": _fit_constant, "trees": _fit_trees, "sequential": _fit_sequential,
+}  # fmt: skip

@@ -1,0 +1,162 @@
+"""Is it worth it? Every model on the same folds and seeds, from a table to a verdict."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError
+from multimodal.core.interrupted import digest
+from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart
+from multimodal.data.split.resplit import strata
+from multimodal.data.split.sides import joined_groups
+from multimodal.models.build import check_parts
+from multimodal.models.pretrained_vectors import check_vectors
+from multimodal.runs.request import Request, Say, record
+from multimodal.runs.train import label_kinds
+from multimodal.studies.compare.candidates import chosen_fusions, jobs
+from multimodal.studies.compare.experiment import Contest
+from multimodal.studies.compare.records import ComparisonRecord
+from multimodal.studies.folder import held
+
+MOST_SEEDS = 100
+
+
+def compare(
+    data: Rows,
+    targets: str | Sequence[str] = (),
+    *,
+    out: str | Path,
+    config: Config | None = None,
+    folds: int = 5,
+    folds_column: str | None = None,
+    seeds: int = 3,
+    fusions: Sequence[str] = (),
+    weight: str | None = None,
+    images: str | Path | None = None,
+    minutes: float | None = None,
+    command: str = "",
+    say: Say = lambda message: None,
+) -> ComparisonRecord:
+    """Compare simple models and fusions on the same folds, and say what each modality adds.
+
+    On every fold and with every seed are fitted: always one answer, gradient boosting, a
+    Sequential model of each modality, the first fusion on every subset of the modalities, the
+    other fusions on all of them. All see the same columns and photos; preprocessing is learned
+    from the training rows of the fold alone. Each finished fit lies in `out`: the same call goes
+    on where the last one ended, more seeds and fusions are added to what is there.
+
+    Args:
+        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        targets: Column or columns to predict; none stands for those of the config's heads.
+        out: Folder of the comparison: new, empty, or of the same comparison.
+        config: What the user wants; what it leaves open is inferred. `data.split` says which share
+            of the rows validates, and by `group` what stays in one fold.
+        folds: Number of folds; duplicates share one, targets are spread evenly.
+        folds_column: Column that names each row's fold, in place of `folds`; no model reads it.
+        seeds: Number of seeds, from the config's on.
+        fusions: Names of fusions; the first reads every subset. The config's by default.
+        weight: Column of row weights, for training and for every metric.
+        images: Folder that photo paths are relative to; the file's folder by default.
+        minutes: Time after which no further fit starts.
+        command: The command to keep in the record.
+        say: Called with a line of news.
+
+    Returns:
+        What `comparison.json` holds; `out` has a table, a picture for each head, and every answer.
+
+    Raises:
+        MultimodalError: What is wrong, where, and how to mend it.
+        KeyboardInterrupt: After Ctrl-C, once what is finished has been summed up.
+
+    Example:
+        record = compare("products.csv", "price", out="comparison", minutes=60, say=print)
+        record.verdicts["price"]
+    """
+    columns = [targets] if isinstance(targets, str) else list(targets)
+    start, wanted = time.monotonic(), _settled(config or Config(), folds, folds_column, seeds)
+    if not columns and not wanted.heads:
+        raise ConfigError("no target is named and the config has no heads; expected one of them.")
+    check_parts(wanted)
+    check_vectors(wanted)
+    chosen = chosen_fusions(wanted, fusions)
+    say("reading, checking and preparing the rows")
+    prepared = prepare(
+        data, columns, wanted, weight=weight, images=images, label_kinds=label_kinds()
+    )
+    check_parts(prepared.config)
+    numbers, groups = _folds(prepared, folds, folds_column, say)
+    request = Request(
+        data, columns, config or Config(), Path(out), weight, images, None, None, command
+    )
+    asked = {
+        **record(request, prepared), "folds": folds_column or folds, "folds of rows":
+        digest(numbers),
+    }  # fmt: skip
+    deadline = math.inf if minutes is None else start + 60 * minutes
+    first = wanted.training.seed
+    contest = Contest(
+        Path(out), prepared, numbers, groups, jobs(prepared, chosen),
+        range(first, first + seeds), deadline, command, say,
+    )  # fmt: skip
+    with held(Path(out), asked):
+        return contest.run()
+
+
+def _settled(config: Config, folds: int, folds_column: str | None, seeds: int) -> Config:
+    """Return the config with a random split and without the folds' column; check what was asked."""
+    if not 2 <= folds <= MOST_FOLDS or not 1 <= seeds <= MOST_SEEDS:
+        raise ConfigError(
+            f"expected 2 to {MOST_FOLDS} folds and 1 to {MOST_SEEDS} seeds. Received: folds="
+            f"{folds}, seeds={seeds}"
+        )
+    split = config.data.split
+    if folds_column is None:
+        if split.method in ("time", "column"):
+            raise ConfigError(
+                f"`data.split` is by {split.method}, which gives one test side, not folds. Name "
+                "the column that holds each row's fold (--folds-column), or split at random or by "
+                "group; `multimodal train` compares models on one given split."
+            )
+        return config
+    learned = {column for head in config.heads for column in head.columns}
+    read = {column for group in config.groups for column in group.columns}
+    if folds_column in learned | read:
+        raise ConfigError(
+            f"column '{folds_column}' holds the folds, so no group or head may have it. Take it "
+            "out of the config."
+        )
+    ignored = {folds_column, *([str(split.column)] if split.method == "column" else [])}
+    data = config.data.model_dump() | {
+        "columns": {**config.data.columns, **dict.fromkeys(ignored, "ignored")},
+        "split": {"validation": split.validation, "test": split.test},
+    }
+    return config.merge(data=data)
+
+
+def _folds(
+    prepared: Prepared, folds: int, column: str | None, say: Say
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each row's fold, and the groups that stay together, both (N,)."""
+    table, split = prepared.table, prepared.config.data.split
+    alone = np.arange(len(table.frame))
+    duplicates = alone if prepared.groups is None else prepared.groups
+    groups = joined_groups(split, table.frame, duplicates, f"{table.name}: ")
+    if column is None:
+        seed = prepared.config.training.seed
+        return deal_folds(folds, groups, strata(prepared), seed), groups
+    numbers = read_folds(table, column)
+    apart = rows_apart(numbers, groups)
+    if len(apart):
+        say(
+            f"warning: {len(apart):,} rows have a duplicate in another fold of column '{column}', "
+            f"the first in {table.place(int(apart[0]))}; models have seen what they are tested on."
+        )
+    return numbers, groups

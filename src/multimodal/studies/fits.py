@@ -1,0 +1,156 @@
+"""Fit one model on the training rows of a split, and answer other rows of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.spec import TERM_KEYS
+from multimodal.data.batches import evaluation_dataset
+from multimodal.data.features.row_fitting import with_terms
+from multimodal.data.prepare import Prepared
+from multimodal.data.sparse.blocks import term_inputs
+from multimodal.data.sparse.random_features import wave_targets
+from multimodal.evaluation.task import Task
+from multimodal.models import baselines
+from multimodal.models.averaging import head_layer
+from multimodal.models.stack.stack import whole_model
+from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
+from multimodal.models.training.state import Fitted, TrainingError
+from multimodal.studies.fit_files import Fit, Floats
+
+
+def fit_rows(
+    prepared: Prepared,
+    sides: Sequence[str] = ("test",),
+    *,
+    callbacks: Callbacks = (),
+) -> Fit:
+    """Train the config's model on the training rows; return what it answers to other rows.
+
+    The model is that of a run: the mean of its networks, with the linear model blended in. The best
+    epoch of a network is that of the least loss on the rows that it does not learn from.
+
+    Args:
+        prepared: Rows, split.
+        sides: Whose rows are answered, one side after the other.
+        callbacks: Further Keras callbacks of the fit.
+
+    Raises:
+        TrainingError: The loss is not a number, or the memory is not enough.
+        KeyboardInterrupt: Ctrl-C ended the fit.
+    """
+    start, count = time.perf_counter(), int(prepared.config.training.members)
+    keras.utils.clear_session()  # the models before this one are done with
+    found = [_fit_network(prepared, i, callbacks) for i in range(count)]
+    networks = [network for network, _ in found]
+    model = whole_model(prepared, networks, lambda message: None).model
+    seconds = time.perf_counter() - start
+    rows = np.concatenate([prepared.rows(side) for side in sides])
+    outputs = answered(model, prepared, rows)
+    return Fit(outputs, model.count_params(), seconds, sum(epochs for _, epochs in found))
+
+
+def answered(model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]) -> dict[str, Floats]:
+    """Return the decoded outputs (len(rows), width) of every head, in the order of `rows`.
+
+    Raises:
+        TrainingError: An output is not finite.
+    """
+    buckets = prepared.source.buckets
+    sorting = np.arange(len(rows)) if buckets is None else np.argsort(buckets[rows], kind="stable")
+    batches: Any = evaluation_dataset(prepared.source, rows[sorting], batch_size=BATCH)
+    terms = _terms(model, prepared, rows[sorting])
+    if terms:
+        raw = _with_terms(model, batches, terms)
+    else:
+        raw = model.predict(batches.map(_inputs), verbose=0)
+    found = {}
+    for name in model.output_names:
+        decoded = head_layer(model, name).decode(keras.ops.convert_to_tensor(raw[name]))
+        values = np.asarray(keras.ops.convert_to_numpy(decoded), np.float64)
+        if not np.isfinite(values).all():
+            raise TrainingError(
+                f"head '{name}': the model answers with what is no number. Lower "
+                "`training.learning_rate`, or set `training.precision` to 'float32'."
+            )
+        found[name] = np.empty_like(values)
+        found[name][sorting] = values
+    return found
+
+
+def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
+    """Return the same rows with the groups of some modalities only; no photo is decoded in vain."""
+    pairs = zip(prepared.config.groups, prepared.spec.groups, strict=True)
+    kept = [(group, fitted) for group, fitted in pairs if group.modality in modalities]
+    config = prepared.config.model_copy(update={"groups": [group for group, _ in kept]})
+    spec = prepared.spec.model_copy(update={"groups": [fitted for _, fitted in kept]})
+    source = prepared.source
+    source = replace(
+        source,
+        inputs={key: array for key, array in source.inputs.items() if key in spec.input_keys},
+        caches={g.name: source.caches[g.name] for g in spec.groups if g.name in source.caches},
+        lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
+    )
+    if spec.terms is not None:
+        measured = wave_targets(config.heads, spec.heads, prepared.truths)
+        spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides, measured)
+    return replace(prepared, config=config, spec=spec, source=source)
+
+
+def tasks(prepared: Prepared) -> list[Task]:
+    """Return what each head is asked."""
+    pairs = zip(prepared.config.heads, prepared.spec.heads, strict=True)
+    return [Task.of(head, fitted, baselines.head_layer(head, fitted)) for head, fitted in pairs]
+
+
+def width(task: Task) -> int:
+    """Return the number of decoded outputs of a head per row.
+
+    Example:
+    >>> width(Task("price")), width(Task("mood", "class", ["sad", "glad"])), width(Task("b", "box"))
+    (1, 2, 4)
+    """
+    return {"number": max(1, len(task.quantiles)), "box": 4}.get(task.kind, len(task.classes))
+
+
+def _terms(
+    model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    if prepared.spec.terms is None or TERM_KEYS[0] not in model.input:
+        return {}
+    units = {column.name: column.unit for column in prepared.schema.columns}
+    return term_inputs(prepared.spec.terms, prepared.spec, units, prepared.table.frame.iloc[rows])
+
+
+def _with_terms(
+    model: keras.Model, batches: Any, terms: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return the raw outputs of batches to which the terms of their rows are added."""
+    parts, done = [], 0
+    for inputs, _, _ in batches:
+        batch = {key: keras.ops.convert_to_numpy(value) for key, value in inputs.items()}
+        size = len(next(iter(batch.values())))
+        batch |= {key: values[done : done + size] for key, values in terms.items()}
+        parts.append(model.predict_on_batch(batch))
+        done += size
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[keras.Model, int]:
+    """Return network `i` of the best epoch, and how many epochs it took."""
+    (model, _), fitted = new_network(prepared, i), Fitted()
+    fit_network(model, prepared, i, fitted, callbacks=callbacks)
+    if fitted.interrupted:
+        raise KeyboardInterrupt
+    return model, len(fitted.log)
+
+
+def _inputs(inputs: Any, target: Any, weight: Any) -> Any:
+    return inputs

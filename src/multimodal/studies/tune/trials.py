@@ -1,0 +1,208 @@
+"""The trials of a search: each kept on disk, a study of all of them, the callback that ends one."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from multimodal.core.errors import ConfigError, RunError
+from multimodal.core.files import read_text, write_text
+from multimodal.core.json_records import reason_of
+from multimodal.studies.tune.space import Knob, Value
+
+MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
+WARM_UP_TRIALS, WARM_UP_EPOCHS = 4, 3  # before a trial may be ended
+FIRST_TRIALS, FREE_KNOBS = 8, 3
+WORST = 1e30  # a loss that is not finite
+
+
+class Trial(BaseModel):
+    """One trial: its knobs, how it ended, and what came of it.
+
+    `value` is the error on the validation rows that the search lowers, mean over the heads, each
+    in shares of the error of always one answer; `by_epoch` the validation loss of every epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    number: int = Field(ge=0)
+    values: dict[str, Value]
+    state: Literal["complete", "pruned", "failed"]
+    value: float | None = None
+    metrics: dict[str, float] = {}
+    by_epoch: list[float] = Field([], max_length=MOST_EPOCHS)
+    parameters: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Ended(Exception):
+    """A trial that is not worth its time, or whose time is over."""
+
+    def __init__(self, *, pruned: bool) -> None:
+        super().__init__("pruned" if pruned else "the time is over")
+        self.pruned = pruned
+
+
+class Watch(keras.callbacks.Callback):
+    """Tell a study the validation loss of every epoch, and end the trial where it should.
+
+    Args:
+        trial: Of the study, which prunes it.
+        deadline: In seconds of the monotonic clock; a trial without an end of time is never ended.
+    """
+
+    def __init__(self, trial: Any, deadline: float) -> None:
+        super().__init__()
+        self.trial = trial
+        self.deadline = deadline
+        self.by_epoch: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = float((logs or {})["val_loss"])
+        loss = loss if math.isfinite(loss) else WORST
+        self.by_epoch.append(loss)
+        self.trial.report(min(self.by_epoch), len(self.by_epoch))
+        if math.isfinite(self.deadline) and self.trial.should_prune():
+            raise Ended(pruned=True)
+        if time.monotonic() >= self.deadline:
+            raise Ended(pruned=False)
+
+
+def optuna() -> Any:
+    """Return Optuna, silent; raise ConfigError where it is not installed."""
+    try:
+        found = importlib.import_module("optuna")
+    except ImportError:
+        raise ConfigError(
+            "tuning needs Optuna, which is not installed. Install it with "
+            "`pip install 'multimodal[tune]'`, or `pip install optuna`."
+        ) from None
+    found.logging.set_verbosity(found.logging.ERROR)
+    return found
+
+
+def distributions(space: Sequence[Knob]) -> dict[str, Any]:
+    """Return what Optuna draws each knob from."""
+    found = optuna().distributions
+    return {
+        knob.name: found.CategoricalDistribution(knob.choices)
+        if knob.choices
+        else found.FloatDistribution(knob.low, knob.high, log=True)
+        for knob in space
+    }
+
+
+def make_study(space: Sequence[Knob], trials: Sequence[Trial], seed: int) -> Any:
+    """Return a study that knows the trials so far and starts with the config itself.
+
+    The next trials turn three knobs of the start at random; those that follow are drawn by
+    tree-structured Parzen estimators. A trial is ended whose best validation loss so far is worse
+    than the median of those before it.
+
+    References:
+        Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011.
+        Akiba et al., Optuna, KDD 2019.
+    """
+    found = optuna()
+    sampler = found.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=FIRST_TRIALS)
+    pruner = found.pruners.MedianPruner(
+        n_startup_trials=WARM_UP_TRIALS, n_warmup_steps=WARM_UP_EPOCHS
+    )
+    study = found.create_study(direction="minimize", sampler=sampler, pruner=pruner)
+    drawn_from = distributions(space)
+    for trial in trials:
+        losses = trial.by_epoch
+        best_so_far = {i: min(losses[:i]) for i in range(1, len(losses) + 1)}
+        study.add_trial(
+            found.trial.create_trial(
+                state=trial_state(trial), value=trial.value, params=dict(trial.values),
+                distributions=drawn_from, intermediate_values=best_so_far,
+            )
+        )  # fmt: skip
+    start = {knob.name: knob.start for knob in space}
+    if all(trial.values != start for trial in trials):
+        study.enqueue_trial(start)
+    for number in range(max(1, len(trials)), FIRST_TRIALS + 1):
+        random = np.random.default_rng((seed, number))
+        free = random.choice(list(start), min(FREE_KNOBS, len(start)), replace=False).tolist()
+        study.enqueue_trial({name: value for name, value in start.items() if name not in free})
+    return study
+
+
+def trial_state(trial: Trial) -> Any:
+    """Return how a trial ended, in Optuna's words."""
+    states = optuna().trial.TrialState
+    return {"complete": states.COMPLETE, "pruned": states.PRUNED}.get(trial.state, states.FAIL)
+
+
+def importances(study: Any) -> dict[str, float]:
+    """Return the share of each knob in what moved the value, the greatest first; {} of few trials.
+
+    References:
+        Watanabe et al., PED-ANOVA, IJCAI 2023.
+    """
+    found = optuna()
+    whole = [t for t in study.trials if t.state == found.trial.TrialState.COMPLETE]
+    if len(whole) < FIRST_TRIALS:
+        return {}
+    try:
+        shares: Mapping[str, float] = found.importance.get_param_importances(study)
+    except (RuntimeError, ValueError):  # all values are the same
+        return {}
+    return {name: float(share) for name, share in shares.items()}
+
+
+def write_trial(folder: Path, trial: Trial) -> None:
+    """Write a trial into the folder of trials."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(trial_path(folder, trial.number), trial.model_dump_json(indent=2))
+
+
+def read_trials(folder: Path, space: Sequence[Knob]) -> list[Trial]:
+    """Return the trials of a folder by number.
+
+    Raises:
+        RunError: A file is damaged, or of another search space.
+    """
+    found = []
+    for path in sorted(folder.glob("trial-*.json")):
+        try:
+            trial = Trial.model_validate_json(read_text(path, most=MOST_BYTES))
+            _check(trial, space, path)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path}: damaged, or of another version of this package ({reason_of(error)}). "
+                "Remove the file, or name another --out."
+            ) from None
+        found.append(trial)
+    return found
+
+
+def trial_path(folder: Path, number: int) -> Path:
+    """Return the file of a trial."""
+    return folder / f"trial-{number:04d}.json"
+
+
+def _check(trial: Trial, space: Sequence[Knob], path: Path) -> None:
+    if path.name != trial_path(path.parent, trial.number).name:
+        raise ValueError(f"it says it is trial {trial.number}")
+    if set(trial.values) != {knob.name for knob in space}:
+        raise ValueError(f"it turns {', '.join(sorted(trial.values))}")
+    for knob in space:
+        value = trial.values[knob.name]
+        inside = value in knob.choices if knob.choices else (
+            isinstance(value, float | int) and knob.low <= value <= knob.high
+        )  # fmt: skip
+        if not inside:
+            raise ValueError(f"{knob.name} is {value!r:.40}")
+    if (trial.state == "complete") != (trial.value is not None):
+        raise ValueError("a trial is complete if it has a value")

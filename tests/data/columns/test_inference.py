@@ -1,0 +1,132 @@
+"""Each rule of inference, and the columns that lie on its border."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multimodal.core.config import Kind
+from multimodal.data.columns.evidence import Cells
+from multimodal.data.columns.inference import Verdict, as_told, judge
+from multimodal.data.read.formats import from_frame
+
+N = 200
+RNG = np.random.default_rng(0)
+WOODS = ("oak", "ash", "elm")
+SENTENCES = [f"a sturdy {WOODS[i % 3]} table, number {i} of good make" for i in range(N)]
+DAYS = pd.date_range("2016-01-01", periods=N, freq="D")
+
+
+def column(values: list[Any], name: str = "c", root: Path = Path("nowhere")) -> Cells:
+    return Cells(name, from_frame(pd.DataFrame({name: values})).frame[name], root)
+
+
+CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
+    "all missing": ([None, "", " "], "c", "ignored", "all missing"),
+    "constant": (["x"] * 5, "c", "ignored", "constant"),
+    "flag": (["x", None, "x"], "c", "category", "one value, or missing"),
+    "addresses": ([f"https://h/{i}.jpg" for i in range(N)], "c", "ignored", "not opened"),
+    "address lists": ([f'["http://h/{i}.jpg"]' for i in range(N)], "c", "ignored", "not opened"),
+    "photos": ([f"p/{i}.JPG" for i in range(N)], "c", "image", "one photo a row"),
+    "photos, some not": (["a.jpg", "b.png", "c.webp", "d.gif", "?"], "c", "image", "one photo"),
+    "photo lists": ([[f"{i}.jpg", "b.jpg"] for i in range(N)], "c", "image", "up to 2 photos"),
+    "joined photos": (["a.jpg|b.jpg", "c.jpg"], "c", "image", "up to 2 photos a row"),
+    "other lists": ([[1, 2], [3]], "c", "ignored", "lists are not read"),
+    "documents": ([f"{i}.pdf" for i in range(N)], "c", "identifier", "excluded"),
+    "dates": ([f"{d:%Y-%m-%d}" for d in DAYS], "c", "date", "month, day, weekday, days"),
+    "months": ([f"20{10 + i // 12}-{i % 12 + 1:02}" for i in range(48)], "c", "date", "year"),
+    "datetimes": (list(DAYS), "c", "date", "its parts become columns"),
+    "guessed dates": (["03/04/2016", "05/04/2016"] * 9, "c", "category", ""),
+    "years": (["2016", "2017", "2018"] * 9, "c", "number", ""),
+    "floats": ([f"{x:.6f}" for x in RNG.random(N)], "c", "number", ""),
+    "unique whole": ((RNG.permutation(9000)[:N] * 7).tolist(), "c", "number", ""),
+    "with words": (["1", "2.5", "3", "NA", "-"] * 9, "c", "number", ""),
+    "nearly all": (["1", "2.5", "3", "4"] * 24 + ["?"], "c", "number", "1 cells are no numbers"),
+    "too few": (["1", "2.5", "3", "4"] * 4 + ["?"], "c", "category", "apart from '?'"),
+    "few counts": ([1, 2, 3] * 9, "rooms", "number", ""),
+    "small table": ([1, 2, 3, 4], "rooms", "number", ""),
+    "phrase": ([f"{i} reviews" for i in range(3, 9)], "c", "number", "number in '# reviews'"),
+    "two numbers": ([0, 1] * 9, "c", "category", "two values"),
+    "bools": ([True, False] * 9, "c", "category", "yes or no"),
+    "bools, missing": ([True, False, None] * 9, "c", "category", "two values"),
+    "zip": (["00501", "10001", "99501"] * 9, "c", "category", "leading zeros"),
+    "padded ids": ([f"{i:05}" for i in range(N)], "c", "identifier", "leading zeros, one per row"),
+    "zip by name": ([85255, 36372, 91901] * 9, "zipcode", "category", "codes, by the name"),
+    "unique codes": ((RNG.permutation(9000)[:N] * 7).tolist(), "item_id", "identifier", "by the"),
+    "row count": (list(range(1, N + 1)), "c", "identifier", "counts the rows"),
+    "shuffled": (RNG.permutation(N).tolist(), "c", "identifier", "counts the rows"),
+    "with gaps": ([i for i in range(N) if i % 20], "c", "identifier", "counts the rows"),
+    "small id": ([1, 2, 3, 4], "id", "identifier", "counts the rows"),
+    "row phrase": ([f"item {i}" for i in range(N)], "c", "identifier", "counts the rows"),
+    "hashes": ([f"a{i:06x}f" for i in range(N)], "c", "identifier", "another value in each row"),
+    "small hashes": (["k7", "q9", "z1"], "sku", "identifier", "another value in each row"),
+    "small words": (["red", "blue", "green"], "c", "category", ""),
+    "texts": (SENTENCES, "c", "text", "9 words on average"),
+    "repeated texts": (SENTENCES[:150] + SENTENCES[:50], "c", "text", ""),
+    "small texts": (SENTENCES[:8], "c", "text", ""),
+    "long labels": (SENTENCES[:5] * 40, "c", "category", ""),
+    "unspaced": ([f"赤いオーク材の机{'甲乙丙'[i % 3]}{i}番" for i in range(N)], "c", "text", ""),
+    "brands": ([f"b{int(x)}x" for x in RNG.random(3000) * 2500], "c", "category", "values;"),
+    "names": ([f"Ann{i} Lee{i * 7 % 31}" for i in range(N)], "c", "text", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_judge(case: str) -> None:
+    values, name, kind, note = CASES[case]
+    verdict = judge(column(values, name))
+    assert verdict.kind == kind, verdict
+    assert note in verdict.note
+
+
+def test_the_note_says_where_photos_are(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").touch()
+    absent = judge(column(["a.jpg", "b.jpg"], root=tmp_path)).note
+    assert "none of the first 2 is in the photo folder; they are in 'images'" in absent
+    assert judge(column(["a.jpg", "b.jpg"], root=tmp_path / "images")).note == "one photo a row"
+    assert judge(column(["x" * 5000 + ".jpg", "b.jpg"], root=tmp_path)).kind == "image"
+
+
+def test_a_phrase_is_kept_for_reading() -> None:
+    assert judge(column([f"{i} reviews" for i in range(3, 9)])).unit == "# reviews"
+
+
+def test_date_parts_that_vary() -> None:
+    assert judge(column(list(DAYS[:20]))).parts == ("day", "weekday", "days")
+    hours = pd.date_range("2016-01-01", periods=9, freq="h")
+    assert judge(column(list(hours))).parts == ("hour",)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        ([None, ""], "number", Verdict("number", "as told; all missing")),
+        (["x", "y"], "category", Verdict("category", "as told")),
+        (["1", "2"], "number", Verdict("number", "as told")),
+        (
+            ["5", "6", "none yet"],
+            "number",
+            Verdict("number", "as told; 1 cells are no numbers and count as missing"),
+        ),
+        (["5 cm", "6 cm"], "number", Verdict("number", "as told; number in '# cm'", "# cm")),
+        (["$5", "$6"], "target", Verdict("target", "as told; number in '$#'", "$#")),
+        (["neg", "pos"], "target", Verdict("target", "as told")),
+        (
+            ["2016", "2018", "soon"],
+            "date",
+            Verdict(
+                "date",
+                "as told; its parts become columns: year, days; "
+                "1 cells are no dates and count as missing",
+                parts=("year", "days"),
+            ),
+        ),
+    ],
+)
+def test_as_told(values: list[Any], kind: Kind, expected: Verdict) -> None:
+    assert as_told(column(values), kind) == expected

@@ -1,0 +1,131 @@
+"""What counts as a number, what as missing, what as neither."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multimodal.data.columns.numbers import find_unit, parse_numbers
+
+NAN = float("nan")
+
+
+def parse(cell: Any, unit: str | None = None) -> tuple[float, bool]:
+    values, bad = parse_numbers(pd.Series([cell], dtype=object), unit)
+    return float(values[0]), bool(bad[0])
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("5", 5), (" -2.5 ", -2.5), ("+3", 3), (".5", 0.5), ("5.", 5), ("1e3", 1000),
+        ("2E-2", 0.02), ("1,234.50", 1234.5), ("1,234", 1234), ("-1,234,567", -1234567),
+        ("00501", 501), (7, 7), (2.5, 2.5), (True, 1), (Decimal("1.25"), 1.25),
+        (np.int32(4), 4), (np.float32(0.5), 0.5), (2**70, 2.0**70),
+    ],
+)  # fmt: skip
+def test_numbers(cell: Any, number: float) -> None:
+    assert parse(cell) == (number, False)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "12,50", "1,23,456", "1234,567", "inf", "-Infinity", "1e400", "abc", "1_000", "٣", "0x10",
+        "$5", "5 cm", "1 2", "--5", "1.2.3", float("inf"), 10**400, "?", b"5",
+    ],
+)  # fmt: skip
+def test_unreadable(cell: Any) -> None:
+    value, bad = parse(cell)
+    assert np.isnan(value) and bad
+
+
+@pytest.mark.parametrize(
+    "cell", ["NA", "n/a", "NaN", "null", "None", "-", " - ", "", None, pd.NA, NAN]
+)
+def test_missing(cell: Any) -> None:
+    value, bad = parse(cell)
+    assert np.isnan(value) and not bad
+
+
+@pytest.mark.parametrize(
+    ("series", "values", "bad"),
+    [
+        (pd.Series([1, 2]), [1, 2], [False, False]),
+        (pd.Series([1.5, np.nan, np.inf]), [1.5, NAN, NAN], [False, False, True]),
+        (pd.Series([True, False]), [1, 0], [False, False]),
+        (pd.Series([1, None], dtype="Int64"), [1, NAN], [False, False]),
+        (pd.Series([], dtype=object), [], []),
+        (pd.to_datetime(pd.Series(["2016-01-01"])), [NAN], [True]),
+    ],
+)
+def test_dtypes(series: pd.Series, values: list[float], bad: list[bool]) -> None:
+    found = parse_numbers(series)
+    assert found.values.dtype == np.float64
+    np.testing.assert_array_equal(found.values, values)
+    assert found.bad.tolist() == bad
+
+
+def test_the_column_itself_is_left_alone() -> None:
+    series = pd.Series([1.0, np.inf])
+    parse_numbers(series)
+    assert series[1] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("texts", "unit"),
+    [
+        (
+            ["8 customer reviews", "1 customer review", "1,040 customer reviews"],
+            "# customer reviews",
+        ),
+        (["4.0 out of 5 stars", "5.0 out of 5 stars", "3.5 out of 5 stars"], "# out of 5 stars"),
+        (["213 cm", "45 cm"], "# cm"),
+        (["Rs. 899", "Rs. 1,299"], "Rs. #"),
+        (["$1,234.50", "$9.99"], "$#"),
+        (["45%", "5 %", "7%", "8%"] + ["9%"] * 20, "#%"),
+        (["-5 °C", "12 °C"], "# °C"),
+        (["213cm", "45cm"], "#cm"),
+        (["SKU123", "SKU124"], None),
+        (["cv-12", "cv-13"], None),
+        (["€ 12,50", "€ 13,50"], None),
+        (["5 cm", "3 kg"], None),
+        (["5", "6"], None),
+        (["1.2.3", "1.2.4"], None),
+        (["red", "blue"], None),
+        (["word " * 20 + "5"] * 3, None),
+        ([], None),
+    ],
+)
+def test_find_unit(texts: list[str], unit: str | None) -> None:
+    assert find_unit(texts) == unit
+
+
+def test_find_unit_wants_nearly_all() -> None:
+    assert find_unit(["5 cm"] * 95 + ["red"] * 5) == "# cm"
+    assert find_unit(["5 cm"] * 94 + ["red"] * 6) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "unit", "expected"),
+    [
+        ("1 Customer  Review", "# customer reviews", 1),
+        ("1,040 customer reviews", "# customer reviews", 1040),
+        ("4.5 out of 5 stars", "# out of 5 stars", 4.5),
+        ("$1,234.50", "$#", 1234.5),
+        ("-5 °C", "# °C", -5),
+        ("213", "# cm", 213),
+        (213, "# cm", 213),
+        ("2 m", "# cm", NAN),
+        ("4.5 out of 10 stars", "# out of 5 stars", NAN),
+        ("NA", "# cm", NAN),
+    ],
+)
+def test_numbers_in_a_phrase(cell: Any, unit: str, expected: float) -> None:
+    value, bad = parse(cell, unit)
+    np.testing.assert_equal(value, expected)
+    assert bad == (np.isnan(expected) and cell != "NA")

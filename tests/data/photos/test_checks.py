@@ -1,0 +1,157 @@
+"""Rows whose photos cannot be used, and what is said of the rows set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from multimodal.core.errors import DataError
+from multimodal.data.photos import checks
+from multimodal.data.photos.checks import (
+    check_count,
+    check_share,
+    kind_of,
+    notes,
+    reasons,
+    without_bad_photos,
+)
+from multimodal.data.read.readers import read_table
+from multimodal.data.read.table import Table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(4):
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 9, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "1.png").read_bytes())
+    (tmp_path / "cut.png").write_bytes((tmp_path / "1.png").read_bytes()[:-30])
+    (tmp_path / "page.jpg").write_text("<html>")
+    return tmp_path
+
+
+def screened(cells: list[Any], folder: Path, **more: list[Any]) -> Any:
+    table = read_table(pd.DataFrame({"p": pd.Series(cells, dtype=object), **more}))
+    return without_bad_photos(table, ["p", *more], folder)
+
+
+def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
+    cells = ["0.png", "gone.png", None, "1.png|cut.png", ["1.png", "2.png"], "page.jpg", "copy.png"]
+    table, digests, kept, _ = screened(cells, folder)
+    assert kept.tolist() == table.rows.tolist() == [0, 2, 4, 6]
+    assert [len(row) for row in digests] == [1, 0, 2, 1]
+    assert digests[2][0] == digests[3][0] != digests[0][0]
+    assert [(fault.row, fault.reason.split(" (")[0]) for fault in table.quarantine] == [
+        (1, f"photo: {folder / 'gone.png'}: no such photo"),
+        (3, f"photo: {folder / 'cut.png'}: the photo is cut off"),
+        (5, f"photo: {folder / 'page.jpg'}: not a readable photo"),
+    ]
+    assert reasons(table) == {
+        "photo: no such photo": 1, "photo: the photo is cut off": 1,
+        "photo: not a readable photo": 1,
+    }  # fmt: skip
+
+
+def test_several_columns(folder: Path) -> None:
+    table, digests, kept, _ = screened(["0.png", "1.png"], folder, q=["2.png", "gone.png"])
+    assert kept.tolist() == [0] and len(digests[0]) == 2 and len(table.quarantine) == 1
+
+
+def test_each_photo_is_examined_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    examine = checks.examine
+    monkeypatch.setattr(checks, "examine", lambda path: seen.append(path) or examine(path))
+    screened(["0.png", "1.png", "0.png|1.png", "./0.png"] * 50, folder)
+    assert sorted(seen) == [folder / "0.png", folder / "1.png"]
+
+
+@pytest.mark.parametrize("name", ["../0.png", "/etc/passwd", "http://x.org/0.png"])
+def test_photos_that_lead_out_end_it(folder: Path, name: str) -> None:
+    with pytest.raises(DataError, match=rf"table, row 2, column 'p': photo '{name}' "):
+        screened(["0.png", name], folder)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (1, ""),
+        (2, " 1 more row has such a path (row 3)."),
+        (6, " 5 more rows have such paths (rows 3, 4, 5, 6, 7)."),
+        (7, " 6 more rows have such paths (rows 3, 4, 5, 6, 7, …)."),
+    ],
+)
+def test_all_unsafe_paths_of_a_column_are_counted(folder: Path, bad: int, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        screened(["0.png", *["../0.png"] * bad, "1.png"], folder)
+    message = str(caught.value)
+    assert message.startswith("table, row 2, column 'p': photo '../0.png' leads out ")
+    assert message.partition("with --images.")[2] == said
+
+
+def test_no_photo_columns(folder: Path) -> None:
+    table = read_table([{"a": 1}, {"a": 2}])
+    same, digests, kept, photos = without_bad_photos(table, [], folder)
+    assert same is table and digests == [[], []] and photos == [] and kept.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("column 'price': expected a number, got 'free'", "column 'price': expected a number"),
+        ("column 'price': expected a number, got 'a, got: b'", "column 'price': expected a number"),
+        ("column 'a: b': the target is missing", "column 'a: b': the target is missing"),
+        ("expected 5 fields, got 7", "expected 5 fields"),
+        ("photo: a (1): b.jpg: no such photo", "photo: no such photo"),
+        ("photo: a.jpg: the photo is cut off", "photo: the photo is cut off"),
+        ("photo: a.jpg: not a readable photo (x: y)", "photo: not a readable photo"),
+        (
+            "expected a JSON object: Expecting value at character 7",
+            "expected a JSON object: Expecting value",
+        ),
+        ("odd", "odd"),
+    ],
+)
+def test_kind_of(reason: str, kind: str) -> None:
+    assert kind_of(reason) == kind
+
+
+def dropped(*why: str, rows: int = 100) -> Table:
+    return read_table([{"a": i} for i in range(rows)]).drop(dict(enumerate(why)))
+
+
+def test_notes_are_sentences() -> None:
+    gone, cut = "photo: {}.jpg: no such photo", "photo: {}.jpg: the photo is cut off"
+    table = dropped(
+        *(gone.format(i) for i in range(3)), cut.format(7), "column 'price': the target is missing",
+        "photo: x.jpg: not a readable photo (y)", "photo: z.jpg: not a readable photo (w)",
+    )  # fmt: skip
+    assert notes(table) == [
+        "3 rows set aside: their photos are absent.",
+        "2 rows set aside: their photos cannot be read.",
+        "1 row set aside: its photo is cut off.",
+        "1 row set aside: column 'price': the target is missing.",
+    ]
+    assert notes(table, most=1) == ["3 rows set aside: their photos are absent."]
+    assert notes(dropped()) == []
+
+
+def test_check_share() -> None:
+    check_share(dropped(), 0.0)
+    check_share(dropped(*["odd"] * 5), 0.05)
+    message = r"table: 6 of 100 rows cannot be used; at most 5% .* First: table, row 1: odd. Mend"
+    with pytest.raises(DataError, match=message):
+        check_share(dropped(*["odd"] * 6), 0.05)
+    with pytest.raises(DataError, match="2 of 2 rows cannot be used"):
+        check_share(dropped("odd", "odd", rows=2), 1.0)
+
+
+def test_check_count() -> None:
+    table = dropped("odd", "odd")
+    check_count(table, 100)
+    with pytest.raises(RuntimeError, match="rows were lost: 101 read, 100 accounted for"):
+        check_count(table, 101)

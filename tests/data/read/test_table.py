@@ -1,0 +1,66 @@
+"""Kept and quarantined rows always add up to the rows read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multimodal.data.read.table import Quarantined, Table
+
+
+@pytest.fixture
+def table() -> Table:
+    """Rows 0, 2 and 3 of a file of four; row 1 on line 3 was short."""
+    return Table(
+        pd.DataFrame({"a": ["x", "y", "z"]}),
+        np.array([0, 2, 3]),
+        np.array([2, 5, 6]),
+        [Quarantined(1, 3, "short")],
+        Path("rows.csv"),
+        Path("."),
+    )
+
+
+def test_drop_moves_rows_to_the_quarantine_in_source_order(table: Table) -> None:
+    left = table.drop({2: "no photo", 0: "no price"})
+    assert left.frame["a"].tolist() == ["y"]
+    assert list(left.frame.index) == [0]
+    assert (left.rows.tolist(), left.lines.tolist()) == ([2], [5])
+    assert left.quarantine == [
+        Quarantined(0, 2, "no price"),
+        Quarantined(1, 3, "short"),
+        Quarantined(3, 6, "no photo"),
+    ]
+
+
+@pytest.mark.parametrize("faults", [{}, {1: "a"}, {0: "a", 1: "b", 2: "c"}])
+def test_nothing_is_lost(table: Table, faults: dict[int, str]) -> None:
+    left = table.drop(faults)
+    assert left.rows_read == table.rows_read == 4
+    assert sorted([*left.rows, *(fault.row for fault in left.quarantine)]) == [0, 1, 2, 3]
+
+
+def test_drop_leaves_the_table_itself_alone(table: Table) -> None:
+    table.drop({0: "gone"})
+    assert len(table.frame) == 3 and len(table.quarantine) == 1
+
+
+def test_drop_twice_keeps_source_positions(table: Table) -> None:
+    left = table.drop({0: "first"}).drop({0: "second"})
+    assert [fault.row for fault in left.quarantine] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (Path("rows.csv"), "rows.csv, line 5"),
+        (Path("rows.parquet"), "rows.parquet, row 5"),
+        (None, "table, row 5"),
+    ],
+)
+def test_place_names_line_or_row(table: Table, source: Path | None, expected: str) -> None:
+    other = Table(table.frame, table.rows, table.lines, [], source, table.root)
+    assert other.place(1) == expected

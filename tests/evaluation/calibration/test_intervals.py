@@ -1,0 +1,107 @@
+"""From a record to intervals: ranks, limits of the level, ends in the user's units, damage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from multimodal.core.errors import ConfigError, RunError
+from multimodal.core.target_transform import NumberSpace
+from multimodal.evaluation.calibration.intervals import (
+    NumberCalibration,
+    Shape,
+    interval_of,
+    reaches,
+    score_at,
+)
+from multimodal.evaluation.calibration.scale import Spread
+
+NINE = [float(i) for i in range(1, 10)]
+
+
+def record(**changes: object) -> NumberCalibration:
+    plain = NumberCalibration(
+        space=NumberSpace(), shape=Shape(), spread=Spread(), rows=9, upper=NINE
+    )
+    return plain.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("share", "score"), [(0.1, 1.0), (0.5, 5.0), (0.51, 6.0), (0.89, 9.0), (0.9, 9.0)]
+)
+def test_the_rank_counts_the_new_row(share: float, score: float) -> None:
+    assert score_at(NINE, share) == score
+
+
+def test_a_level_that_the_rows_do_not_allow() -> None:
+    assert record().most == 0.9
+    with pytest.raises(RunError, match=r"level 0.95 take more than the 9 rows .* 0.9 at most"):
+        interval_of(record(), [[1.0]], 0.95)
+    two = record(lower=NINE)
+    assert reaches(two, 0.8) == (9.0, 9.0)
+    with pytest.raises(RunError, match="0.8 at most"):
+        reaches(two, 0.9)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 90, -0.1, float("nan")])
+def test_a_level_must_be_a_share(level: float) -> None:
+    with pytest.raises(ConfigError, match="between 0 and 1, such as 0.9. Received"):
+        interval_of(record(), [[1.0]], level)
+
+
+def test_two_reaches_differ_and_the_prediction_stays_inside() -> None:
+    lean = record(lower=[each - 20 for each in NINE])
+    found = interval_of(lean, [[100.0]], 0.5)
+    assert (found.low[0], found.high[0]) == (100.0, 108.0)  # the errors all point upwards
+    apart = record(lower=[each / 2 for each in NINE])
+    assert interval_of(apart, [[100.0]], 0.5) == (pytest.approx([96.0]), pytest.approx([108.0]))
+
+
+def test_rows_without_a_prediction_have_no_interval() -> None:
+    low, high = interval_of(record(), [[np.nan], [1.0]], 0.9)
+    assert np.isnan(low).tolist() == np.isnan(high).tolist() == [True, False]
+
+
+def test_prices_stay_above_zero_and_finite() -> None:
+    space = NumberSpace(transform="log1p", mean=0.0, scale=1.0)
+    wide = record(space=space, upper=[900.0] * 9)
+    low, high = interval_of(wide, [[5.0]], 0.9)
+    assert low[0] == 0.0 and np.isfinite(high[0])
+
+
+def test_quantiles_keep_their_proportions() -> None:
+    shape = Shape(middle=1, outer=(0, 2), least=(0.5, 0.5))
+    found = interval_of(record(shape=shape), [[8.0, 10.0, 11.0], [10.0, 10.0, 10.0]], 0.2)
+    assert found.low.tolist() == [6.0, 9.0] and found.high.tolist() == [12.0, 11.0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": Shape(middle=3)},
+        {"spread": Spread(knots=[[0.0, 1.0]] * 2, heights=[[0.0, 0.0]] * 2)},
+    ],
+)
+def test_a_record_of_another_head_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(RunError, match="not of this model's head"):
+        interval_of(record(**wrong), [[1.0]], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"upper": [2.0, 1.0]}, "must rise"),
+        ({"upper": [1.0, 2.0], "lower": [1.0]}, "as many lower"),
+        ({"upper": []}, "at least 1"),
+        ({"upper": [1.0, float("nan")]}, "finite"),
+        ({"upper": [1.0] * 5001}, "at most 5000"),
+        ({"shape": {"middle": 0, "outer": [0, 1]}}, "between the outer"),
+        ({"shape": {"middle": 1, "outer": [0, 2], "least": [0, 1]}}, "between the outer"),
+        ({"space": {"transform": "exp"}}, "log1p"),
+        ({"space": {"scale": 0}}, "greater than 0"),
+    ],
+)
+def test_a_damaged_record_is_refused(values: dict[str, object], match: str) -> None:
+    with pytest.raises(ValidationError, match=match):
+        NumberCalibration.model_validate({**record().model_dump(), **values})

@@ -1,0 +1,98 @@
+"""Metrics in the user's units against plain NumPy: weights, bounds, serialization."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from multimodal.heads.metrics import (
+    Coverage,
+    DecodedMeanAbsoluteError,
+    DecodedPinball,
+    DecodedRootMeanSquaredError,
+    ReconstructionError,
+)
+
+TRUE = np.array([[10.0], [200.0], [0.0]], "float32")
+RAW = np.array([[0.5], [1.5], [9.0]], "float32")
+WEIGHTS = np.array([1.0, 3.0, 0.0], "float32")
+ARGUMENTS: dict[str, Any] = {"transform": "log1p", "mean": 2.0, "scale": 3.0, "bounds": (0.0, 7.0)}
+BOTH = [DecodedMeanAbsoluteError, DecodedRootMeanSquaredError]
+
+
+def errors() -> np.ndarray:
+    return (np.expm1(np.clip(RAW * 3 + 2, 0, 7)) - TRUE)[:, 0]
+
+
+def by_hand(cls: type, weights: np.ndarray) -> float:
+    power = 1 if cls is DecodedMeanAbsoluteError else 2
+    mean = (weights * np.abs(errors()) ** power).sum() / weights.sum()
+    return float(mean if power == 1 else math.sqrt(mean))
+
+
+@pytest.mark.parametrize("cls", BOTH)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_agrees_with_numpy(cls: type, weights: np.ndarray | None) -> None:
+    metric = cls(**ARGUMENTS)
+    metric.update_state(TRUE, RAW, sample_weight=weights)
+    expected = by_hand(cls, np.ones(3) if weights is None else weights)
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_batches_add_up(cls: type) -> None:
+    metric = cls(**ARGUMENTS)
+    for row in range(3):
+        metric.update_state(TRUE[row : row + 1], RAW[row : row + 1], WEIGHTS[row : row + 1])
+    assert float(metric.result()) == pytest.approx(by_hand(cls, WEIGHTS), rel=1e-4)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+@pytest.mark.parametrize("cls", BOTH)
+def test_survives_serialization(cls: type) -> None:
+    metric = cls(**ARGUMENTS, name="own")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert type(again) is cls and again.name == "own"
+    assert again.get_config() == metric.get_config()
+    assert {key: again.get_config()[key] for key in ARGUMENTS} == ARGUMENTS
+    for each in (metric, again):
+        each.update_state(TRUE, RAW)
+    assert float(again.result()) == float(metric.result())
+
+
+def test_plain_units_need_no_arguments() -> None:
+    metric = DecodedMeanAbsoluteError()
+    metric.update_state(TRUE, TRUE + 4)
+    assert float(metric.result()) == 4
+
+
+def test_quantiles_are_measured_in_the_users_units() -> None:
+    raw = np.array([[0.5, 1.0, 2.0], [0.5, 1.0, 1.5], [0.0, 0.0, 0.0]], "float32")
+    guess = np.expm1(np.clip(raw * 3 + 2, 0, 7))
+    error, levels = TRUE - guess, np.array([[0.1, 0.5, 0.9]])
+    rows = np.where(error > 0, levels * error, (levels - 1) * error).mean(axis=1)
+    inside = (TRUE[:, 0] >= guess[:, 0]) & (TRUE[:, 0] <= guess[:, 2])
+    for metric, each in (
+        (DecodedPinball([0.1, 0.5, 0.9], **ARGUMENTS), rows),
+        (Coverage(**ARGUMENTS), inside),
+    ):
+        metric.update_state(TRUE, raw, WEIGHTS)
+        expected = (WEIGHTS * each).sum() / WEIGHTS.sum()
+        assert float(metric.result()) == pytest.approx(float(expected), rel=1e-4)
+    assert 0 < float(metric.result()) < 1
+
+
+@pytest.mark.parametrize("loss", ["squared", "binary"])
+def test_reconstruction(loss: str) -> None:
+    truth = np.array([[[0.0, 1.0]], [[0.5, 0.5]]], "float32")
+    raw = np.array([[1.0, -1.0], [0.0, 2.0]], "float32")
+    metric = ReconstructionError(loss)
+    metric.update_state(truth, raw)
+    guess = raw if loss == "squared" else 1 / (1 + np.exp(-raw))
+    expected = math.sqrt(np.mean((truth.reshape(2, 2) - guess) ** 2))
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)

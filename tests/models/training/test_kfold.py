@@ -1,0 +1,91 @@
+"""The networks of a run: their seeds, stages and starts, the rows of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from tiny import plain_config, plain_rows
+
+from multimodal.data.batches import batch_rows
+from multimodal.data.prepare import Prepared, prepare
+from multimodal.models.training import kfold
+from multimodal.models.training.kfold import (
+    fit_network,
+    named_rows,
+    network_seed,
+    new_network,
+    stages,
+)
+from multimodal.models.training.state import Fitted
+
+
+@pytest.fixture(scope="module")
+def plain() -> Prepared:
+    return prepare(plain_rows(), ["price"], plain_config(epochs=4, linear=False))
+
+
+def test_networks_of_one_seed_start_alike_and_others_do_not(plain: Prepared) -> None:
+    first, again, second = (new_network(plain, i)[0] for i in (0, 0, 1))
+    for one, two in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    pairs = zip(first.get_weights(), second.get_weights(), strict=True)
+    assert any((one != two).any() for one, two in pairs)
+    assert network_seed(2**31 - 1, 1) == 999
+
+
+def test_a_network_that_starts_from_another_says_so(plain: Prepared) -> None:
+    from multimodal.runs.run import Run
+
+    model, _ = new_network(plain, 0)
+    model.set_weights([weights + 1 for weights in model.get_weights()])
+    origin = Run(plain.photo_root, plain.config, plain.schema, plain.spec, model)
+    found, notes = new_network(plain, 3, origin)
+    assert notes
+    for one, two in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_frozen_groups_learn_in_the_second_stage(
+    plain: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[tuple[int, int], bool]] = []
+
+    def watched(model: keras.Model, *args: object, epochs: tuple[int, int], **rest: object) -> None:
+        seen.append((epochs, model.get_layer("table_encoder").trainable))
+
+    monkeypatch.setattr(kfold, "fit", watched)
+    config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
+    frozen = replace(plain, config=config)
+    fit_network(new_network(frozen, 0)[0], frozen, 0, Fitted())
+    assert seen == [((0, 1), False), ((1, 4), True)]
+
+
+def test_a_fit_goes_on_from_where_it_is(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    monkeypatch.setattr(kfold, "fit", lambda *a, epochs, **k: seen.append(epochs))
+    config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
+    frozen = replace(plain, config=config)
+    model, _ = new_network(frozen, 0)
+    fit_network(model, frozen, 0, Fitted(stage=1, epoch=2))
+    fit_network(model, frozen, 0, Fitted(interrupted=True))
+    assert seen == [(1, 4)]
+
+
+def test_rows_are_named_by_their_lines(plain: Prepared) -> None:
+    rows, _ = plain.member_rows(0)
+    training = plain.config.training
+    chosen = batch_rows(
+        plain.source, rows, batch_size=training.batch_size, seed=training.seed, epoch=1, step=0
+    )
+    told = named_rows(plain, 0, 1, 0)
+    assert told.startswith(f"the {len(chosen)} rows ")
+    assert all(plain.table.place(row) in told for row in chosen)
+
+
+def test_stages() -> None:
+    assert stages(4, None, ["a"]) == [(0, 4, ["a"])]
+    assert stages(4, 4, ["a"]) == [(0, 4, ["a"])]
+    assert stages(4, 1, ["a"]) == [(0, 1, ["a"]), (1, 4, [])]

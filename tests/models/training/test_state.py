@@ -1,0 +1,362 @@
+"""Fitting: early stopping, interruption, NaN, memory, averages, and going on after a kill."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from multimodal.core.config import Config, Training
+from multimodal.core.errors import RunError
+from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+from multimodal.core.termination import Termination, on_signals
+from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
+from multimodal.models.training.optimizer import make_optimizer
+from multimodal.models.training.state import Fitted, Safety, TrainingError, fit, fit_compiled
+
+X = np.linspace(-1, 1, 16, dtype="float32")[:, None]
+Y = 3 * X + 1
+
+
+def linear(learning_rate: float = 0.1) -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(learning_rate), "mse", jit_compile=False)
+    return model
+
+
+def batches(x: np.ndarray = X, y: np.ndarray = Y, epochs: int = 50) -> Any:
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(8).repeat(epochs)
+
+
+def train(x: np.ndarray = X, y: np.ndarray = Y) -> Any:
+    """Return a function that gives the batches from (epoch, step) on, two to an epoch."""
+    return lambda epoch, step: batches(x, y).skip(2 * epoch + step)
+
+
+def fit_linear(
+    model: keras.Model, training: Training, *, valid_y: Any = Y, **options: Any
+) -> Fitted:
+    validation = batches(X, valid_y, 1)
+    return fit_compiled(model, training, train(), validation, steps_per_epoch=2, **options)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Keeps the weights of each epoch; optionally raises after one."""
+
+    def __init__(self, interrupt_after: int = 10**9) -> None:
+        super().__init__()
+        self.weights: list[list[np.ndarray]] = []
+        self.interrupt_after = interrupt_after
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.weights.append(self.model.get_weights())
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if len(self.weights) >= self.interrupt_after:
+            raise KeyboardInterrupt
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    model, recorder = linear(0.5), Recorder()
+    # the training target leads away from what validation wants after the first epochs
+    result = fit_linear(
+        model, Training(epochs=30, patience=3), valid_y=0.3 * Y, callbacks=[recorder]
+    )
+    losses = [epoch["val_loss"] for epoch in result.log]
+    best = int(np.argmin(losses))
+    assert result.best_epoch == best + 1
+    assert len(losses) == best + 1 + 3 < 30
+    for found, expected in zip(model.get_weights(), recorder.weights[best], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert not result.interrupted and result.seconds > 0
+    assert [epoch["epoch"] for epoch in result.log] == list(range(1, len(losses) + 1))
+
+
+def test_interruption_keeps_the_best_weights() -> None:
+    model, recorder = linear(0.5), Recorder(interrupt_after=5)
+    result = fit_linear(
+        model, Training(epochs=30, patience=9), valid_y=0.3 * Y, callbacks=[recorder]
+    )
+    assert result.interrupted
+    assert len(result.log) == 5
+    best = int(np.argmin([epoch["val_loss"] for epoch in result.log]))
+    assert result.best_epoch == best + 1 < 5
+    for found, expected in zip(model.get_weights(), recorder.weights[best], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_interruption_in_the_first_epoch_leaves_a_model() -> None:
+    model = linear()
+    result = fit_linear(model, Training(epochs=3), callbacks=[Recorder(interrupt_after=0)])
+    assert result.interrupted and result.log == [] and result.best_epoch == 0
+    assert np.isfinite(np.array(model(X))).all()
+
+
+def test_a_later_stage_counts_on() -> None:
+    result = fit_linear(linear(), Training(epochs=5, patience=9), fitted=Fitted(epoch=3))
+    assert [epoch["epoch"] for epoch in result.log] == [4, 5]
+    assert result.best_epoch in (4, 5)
+
+
+def test_nan_is_an_error_one_can_mend() -> None:
+    model = linear()
+    message = r"loss is not a number in epoch 1, step 1\. .*`training.learning_rate`"
+    with pytest.raises(TrainingError, match=message):
+        fit_compiled(
+            model, Training(epochs=3), train(X * np.nan), batches(epochs=1), steps_per_epoch=2
+        )
+
+
+def test_other_errors_pass() -> None:
+    class Failing(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fit_linear(linear(), Training(epochs=2), callbacks=[Failing()])
+
+
+def test_fit_compiles_what_the_builder_made() -> None:
+    from multimodal.models.build import build
+
+    config = Config.parse(
+        {
+            "groups": [{"name": "t", "modality": "tabular", "columns": ["w"], "encoder": "dense"}],
+            "heads": [{"name": "price", "column": "p"}],
+            "training": {"epochs": 2, "learning_rate": 0.01},
+        }
+    )
+    number = NumericColumn(name="w", source="w")
+    spec = FittedSpec(
+        groups=[FittedGroup(name="t", modality="tabular", columns=["w"], numeric=[number])],
+        heads=[FittedHead(name="price", columns=["p"], mean=1, scale=2)],
+    )
+    import tensorflow as tf
+
+    rows = ({"t_numeric": X}, {"price": Y}, {"price": np.ones(16, "float32")})
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(8)
+    result = fit(build(config, spec), config, lambda *_: data.repeat(2), data, steps_per_epoch=2)
+    names = {"loss", "mae", "rmse"}
+    expected = {"epoch", *names, *(f"val_{name}" for name in names)}
+    assert [set(epoch) for epoch in result.log] == [expected, expected]
+
+
+def test_weights_of_an_earlier_stage_stay_where_none_is_better() -> None:
+    model = linear()
+    best = [np.full_like(weight, 7) for weight in model.get_weights()]
+    fitted = Fitted(best_loss=0.0, best_epoch=1, best=best, epoch=1)
+    fit_linear(model, Training(epochs=3, patience=9), fitted=fitted)
+    assert fitted.best_epoch == 1 and len(fitted.log) == 2
+    for found, expected in zip(model.get_weights(), best, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("OOM when allocating tensor with shape[64,9]"),
+     RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), RuntimeError("CUDA out of memory.")],
+)  # fmt: skip
+def test_too_little_memory_suggests_a_batch_size(error: Exception) -> None:
+    class Full(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            raise error
+
+    with pytest.raises(TrainingError, match="not enough for batches of 64 rows.* to 32"):
+        fit_linear(linear(), Training(epochs=2, batch_size=64), callbacks=[Full()])
+
+
+class Broken(Exception):
+    """Stands for a kill."""
+
+
+class Break(keras.callbacks.Callback):
+    """End a fit after so many steps of this life."""
+
+    def __init__(self, after: int, how: Any = Broken) -> None:
+        super().__init__()
+        self.left, self.how = after, how
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            if self.how is Broken:
+                raise Broken
+            os.kill(os.getpid(), self.how)
+
+
+def noisy(training: Training) -> keras.Model:
+    """A model with dropout, batch statistics, warm-up and decay."""
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.5),
+         keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    )  # fmt: skip
+    metrics = [keras.metrics.MeanAbsoluteError()]
+    model.compile(make_optimizer(training, 12), "mse", metrics=metrics, jit_compile=False)
+    return model
+
+
+def life(
+    folder: Path, training: Training, *callbacks: Any, termination: Termination | None = None,
+    every: float = 0.0,
+) -> tuple[keras.Model, Fitted]:  # fmt: skip
+    """Train from the last checkpoint in `folder` on."""
+    checkpoints = Checkpoints(folder)
+    start = checkpoints.latest()
+    model, fitted = noisy(training), Fitted() if start is None else Fitted.of(start)
+    safety = Safety(checkpoints, termination or Termination(), lambda e, s: f"{e}:{s}", every)
+    fit_linear(model, training, fitted=fitted, safety=safety, start=start, callbacks=callbacks)
+    return model, fitted
+
+
+@pytest.mark.parametrize("ema_momentum", [None, 0.8])
+@pytest.mark.parametrize("kills", [[1], [2], [3], [4, 1, 1, 2]])
+def test_a_killed_training_ends_with_the_same_weights(
+    kills: list[int], ema_momentum: float | None, tmp_path: Path
+) -> None:
+    training = Training(epochs=6, patience=9, ema_momentum=ema_momentum)
+    whole, log = life(tmp_path / "whole", training)
+    for after in kills:
+        with pytest.raises(Broken):
+            life(tmp_path / "killed", training, Break(after))
+    killed, again = life(tmp_path / "killed", training)
+    for found, expected in zip(killed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert again.log == log.log and again.best_epoch == log.best_epoch
+
+
+def test_each_life_goes_on_where_the_last_one_was_saved(tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    class Note(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps.append(int(self.model.optimizer.iterations))
+
+    training = Training(epochs=4, patience=9)
+    for after in (3, 2):
+        with pytest.raises(Broken):
+            life(tmp_path, training, Note(), Break(after))
+    life(tmp_path, training, Note())
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]  # the tracker saves before a later callback fails
+
+
+def test_checkpoints_come_after_so_many_seconds(tmp_path: Path) -> None:
+    with pytest.raises(Broken):
+        life(tmp_path, Training(epochs=3), Break(5), every=3600)
+    assert not Checkpoints(tmp_path).there
+
+
+def test_sigterm_saves_and_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = Training(epochs=6, patience=9)
+    whole, _ = life(tmp_path / "whole", training)
+    with pytest.raises(SystemExit) as caught, on_signals() as termination:
+        life(tmp_path / "ended", training, Break(3, signal.SIGTERM), termination=termination,
+             every=3600)  # fmt: skip
+    assert caught.value.code == 143
+    assert "the same command goes on" in capsys.readouterr().err
+    start = Checkpoints(tmp_path / "ended").latest()
+    assert start is not None and (start.progress["epoch"], start.progress["step"]) == (2, 0)
+    ended, _ = life(tmp_path / "ended", training)
+    for found, expected in zip(ended.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_ctrl_c_ends_after_the_step_with_the_best_weights(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with on_signals() as termination:
+        _, fitted = life(tmp_path, Training(epochs=6, patience=9), Break(3, signal.SIGINT),
+                         termination=termination)  # fmt: skip
+    assert fitted.interrupted and (fitted.epoch, fitted.best_epoch) == (1, 1)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_early_stopping_counts_on_after_a_kill(tmp_path: Path) -> None:
+    training = Training(epochs=30, patience=2, learning_rate=1e-9)
+    _, whole = life(tmp_path / "whole", training)
+    with pytest.raises(Broken):
+        life(tmp_path / "killed", training, Break(2 * len(whole.log) - 1))
+    _, again = life(tmp_path / "killed", training)
+    assert again.log == whole.log and len(whole.log) < 30
+    _, third = life(tmp_path / "killed", training)  # nothing is left to do
+    assert third.log == whole.log
+
+
+class Poison(keras.callbacks.Callback):
+    """Make a weight NaN after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            weight = self.model.trainable_variables[-1]
+            weight.assign(weight * math.nan)
+
+
+def test_nan_names_step_and_rows_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    message = r"epoch 2, step 2, with 1:1\. Lower .*The last good checkpoint is kept"
+    with pytest.raises(TrainingError, match=message):
+        life(tmp_path, Training(epochs=5), Poison(4))
+    start = Checkpoints(tmp_path).latest()
+    assert start is not None and (start.progress["epoch"], start.progress["step"]) == (1, 1)
+    assert all(np.isfinite(array).all() for array in start.arrays)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    """The loss of a step is that before its update."""
+    safety = Safety(Checkpoints(tmp_path), Termination(), lambda e, s: "", 0.0)
+    with pytest.raises(TrainingError, match="in epoch 1, step 2") as caught:
+        fit_linear(linear(learning_rate=1e39), Training(epochs=2), safety=safety)
+    assert not safety.checkpoints.there and "checkpoint" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Broken):
+        life(tmp_path, Training(epochs=2), Break(3))
+    start, model = Checkpoints(tmp_path).latest(), linear()
+    with pytest.raises(RunError, match="of another model"):
+        fit_linear(model, Training(epochs=2), fitted=Fitted(), start=start)
+
+
+def test_the_best_weights_are_averages(tmp_path: Path) -> None:
+    """Validation measures what is kept."""
+    model, fitted = life(tmp_path, Training(epochs=4, patience=9, ema_momentum=0.9))
+    measured = model.evaluate(batches(epochs=1), verbose=0, return_dict=True)["loss"]
+    assert measured == pytest.approx(min(epoch["val_loss"] for epoch in fitted.log), rel=1e-6)
+    raw, _ = life(tmp_path / "raw", Training(epochs=4, patience=9))
+    assert not np.array_equal(model.get_weights()[0], raw.get_weights()[0])
+
+
+def test_the_rest_of_an_epoch_counts_all_epochs(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Note(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            seen.append(self.params["epochs"])
+
+    with pytest.raises(Broken):
+        life(tmp_path, Training(epochs=4, patience=9), Break(3))
+    life(tmp_path, Training(epochs=4, patience=9), Note())
+    assert seen == [4, 4, 4]
+
+
+def test_a_fit_that_is_through_is_saved(tmp_path: Path) -> None:
+    _, whole = life(tmp_path, Training(epochs=3, patience=9), every=3600)
+    start = Checkpoints(tmp_path).latest()
+    assert start is not None and start.progress["epoch"] == 3
+    assert Fitted.of(start).log == whole.log
+
+
+def test_a_checkpoint_of_another_version_is_refused() -> None:
+    with pytest.raises(RunError, match="of another version"):
+        Fitted.of(Checkpoint({"epochs": 3}, [], []))

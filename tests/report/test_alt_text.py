@@ -1,0 +1,52 @@
+"""Pictures in words: the numbers that a reader without eyes for them needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.measures import readable
+from multimodal.evaluation.records import ModelScore
+from multimodal.report import alt_text
+from multimodal.report.slices import by_prediction, measured
+
+
+def test_bars_are_told_best_first() -> None:
+    scores = [
+        ModelScore(name, "trees", "table", {"accuracy": value}, 0, 0)
+        for name, value in (("low", 0.5), ("high", 0.9), ("none", float("nan")))
+    ]
+    told = alt_text.of_comparison(scores, "accuracy", {"high on table": Interval(0.9, 0.8, 1)})
+    assert told == "Bars of accuracy, the best first: high on table 90.0% (80.0% to 100.0%), " \
+        "low on table 50.0%."  # fmt: skip
+
+
+def test_equal_predictions_have_no_correlation() -> None:
+    assert "correlation" not in alt_text.of_numbers([1, 2], [3, 3], "price", readable)
+
+
+def test_parts_are_told_with_their_errors() -> None:
+    truth = np.arange(1.0, 201.0)
+    rows = pd.DataFrame({"weight": 1.0, "true": truth, "prediction": truth + 2})
+    told = alt_text.of_tenths(
+        truth, truth + 2, by_prediction(rows, measured(rows, "number", [])), "price"
+    )
+    assert told.startswith("Boxes of the error by predicted price, of all 200 rows a median of 2: ")
+    assert told.count("median error 2") == 10
+
+
+def test_of_many_dots_the_first_are_told() -> None:
+    found = [Interval(float(i), np.nan, np.nan) for i in range(20)]
+    told = alt_text.of_dots([f"n{i}" for i in range(20)], found, "Error", readable)
+    assert told.startswith("Error: n0 0, n1 1,") and told.endswith("n11 11 and 8 more.")
+
+
+def test_no_mistake_is_said() -> None:
+    assert alt_text.of_confusion(["a"], ["a"], "x").endswith("1 of 1 rows right. No mistake.")
+
+
+def test_broken_logs_are_told() -> None:
+    log = pd.DataFrame({"epoch": [1, 2], "loss": [np.nan, "x"], "val_loss": [2.0, 1.0]})
+    told = alt_text.of_curves(log)
+    assert told == "Lines over 2 epochs: validation loss from 2 to 1, least 1 in epoch 2."

@@ -1,0 +1,62 @@
+"""What is needed to make a run again."""
+
+from __future__ import annotations
+
+import json
+
+from tiny import tiny_config
+
+from multimodal.core.config import Config
+from multimodal.evaluation.records import DataSummary, ModelScore, RunMetrics, TrainingSummary
+from multimodal.report.reproduce import changes, facts, groups_of, heads_of, seconds
+
+TINY = json.loads(tiny_config(epochs=3).to_json())
+DEFAULT_FUSION = "concat(num_members=8, modality_dropout=0.05)"
+
+
+def test_the_defaults_differ_from_themselves_in_nothing() -> None:
+    assert changes(json.loads(Config().to_json())) == []
+    assert changes({}) == []
+
+
+def test_only_what_differs_is_listed() -> None:
+    found = {key: (value, default) for key, value, default in changes(TINY)}
+    assert found["training.epochs"] == ("3", "auto")
+    assert found["data.image_size"] == ("16", "64")
+    assert found["fusion"] == ("concat(hidden_dims=[8])", DEFAULT_FUSION)
+    assert "training.patience" not in found
+
+
+def test_keys_of_another_version_are_shown_not_refused() -> None:
+    config = {"training": {"warp": True}, "data": 3, "fusion": "gated"}
+    assert changes(config) == [
+        ("training.warp", "yes", "none"), ("fusion", "gated", DEFAULT_FUSION),
+    ]  # fmt: skip
+    assert groups_of(config) == heads_of(config) == []
+
+
+def test_groups_and_heads_have_their_parts() -> None:
+    assert groups_of(TINY)[0] == [
+        "table", "tabular", "category, brand, weight_g, year",
+        "dense(hidden_dims=[8], embedding_dim=4)", "mean",
+    ]  # fmt: skip
+    heads = [{"name": "cell", "column": ["a", "b", "c", "d"], "head": "bounding_box"}]
+    assert heads_of({"heads": heads}) == [["cell", "a, b, c, d", "bounding_box", "1.0"]]
+
+
+def test_facts_leave_out_what_an_older_run_does_not_know() -> None:
+    assert facts(RunMetrics()) == []
+    record = RunMetrics(
+        data=DataSummary(source="a.csv", sha256="ab"), training=TrainingSummary(epochs=1, seed=7),
+        machine={"processor": "Acme", "cores": "2"}, date="2026-01-31",
+    )  # fmt: skip
+    assert facts(record) == [
+        ("data", "a.csv"), ("SHA-256 of the file", "ab"), ("seed", "7"),
+        ("machine", "Acme, 2 cores"), ("date", "2026-01-31"),
+    ]  # fmt: skip
+
+
+def test_time_is_that_of_the_model_and_of_all_baselines() -> None:
+    scores = [ModelScore("F", "fusion", "x", {}, 0, 9.0), ModelScore("T", "trees", "x", {}, 0, 2.0)]
+    record = RunMetrics(comparison={"a": scores, "b": scores}, training=TrainingSummary(seconds=9))
+    assert seconds(record) == (9.0, 4.0)

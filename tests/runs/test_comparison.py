@@ -1,0 +1,68 @@
+"""The baselines of a prepared table: which there are, and what they are scored on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
+
+from multimodal.runs import comparison
+from multimodal.runs.comparison import baseline_scores, input_name
+from multimodal.data.prepare import Prepared, prepare
+from multimodal.evaluation.metrics import regression_metrics
+from multimodal.models.training.state import Fitted
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    rows = plain_rows(200)
+    rows.loc[::4, "weight"] = 0.0
+    config = plain_config(epochs=15, learning_rate=0.01)
+    return prepare(rows.drop(columns="cost"), ["price"], config, weight="weight")
+
+
+def test_baselines_learn_and_are_weighed(prepared: Prepared) -> None:
+    said: list[str] = []
+    scores = {score.name: score for score in baseline_scores(prepared, 0, said.append)}
+    assert list(scores) == ["Median", "Gradient boosting", "Sequential MLP"]
+    assert said == ["gradient boosting", "MLP on table"]
+    test = prepared.rows("test")
+    weighing = int((prepared.source.weights["price"][test] > 0).sum())
+    assert 0 < weighing < len(test)
+    assert {score.metrics["n"] for score in scores.values()} == {weighing}
+    floor = scores["Median"].metrics["rmse"]
+    assert scores["Gradient boosting"].metrics["rmse"] < 0.8 * floor
+    assert scores["Sequential MLP"].metrics["rmse"] < 0.8 * floor
+    assert scores["Sequential MLP"].parameters > 0
+    truth = prepared.truths["price"]
+    train = prepared.rows("train")
+    heavy = prepared.source.weights["price"] > 0
+    guess = np.full(len(test), np.median(truth[train][heavy[train]]))
+    expected = regression_metrics(truth[test], guess, prepared.source.weights["price"][test])
+    assert scores["Median"].metrics == pytest.approx(expected)
+
+
+def test_ctrl_c_in_a_baseline_ends_the_comparison(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = Fitted(interrupted=True)
+    monkeypatch.setattr(comparison, "fit_compiled", lambda *a, **k: stopped)
+    monkeypatch.setattr(comparison, "tree_scores", lambda *a, **k: [])
+    scores: Any = baseline_scores(prepared, 0, lambda name: None)
+    assert next(scores).name == "Median"
+    with pytest.raises(KeyboardInterrupt):
+        next(scores)
+
+
+@pytest.mark.parametrize(
+    ("groups", "name"),
+    [
+        ((TABLE,), "table"),
+        ((PHOTOS, TABLE), "table + photos"),
+        ((PHOTOS, WORDS, TABLE), "table + text + photos"),
+    ],
+)
+def test_what_the_fusion_reads(groups: Any, name: str) -> None:
+    assert input_name(tiny_config(*groups)) == name

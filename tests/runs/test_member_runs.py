@@ -1,0 +1,55 @@
+"""The networks of a run are fitted one after the other, and what was said stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from tiny import plain_config, plain_rows
+
+from multimodal.runs import member_runs
+from multimodal.data.prepare import Prepared, prepare
+from multimodal.models.training.state import Fitted
+from multimodal.runs.member_runs import NetworkFits
+from multimodal.runs.request import Request
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    return prepare(plain_rows(), ["price"], plain_config(members=3, epochs=2, linear=False))
+
+
+def fits(prepared: Prepared, out: Path, said: list[str]) -> NetworkFits:
+    out.mkdir(exist_ok=True)
+    request = Request(plain_rows(), ["price"], prepared.config, out)
+    return NetworkFits(request, prepared, None, said.append, [])
+
+
+def test_each_network_is_announced_and_logged(prepared: Prepared, tmp_path: Path) -> None:
+    said: list[str] = []
+    work = fits(prepared, tmp_path / "run", said)
+    networks, fitted = work.run(None)
+    assert len(networks) == 3 and len(fitted.log) == 6 and not fitted.interrupted
+    assert [line.split(" on ")[0] for line in said] == [
+        f"training network {i} of 3" for i in (1, 2, 3)
+    ]
+    assert {i: len(log) for i, log in work.logs.items()} == {0: 2, 1: 2, 2: 2}
+    lines = (tmp_path / "run" / "training_log.csv").read_text().splitlines()
+    assert len(lines) == 7 and lines[0].startswith("network,")
+
+
+@pytest.mark.parametrize(("first", "kept"), [(0, 1), (1, 1), (2, 2)])
+def test_an_interruption_keeps_the_networks_that_learned(
+    first: int, kept: int, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(model: keras.Model, given: Prepared, i: int, fitted: Fitted, **rest: Any) -> None:
+        fitted.interrupted = i == first
+        fitted.best = [] if fitted.interrupted else model.get_weights()
+
+    monkeypatch.setattr(member_runs, "fit_network", fit)
+    said: list[str] = []
+    networks, fitted = fits(prepared, tmp_path / "run", said).run(None)
+    assert len(networks) == kept and fitted.interrupted
+    assert said[-1] == "interrupted; the best weights so far are kept"

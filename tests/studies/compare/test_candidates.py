@@ -1,0 +1,110 @@
+"""Which models a comparison has, and that each answers every test row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import PHOTOS, TABLE, WORDS, tiny_config
+
+from multimodal.core.config import Component, Config
+from multimodal.core.errors import ConfigError
+from multimodal.data.prepare import Prepared, prepare
+from multimodal.evaluation.task import measure
+from multimodal.models.trees import tree_scores
+from multimodal.studies.compare.candidates import (
+    Job,
+    additions,
+    arms,
+    chosen_fusions,
+    fit_job,
+    inputs_of,
+    jobs,
+)
+from multimodal.studies.fits import tasks
+
+
+@pytest.fixture(scope="module")
+def prepared(catalogue_folder: Path) -> Prepared:
+    config = tiny_config(TABLE, WORDS, PHOTOS, epochs=1)
+    return prepare(catalogue_folder / "catalogue.csv", ["price"], config)
+
+
+FUSIONS = [Component(name="concat", options={"hidden_dims": [8]}), Component(name="gated")]
+
+
+def test_every_subset_once_and_other_fusions_on_all(prepared: Prepared) -> None:
+    found = jobs(prepared, FUSIONS)
+    assert [job.name for job in found] == [
+        "constant", "trees", "sequential-tabular", "sequential-text", "sequential-image",
+        "fusion-concat-tabular-text-image",
+        "fusion-concat-tabular", "fusion-concat-tabular-text", "fusion-concat-tabular-image",
+        "fusion-concat-text", "fusion-concat-image", "fusion-concat-text-image",
+        "fusion-gated-tabular-text-image",
+    ]  # fmt: skip
+    assert found[-1].label == "gated on table + text + photos"
+    assert [arm.inputs for arm in arms(found[1])] == ["table", "TF-IDF", "table + TF-IDF"]
+
+
+def test_additions_are_to_the_table_and_to_the_rest(prepared: Prepared) -> None:
+    assert additions(jobs(prepared, FUSIONS)) == [
+        ("fusion-concat-tabular-text", "fusion-concat-tabular"),
+        ("fusion-concat-tabular-image", "fusion-concat-tabular"),
+        ("fusion-concat-tabular-text-image", "fusion-concat-text-image"),
+        ("fusion-concat-tabular-text-image", "fusion-concat-tabular-image"),
+        ("fusion-concat-tabular-text-image", "fusion-concat-tabular-text"),
+        ("trees-table-text", "trees-table"),
+    ]
+
+
+def test_fusions_keep_the_dropout_of_the_config() -> None:
+    config = Config()
+    own, other = chosen_fusions(config, ["concat", "gated", "concat"])
+    assert own == config.fusion
+    assert other == Component(name="gated", options={"modality_dropout": 0.05})
+    own, other = chosen_fusions(Config(fusion=Component(name="gated")), ["gated", "concat"])
+    assert other == Component(name="concat", options={"num_members": 8})
+    with pytest.raises(ConfigError, match="unknown fusion 'gate'. Did you mean 'gated'"):
+        chosen_fusions(config, ["gate"])
+
+
+def test_what_is_read_in_words() -> None:
+    assert inputs_of(("image", "text", "tabular")) == "table + text + photos"
+
+
+def test_each_job_answers_every_test_row(prepared: Prepared) -> None:
+    for job in jobs(prepared, FUSIONS):
+        if job.kind == "fusion" and len(job.reads) == 2:
+            continue
+        found = fit_job(job, prepared, seed=3)
+        assert set(found) <= {arm.name for arm in arms(job)}
+        for fit in found.values():
+            assert fit.outputs["price"].shape == (30, 1)
+            assert np.isfinite(fit.outputs["price"]).all()
+            assert (fit.parameters > 0) == (job.kind in ("sequential", "fusion"))
+
+
+def test_trees_learn_from_validation_rows_too_and_answer_in_order(prepared: Prepared) -> None:
+    trees = Job("trees", "trees", "gradient boosting", ("tabular", "text", "image"))
+    found = fit_job(trees, prepared, seed=5)["trees-table"].outputs["price"]
+    (task,), test = tasks(prepared), prepared.rows("test")
+    known = np.concatenate([prepared.rows("train"), prepared.rows("validation")])
+    truth, weight = prepared.truths["price"], prepared.source.weights["price"]
+    expected, *_ = tree_scores(
+        task, prepared.spec, prepared.source, prepared.table.frame, truth, known, test,
+        weight=weight, log=True, seed=5,
+    )  # fmt: skip
+    assert measure(task, truth[test], found) == pytest.approx(expected.metrics)
+
+
+def test_sequential_answers_are_in_the_order_of_the_test_rows(prepared: Prepared) -> None:
+    from multimodal.runs.comparison import sequential_score
+
+    job = Job("sequential-text", "sequential", "", ("text",))
+    found = fit_job(job, prepared, seed=prepared.config.training.seed)["sequential-text"]
+    head, fitted = prepared.config.heads[0], prepared.spec.heads[0]
+    score = sequential_score(prepared, "text", head, fitted)
+    (task,), test = tasks(prepared), prepared.rows("test")
+    again = measure(task, prepared.truths["price"][test], found.outputs["price"])
+    assert again["log_rmse"] == pytest.approx(score.metrics["log_rmse"], rel=1e-3)

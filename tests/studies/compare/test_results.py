@@ -1,0 +1,129 @@
+"""Standings from made-up answers whose order, gains and doubts are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from multimodal.evaluation.task import Task, measure
+from multimodal.studies.compare.records import Arm, HeadStandings
+from multimodal.studies.compare.results import Answered, head_standings
+from multimodal.studies.fit_files import Fit
+
+N = 300
+RANDOM = np.random.default_rng(0)
+FOLDS = np.arange(N) % 5
+TRUTH = RANDOM.lognormal(3, 1, N)
+TREES = Arm("trees-table", "trees", "table", "Gradient boosting on table")
+MEDIAN = Arm("constant", "constant", "nothing", "Always one answer")
+TABLE = Arm("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
+BOTH = Arm("fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text",
+           "concat")  # fmt: skip
+NOISE = RANDOM.normal(0, 1, N)
+
+
+def answered(
+    errors: Mapping[Arm, float], seeds: int = 2, weight: Any = None, truth: Any = TRUTH
+) -> Answered:
+    """Models whose log error is the same noise, times a factor, with a little of their own."""
+    fits: dict[Arm, dict[int, list[Fit]]] = {}
+    for arm, size in errors.items():
+        fits[arm] = {}
+        for seed in range(seeds):
+            own = np.random.default_rng([seed, len(arm.name)]).normal(0, 0.02, N)
+            guess = (np.nan_to_num(truth, nan=1.0) * np.exp(size * NOISE + own))[:, None]
+            fits[arm][seed] = [Fit({"price": guess[FOLDS == fold]}, 10, 2.0) for fold in range(5)]
+    weight = np.ones(N) if weight is None else weight
+    return Answered({"price": truth}, {"price": weight}, FOLDS, np.arange(N), fits)
+
+
+def stand(given: Answered, pairs: Any = ()) -> HeadStandings:
+    found = head_standings(Task("price"), "price", given, BOTH.name, pairs)
+    assert found is not None
+    return found
+
+
+def test_the_best_comes_first_beside_the_best_simple_one() -> None:
+    given = answered({MEDIAN: 1.0, TREES: 0.5, TABLE: 0.6, BOTH: 0.4})
+    found = stand(given, [(BOTH.name, TABLE.name)])
+    assert [each.name for each in found.standings] == [
+        BOTH.name, TREES.name, TABLE.name, MEDIAN.name
+    ]  # fmt: skip
+    assert (found.reference, found.metrics, found.rows) == (TREES.name, ["log_rmse", "mae"], N)
+    best, trees, *_ = found.standings
+    assert trees.versus is None and best.versus is not None
+    assert best.versus.gain == pytest.approx(0.2, abs=0.01)
+    assert 0.17 < best.versus.low < best.versus.gain < best.versus.high < 0.23
+    assert best.versus.folds_won == 5 and best.versus.p < 0.01
+    assert best.versus.p_folds is not None and best.versus.p_folds < 0.05
+    assert found.standings[-1].label == "Median"
+    (addition,) = found.additions
+    assert (addition.adds, addition.to) == ("text", "table")
+    assert addition.difference.gain == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_values_are_means_over_the_seeds_of_what_measure_says() -> None:
+    weight = RANDOM.random(N)
+    given = answered({TREES: 0.5}, seeds=3, weight=weight)
+    (standing,) = stand(given).standings
+    each = [
+        measure(Task("price"), TRUTH, given.outputs(TREES, seed, "price"), weight)["log_rmse"]
+        for seed in range(3)
+    ]
+    value, low, high = standing.values["log_rmse"]
+    assert value == pytest.approx(np.mean(each)) == pytest.approx(standing.metrics["log_rmse"])
+    assert low < value < high
+    assert (standing.seeds, standing.parameters, standing.seconds) == ([0, 1, 2], 10, 2.0)
+    assert len(standing.by_fold) == 5
+
+
+def test_a_tie_is_a_tie() -> None:
+    found = stand(answered({TREES: 0.5, BOTH: 0.5}))
+    versus = next(s.versus for s in found.standings if s.versus)
+    assert versus.low < 0 < versus.high and versus.p > 0.05
+
+
+def test_rows_without_label_or_weight_do_not_count() -> None:
+    truth, weight = TRUTH.copy(), np.ones(N)
+    truth[:20], weight[20:50] = np.nan, 0.0
+    found = stand(answered({TREES: 0.5}, weight=weight, truth=truth))
+    assert found.rows == N - 50
+
+
+def test_seeds_that_both_have_are_compared() -> None:
+    given = answered({TREES: 0.5, BOTH: 0.4}, seeds=3)
+    fits = {arm: dict(seeds) for arm, seeds in given.fits.items()}
+    del fits[BOTH][0], fits[BOTH][2]
+    found = stand(Answered(given.truths, given.weights, FOLDS, np.arange(N), fits))
+    assert found.standings[0].seeds == [1]
+    assert found.standings[0].versus is not None
+    assert found.standings[0].versus.gain == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_model_that_does_not_serve_a_head_is_not_there() -> None:
+    given = answered({TREES: 0.5, BOTH: 0.4})
+    assert head_standings(Task("mood"), "mood", Answered(
+        {"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits
+    ), BOTH.name, []) is None  # fmt: skip
+
+
+def test_classes() -> None:
+    truth = RANDOM.integers(0, 2, N)
+    right = np.eye(2)[truth] * 0.8 + 0.1
+    wrong = right.copy()
+    wrong[:60] = wrong[:60, ::-1]
+    fits = {
+        arm: {0: [Fit({"mood": p[FOLDS == fold]}) for fold in range(5)]}
+        for arm, p in ((TREES, wrong), (BOTH, right))
+    }
+    given = Answered({"mood": truth}, {"mood": np.ones(N)}, FOLDS, np.arange(N), fits)
+    task = Task("mood", "class", ["sad", "glad"])
+    found = head_standings(task, "mood", given, BOTH.name, [])
+    assert found is not None and found.metrics == ["accuracy", "log_loss"]
+    assert found.standings[0].values["accuracy"][0] == 1.0
+    assert found.standings[1].values["accuracy"][0] == pytest.approx(0.8)
+    assert found.standings[0].versus is not None
+    assert found.standings[0].versus.gain == pytest.approx(1.0)

@@ -1,0 +1,98 @@
+"""The sentence of a comparison: better, worse, undecided, unfinished; what adds nothing says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from multimodal.studies.compare.records import Addition, Difference, HeadStandings, Standing
+from multimodal.studies.compare.summary import (
+    addition_words,
+    comparison_verdict,
+    further_sentences,
+    percent,
+)
+
+
+def difference(gain: float, low: float, high: float, p_folds: float | None = 0.01) -> Difference:
+    return Difference(gain=gain, low=low, high=high, p=0.01, p_folds=p_folds)
+
+
+def head(versus: Difference | None, *additions: Addition, full: str = "full") -> HeadStandings:
+    values = {"log_rmse": (0.4, 0.3, 0.5)}
+    names = {"values": values, "metrics": {}, "by_fold": [], "seeds": [0]}
+    standings = [
+        Standing(name="full", kind="fusion", inputs="table + text + photos",
+                 label="concat on table + text + photos", versus=versus, **names),
+        Standing(name="trees", kind="trees", inputs="table + TF-IDF",
+                 label="Gradient boosting on table + TF-IDF", **names),
+    ]  # fmt: skip
+    return HeadStandings(
+        head="price", column="price", kind="number", metrics=["log_rmse"], rows=1047,
+        reference="trees", full=full, standings=standings, additions=list(additions),
+    )  # fmt: skip
+
+
+def addition(adds: str, found: Difference, to: str = "table") -> Addition:
+    return Addition(
+        family="the concat fusion", adds=adds, to=to, arm="fusion-concat-x", without="y",
+        difference=found,
+    )  # fmt: skip
+
+
+def test_better_and_what_adds_nothing() -> None:
+    found = head(
+        difference(0.12, 0.08, 0.16),
+        addition("text", difference(0.2, 0.15, 0.251)),
+        addition("photos", difference(0.01, -0.02, 0.04)),
+    )
+    assert comparison_verdict(found) == (
+        "For price, concat on table + text + photos is 12 % better (8 to 16) than the best simple "
+        "model, gradient boosting on table + TF-IDF; over the table alone, text adds 20 % "
+        "(15 to 25) and photos add nothing that these rows show (1 %, −2 to 4)."
+    )
+
+
+def test_worse() -> None:
+    said = comparison_verdict(head(difference(-0.4, -0.52, -0.29)))
+    assert "is 40 % worse (29 to 52) than the best simple model, gradient boosting" in said
+
+
+def test_undecided() -> None:
+    said = comparison_verdict(head(difference(0.03, -0.02, 0.08)))
+    assert "is no better, as far as 1,047 rows can tell, than" in said
+    assert said.endswith("(3 %, −2 to 8).")
+
+
+def test_folds_may_doubt_what_rows_are_sure_of() -> None:
+    said = comparison_verdict(head(difference(0.12, 0.08, 0.16, p_folds=0.21)))
+    assert said.endswith("TF-IDF, though folds alone are not sure of it (p = 0.21).")
+
+
+def test_unfinished_and_alone() -> None:
+    assert "not finished" in comparison_verdict(head(None, full="other"))
+    assert "nothing simple" in comparison_verdict(head(None))
+
+
+@pytest.mark.parametrize(
+    ("adds", "found", "said"),
+    [
+        ("photos", difference(-0.05, -0.08, -0.01), "photos cost 5 % (1 to 8)"),
+        ("text", difference(-0.05, -0.08, -0.01), "text costs 5 % (1 to 8)"),
+        ("table + text", difference(0.5, 0.4, 0.6), "table + text adds 50 % (40 to 60)"),
+    ],
+)
+def test_words_of_an_addition(adds: str, found: Difference, said: str) -> None:
+    assert addition_words(addition(adds, found)) == said
+
+
+def test_further_sentences_name_family_and_ground() -> None:
+    first, second = further_sentences(
+        head(None, addition("photos", difference(0.1, 0.05, 0.15), to="table + text"))
+    )
+    assert first.startswith("n % better: the error (RMSE of the logarithm) is n % smaller")
+    assert second == ("In the concat fusion, beside table + text: photos add 10 % (5 to 15).")
+
+
+def test_per_cents() -> None:
+    values = (0.0, -0.0001, 0.0094, -0.0049, -0.25, 1.2)
+    assert [percent(value) for value in values] == ["0", "0", "0.9", "−0.5", "−25", "120"]

@@ -1,0 +1,121 @@
+"""Trials on disk and in a study: checked when read, the start first, the same draws by one seed."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny import TABLE, WORDS
+
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, RunError
+from multimodal.studies.tune.space import knobs
+from multimodal.studies.tune.trials import (
+    Ended,
+    Trial,
+    Watch,
+    distributions,
+    importances,
+    make_study,
+    optuna,
+    read_trials,
+    trial_state,
+    write_trial,
+)
+
+pytest.importorskip("optuna")
+SPACE = knobs(Config.parse({"groups": [TABLE, WORDS]}))
+START = {knob.name: knob.start for knob in SPACE}
+
+
+def trial(number: int, value: float | None = 0.5, **changed: Any) -> Trial:
+    state = changed.pop("state", "complete")
+    return Trial(number=number, values={**START, **changed}, state=state, value=value,
+                 by_epoch=[0.9, 0.5])  # fmt: skip
+
+
+def test_trials_come_back_in_order(tmp_path: Path) -> None:
+    for each in (trial(1, None, state="pruned", batch_size=32), trial(0)):
+        write_trial(tmp_path, each)
+    assert [each.number for each in read_trials(tmp_path, SPACE)] == [0, 1]
+    assert read_trials(tmp_path / "none", SPACE) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "Invalid JSON|EOF"),
+        (trial(5).model_dump_json(), "it says it is trial 5"),
+        (trial(0, None).model_dump_json(), "complete if it has a value"),
+        (trial(0, batch_size=33).model_dump_json(), "batch_size is 33"),
+        (trial(0, learning_rate=9.0).model_dump_json(), "learning_rate is 9.0"),
+        (trial(0, extra=1).model_dump_json(), "it turns"),
+    ],
+)
+def test_damaged_and_strange_trials_are_named(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "trial-0000.json").write_text(text)
+    with pytest.raises(RunError, match=rf"trial-0000\.json: damaged.*({told})"):
+        read_trials(tmp_path, SPACE)
+
+
+def drawn(trials: list[Trial], seed: int, count: int) -> list[dict[str, Any]]:
+    study, found = make_study(SPACE, trials, seed), []
+    for _ in range(count):
+        asked = study.ask(distributions(SPACE))
+        found.append(dict(asked.params))
+        study.tell(asked, 1.0)
+    return found
+
+
+def test_the_start_comes_first_then_its_neighbours() -> None:
+    first, *others = drawn([], 0, 9)
+    assert first == START
+    for each in others[:8]:
+        assert sum(each[name] != START[name] for name in START) <= 3
+    assert len({tuple(map(str, each.values())) for each in others}) > 4
+    assert drawn([], 0, 3) == [first, *others[:2]] != drawn([], 1, 3)
+
+
+def test_a_study_goes_on_where_trials_ended() -> None:
+    before = drawn([], 0, 4)
+    done = [
+        Trial(number=i, values=v, state="complete", value=1.0) for i, v in enumerate(before[:2])
+    ]
+    assert drawn(done, 0, 2)[0].keys() == START.keys()
+    study = make_study(SPACE, done, 0)
+    assert len(study.trials) == 2 + 7
+    assert trial_state(trial(0, None, state="failed")) == optuna().trial.TrialState.FAIL
+
+
+def test_a_bad_trial_is_ended_and_one_out_of_time() -> None:
+    asked = SimpleNamespace(report=lambda value, step: None, should_prune=lambda: True)
+    first = Watch(asked, math.inf)
+    first.on_epoch_end(0, {"val_loss": 2.0})
+    first.on_epoch_end(1, {"val_loss": 3.0})
+    first.on_epoch_end(2, {"val_loss": math.nan})
+    assert first.by_epoch == [2.0, 3.0, 1e30]
+    with pytest.raises(Ended, match="pruned"):
+        Watch(asked, time.monotonic() + 100).on_epoch_end(0, {"val_loss": 2.0})
+    asked.should_prune = lambda: False
+    with pytest.raises(Ended, match="time is over") as ended:
+        Watch(asked, time.monotonic() - 1).on_epoch_end(0, {"val_loss": 2.0})
+    assert not ended.value.pruned
+
+
+def test_what_mattered_is_found() -> None:
+    rates = [10 ** (-3.4 + 0.1 * i) for i in range(12)]
+    done = [trial(i, abs(i - 6) + 0.1, learning_rate=rate) for i, rate in enumerate(rates)]
+    found = importances(make_study(SPACE, done, 0))
+    assert max(found, key=lambda name: found[name]) == "learning_rate"
+    assert importances(make_study(SPACE, done[:3], 0)) == {}
+
+
+def test_without_optuna_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"pip install 'multimodal\[tune\]'"):
+        optuna()

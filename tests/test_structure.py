@@ -1,0 +1,157 @@
+"""Structure: which package may import which, and what importing one costs.
+
+The table below is the whole of it. A package imports only itself and what its row names; nothing
+lies beside the packages but `__init__`, `__main__` and `py.typed`; imports never run in circles.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import multimodal
+
+PACKAGE = Path(str(multimodal.__file__)).parent
+TESTS = Path(__file__).parent
+GRAPH = ("core", "layers", "encoders", "fusion", "heads")
+LOWER = (*GRAPH, "data", "evaluation", "models", "explain", "report", "runs", "studies", "cli")
+
+
+class Row(NamedTuple):
+    """What a package may import, and which heavy libraries importing all of it must not load."""
+
+    may_import: tuple[str, ...]
+    loads_no: tuple[str, ...] = ()
+
+
+NO_KERAS, NO_TENSORFLOW = ("keras", "tensorflow"), ("tensorflow", "pandas", "sklearn", "PIL")
+TABLE = {
+    "core": Row((), NO_KERAS),
+    "layers": Row(("core",), NO_TENSORFLOW),
+    "encoders": Row(("core", "layers"), NO_TENSORFLOW),
+    "fusion": Row(("core", "layers"), NO_TENSORFLOW),
+    "heads": Row(("core", "layers"), NO_TENSORFLOW),
+    "data": Row(("core",), ("keras",)),
+    "evaluation": Row(("core", "data"), ("keras",)),
+    "models": Row((*GRAPH, "data", "evaluation")),
+    "explain": Row(LOWER[:8]),
+    "report": Row(("core", "data", "evaluation", "explain"), ("keras",)),
+    "runs": Row(LOWER[:10]),
+    "studies": Row(LOWER[:11]),
+    "cli": Row(LOWER[:12], (*NO_KERAS, "pandas", "numpy", "pydantic")),
+}
+MOST_LINES = 450
+
+
+def modules() -> list[str]:
+    """Return every module below `multimodal` by its dotted name, packages' own files included."""
+    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    names = (".".join(path.parts).removesuffix("__init__").rstrip(".") for path in paths)
+    return sorted(name for name in names if name not in ("", "__main__"))
+
+
+def source(module: str) -> Path:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def statements(path: Path) -> Iterator[ast.AST]:
+    """Yield what a file holds, but for what only type checkers read."""
+    todo: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while todo:
+        node = todo.pop()
+        yield node
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            todo += ast.iter_child_nodes(node)
+
+
+@cache
+def imports(module: str, *, typing_too: bool = False) -> frozenset[str]:
+    """Return the modules of this project that a module imports, anywhere in it."""
+    path = source(module)
+    nodes = ast.walk(ast.parse(path.read_text("utf-8"))) if typing_too else statements(path)
+    known, found = set(modules()), set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("multimodal"):
+            own = (node.module or "").removeprefix("multimodal").lstrip(".")
+            names = {f"{own}.{alias.name}".lstrip(".") for alias in node.names}
+            inside = names & known
+            found |= inside | ({own} if own and inside != names else set())
+    return frozenset(found)
+
+
+def python(code: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout
+
+
+def test_the_table_names_every_package_and_nothing_lies_beside() -> None:
+    beside = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert beside == {*TABLE, "__init__.py", "__main__.py", "py.typed"}
+
+
+@pytest.mark.parametrize("package", TABLE)
+def test_imports_keep_the_direction(package: str) -> None:
+    allowed = {package, *TABLE[package].may_import}
+    wrong = {
+        f"{module} imports {name}"
+        for module in modules()
+        if module.split(".")[0] == package
+        for name in imports(module, typing_too=True)
+        if name.split(".")[0] not in allowed
+    }
+    assert not wrong
+
+
+def test_no_imports_in_circles() -> None:
+    graph = {module: imports(module) - {module} for module in modules()}
+    while free := {module for module, needs in graph.items() if not needs & graph.keys()}:
+        graph = {module: needs for module, needs in graph.items() if module not in free}
+    assert not graph, f"imports run in circles among {sorted(graph)}"
+
+
+@pytest.mark.parametrize("package", [name for name, row in TABLE.items() if row.loads_no])
+def test_importing_a_package_loads_no_more_than_its_row_says(package: str) -> None:
+    names = [f"multimodal.{name}" for name in modules() if name.split(".")[0] == package]
+    code = (
+        f"import importlib, sys\n[importlib.import_module(name) for name in {names}]\n"
+        "print(*sys.modules)"
+    )
+    if package in ("layers", "encoders", "fusion", "heads"):
+        code = f"import os; os.environ['KERAS_BACKEND'] = '{_backend()}'\n{code}"
+    assert not set(TABLE[package].loads_no) & set(python(code).split())
+
+
+def _backend() -> str:
+    """Return a backend that needs no TensorFlow; skip where there is none."""
+    import importlib.util
+
+    for name in ("jax", "torch"):
+        if importlib.util.find_spec(name) is not None:
+            return name
+    pytest.skip("neither JAX nor PyTorch is here: Keras itself loads TensorFlow")
+
+
+def test_importing_the_project_loads_no_backend() -> None:
+    heavy = {"tensorflow", "keras", "pandas", "numpy", "matplotlib", "sklearn", "pydantic"}
+    assert not heavy & set(python("import sys, multimodal; print(*sys.modules)").split())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_is_of_a_length_that_one_reads(module: str) -> None:
+    assert len(source(module).read_text("utf-8").splitlines()) <= MOST_LINES
+
+
+def test_every_package_has_its_tests() -> None:
+    absent = {name for name in TABLE if not list((TESTS / name).rglob("test_*.py"))}
+    assert not absent
