@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.resampling import drawn_metrics, folds_p_value, gain, interval
+from multimodal.evaluation.resampling import drawn_metrics, folds_p_value, gain, percentile_interval
 
 RANDOM = np.random.default_rng(0)
 
@@ -21,7 +21,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         _, drawn = drawn_metrics(
             "rmse", [squares(errors)], np.ones(150), np.arange(150), draws=300, seed=trial
         )
-        low, high = interval(drawn[:, 0])
+        low, high = percentile_interval(drawn[:, 0])
         held += low <= 2.0 <= high
     assert 0.89 <= held / 200 <= 0.98
 
@@ -35,7 +35,9 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     found = gain(value[0], value[1], drawn[:, 0], drawn[:, 1])
     assert 0 < found.low < found.value < found.high < 0.1
     assert found.p < 0.01
-    assert interval(drawn[:, 0])[1] > interval(drawn[:, 1])[0]  # alone they overlap
+    assert (
+        percentile_interval(drawn[:, 0])[1] > percentile_interval(drawn[:, 1])[0]
+    )  # alone they overlap
 
 
 def test_no_difference_is_rarely_found() -> None:
@@ -57,7 +59,7 @@ def test_copies_make_no_result_surer() -> None:
     five, groups = np.repeat(errors, 5), np.repeat(np.arange(60), 5)
     _, together = drawn_metrics("rmse", [squares(five)], np.ones(300), groups)
     _, apart = drawn_metrics("rmse", [squares(five)], np.ones(300), np.arange(300))
-    widths = [np.ptp(interval(drawn[:, 0])) for drawn in (alone, together, apart)]
+    widths = [np.ptp(percentile_interval(drawn[:, 0])) for drawn in (alone, together, apart)]
     assert widths[1] == pytest.approx(widths[0], rel=0.02)
     assert widths[2] < 0.6 * widths[0]
 

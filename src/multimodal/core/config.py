@@ -16,7 +16,6 @@ import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationError,
@@ -25,6 +24,7 @@ from pydantic import (
 
 from multimodal.core.errors import ConfigError, choices
 from multimodal.core.files import read_text
+from multimodal.core.json_records import Record
 
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]
@@ -39,12 +39,6 @@ MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; 
 _TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
 SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
 MOST_LETTERS = 500  # of what the YAML reader says
-
-
-class _Record(BaseModel):
-    """A frozen record that knows its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _as_lists(value: Any) -> Any:
@@ -68,7 +62,7 @@ def _as_options(value: Any) -> Any:
     return _as_lists(value)
 
 
-class Component(_Record):
+class Component(Record):
     """A registered part by name, with options for its constructor.
 
     The options are checked against the constructor's signature when the model is built.
@@ -86,7 +80,7 @@ def _as_component(value: Any) -> Any:
 Part = Annotated[Component, BeforeValidator(_as_component, json_schema_input_type=str | Component)]
 
 
-class Group(_Record):
+class Group(Record):
     """Columns of one modality that share one encoder.
 
     `pooling` names the registered pooling that turns the encoder's tokens into one vector.
@@ -101,7 +95,7 @@ class Group(_Record):
     vectors: str | None = None
 
 
-class Head(_Record):
+class Head(Record):
     """One prediction: a registered head, the column it learns, its weight in the total loss.
 
     Several columns are the corners of a box (`[xmin, ymin, xmax, ymax]`, in pixels) or one
@@ -123,7 +117,7 @@ class Head(_Record):
         return [self.column] if isinstance(self.column, str) else self.column
 
 
-class Split(_Record):
+class Split(Record):
     """How rows are divided into training, validation and test rows.
 
     `random` is stratified by target decile; `group` keeps rows with one value of `column`
@@ -143,7 +137,7 @@ class Split(_Record):
         return self
 
 
-class Data(_Record):
+class Data(Record):
     """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes.
 
     `columns` overrides what a column is taken for; of a target, `category` says that its numbers
@@ -170,7 +164,7 @@ class Data(_Record):
     max_quarantine: float = Field(0.05, ge=0, le=1)
 
 
-class Training(_Record):
+class Training(Record):
     """How the model is fitted.
 
     `epochs` is how often the training rows are read; `auto` reads very many rows less often.
@@ -210,7 +204,7 @@ class Training(_Record):
     baselines: bool = True
 
 
-class Config(_Record):
+class Config(Record):
     """The whole declaration of a model and its training.
 
     `groups` and `heads` left empty are inferred from the table. The default fusion averages an

@@ -5,15 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import read_text
 
-Record = TypeVar("Record", bound=BaseModel)
+Read = TypeVar("Read", bound=BaseModel)
 
 
-def read_if_there(kind: type[Record], path: Path, *, most: int) -> Record:
+class Record(BaseModel):
+    """A frozen record that knows its keys; numbers in it are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class MeasuredRecord(BaseModel):
+    """A frozen record that knows its keys; measures in it may be infinite or not a number."""
+
+    # JSON knows neither value: they are written as strings, so that they come back as they were.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+def read_if_there(kind: type[Read], path: Path, *, most: int) -> Read:
     """Return the record in a JSON file of at most `most` bytes, an empty one where there is none.
 
     Raises:

@@ -15,9 +15,10 @@ from itertools import pairwise
 from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from multimodal.core.config import LabelKind, Modality
+from multimodal.core.json_records import Record
 
 MISSING = 0
 OUT_OF_VOCABULARY = 1
@@ -26,11 +27,7 @@ PADDING = 0
 TERM_KEYS = ("terms_ids", "terms_weights")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NumericColumn(_Record):
+class NumericColumn(Record):
     """One number per row: `(x - centre) / scale`, then a smooth clip to (-3, 3).
 
     `part` names the part of a date in `source`, or is None when the source holds the number.
@@ -45,7 +42,7 @@ class NumericColumn(_Record):
     bins: list[float] = []
 
 
-class CategoricalColumn(_Record):
+class CategoricalColumn(Record):
     """One integer per row: 0 missing, 1 out of vocabulary, 2 + position in `categories`."""
 
     name: str
@@ -53,7 +50,7 @@ class CategoricalColumn(_Record):
     categories: list[str] = []
 
 
-class FittedGroup(_Record):
+class FittedGroup(Record):
     """What one feature group looks like to the model.
 
     `name` is a slug, the prefix of the group's input keys. `optional` says that the group can be
@@ -90,7 +87,7 @@ class FittedGroup(_Record):
         return [f"{self.name}_{kind}" for kind in kinds]
 
 
-class FittedHead(_Record):
+class FittedHead(Record):
     """What one head learns: its columns, and their statistics over the training rows.
 
     `kind` is the label kind of the head (see `contracts.HeadLayer`). A number has its mean, scale
@@ -108,7 +105,7 @@ class FittedHead(_Record):
     maximum: float = 0.0
 
 
-class Waves(_Record):
+class Waves(Record):
     """Waves over the numbers of a group of the table and what its categories mean.
 
     `targets` is the number T of means that each category has. The rest is base64 of little-endian
@@ -146,7 +143,7 @@ class Waves(_Record):
 FACT_KINDS = ("greatest", "least", "numbers", "length")
 
 
-class TermBlock(_Record):
+class TermBlock(Record):
     """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
 
     `source` is a text group for `words` (and pairs of words), `triples` of words and `letters` (two
@@ -174,7 +171,7 @@ def _numbers(kind: str, written: str) -> array[Any]:
     return found
 
 
-class FittedTerms(_Record):
+class FittedTerms(Record):
     """The terms that a linear model reads: their hashes and weights, and the fixed row lengths.
 
     `hashes` (rising uint32) and `weights` (float32, the inverse document frequency of each) are
@@ -203,7 +200,7 @@ class FittedTerms(_Record):
         return self
 
 
-class FittedSpec(_Record):
+class FittedSpec(Record):
     """Everything `build` and `predict` need to know about the data.
 
     `terms` are there where a linear model is part of the whole.

@@ -74,7 +74,7 @@ def _series(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
     return tf.concat(parts, axis=2)
 
 
-def _photos(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
+def _photos_in_a_row(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
     parts = [inputs[f"{g.name}_pixels"][:, k] for g in groups for k in range(g.photos)]
     return tf.concat(parts, axis=2)
 
@@ -82,6 +82,6 @@ def _photos(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
 _JOINERS: dict[str, Callable[[list[FittedGroup], Inputs], tf.Tensor]] = {
     "tabular": _table,
     "text": _texts,
-    "image": _photos,
+    "image": _photos_in_a_row,
     "series": _series,
 }

@@ -7,19 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.errors import DataError
+from multimodal.core.json_records import MeasuredRecord
 from multimodal.evaluation.metrics import Floats, check_pair, check_weights
 
 PARTS, CONFIDENCE = 3, 0.99
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class IntervalPart(_Record):
+class IntervalPart(MeasuredRecord):
     """Rows whose prediction lies in [lower, upper]: the share held, and the mean width."""
 
     lower: float
@@ -30,7 +26,7 @@ class IntervalPart(_Record):
     width: float
 
 
-class IntervalCheck(_Record):
+class IntervalCheck(MeasuredRecord):
     """Intervals of one level on the test rows, in the user's units.
 
     `coverage` is the share of truths held, which should be `level`; with exact intervals it lies in

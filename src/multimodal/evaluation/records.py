@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import RunError
+from multimodal.core.json_records import MeasuredRecord
 from multimodal.evaluation.confidence import ConfidenceCheck
 from multimodal.evaluation.intervals import IntervalCheck
 
@@ -54,11 +55,7 @@ class ModelScore:
             raise RunError(f"not a model score: {error}") from None
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class HeadMetrics(_Record):
+class HeadMetrics(MeasuredRecord):
     """One head on the test and validation rows; `unit` ("EUR", "kg") is for labels only.
 
     `kind` says what the head predicts, `classes` the names of classes or labels in their order.
@@ -72,7 +69,7 @@ class HeadMetrics(_Record):
     validation: dict[str, float] = {}
 
 
-class DataSummary(_Record):
+class DataSummary(MeasuredRecord):
     """Row counts: `read` = `kept` + `quarantined`, and `kept` = training + validation + test.
 
     `reasons` counts the quarantined rows by reason; `warnings` are sentences for the user, such as
@@ -93,7 +90,7 @@ class DataSummary(_Record):
     fingerprint: str = ""
 
 
-class TrainingSummary(_Record):
+class TrainingSummary(MeasuredRecord):
     """How the fusion was fitted: epochs done, the one whose weights are kept (from 1), seconds."""
 
     epochs: int = 0
@@ -105,7 +102,7 @@ class TrainingSummary(_Record):
     seed: int = 0
 
 
-class RunMetrics(_Record):
+class RunMetrics(MeasuredRecord):
     """The file `metrics.json`. Every part may be absent, as in an interrupted run.
 
     `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone

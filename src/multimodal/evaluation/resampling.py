@@ -90,11 +90,11 @@ def metric_by(
     return _metric(metric, _sums(series, weight, clusters))
 
 
-def interval(drawn: ArrayLike) -> tuple[float, float]:
+def percentile_interval(drawn: ArrayLike) -> tuple[float, float]:
     """Return the middle 95 % of drawn values (B,).
 
     Example:
-    >>> interval(np.arange(1001.0))
+    >>> percentile_interval(np.arange(1001.0))
     (25.0, 975.0)
     """
     low, high = np.quantile(np.asarray(drawn, np.float64), [0.025, 0.975])
@@ -119,7 +119,7 @@ def gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLik
     drawn = _share(first, second)
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     p = min(1.0, 2 * (1 + min(below, above)) / (1 + len(drawn)))
-    return Gain(float(_share(np.array(mine), np.array(other))), *interval(drawn), p)
+    return Gain(float(_share(np.array(mine), np.array(other))), *percentile_interval(drawn), p)
 
 
 def folds_p_value(differences: ArrayLike, test_share: float) -> float | None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from multimodal.core.json_records import read_if_there
+from multimodal.core.json_records import Record, read_if_there
 
 EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
-MOST_BYTES, MOST_ROWS = 1 << 20, 100
+MOST_EXPLANATIONS_BYTES, MOST_ROWS = 1 << 20, 100
 _Short = Annotated[str, StringConstraints(max_length=200)]
 _Page = Annotated[str, StringConstraints(pattern=rf"^{EXPLANATIONS}/[a-z0-9_]+-[0-9]+\.html$")]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class GroupEffect(_Record):
+class GroupEffect(Record):
     """What a group did to the answer, in the user's units; `up` where it raised the score."""
 
     name: _Short
@@ -27,7 +23,7 @@ class GroupEffect(_Record):
     up: bool
 
 
-class ExplainedRow(_Record):
+class ExplainedRow(Record):
     """One test row, explained for one head: its page in the run, and its groups in short.
 
     `row` is the row's number in the source, `question` what is explained, `nothing` the answer to a
@@ -42,7 +38,7 @@ class ExplainedRow(_Record):
     groups: list[GroupEffect] = Field(max_length=MOST_ROWS)
 
 
-class ExplainedRows(_Record):
+class ExplainedRows(Record):
     """The file `explanations.json`.
 
     Example:
@@ -59,4 +55,4 @@ class ExplainedRows(_Record):
     @classmethod
     def read(cls, run: Path) -> ExplainedRows:
         """Read a run's `explanations.json`: empty if it is absent, RunError if it is damaged."""
-        return read_if_there(cls, run / EXPLANATIONS_FILE, most=MOST_BYTES)
+        return read_if_there(cls, run / EXPLANATIONS_FILE, most=MOST_EXPLANATIONS_BYTES)

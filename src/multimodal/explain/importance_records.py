@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from multimodal.core.json_records import read_if_there
+from multimodal.core.json_records import Record, read_if_there
 
 IMPORTANCE_FILE = "importance.json"
-MOST_BYTES = 1 << 22
+MOST_IMPORTANCE_BYTES = 1 << 22
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Need(_Record):
+class Need(Record):
     """One group or column: the error where its values are shuffled among the rows.
 
     `change` is by how much that is above the error of the rows as they are, `low` to `high` its
@@ -32,7 +28,7 @@ class Need(_Record):
     high: float
 
 
-class HeadImportance(_Record):
+class HeadImportance(Record):
     """What one head needs. `error` is the shortfall of `metric` on the `rows` as they are."""
 
     metric: str
@@ -46,7 +42,7 @@ class HeadImportance(_Record):
         return sorted((n for n in self.needs if n.kind == kind), key=lambda need: -need.change)
 
 
-class Importance(_Record):
+class Importance(Record):
     """The file `importance.json` of a run: what each head needs.
 
     Example:
@@ -59,4 +55,4 @@ class Importance(_Record):
     @classmethod
     def read(cls, run: Path) -> Importance:
         """Read a run's `importance.json`: empty if it is absent, RunError if it is damaged."""
-        return read_if_there(cls, run / IMPORTANCE_FILE, most=MOST_BYTES)
+        return read_if_there(cls, run / IMPORTANCE_FILE, most=MOST_IMPORTANCE_BYTES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multimodal.evaluation.measures import readable
 
-MOST = 24
+_LONGEST = 24
 
 
 def amount(value: float, phrase: str = "#", digits: int = 4) -> str:
@@ -15,5 +15,7 @@ def amount(value: float, phrase: str = "#", digits: int = 4) -> str:
     ('$1,234', '−$3', '12 EUR', '0.5')
     """
     number = readable(abs(value), digits)
-    shown = phrase.replace("#", number, 1) if len(phrase) <= MOST and "#" in phrase else number
+    shown = (
+        phrase.replace("#", number, 1) if len(phrase) <= _LONGEST and "#" in phrase else number
+    )
     return f"−{shown}" if value < 0 else shown

@@ -36,7 +36,7 @@ EACH = 3
 """Worst rows, and best ones, of a run with one head; of several heads fewer each."""
 SECONDS = 20.0
 """After which no further row is begun."""
-SHORT = 200
+MOST_LETTERS = 200
 
 
 def explain_extremes(run: Run, prepared: Prepared, tested: NDArray[np.int64]) -> None:
@@ -89,8 +89,8 @@ def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
     question = found.question
     ranked = sorted(found.groups, key=lambda group: -abs(group.score))
     return ExplainedRow(
-        head=head, row=found.row, page=file, question=question.name[:SHORT] if question else "",
-        nothing=found.nothing[:SHORT],
-        groups=[GroupEffect(name=g.name[:SHORT], effect=question.effect(g.score), up=g.score > 0)
+        head=head, row=found.row, page=file, question=question.name[:MOST_LETTERS] if question else "",
+        nothing=found.nothing[:MOST_LETTERS],
+        groups=[GroupEffect(name=g.name[:MOST_LETTERS], effect=question.effect(g.score), up=g.score > 0)
                 for g in ranked if question],
     )  # fmt: skip

@@ -13,8 +13,8 @@ from multimodal.core.encoded import decode, encode
 CELLS, DIRECTIONS = 3, 4
 NUMBERS = CELLS * CELLS * (3 + DIRECTIONS)
 """How many numbers tell the layout of a photo."""
-_SHRINKAGE, _LEAST_PHOTOS = 0.1, 100
-_FOLDS, _LIMIT_AT, _BEYOND = 5, 0.995, 0.15
+_SHRINKAGE, _LEAST_LAYOUTS = 0.1, 100
+_FOLDS, _LIMIT_AT, _MARGIN = 5, 0.995, 0.15
 
 Floats = NDArray[np.float32]
 _Written = Annotated[str, StringConstraints(max_length=8 * NUMBERS * NUMBERS)]
@@ -76,7 +76,7 @@ def fit_layouts(layouts: Floats) -> LayoutUsual | None:
 
     The limit lies a little beyond that of 199 in 200 photos, each measured without its fold.
     """
-    if len(layouts) < _LEAST_PHOTOS:
+    if len(layouts) < _LEAST_LAYOUTS:
         return None
     fold = np.random.default_rng(0).permutation(len(layouts)) % _FOLDS
     distances = np.concatenate(
@@ -84,7 +84,9 @@ def fit_layouts(layouts: Floats) -> LayoutUsual | None:
     )
     middle, last = np.quantile(distances, [0.5, _LIMIT_AT])
     mean, inverse = (encode(each, "<f4") for each in _scatter(layouts))
-    return LayoutUsual(mean=mean, inverse=inverse, limit=max(last + _BEYOND * (last - middle), 1.0))
+    return LayoutUsual(
+        mean=mean, inverse=inverse, limit=max(last + _MARGIN * (last - middle), 1.0)
+    )
 
 
 def _scatter(layouts: Floats) -> tuple[Floats, Floats]:

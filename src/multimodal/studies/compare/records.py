@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text
-from multimodal.core.json_records import reason_of
+from multimodal.core.json_records import MeasuredRecord, reason_of
 
 RECORD_FILE, TABLE_FILE, ANSWERS_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
 MOST_BYTES = 1 << 26
@@ -38,11 +38,7 @@ class Arm:
     fusion: str = ""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class Difference(_Record):
+class Difference(MeasuredRecord):
     """By which share the first error is smaller than the second: `gain`, its 95 % interval.
 
     `p` is two-sided, from the rows drawn again; `p_folds` from the corrected resampled t-test over
@@ -57,7 +53,7 @@ class Difference(_Record):
     folds_won: int = 0
 
 
-class Standing(_Record):
+class Standing(MeasuredRecord):
     """One model: `values` of the compared metrics with their intervals, beside the best simple one.
 
     `metrics` has every metric, the mean over the seeds; `by_fold` the main one. `seconds` are those
@@ -78,7 +74,7 @@ class Standing(_Record):
     seconds: float = 0.0
 
 
-class Addition(_Record):
+class Addition(MeasuredRecord):
     """What a modality adds: `arm` reads it besides all that `without` reads, in one family."""
 
     family: str
@@ -89,7 +85,7 @@ class Addition(_Record):
     difference: Difference
 
 
-class HeadStandings(_Record):
+class HeadStandings(MeasuredRecord):
     """All models of one head, best first; `metrics` are compared, the first one decides.
 
     `reference` is the best of the simple models, which all others are compared with.
@@ -106,7 +102,7 @@ class HeadStandings(_Record):
     additions: list[Addition]
 
 
-class ComparisonRecord(_Record):
+class ComparisonRecord(MeasuredRecord):
     """The file `comparison.json`: how the models of every head stand.
 
     `left_out` names what was not finished, `verdicts` has one sentence per head, `notes` are

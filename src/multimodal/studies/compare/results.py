@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from multimodal.core.config import LabelKind
 from multimodal.evaluation.measures import measure_of
 from multimodal.evaluation.per_row import compared_metrics, parts
-from multimodal.evaluation.resampling import drawn_metrics, folds_p_value, gain, interval, metric_by
+from multimodal.evaluation.resampling import (
+    drawn_metrics,
+    folds_p_value,
+    gain,
+    metric_by,
+    percentile_interval,
+)
 from multimodal.evaluation.task import Task, has_truth, measure
 from multimodal.studies.compare.records import (
     SIMPLE,
@@ -150,7 +156,7 @@ def _standing(
     ]
     shared = [name for name in each[0] if all(name in one for one in each)]
     values = {
-        name: (float(value.mean()), *interval(series.drawn[name].mean(axis=1)))
+        name: (float(value.mean()), *percentile_interval(series.drawn[name].mean(axis=1)))
         for name, value in series.values.items()
     }
     label = arm.label if arm.kind != "constant" else CONSTANTS[task.kind]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from multimodal.core.json_records import MeasuredRecord
 from multimodal.studies.compare.records import Difference
 from multimodal.studies.compare.summary import percent, short_label
 from multimodal.studies.tune.space import Value
@@ -17,11 +16,7 @@ if TYPE_CHECKING:
 TUNING_FILE, TRIALS_FILE, BEST_FILE = "tuning.json", "trials.csv", "best.yaml"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-class TunedHead(_Record):
+class TunedHead(MeasuredRecord):
     """One head: by side (`validation`, `test`), the metric of start and best, and their rows.
 
     `differences` say by which share the best config's error is smaller, with 95 % intervals. Those
@@ -34,7 +29,7 @@ class TunedHead(_Record):
     differences: dict[str, Difference]
 
 
-class TuningRecord(_Record):
+class TuningRecord(MeasuredRecord):
     """The file `tuning.json`.
 
     `start` and `best` are numbers of trials, `changed` the knobs in which the best one differs,
