@@ -111,7 +111,7 @@ def show_errors(found: pd.DataFrame) -> None:
 
 def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
-    from multimodal.evaluation.intervals import Ends, binomial_band, check_intervals
+    from multimodal.evaluation.confidence import Ends, binomial_band, check_intervals
 
     truth, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
     ends = Ends(found["low"].to_numpy(), found["high"].to_numpy())
@@ -141,7 +141,7 @@ def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
     A row that several seeds answered is drawn as a whole.
     """
     from multimodal.evaluation.bootstrap import interval, mean_of, resample
-    from multimodal.evaluation.intervals import interval_score
+    from multimodal.evaluation.confidence import interval_score
 
     scores = pd.DataFrame(
         {i: interval_score(found[TRUTH], way.low, way.high, level) for i, way in enumerate(ways)},

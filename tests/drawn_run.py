@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from multimodal.evaluation.baseline_answers import ANSWERS_FILE
 from multimodal.evaluation.metrics import regression_metrics
+from multimodal.evaluation.predictions import ANSWERS_FILE
 from multimodal.evaluation.records import (
     DataSummary,
     HeadMetrics,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from multimodal.data.prepare import Prepared
     from multimodal.explain.submodels import Cut
-    from multimodal.runs.run import Run
+    from multimodal.models.fitted import FittedModel
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
 FUSIONS: dict[str, Any] = {
@@ -51,24 +51,27 @@ def stir(model: keras.Model, seed: int = 0) -> keras.Model:
     return model
 
 
-def untrained(prepared: Prepared, count: int = 1) -> Run:
+def untrained(prepared: Prepared, count: int = 1) -> FittedModel:
     """Return a run of stirred networks, averaged, with a linear model where the config has one."""
-    from multimodal.runs.run import Run
 
     models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
     config = prepared.config.merge(training={"members": count})
     model = stirred_blends(assemble(config, prepared.spec, models))
-    return Run(Path("absent"), config, prepared.schema, prepared.spec, model)
+    return FittedModel(config, prepared.schema, prepared.spec, model)
 
 
-def untrained_on(folder: Path, config: Config, count: int = 1, target: str = "price") -> Run:
+def untrained_on(
+    folder: Path, config: Config, count: int = 1, target: str = "price"
+) -> FittedModel:
     """Return such a run on the tiny catalogue."""
     from multimodal.data.prepare import prepare
 
     return untrained(prepare(folder / "catalogue.csv", [target], config), count)
 
 
-def cut_on(folder: Path, count: int, linear: bool, rows: int) -> tuple[Run, pd.DataFrame, Cut, Any]:
+def cut_on(
+    folder: Path, count: int, linear: bool, rows: int
+) -> tuple[FittedModel, pd.DataFrame, Cut, Any]:
     """Return such a run over table and words, rows of the catalogue, the cut model and arrays."""
     import pandas as pd
     from tiny import TABLE, WORDS, tiny_config

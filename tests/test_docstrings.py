@@ -7,48 +7,20 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterable
 from types import ModuleType
 
 import pytest
 
 import multimodal
-from multimodal import encoders, fusion, heads
-from multimodal.heads import losses, metrics
 from multimodal.layers import registry
 
-PACKAGES = (encoders, fusion, heads, losses, metrics)
-ALONE = ("array_files", "backbones", "blend", "boxes", "category_means", "conformal", "contracts",
-         "contributions", "errors", "files", "gradients", "importance", "importance_view",
-         "intervals", "json_records", "layers", "manifest", "members", "number_space", "poolings",
-         "registry", "row_features", "sizes", "spread", "targets", "transformer", "transforms",
-         "vectors", "weights")  # fmt: skip
-DATA_HALF = (
-    ("data.terms", "data.term_bags", "explain", "ridge", "expert")
-    if importlib.util.find_spec("tensorflow")
-    else ()
-)
-
-
-def modules(names: Iterable[str]) -> list[str]:
-    """Return modules, and those of packages, by their dotted names."""
-    found = []
-    for name in (f"{multimodal.__name__}.{name}" for name in names):
-        spec = importlib.util.find_spec(name)
-        folders = (spec and spec.submodule_search_locations) or []
-        found += [name, *(f"{name}.{each.name}" for each in pkgutil.iter_modules(folders))]
-    return found
-
-
-MODULES = (
-    modules(DATA_HALF)
-    + [f"{multimodal.__name__}.{name}" for name in ALONE]
-    + [
-        f"{package.__name__}.{found.name}"
-        for package in PACKAGES
-        for found in pkgutil.iter_modules(package.__path__)
-    ]
-)
+GRAPH = ("core", "layers", "encoders", "fusion", "heads")
+HAS_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
+MODULES = [
+    found.name
+    for found in pkgutil.walk_packages(multimodal.__path__, f"{multimodal.__name__}.")
+    if not found.name.endswith("__main__") and (HAS_TENSORFLOW or found.name.split(".")[1] in GRAPH)
+]
 REGISTERED = [(kind, name) for kind in registry.kinds() for name in registry.names(kind)]
 
 

@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 from runs import Answer
 
-from multimodal.data.audit.records import AUDIT_FILE, Audit
+from multimodal.data.audit.findings import AUDIT_FILE, Audit
 
 Command = Callable[..., Answer]
 ROWS = 60

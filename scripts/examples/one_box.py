@@ -16,7 +16,7 @@ from drawn import options
 from voc import CORNERS, largest, mean_box, objects
 
 import multimodal
-from multimodal.data.labels.detection import bootstrap_interval, iou
+from multimodal.data.labels.boxes import bootstrap_interval, iou
 
 ENCODER = {"name": "convolutional", "options": {"filters": [32, 64, 96, 128], "strides": [1] * 4,
            "pool_sizes": [2, 2, 2, 1], "normalization": "group"}}  # fmt: skip

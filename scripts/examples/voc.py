@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from multimodal.data.labels.detection import (
+from multimodal.data.labels.boxes import (
     bootstrap_interval,
     iou,
     mean_average_precision,

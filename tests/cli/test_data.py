@@ -7,7 +7,7 @@ from pathlib import Path
 from runs import Command
 from tiny import plain_rows
 
-from multimodal.data.audit.records import Audit
+from multimodal.data.audit.findings import Audit
 from multimodal.data.columns.schema import Schema
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from runs import Command
 
-from multimodal.cli.terminal import command_line, console_on, free_folder, say, written
+from multimodal.cli.options import command_line, console_on, free_folder, say, written
 from multimodal.core.errors import RunError
 from multimodal.core.interrupted import write_record
 
@@ -18,7 +18,7 @@ from multimodal.core.interrupted import write_record
 def test_a_reader_that_has_seen_enough() -> None:
     """`multimodal predict … | head -1` ends quietly."""
     code = (
-        "import sys\nfrom multimodal.cli.terminal import report_errors\n"
+        "import sys\nfrom multimodal.cli.options import report_errors\n"
         "with report_errors():\n    print('row\\n' * 100_000)\n"
     )
     done = subprocess.run(

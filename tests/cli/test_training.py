@@ -14,7 +14,7 @@ from tiny import digests, plain_rows
 from multimodal.core.config import Config
 from multimodal.data.generated import builder_package
 from multimodal.evaluation.records import RunMetrics
-from multimodal.models.averaging import members
+from multimodal.models.build import members
 from multimodal.runs.run import load
 
 

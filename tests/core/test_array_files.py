@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multimodal.core.array_files import damage_told, read_arrays
+from multimodal.core.arrays import damage_told, read_arrays
 from multimodal.core.errors import RunError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.core.encoded import decode, encode
+from multimodal.core.arrays import decode, encode
 
 
 @pytest.mark.parametrize("dtype", ["<f4", "<u4"])

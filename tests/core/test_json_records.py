@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.errors import RunError
-from multimodal.core.json_records import read_if_there, reason_of
+from multimodal.core.records import read_if_there, reason_of
 
 
 class Seen(BaseModel):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from multimodal.core.target_transform import NumberSpace
-from multimodal.heads import QuantileHead, RegressionHead, transforms
+from multimodal.heads import QuantileHead, RegressionHead, labels
 from multimodal.layers.base import HeadLayer
 
 
-@pytest.mark.parametrize("transform", transforms.TRANSFORMS)
+@pytest.mark.parametrize("transform", labels.TRANSFORMS)
 def test_it_agrees_with_the_transforms_of_heads(transform: str) -> None:
     head = RegressionHead(transform, mean=2.0, scale=0.5)
     space, values = NumberSpace.of(head), np.array([0.0, 3.5, 12.0])
     raw = space.encode(values)
-    expected = transforms.encode(values.astype("float32"), transform, 2.0, 0.5)
+    expected = labels.encode(values.astype("float32"), transform, 2.0, 0.5)
     np.testing.assert_allclose(raw, np.asarray(expected), rtol=1e-5)
     decoded = np.asarray(head.decode(raw[:, None].astype("float32")))[:, 0]
     np.testing.assert_allclose(space.decode(raw), decoded, rtol=1e-5, atol=1e-5)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from multimodal.core.termination import EXIT_CODE, on_signals
+from multimodal.core.interrupted import EXIT_CODE, on_signals
 
 
 def send() -> None:

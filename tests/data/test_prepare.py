@@ -13,7 +13,7 @@ from PIL import Image
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.data.batches import evaluation_dataset
-from multimodal.data.labels.detection import to_pixels
+from multimodal.data.labels.boxes import to_pixels
 from multimodal.data.photos.read import decode
 from multimodal.data.prepare import Prepared, prepare
 

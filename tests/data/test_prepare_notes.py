@@ -10,8 +10,14 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.columns.schema import Schema
-from multimodal.data.prepare import prepare
-from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
+from multimodal.data.prepare import (
+    cut_texts,
+    large_notes,
+    leaks_of,
+    looked_at,
+    prepare,
+    split_notes,
+)
 from multimodal.data.prepared import Prepared
 
 

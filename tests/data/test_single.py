@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from multimodal.core.spec import FittedSpec
-from multimodal.data.single import single_tensor
+from multimodal.data.batches import single_tensor
 
 NAN = float("nan")
 SPEC = FittedSpec.model_validate(

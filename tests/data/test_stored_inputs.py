@@ -9,8 +9,8 @@ from tiny import plain_config, plain_rows
 
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.prepare import prepare
+from multimodal.data.prepared_sets import stored_inputs
 from multimodal.data.shards import ALONE
-from multimodal.data.stored_inputs import stored_inputs
 
 
 def test_rows_go_to_the_folder_that_is_named_and_come_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimodal.evaluation.baseline_answers import ANSWERS_FILE, answers_of, write_answers
+from multimodal.evaluation.predictions import ANSWERS_FILE, answers_of, write_answers
 from multimodal.evaluation.task import Task
 
 

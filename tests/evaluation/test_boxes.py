@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.evaluation.boxes import box_metrics
+from multimodal.evaluation.metrics import box_metrics
 
 BOX = [0.0, 0.0, 4.0, 4.0]
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from multimodal.core.errors import DataError
-from multimodal.evaluation.classification import best_class, class_metrics, label_metrics
+from multimodal.evaluation.metrics import best_class, class_metrics, label_metrics
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.integers(0, 4, 150)

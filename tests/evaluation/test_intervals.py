@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.evaluation.intervals import (
+from multimodal.evaluation.confidence import (
     Ends,
     IntervalCheck,
     binomial_band,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.per_row import compared_metrics, parts, whole
+from multimodal.evaluation.measures import compared_metrics, parts, whole
 from multimodal.evaluation.task import Task, measure
 
 RANDOM = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.resampling import drawn_metrics, folds_p_value, gain, percentile_interval
+from multimodal.evaluation.bootstrap import drawn_metrics, folds_p_value, gain, percentile_interval
 
 RANDOM = np.random.default_rng(0)
 

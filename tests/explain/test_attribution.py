@@ -7,7 +7,7 @@ import pytest
 from explained import FUSIONS, inputs_of, model_of, number, part, row_of, score_of, spec_of
 
 from multimodal.explain.attribution import Part, cut, group_values, raw_outputs
-from multimodal.models.averaging import average
+from multimodal.models.build import average
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

@@ -11,7 +11,7 @@ import pytest
 
 from multimodal.core.config import Config
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
-from multimodal.explain.contributions import contributions, find_fusion, gates
+from multimodal.explain.attribution import contributions, find_fusion, gates
 from multimodal.fusion import ConcatFusion, GatedFusion
 from multimodal.models.build import build
 

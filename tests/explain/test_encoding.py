@@ -11,9 +11,9 @@ from explained import untrained_on
 from keras import tree
 from tiny import tiny_config
 
-from multimodal.explain import encoding
+from multimodal.explain import submodels
 from multimodal.explain.attribution import cut, raw_outputs
-from multimodal.explain.encoding import (
+from multimodal.explain.submodels import (
     encode_rows,
     floats,
     fused_vectors,
@@ -38,7 +38,7 @@ def test_rows_are_encoded_in_their_order(
     inputs, _ = whole_inputs(arrays)
     wanted = floats(run.model(inputs, training=False)["price"])
     np.testing.assert_allclose(raw, wanted, rtol=1e-4, atol=1e-4)
-    monkeypatch.setattr(encoding, "FEW", 0)
+    monkeypatch.setattr(submodels, "FEW", 0)
     again, _ = encode_rows(parts, arrays)
     for one, other in zip(tree.flatten(encoded), tree.flatten(again), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.explain.explained_rows import EXPLANATIONS_FILE, ExplainedRow, ExplainedRows
+from multimodal.evaluation.records import EXPLANATIONS_FILE, ExplainedRow, ExplainedRows
 
 ROW: dict[str, Any] = {
     "head": "price", "row": 3, "page": "explanations/price-3.html", "question": "price",

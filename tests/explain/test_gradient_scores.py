@@ -19,10 +19,10 @@ from explained import (
     spec_of,
 )
 
-from multimodal.explain import gradient_scores
+from multimodal.explain import gradients
 from multimodal.explain.attribution import Row, raw_outputs
-from multimodal.explain.gradient_scores import token_map, word_scores
-from multimodal.models.averaging import average
+from multimodal.explain.gradients import token_map, word_scores
+from multimodal.models.build import average
 
 TEXTS: dict[str, Any] = {
     "recurrent": {"hidden_dim": 4, "embedding_dim": 4},
@@ -48,7 +48,7 @@ def add_up(row: Row) -> None:
     scores = keras.ops.convert_to_numpy(found.scores)
     whole = found.end - found.start
     assert abs(whole) > 1e-3, "nothing to explain"
-    assert abs(scores.sum() - whole) <= 0.01 * abs(whole) + gradient_scores.TINY
+    assert abs(scores.sum() - whole) <= 0.01 * abs(whole) + gradients.TINY
     assert scores.shape == (WORDS,) and np.abs(scores[:6]).max() > 0
     np.testing.assert_array_equal(scores[6:], 0)
 
@@ -95,9 +95,9 @@ def test_words_of_a_mean_are_the_mean_of_words() -> None:
 
 def test_steps_stop_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of("text")
-    monkeypatch.setattr(gradient_scores, "TOLERANCE", 0.0)
-    monkeypatch.setattr(gradient_scores, "TINY", -1.0)
-    monkeypatch.setattr(gradient_scores, "MOST_STEPS", 128)
+    monkeypatch.setattr(gradients, "TOLERANCE", 0.0)
+    monkeypatch.setattr(gradients, "TINY", -1.0)
+    monkeypatch.setattr(gradients, "MOST_STEPS", 128)
     assert word_scores(row_of(model_of(spec, {}), spec, inputs_of(spec)), "text").steps == 128
 
 

@@ -13,10 +13,10 @@ from runs import Trained
 from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.data.prepare import prepare
+from multimodal.evaluation.records import Importance
 from multimodal.explain.importance import importance
-from multimodal.explain.importance_records import Importance
 from multimodal.explain.linear import linear_part
-from multimodal.models.averaging import members
+from multimodal.models.build import members
 from multimodal.runs.run import Run, load
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.explain.importance_records import IMPORTANCE_FILE, HeadImportance, Importance, Need
+from multimodal.evaluation.records import IMPORTANCE_FILE, HeadImportance, Importance, Need
 
 
 def need(name: str, kind: str, change: float) -> Need:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multimodal.explain.pictures import SIDE, map_uri, photo_uri
+from multimodal.explain.page import SIDE, map_uri, photo_uri
 
 
 @pytest.fixture

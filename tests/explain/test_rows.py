@@ -15,8 +15,8 @@ from tiny import TABLE, WORDS, tiny_config
 from multimodal.core.config import Config
 from multimodal.core.errors import DataError
 from multimodal.evaluation.calibration import Calibration
-from multimodal.explain.encoding import whole_inputs
 from multimodal.explain.records import Explanation
+from multimodal.explain.submodels import whole_inputs
 from multimodal.models.stack.blend import Blend
 from multimodal.runs.run import Run, load
 
@@ -203,7 +203,7 @@ def test_more_than_ten_groups_are_explained_by_modality(catalogue_folder: Path) 
 
 def test_unknown_heads_and_missing_columns_are_named(catalogue_folder: Path) -> None:
     run = untrained_on(catalogue_folder, tiny_config(TABLE))
-    with pytest.raises(DataError, match="the run has no head 'prise'. Did you mean 'price'"):
+    with pytest.raises(DataError, match="the model has no head 'prise'. Did you mean 'price'"):
         run.explain(rows_of(catalogue_folder), head="prise")
     with pytest.raises(DataError, match="columns missing: year"):
         run.explain(rows_of(catalogue_folder).drop(columns="year"))

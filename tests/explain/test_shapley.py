@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multimodal.explain.shapley import EXACT, MOST, shares
+from multimodal.explain.attribution import EXACT, MOST, shares
 
 RANDOM = np.random.default_rng(0)
 

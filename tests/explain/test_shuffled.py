@@ -9,8 +9,8 @@ import pytest
 from explained import cut_on
 from tiny import TABLE
 
-from multimodal.explain.encoding import encode_rows
-from multimodal.explain.shuffled import Shuffled
+from multimodal.explain.columns import Shuffled
+from multimodal.explain.submodels import encode_rows
 
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (2, True)])

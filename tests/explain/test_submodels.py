@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from explained import cut_on
 
-from multimodal.explain.encoding import nothing
+from multimodal.explain.submodels import nothing
 
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (3, False), (1, True), (2, True)])

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.data.labels.detection import iou
+from multimodal.data.labels.boxes import iou
 from multimodal.heads.box_ops import (
     centre_and_size,
     corners,

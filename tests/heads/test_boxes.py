@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.data.labels.detection import iou
+from multimodal.data.labels.boxes import iou
 from multimodal.heads import BoundingBoxHead, MulticlassHead
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.heads.transforms import TRANSFORMS, decode, encode, grade_probabilities
+from multimodal.heads.labels import TRANSFORMS, decode, encode, grade_probabilities
 
 PRICES = np.array([0.0, 1.0, 99.0, 25_000.0], "float32")
 

@@ -8,7 +8,7 @@ import resource
 import keras
 import pytest
 
-from multimodal.layers.sizes import MOST_PARAMETERS, check_parameters, count_parameters
+from multimodal.layers.backbones import MOST_PARAMETERS, check_parameters, count_parameters
 
 
 def model(units: int, layer: type = keras.layers.Dense) -> keras.Model:

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from multimodal.models.averaging import average, head_layer, members
+from multimodal.models.build import average, head_layer, members
 
 
 def _model(bias: float) -> keras.Model:

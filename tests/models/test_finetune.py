@@ -18,10 +18,10 @@ from multimodal.core.errors import ConfigError
 from multimodal.core.spec import FittedHead, FittedSpec
 from multimodal.data.generated import builder_package
 from multimodal.evaluation.records import RunMetrics
-from multimodal.models.averaging import members
-from multimodal.models.build import build
+from multimodal.models.build import build, members
 from multimodal.models.finetune import carry_over, check_frozen, continue_config, freeze_groups
-from multimodal.runs.run import Run, load
+from multimodal.models.fitted import FittedModel
+from multimodal.runs.run import load
 from multimodal.runs.train import train
 
 HEADS = [{"name": "price", "column": "price"}]
@@ -164,7 +164,7 @@ def test_freezing_by_name_or_slug() -> None:
 def test_what_the_config_of_a_continued_run_is(tmp_path: Path) -> None:
     before = tiny_config().model_copy(update={"heads": [Head.model_validate(HEADS[0])]})
     empty: Any = None
-    origin = Run(tmp_path, before, empty, empty, empty)
+    origin = FittedModel(before, empty, empty, empty)
     found = continue_config(origin, Config.parse({"training": {"epochs": 3}}), ["price"])
     assert (found.groups, found.fusion, found.heads) == (before.groups, before.fusion, before.heads)
     assert found.training.epochs == 3
@@ -172,7 +172,7 @@ def test_what_the_config_of_a_continued_run_is(tmp_path: Path) -> None:
     assert found.data.model_copy(update={"image_size": 64}) == Config().data
     assert continue_config(origin, before, ["price"]).fusion == before.fusion
     worded = [group.model_copy(update={"vectors": "gone.txt"}) for group in before.groups]
-    trained_on = Run(tmp_path, before.model_copy(update={"groups": worded}), empty, empty, empty)
+    trained_on = FittedModel(before.model_copy(update={"groups": worded}), empty, empty, empty)
     assert continue_config(trained_on, Config(), ["price"]).groups == before.groups
     assert continue_config(origin, Config(), ["cost"]).heads == []  # another target, another head
 

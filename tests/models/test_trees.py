@@ -9,7 +9,7 @@ import pytest
 from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.evaluation.task import Task
-from multimodal.models.trees import MAX_CODES, _table, _tfidf, constant_score, tree_scores
+from multimodal.models.baselines import MAX_CODES, _table, _tfidf, constant_score, tree_scores
 
 ROWS = 300
 PRICE = Task("price")

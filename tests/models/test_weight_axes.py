@@ -14,8 +14,7 @@ from multimodal.core.spec import FittedSpec
 from multimodal.encoders import DenseEncoder
 from multimodal.layers.registry import names
 from multimodal.models.build import build
-from multimodal.models.finetune import carry_over
-from multimodal.models.weight_axes import moved, named_axes
+from multimodal.models.finetune import carry_over, moved, named_axes
 
 BINS = {"x": [-1.0, 0.0, 1.0], "y": [-2.0, 2.0], "z": [0.0, 1.0, 2.0, 3.0]}
 ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from multimodal.data.audit.records import (
+from multimodal.data.audit.findings import (
     AUDIT_FILE,
     Audit,
     ColumnAudit,
@@ -18,9 +18,9 @@ from multimodal.data.audit.records import (
     SetAside,
     SuspectAudit,
 )
-from multimodal.data.photos.photo_facts import PhotoColumn
-from multimodal.report.audit_view import audit_section, show_audit, summary, write_audit_page
+from multimodal.data.photos.checks import PhotoColumn
 from multimodal.report.report import write_report
+from multimodal.report.views import audit_section, show_audit, summary, write_audit_page
 
 EVIL = "<script>alert(1)</script>[red]"
 AUDIT = Audit(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from multimodal.report.box_plots import MOST, contact_sheet, overlaps
 from multimodal.report.plots import save
+from multimodal.report.plots_classes import MOST, contact_sheet, overlaps
 
 
 def test_overlaps_are_counted_in_tenths() -> None:

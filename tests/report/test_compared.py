@@ -8,8 +8,8 @@ import pytest
 from drawn_run import make_run
 
 from multimodal.evaluation.bootstrap import Interval
-from multimodal.report.compared import compare, is_better, said, said_change
 from multimodal.report.run_files import RunFiles, read_files
+from multimodal.report.verdict import compare, is_better, said, said_change
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,13 @@ import pandas as pd
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.evaluation.baseline_answers import ANSWERS_FILE, answers_of, write_answers
-from multimodal.evaluation.predictions import answers, truths
+from multimodal.evaluation.predictions import (
+    ANSWERS_FILE,
+    answers,
+    answers_of,
+    truths,
+    write_answers,
+)
 from multimodal.evaluation.records import HeadMetrics, RunMetrics
 from multimodal.evaluation.task import Task, measure
 from multimodal.report.head_rows import (

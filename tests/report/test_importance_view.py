@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from multimodal.explain.importance_records import HeadImportance, Need
-from multimodal.report.importance_view import importance_rows
+from multimodal.evaluation.records import HeadImportance, Need
+from multimodal.report.views import importance_rows
 
 
 def head_of(error: float) -> HeadImportance:

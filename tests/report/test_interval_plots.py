@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from multimodal.evaluation.bootstrap import Interval
-from multimodal.report.interval_plots import dots
 from multimodal.report.plots import save
+from multimodal.report.plots_calibration import dots
 
 FOUND = [Interval(0.2, 0.1, 0.3), Interval(0.5, math.nan, math.nan)]
 

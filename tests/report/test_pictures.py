@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from multimodal.report.pictures import picture
+from multimodal.report.plots import picture
 from multimodal.report.run_files import read_files
 
 

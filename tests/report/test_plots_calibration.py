@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from multimodal.evaluation.confidence import ConfidenceBin, ConfidenceCheck
-from multimodal.evaluation.intervals import IntervalCheck, IntervalPart
+from multimodal.evaluation.confidence import (
+    ConfidenceBin,
+    ConfidenceCheck,
+    IntervalCheck,
+    IntervalPart,
+)
 from multimodal.report.plots import save
 from multimodal.report.plots_calibration import confidence, interval_levels, interval_parts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from multimodal.report.ranking import KEPT, wrong_and_right
+from multimodal.report.head_rows import KEPT, wrong_and_right
 
 
 def test_numbers_by_their_ratio() -> None:

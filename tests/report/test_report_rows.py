@@ -11,7 +11,7 @@ import pytest
 from runs import Trained
 
 from multimodal.core.errors import DataError, RunError
-from multimodal.report.report_rows import photos_of, rewrite_report
+from multimodal.report.report import photos_of, rewrite_report
 
 
 @pytest.fixture

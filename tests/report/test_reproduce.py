@@ -8,7 +8,7 @@ from tiny import tiny_config
 
 from multimodal.core.config import Config
 from multimodal.evaluation.records import DataSummary, ModelScore, RunMetrics, TrainingSummary
-from multimodal.report.reproduce import changes, facts, groups_of, heads_of, seconds
+from multimodal.report.views import changes, facts, groups_of, heads_of, seconds
 
 TINY = json.loads(tiny_config(epochs=3).to_json())
 DEFAULT_FUSION = "concat(num_members=8, modality_dropout=0.05)"

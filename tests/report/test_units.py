@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multimodal.report.units import amount
+from multimodal.report.alt_text import amount
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,15 @@ import pytest
 from drawn_run import make_run
 from pages import Page
 
-from multimodal.evaluation.confidence import ConfidenceCheck
-from multimodal.evaluation.intervals import IntervalCheck
-from multimodal.evaluation.records import METRICS_FILE, RunMetrics
-from multimodal.explain.importance_records import IMPORTANCE_FILE, HeadImportance, Importance, Need
+from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
+from multimodal.evaluation.records import (
+    IMPORTANCE_FILE,
+    METRICS_FILE,
+    HeadImportance,
+    Importance,
+    Need,
+    RunMetrics,
+)
 from multimodal.report.model_card import CARD_FILE
 from multimodal.report.report import write_report
 from multimodal.report.run_files import read_files

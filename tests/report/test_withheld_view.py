@@ -6,7 +6,7 @@ from pathlib import Path
 
 from multimodal.evaluation.records import METRICS_FILE, HeadMetrics, ModelScore, RunMetrics
 from multimodal.report.report import write_report
-from multimodal.report.withheld_view import FULL, withheld_rows
+from multimodal.report.views import FULL, withheld_rows
 
 
 def test_the_report_says_by_how_much_errors_grow() -> None:

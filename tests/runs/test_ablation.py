@@ -15,7 +15,7 @@ from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.runs.run import Run
 from multimodal.runs.ablation import withheld_scores, withhold
-from multimodal.report.withheld_view import FULL
+from multimodal.report.views import FULL
 
 CELLS = {"table": TABLE["columns"], "text": ["description"], "photos": ["image"]}
 MODALITIES = {"table": "tabular", "text": "text", "photos": "image"}

@@ -12,7 +12,7 @@ import pytest
 from runs import Answer, Trained
 from tiny import PHOTOS, plain_config, plain_rows, tiny_config
 
-from multimodal.models import averaging
+from multimodal.models.build import average
 from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
 from multimodal.data.prepare import prepare
 from multimodal.core.errors import ConfigError, RunError
@@ -114,7 +114,7 @@ def test_one_row_is_answered_like_many(run: Run) -> None:
 
 
 def test_probabilities_are_tempered_and_names_stay(run: Run) -> None:
-    fresh, raw = rows(100), Run(run.path, run.config, run.schema, run.spec, run.model)
+    fresh, raw = rows(100), Run(run.config, run.schema, run.spec, run.model)
     warm = run.calibrated(Calibration(temperatures={"mood": 3.0, "grade": 0.5, "tags": 2.0}))
     before, after = raw.predict(fresh).frame, warm.predict(fresh).frame
     for name in ("mood", "grade", "tags"):
@@ -220,8 +220,8 @@ def test_several_models_as_one_are_calibrated_too() -> None:
     config, spec = prepared.config, prepared.spec
     keras.utils.set_random_seed(0)
     spec = spec.model_copy(update={"terms": None})
-    both = averaging.average([build(config, spec) for _ in range(2)])
-    run = Run(Path(), config, prepared.schema, spec, both)
+    both = average([build(config, spec) for _ in range(2)])
+    run = Run(config, prepared.schema, spec, both)
 
     def predicted(side: str) -> Predicted:
         places = prepared.rows(side)

@@ -14,7 +14,7 @@ from tiny import TABLE, TRAINING, plain_rows, tiny_config
 
 from multimodal.core.config import Config
 from multimodal.runs import example_rows
-from multimodal.explain.explained_rows import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
+from multimodal.evaluation.records import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
 from multimodal.core.manifest import check_manifest
 from multimodal.runs.train import train
 

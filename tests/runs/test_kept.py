@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from runs import Trained
 
-from multimodal.runs.kept import UNKNOWN, _shown
+from multimodal.runs.example_rows import UNKNOWN, _shown
 from multimodal.explain.neighbours import ROWS_FILE, VECTORS_FILE, load
 
 

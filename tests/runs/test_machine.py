@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from multimodal.runs.machine import cores, machine, memory, processor
+from multimodal.runs.provenance import cores, machine, memory, processor
 
 
 def test_the_processor_is_read_from_the_system(tmp_path: Path) -> None:

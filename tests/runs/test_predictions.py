@@ -12,7 +12,7 @@ from multimodal.data.read.readers import read_table
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.core.errors import RunError
 from multimodal.evaluation.task import Task
-from multimodal.runs.predictions import Outputs, check_level, predictions_frame
+from multimodal.runs.rows import Outputs, check_level, predictions_frame
 
 SCHEMA = Schema(columns=[Column(name="id", kind="identifier", missing=0, distinct=3, example="")])
 

@@ -22,7 +22,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, MultimodalError, RunError
 from multimodal.evaluation.records import RunMetrics
 from multimodal.evaluation.metrics import regression_metrics
-from multimodal.models.averaging import members
+from multimodal.models.build import members
 from multimodal.runs.run import load
 
 FILES = (

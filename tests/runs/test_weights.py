@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.runs.weights import MEMBER, check_weights
+from multimodal.runs.load import MEMBER, check_weights
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.studies.fit_files import Fit, read_fits, write_fits
+from multimodal.studies.fits import Fit, read_fits, write_fits
 
 SHAPES = {"price": (4, 1), "mood": (4, 3)}
 OUTPUTS = {"price": np.arange(4.0)[:, None], "mood": np.full((4, 3), 1 / 3)}

@@ -10,11 +10,9 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
-from multimodal.studies.compare.records import ANSWERS_FILE, Arm
-from multimodal.studies.compare.results import Answered
-from multimodal.studies.fit_files import Fit
-from multimodal.studies.fits import tasks
-from multimodal.studies.fold_answers import write_answers
+from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Arm
+from multimodal.studies.fits import Fit, tasks
+from multimodal.studies.folder import write_answers
 
 
 def test_every_answer_with_its_truth(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from multimodal.cli import data, runs, studies, training
-from multimodal.cli.terminal import free_folder, load_backend, report_errors
+from multimodal.cli.options import free_folder, load_backend, report_errors
 from multimodal.cli.training import show_comparison
 
 __all__ = ["app", "free_folder", "load_backend", "main", "report_errors", "show_comparison"]

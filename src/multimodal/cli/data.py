@@ -9,8 +9,16 @@ from typing import Annotated
 
 import typer
 
-from multimodal.cli.options import MOST, File, Images, Targets
-from multimodal.cli.terminal import console_on, free_folder, say, written
+from multimodal.cli.options import (
+    MOST,
+    File,
+    Images,
+    Targets,
+    console_on,
+    free_folder,
+    say,
+    written,
+)
 
 
 def inspect(
@@ -63,10 +71,10 @@ def audit(
     ] = None,
 ) -> None:
     """Check FILE before training: rows, columns, photos, leakage, duplicates, labels."""
-    from multimodal.data.audit.records import AUDIT_FILE
+    from multimodal.data.audit.findings import AUDIT_FILE
     from multimodal.data.audit.table import audit_table
     from multimodal.data.read.rejected import QUARANTINE_FILE, write_quarantine
-    from multimodal.report.audit_view import PAGE_FILE, show_audit, write_audit_page
+    from multimodal.report.views import PAGE_FILE, show_audit, write_audit_page
 
     found, table = audit_table(file, target or [], images=images)
     show_audit(found, console_on(sys.stdout))

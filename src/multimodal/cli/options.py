@@ -1,18 +1,111 @@
-"""What the commands share: their options, and what these name."""
+"""The terminal: what a command says, where it writes to, how it ends and how it starts."""
 
 from __future__ import annotations
 
+import importlib
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from multimodal.core.errors import MultimodalError, RunError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from multimodal.cli.terminal import load_backend
 from multimodal.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from multimodal.core.config import Config
     from multimodal.runs.run import Run
+
+
+def console_on(file: TextIO | None = None) -> Console:
+    """Return a console on `file` or standard error that prints what it is given, as it is."""
+    from rich.console import Console
+
+    return Console(file=file, stderr=file is None, markup=False, highlight=False, emoji=False)
+
+
+def say(message: str, console: Console | None = None) -> None:
+    """Print a line of news to standard error, where it does not mix with predictions."""
+    (console or console_on()).print(message, soft_wrap=True)
+
+
+def command_line() -> str:
+    """Return the command of this process as a person would give it again."""
+    return shlex.join(["multimodal", *sys.argv[1:]])
+
+
+@contextmanager
+def written(out: Path) -> Iterator[None]:
+    """Raise RunError, which names `out`, where something inside cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"{out}: cannot be written ({reason}). Name another --out.") from None
+
+
+def free_folder(wanted: Path, command: str, record: str = "unfinished.json") -> Path:
+    """Return `wanted`, or `wanted-2`, `wanted-3` … where it is taken.
+
+    A folder whose `record` is of the same command is free for it to go on.
+    """
+    from multimodal.core.interrupted import read_record
+
+    numbered = (wanted.with_name(f"{wanted.name}-{i}") for i in count(2))
+    for folder in chain([wanted], numbered):
+        if not folder.exists() or (read_record(folder, record) or {}).get("command") == command:
+            return folder
+    raise AssertionError("the numbers have no end")
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Print a mendable error without a traceback and exit with 2; Ctrl-C exits with 130."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (MultimodalError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def load_backend(*, several: bool = False) -> None:
+    """Import Keras and its backend without the start-up chatter of their C++ libraries.
+
+    With `several`, join the processes that the environment names before anything is computed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        keras = importlib.import_module("keras")
+        if several:
+            importlib.import_module("multimodal.models.training.engines").join()
+        keras.ops.zeros(())
+        importlib.import_module("tensorflow")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a model per baseline: it retraces
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
 
 MOST = 10  # rows set aside that are told one by one
 File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]

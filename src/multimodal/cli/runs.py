@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from multimodal.cli.options import MOST, File, Images, RunFolder, load_run
-from multimodal.cli.terminal import console_on, free_folder, load_backend, say, written
+from multimodal.cli.options import (
+    MOST,
+    File,
+    Images,
+    RunFolder,
+    console_on,
+    free_folder,
+    load_backend,
+    load_run,
+    say,
+    written,
+)
 from multimodal.core.errors import RunError
 
 
@@ -74,8 +84,8 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     from rich.table import Table as Printed
 
     from multimodal.evaluation.measures import label as named
-    from multimodal.explain.importance_records import IMPORTANCE_FILE, Importance
-    from multimodal.report.importance_view import importance_rows
+    from multimodal.evaluation.records import IMPORTANCE_FILE, Importance
+    from multimodal.report.views import importance_rows
 
     found = load_run(run).importance(file, images=images, say=say) if file else Importance.read(run)
     if not found.heads:
@@ -128,7 +138,7 @@ def report(
     images: Images = None,
 ) -> None:
     """Write the report and the model card of RUN anew, as after an upgrade."""
-    from multimodal.report.report_rows import rewrite_report
+    from multimodal.report.report import rewrite_report
 
     with written(run):
         page = rewrite_report(run, file, images=images)

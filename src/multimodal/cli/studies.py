@@ -8,8 +8,19 @@ from typing import Annotated
 
 import typer
 
-from multimodal.cli.options import ConfigFile, File, Images, Targets, Weight, config_of
-from multimodal.cli.terminal import command_line, console_on, free_folder, load_backend, say
+from multimodal.cli.options import (
+    ConfigFile,
+    File,
+    Images,
+    Targets,
+    Weight,
+    command_line,
+    config_of,
+    console_on,
+    free_folder,
+    load_backend,
+    say,
+)
 
 
 def compare(
@@ -36,7 +47,7 @@ def compare(
     """Compare models on the same folds of FILE: what do photos and sentences add?"""
     load_backend()
     from multimodal.studies.compare.compare import compare as run
-    from multimodal.studies.compare.standings_view import show_standings
+    from multimodal.studies.compare.summary import show_standings
 
     out, command = _study(out, "comparison")
     record = run(
@@ -59,7 +70,7 @@ def tune(
 ) -> None:
     """Search for a better config on FILE within a time, and write it as best.yaml."""
     load_backend()
-    from multimodal.studies.tune.records import BEST_FILE, show_tuning
+    from multimodal.studies.tune.trials import BEST_FILE, show_tuning
     from multimodal.studies.tune.tune import tune as run
 
     out, command = _study(out, "tuned")

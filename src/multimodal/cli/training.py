@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multimodal.cli.options import ConfigFile, File, Images, Targets, Weight, config_of
-from multimodal.cli.terminal import command_line, console_on, free_folder, load_backend, say
+from multimodal.cli.options import (
+    ConfigFile,
+    File,
+    Images,
+    Targets,
+    Weight,
+    command_line,
+    config_of,
+    console_on,
+    free_folder,
+    load_backend,
+    say,
+)
 from multimodal.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,8 +51,8 @@ def train(
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
     load_backend(several=True)
     from multimodal.data.generated import CONFIG, TARGET, catalogue
+    from multimodal.models.training.checkpoints import EpochProgress
     from multimodal.models.training.engines import leads
-    from multimodal.models.training.progress import EpochProgress
     from multimodal.runs import train as workflow
 
     wanted = config_of(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)

@@ -24,7 +24,7 @@ from pydantic import (
 
 from multimodal.core.errors import ConfigError, choices
 from multimodal.core.files import read_text
-from multimodal.core.json_records import Record
+from multimodal.core.records import Record
 
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]

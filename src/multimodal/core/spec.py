@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from multimodal.core.config import LabelKind, Modality
-from multimodal.core.json_records import Record
+from multimodal.core.records import Record
 
 MISSING = 0
 OUT_OF_VOCABULARY = 1

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 class NumberSpace(BaseModel):
-    """A transform with its mean and scale, as `multimodal.heads.transforms` has them.
+    """A transform with its mean and scale, as `multimodal.heads.labels` has them.
 
     Example:
     >>> space = NumberSpace(transform="log1p", mean=2.0, scale=0.5)

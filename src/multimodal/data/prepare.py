@@ -12,36 +12,44 @@ from numpy.typing import NDArray
 
 from multimodal.core.config import Config, Kind, LabelKind
 from multimodal.core.errors import ConfigError
+from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.defaults import complete
-from multimodal.data.features.fit import capped_columns
+from multimodal.data.features.fit import capped_columns, fit_rows, with_terms
 from multimodal.data.features.preprocess import Preprocessor
-from multimodal.data.features.row_fitting import fit_rows, with_terms
+from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
+from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import check_sides, check_transform, rare_notes
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
-from multimodal.data.labels.read import Label, label_arrays, placed, read_labels
+from multimodal.data.labels.read import label_arrays, placed, read_labels
 from multimodal.data.photos import checks
-from multimodal.data.prepare_notes import cut_texts, large_notes, leaks_of, looked_at, split_notes
 from multimodal.data.prepared import Base, Floats, Labels, Prepared
+from multimodal.data.prepared_sets import set_bytes, stored_inputs
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source as Rows
 from multimodal.data.read.readers import open_table
-from multimodal.data.read.sampling import repeated_content, sampled_schema
+from multimodal.data.read.sampling import (
+    SAMPLE_ROWS,
+    repeated_content,
+    sample_rows,
+    sampled,
+    sampled_schema,
+)
 from multimodal.data.read.table import Table
-from multimodal.data.shards import ALONE, Worker, fingerprint
+from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
 from multimodal.data.sparse.random_features import wave_targets
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
-from multimodal.data.split.member_folds import (
+from multimodal.data.split.folds import (
     in_parts,
     member_folds,
     split_targets,
     with_members,
     with_pace,
 )
+from multimodal.data.split.leakage import leakage_warnings
 from multimodal.data.split.sides import leaking_rows, split_rows
-from multimodal.data.stored_inputs import stored_inputs
 
 __all__ = ["Prepared", "Rows", "prepare"]
 
@@ -192,3 +200,54 @@ def _used(config: Config, schema: Schema) -> Schema:
     """Return the columns that the model reads."""
     names = {column for group in config.groups for column in group.columns}
     return Schema(columns=[column for column in schema.columns if column.name in names])
+
+
+def leaks_of(table: Table, found: Labels, used: Schema) -> list[str]:
+    """Return the sentences about each number or class that is learned, once for each column."""
+    kinds = ("number", "class")
+    truths = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}
+    return [
+        sentence
+        for column, values in truths.items()
+        for sentence in leakage_warnings(table.frame, used, column, values)
+    ]
+
+
+def looked_at(table: Table, found: Labels) -> tuple[Table, Labels]:
+    """Return a sample of the rows where the table is larger than memory."""
+    if not on_disk(table.frame):
+        return table, found
+    rows = sample_rows(table.frame)
+    return sampled(table, rows), {name: label.take(rows) for name, label in found.items()}
+
+
+def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
+    """Say for each group of texts how many are longer than is read of them."""
+    found = []
+    for group in (group for group in spec.groups if group.lengths):
+        words = source.inputs.get(
+            f"{group.name}_tokens", np.zeros((0, group.lengths[-1]), np.int32)
+        )
+        looked_at = words[:SAMPLE_ROWS] if isinstance(words, ShardedArray) else words
+        found.append(cut_note(group.name, looked_at, group.lengths[-1], limit))
+    return [note for note in found if note]
+
+
+def split_notes(leaking: int) -> list[str]:
+    """Say how many rows a given split parts from their duplicates."""
+    if not leaking:
+        return []
+    return [f"{leaking:,} rows have a duplicate on another side of the given split."]
+
+
+def large_notes(table: Table, stored: Sequence[Path]) -> list[str]:
+    """Say what is not done with all rows of a table too large for memory, and what lies on disk."""
+    notes = [f"prepared data: {set_bytes(path) / 1e6:,.0f} MB in {path}" for path in stored]
+    if not on_disk(table.frame):
+        return notes
+    return [
+        f"{table.name} is larger than memory should hold: kinds of columns, scales, categories and "
+        f"words are learned from a random sample of {len(sample_rows(table.frame)):,} rows, and "
+        "baselines are left out.",
+        *notes,
+    ]

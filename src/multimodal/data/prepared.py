@@ -14,9 +14,9 @@ from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema
-from multimodal.data.labels.read import Label
+from multimodal.data.labels.cells import Label
 from multimodal.data.photos import checks
-from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.photos.checks import PhotoColumn
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.sampling import sample_rows, sampled
 from multimodal.data.read.table import Table

@@ -1,6 +1,7 @@
 """Encoders: plain Keras layers from inputs to tokens or to a vector."""
 
 from multimodal.encoders.bag import EmbeddingBagEncoder
+from multimodal.encoders.cells import NumericEmbedding
 from multimodal.encoders.cross import CrossEncoder
 from multimodal.encoders.dense import DenseEncoder
 from multimodal.encoders.ft_transformer import FTTransformerEncoder
@@ -9,13 +10,11 @@ from multimodal.encoders.image_backbone import ImageBackboneEncoder
 from multimodal.encoders.image_inception import InceptionEncoder
 from multimodal.encoders.image_residual import ResidualEncoder
 from multimodal.encoders.image_vit import ViTEncoder
-from multimodal.encoders.numeric import NumericEmbedding
 from multimodal.encoders.series import ConvolutionalSeriesEncoder, RecurrentSeriesEncoder
 from multimodal.encoders.text import RecurrentEncoder
 from multimodal.encoders.text_backbone import TextBackboneEncoder
 from multimodal.encoders.text_convolution import ConvolutionalTextEncoder
 from multimodal.encoders.text_transformer import TransformerTextEncoder
-from multimodal.layers import pooling as pooling
 
 __all__ = [
     "ConvolutionalEncoder",

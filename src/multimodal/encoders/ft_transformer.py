@@ -8,8 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.encoders.cells import TabularEncoder, batch_of, by_kind
-from multimodal.encoders.numeric import EMBEDDINGS
+from multimodal.encoders.cells import EMBEDDINGS, TabularEncoder, batch_of, by_kind
 from multimodal.layers.base import Shape, Tensor, check_positive
 from multimodal.layers.registry import register
 from multimodal.layers.transformer import TransformerBlock

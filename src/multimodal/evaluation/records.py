@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import RunError
-from multimodal.core.json_records import MeasuredRecord
-from multimodal.evaluation.confidence import ConfidenceCheck
-from multimodal.evaluation.intervals import IntervalCheck
+from multimodal.core.records import MeasuredRecord, Record, read_if_there
+from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
 
 METRICS_FILE = "metrics.json"
 
@@ -148,3 +147,101 @@ class RunMetrics(MeasuredRecord):
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise RunError(f"{path}: not the metrics of a run. {error}") from None
+
+
+IMPORTANCE_FILE = "importance.json"
+MOST_IMPORTANCE_BYTES = 1 << 22
+
+
+class Need(Record):
+    """One group or column: the error where its values are shuffled among the rows.
+
+    `change` is by how much that is above the error of the rows as they are, `low` to `high` its
+    95 % interval.
+    """
+
+    name: str
+    kind: Literal["group", "column"]
+    error: float
+    change: float
+    low: float
+    high: float
+
+
+class HeadImportance(Record):
+    """What one head needs. `error` is the shortfall of `metric` on the `rows` as they are."""
+
+    metric: str
+    error: float
+    rows: int = Field(ge=0)
+    repeats: int = Field(ge=1)
+    needs: list[Need] = Field(max_length=10_000)
+
+    def ranked(self, kind: Literal["group", "column"]) -> list[Need]:
+        """Return the groups or the columns, that which is needed most first."""
+        return sorted((n for n in self.needs if n.kind == kind), key=lambda need: -need.change)
+
+
+class Importance(Record):
+    """The file `importance.json` of a run: what each head needs.
+
+    Example:
+    >>> Importance.model_validate_json(Importance().model_dump_json()).heads
+    {}
+    """
+
+    heads: dict[str, HeadImportance] = {}
+
+    @classmethod
+    def read(cls, run: Path) -> Importance:
+        """Read a run's `importance.json`: empty if it is absent, RunError if it is damaged."""
+        return read_if_there(cls, run / IMPORTANCE_FILE, most=MOST_IMPORTANCE_BYTES)
+
+
+EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
+MOST_EXPLANATIONS_BYTES, MOST_ROWS = 1 << 20, 100
+_Short = Annotated[str, StringConstraints(max_length=200)]
+_Page = Annotated[str, StringConstraints(pattern=rf"^{EXPLANATIONS}/[a-z0-9_]+-[0-9]+\.html$")]
+
+
+class GroupEffect(Record):
+    """What a group did to the answer, in the user's units; `up` where it raised the score."""
+
+    name: _Short
+    effect: _Short
+    up: bool
+
+
+class ExplainedRow(Record):
+    """One test row, explained for one head: its page in the run, and its groups in short.
+
+    `row` is the row's number in the source, `question` what is explained, `nothing` the answer to a
+    row without anything.
+    """
+
+    head: _Short
+    row: int = Field(ge=0)
+    page: _Page
+    question: _Short
+    nothing: _Short
+    groups: list[GroupEffect] = Field(max_length=MOST_ROWS)
+
+
+class ExplainedRows(Record):
+    """The file `explanations.json`.
+
+    Example:
+    >>> ExplainedRows().of("price", 3) is None
+    True
+    """
+
+    rows: list[ExplainedRow] = Field([], max_length=MOST_ROWS)
+
+    def of(self, head: str, row: int) -> ExplainedRow | None:
+        """Return the explanation of a row for a head, None where there is none."""
+        return next((each for each in self.rows if (each.head, each.row) == (head, row)), None)
+
+    @classmethod
+    def read(cls, run: Path) -> ExplainedRows:
+        """Read a run's `explanations.json`: empty if it is absent, RunError if it is damaged."""
+        return read_if_there(cls, run / EXPLANATIONS_FILE, most=MOST_EXPLANATIONS_BYTES)

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedHead
-from multimodal.evaluation.boxes import box_metrics
-from multimodal.evaluation.classification import class_metrics, label_metrics
 from multimodal.evaluation.metrics import (
+    box_metrics,
     check_weights,
+    class_metrics,
+    label_metrics,
     middle,
     quantile_metrics,
     regression_metrics,

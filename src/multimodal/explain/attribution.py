@@ -6,19 +6,22 @@ joined by `members.average`, are explained as their mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import factorial
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops, tree
+from numpy.typing import NDArray
 
 from multimodal.core.spec import FittedGroup
-from multimodal.explain.contributions import find_fusion, fusion_inputs
-from multimodal.fusion.base import Fusion, Tensors
+from multimodal.fusion.base import Fusion, Tensors, gather
 from multimodal.fusion.contributions import Rows, filled, shapley_values
+from multimodal.fusion.gated import GatedFusion
 from multimodal.layers.base import Tensor
-from multimodal.models.averaging import members
+from multimodal.models.build import members
 
 
 @dataclass(frozen=True)
@@ -204,3 +207,192 @@ def mean_of(tensors: Sequence[Tensor]) -> Tensor:
 def copies(rows: Any, size: int) -> Any:
     """Return each tensor of one row `(1, ...)` as `(size, ...)`."""
     return tree.map_structure(lambda each: ops.repeat(each, size, axis=0), rows)
+
+
+def contributions(
+    model: keras.Model, inputs: Any, background: Any = None
+) -> dict[str, dict[str, Tensor]]:
+    """Return how much each group moved each output of each row: exact Shapley values.
+
+    A group is taken out of a row by putting that group of background rows in its place, encoded
+    and with its presence. For each row and output the values of all groups add up to the output
+    less the mean output of the background. Encoders run once; fusion and heads run
+    2**groups times on each pair of a row and a background row.
+
+    Args:
+        model: A Functional model with one fusion through which every output goes, such as
+            `multimodal.models.build.build` returns.
+        inputs: A batch of the model's inputs.
+        background: Inputs of the rows to compare with, such as fifty training rows; None compares
+            each row with up to eight others of the batch.
+
+    Returns:
+        Dict of head -> group -> `(B, outputs)`, in the raw space of the head: in standard
+        deviations of the target for a regression, in logits for classes.
+
+    Raises:
+        ValueError: The model has no fusion or several, the inputs are not the model's, there are
+            more than ten groups, or a batch of one row comes without a background.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> from multimodal.fusion import GatedFusion
+    >>> groups = {name: keras.Input((2,), name=name) for name in ("table", "words")}
+    >>> price = keras.layers.Dense(1, name="price")(GatedFusion(4)(groups))
+    >>> model = keras.Model(groups, {"price": price})
+    >>> rows = {name: np.eye(2, dtype="float32") for name in groups}
+    >>> found = contributions(model, rows)["price"]
+    >>> sorted(found), tuple(found["table"].shape)
+    (['table', 'words'], (2, 1))
+
+    References:
+        Lundberg and Lee, A Unified Approach to Interpreting Model Predictions, 2017.
+    """
+    fusion = find_fusion(model)
+    heads = keras.Model(fusion.output, list(model.outputs))
+    rows, others = encode(model, inputs), None
+    if background is not None:
+        others = encode(model, background)
+        rows, others = filled(rows, others), filled(others, rows)
+    values = shapley_values(
+        lambda given: _listed(heads(fusion.fused(given), training=False)), rows, others
+    )
+    return {
+        name: {group: each[i] for i, group in enumerate(sorted(rows))}
+        for name, each in zip(model.output_names, values, strict=True)
+    }
+
+
+def gates(model: keras.Model, inputs: Any) -> Tensors:
+    """Return the weight that a model's gated fusion gives each group of each row.
+
+    Args:
+        model: A Functional model with one `GatedFusion`.
+        inputs: A batch of the model's inputs.
+
+    Returns:
+        Dict of group -> `(B,)`; 0 where the group is absent.
+
+    Raises:
+        ValueError: The model has no gated fusion, or the inputs are not the model's.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> from multimodal.fusion import GatedFusion
+    >>> groups = {name: keras.Input((2,), name=name) for name in ("table", "words")}
+    >>> model = keras.Model(groups, keras.layers.Dense(1)(GatedFusion(4)(groups)))
+    >>> found = gates(model, {name: np.eye(2, dtype="float32") for name in groups})
+    >>> np.round(keras.ops.convert_to_numpy(found["table"] + found["words"]), 4).tolist()
+    [1.0, 1.0]
+    """
+    fusion = find_fusion(model)
+    if not isinstance(fusion, GatedFusion):
+        raise ValueError(
+            "`model` must have a gated fusion, whose weights can be read. "
+            f"Received: {type(fusion).__name__}"
+        )
+    rows = encode(model, inputs)
+    presence = {name: row["presence"] for name, row in rows.items() if "presence" in row}
+    weights = fusion.gates({name: row["inputs"] for name, row in rows.items()}, presence)
+    return {group: weights[:, i] for i, group in enumerate(fusion.groups)}
+
+
+def find_fusion(model: keras.Model) -> Fusion:
+    """Return the one fusion layer of a Functional model; raise ValueError for none or several."""
+    found = [layer for layer in model.layers if isinstance(layer, Fusion)]
+    if len(found) != 1:
+        names = [layer.name for layer in found]
+        raise ValueError(f"`model` must have exactly one fusion layer. Received: {names}")
+    return found[0]
+
+
+def encode(model: keras.Model, inputs: Any) -> Rows:
+    """Return what a model's fusion is given for these inputs: dict of group -> dict of tensors."""
+    wanted = model.input
+    if isinstance(wanted, dict) and (
+        not isinstance(inputs, dict) or sorted(inputs) != sorted(wanted)
+    ):
+        keys = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(f"`inputs` must have the keys {sorted(wanted)}. Received: {keys}")
+    encoded: Rows = keras.Model(wanted, fusion_inputs(model))(inputs, training=False)
+    return encoded
+
+
+def fusion_inputs(model: keras.Model) -> Rows:
+    """Return the symbolic tensors that a model's fusion is given: group -> dict of tensors."""
+    arguments = find_fusion(model)._inbound_nodes[0].arguments
+    options = arguments.kwargs
+    return gather(arguments.args[0], options.get("presence"), options.get("mask") or {})
+
+
+def _listed(outputs: Any) -> list[Tensor]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+EXACT, PAIRS, MOST, CHUNK = 8, 32, 4096, 256
+Floats = NDArray[np.float64]
+Function = Callable[[NDArray[np.bool_]], Floats]
+
+
+def shares(function: Function, players: int, *, seed: int = 0) -> tuple[Floats, bool]:
+    """Return the Shapley values (P,) of the players, and whether they are exact.
+
+    For at most eight players all coalitions are computed. For more, players join one after the
+    other in random orders, each order also backwards (antithetic pairs): up to 32 pairs, or as many
+    as take 4,096 coalitions. Both add up to `function(all) - function(none)`.
+
+    Args:
+        function: Coalitions bool (S, P) to values (S,).
+        players: Their number P.
+        seed: Seed of the orders.
+
+    Example:
+    >>> shares(lambda who: who @ np.array([1.0, 2.0]) + who.all(axis=1), 2)
+    (array([1.5, 2.5]), True)
+
+    References:
+        Shapley, A Value for n-Person Games, 1953; Castro et al., Polynomial Calculation of the
+        Shapley Value Based on Sampling, 2009; Mitchell et al., Sampling Permutations for Shapley
+        Value Estimation, 2022 (antithetic pairs).
+    """
+    if players <= EXACT:
+        return _exact(function, players), True
+    random = np.random.default_rng(seed)
+    pairs = int(np.clip(MOST // (2 * (players + 1)), 1, PAIRS))
+    orders = [random.permutation(players) for _ in range(pairs)]
+    orders = [each for order in orders for each in (order, order[::-1])]
+    joined = np.zeros((len(orders), players + 1, players), bool)
+    for i, order in enumerate(orders):
+        for step, player in enumerate(order):
+            joined[i, step + 1 :, player] = True
+    values = _chunked(function, joined.reshape(-1, players)).reshape(len(orders), -1)
+    total = np.zeros(players)
+    for order, gains in zip(orders, np.diff(values, axis=1), strict=True):
+        total[order] += gains
+    return total / len(orders), False
+
+
+def _exact(function: Function, players: int) -> Floats:
+    who = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+    values, sizes = _chunked(function, who), who.sum(axis=1)
+    result = np.zeros(players)
+    for player in range(players):
+        without = np.flatnonzero(~who[:, player])
+        weights = np.array(
+            [
+                factorial(size) * factorial(players - size - 1) / factorial(players)
+                for size in sizes[without].tolist()
+            ]
+        )
+        result[player] = weights @ (values[without | 1 << player] - values[without])
+    return result
+
+
+def _chunked(function: Function, who: NDArray[np.bool_]) -> Floats:
+    parts = [function(who[i : i + CHUNK]) for i in range(0, len(who), CHUNK)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def floats(tensor: Any) -> Floats:
+    """Return a tensor as float64 numbers."""
+    return np.asarray(keras.ops.convert_to_numpy(tensor), np.float64)

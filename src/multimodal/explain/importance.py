@@ -12,25 +12,23 @@ from numpy.typing import NDArray
 
 from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.measures import MAIN, shortfall
+from multimodal.evaluation.records import IMPORTANCE_FILE, HeadImportance, Importance, Need
 from multimodal.evaluation.task import has_answer, has_truth, measure
-from multimodal.explain.columns import sources
-from multimodal.explain.encoding import Encoded, encode_rows
-from multimodal.explain.importance_records import IMPORTANCE_FILE, HeadImportance, Importance, Need
+from multimodal.explain.columns import Shuffled, sources
 from multimodal.explain.records import Floats
-from multimodal.explain.shuffled import Shuffled
-from multimodal.explain.submodels import Cut
+from multimodal.explain.submodels import Cut, Encoded, encode_rows
 
 __all__ = ["IMPORTANCE_FILE", "MOST_ROWS", "Importance", "importance"]
 
 if TYPE_CHECKING:
-    from multimodal.runs.run import Run
+    from multimodal.models.fitted import FittedModel
 
 MOST_ROWS, REPEATS, DRAWS = 2000, 5, 100
 MOST_COLUMNS = 50
 
 
 def importance(
-    run: Run,
+    model: FittedModel,
     rows: pd.DataFrame,
     root: Path,
     truths: Mapping[str, NDArray[Any]],
@@ -45,7 +43,7 @@ def importance(
     rows, each on one of the shuffles. At most 50 columns are looked at.
 
     Args:
-        run: The run.
+        model: The fitted model.
         rows: Raw rows, up to some thousands.
         root: Folder that photo paths start from.
         truths: Labels by head, as `evaluation.measure` takes them; heads may be left out.
@@ -57,17 +55,17 @@ def importance(
         2019.
     """
     heads: dict[str, HeadImportance] = {}
-    arrays = run.preprocessor.arrays(rows, root)
+    arrays = model.preprocessor.arrays(rows, root)
     encoded: list[Encoded] | None = None
     terms: list[Matrix] | None = None
     faults: dict[int, str] = {}
-    for task in (task for task in run.tasks if task.name in truths):
-        whole = Cut.of(run, task.name)
+    for task in (task for task in model.tasks if task.name in truths):
+        whole = Cut.of(model, task.name)
         if encoded is None:
             encoded, faults = encode_rows(whole.parts, arrays)
         if terms is None and whole.linear is not None:
             terms = whole.linear.matrices(rows)
-        test = Shuffled(run, task, whole, arrays, encoded, terms or [])
+        test = Shuffled(model, task, whole, arrays, encoded, terms or [])
         truth, weight = truths[task.name], weights[task.name]
         plain = test.outputs({})
         known = has_truth(task, truth) & (weight > 0) & has_answer(plain)

@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms
 from multimodal.data.features.cell_arrays import Frame, texts
 from multimodal.data.features.text import words
-from multimodal.data.sparse.blocks import block_matrices, wave_matrix
-from multimodal.data.sparse.names import cut, typical_matrices, word_matrix
+from multimodal.data.sparse.blocks import (
+    block_matrices,
+    cut,
+    typical_matrices,
+    wave_matrix,
+    word_matrix,
+)
 from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
 from multimodal.data.sparse.random_features import counted, waves_of
-from multimodal.explain.encoding import floats
+from multimodal.explain.attribution import floats
 from multimodal.explain.records import Floats
 from multimodal.models.stack.blend import Blend
 
 if TYPE_CHECKING:
-    from multimodal.runs.run import Run
+    from multimodal.models.fitted import FittedModel
 
 
 @dataclass(frozen=True)
@@ -121,15 +126,15 @@ class LinearPart:
         return next((each.source for each in numeric if each.name == block.source), block.source)
 
 
-def linear_part(run: Run, head: str) -> LinearPart | None:
-    """Return the linear model in a head of a run, None where there is none."""
-    layer = run.model.get_layer(head)
-    if not isinstance(layer, Blend) or run.spec.terms is None:
+def linear_part(model: FittedModel, head: str) -> LinearPart | None:
+    """Return the linear model in a head of a model, None where there is none."""
+    layer = model.model.get_layer(head)
+    if not isinstance(layer, Blend) or model.spec.terms is None:
         return None
     shares, bias = floats(layer.shares), floats(layer.bias)
     kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)[1:]
-    units = run.preprocessor.units
-    return LinearPart(run.spec.terms, run.spec, units, shares[0], shares[1], kernel, bias)
+    units = model.preprocessor.units
+    return LinearPart(model.spec.terms, model.spec, units, shares[0], shares[1], kernel, bias)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.spec import FittedGroup
-from multimodal.explain.attribution import Row
-from multimodal.explain.encoding import floats
-from multimodal.explain.gradient_scores import token_map
+from multimodal.explain.attribution import Row, floats
+from multimodal.explain.gradients import token_map
 from multimodal.explain.records import Floats, PhotoMaps
 
 COARSEST = 4

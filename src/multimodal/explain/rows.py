@@ -19,78 +19,78 @@ from multimodal.data.read.table import Table
 from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS, answers
 from multimodal.evaluation.task import Task
-from multimodal.explain import neighbours
-from multimodal.explain.attribution import Row, group_values
+from multimodal.explain.attribution import Row, floats, group_values
 from multimodal.explain.columns import explain_columns
-from multimodal.explain.encoding import floats, nothing
 from multimodal.explain.linear import LinearScores
+from multimodal.explain.neighbours import Neighbours
 from multimodal.explain.photos import explain_photos
 from multimodal.explain.records import Explanation, GroupScore
-from multimodal.explain.submodels import Cut, Encoding
+from multimodal.explain.submodels import Cut, Encoding, nothing
 from multimodal.explain.targets import Question, ask
 from multimodal.explain.words import explain_words
 from multimodal.fusion.contributions import MAX_GROUPS
-from multimodal.models.averaging import head_layer
+from multimodal.models.build import head_layer
 
 if TYPE_CHECKING:
-    from multimodal.runs.run import Run
+    from multimodal.models.fitted import FittedModel
 
 
 def explain_rows(
-    run: Run,
+    model: FittedModel,
     table: Table,
     root: Path,
     *,
     head: str | None = None,
     label: str | None = None,
     notes: Mapping[int, str] | None = None,
+    known: Neighbours | None = None,
 ) -> Iterator[Explanation]:
     """Yield the explanation of each row of a table.
 
     Args:
-        run: The run.
+        model: The fitted model.
         table: Raw rows; photos that they name and that are not there count as absent.
         root: Folder that photo paths start from.
         head: The head to explain; the first one by default.
         label: The class or label to explain; the predicted one by default.
         notes: Remarks by position in the table, such as photos that are not there.
+        known: Training rows to find like ones among; none are named without.
 
     Raises:
         DataError: There is no such head or class, or a column is missing.
     """
-    task = chosen_task(run, head)
-    whole = Cut.of(run, task.name)
-    known = neighbours.load(run.path) if run.path.is_dir() else None
+    task = chosen_task(model, head)
+    whole = Cut.of(model, task.name)
     empty: Encoding | None = None
     for i in range(len(table.frame)):
         frame = table.frame.iloc[[i]].reset_index(drop=True)
         remarks = [notes[i]] if notes and i in notes else []
-        blank = Explanation(int(table.rows[i]), table.place(i), _identifier(run, frame), remarks)
-        arrays = run.preprocessor.arrays(frame, root)
+        blank = Explanation(int(table.rows[i]), table.place(i), _identifier(model, frame), remarks)
+        arrays = model.preprocessor.arrays(frame, root)
         if empty is None:
-            empty = whole.encode(nothing(arrays, run.spec), frame, nothing=True)
+            empty = whole.encode(nothing(arrays, model.spec), frame, nothing=True)
         here = whole.encode(arrays, frame)
-        found = _explain(run, whole, task, frame, arrays, here, empty, label, blank)
+        found = _explain(model, whole, task, frame, arrays, here, empty, label, blank)
         if known is not None:
             found = replace(found, neighbours=known.nearest(whole.fused(here)))
         yield found
 
 
-def chosen_task(run: Run, head: str | None) -> Task:
+def chosen_task(model: FittedModel, head: str | None) -> Task:
     """Return the task of a head by its name or its only column, the first one where none is named.
 
     Raises:
         DataError: There is no such head.
     """
-    for task, fitted in zip(run.tasks, run.spec.heads, strict=True):
+    for task, fitted in zip(model.tasks, model.spec.heads, strict=True):
         if head in (None, task.name) or [head] == fitted.columns:
             return task
-    names = [task.name for task in run.tasks]
-    raise DataError(f"the run has no head '{head}'. {choices(str(head), names)}")
+    names = [task.name for task in model.tasks]
+    raise DataError(f"the model has no head '{head}'. {choices(str(head), names)}")
 
 
 def _explain(
-    run: Run,
+    model: FittedModel,
     whole: Cut,
     task: Task,
     frame: pd.DataFrame,
@@ -100,14 +100,14 @@ def _explain(
     label: str | None,
     blank: Explanation,
 ) -> Explanation:
-    layer = head_layer(run.model, task.name)
+    layer = head_layer(model.model, task.name)
     raw, bare = whole.raw(here), whole.raw(empty)
-    outputs = _decoded(run, task, layer, raw)
-    question = _question(run, task, layer, outputs, label)
+    outputs = _decoded(model, task, layer, raw)
+    question = _question(model, task, layer, outputs, label)
     row, linear = whole.scored(here, empty, question.direction)
-    groups = _groups(run, row, linear, empty.networks)
+    groups = _groups(model, row, linear, empty.networks)
     there = {group.name for group in groups if group.there}
-    present = [group for group in run.spec.groups if group.name in there]
+    present = [group for group in model.spec.groups if group.name in there]
     faults = _faults(arrays)
     broken = [f"photo: {why}; it counts as absent" for each in faults.values()
               for why in each.values()]  # fmt: skip
@@ -116,37 +116,37 @@ def _explain(
         remarks=[*blank.remarks, *_unusual(arrays), *broken],
         question=question,
         answer=_answer(task, outputs),
-        nothing=_answer(task, _decoded(run, task, layer, bare)),
+        nothing=_answer(task, _decoded(model, task, layer, bare)),
         score=float(raw[0] @ np.array(question.direction)),
         start=float(bare[0] @ np.array(question.direction)),
         counted=whole.counted(question.direction),
-        trees=_trees(run, task),
+        trees=_trees(model, task),
         groups=groups,
         words=[each for group in present if group.modality == "text"
                if (each := explain_words(row, group, frame, linear)) is not None],
         columns=explain_columns(
             row, [g for g in present if g.modality == "tabular"], frame, linear
         ),
-        photos=[each for group in run.spec.groups if group.modality == "image"
+        photos=[each for group in model.spec.groups if group.modality == "image"
                 for each in explain_photos(
                     row, group, list(arrays.photos[group.name].paths[0]), faults[group.name])],
     )  # fmt: skip
 
 
 def _question(
-    run: Run, task: Task, layer: Any, outputs: NDArray[np.float64], label: str | None
+    model: FittedModel, task: Task, layer: Any, outputs: NDArray[np.float64], label: str | None
 ) -> Question:
     """Return what is explained; odds are those of probabilities as sure as they may be."""
     found = ask(task, layer, outputs, label)
-    known = {} if run.calibration is None else run.calibration.temperatures
+    known = {} if model.calibration is None else model.calibration.temperatures
     return replace(found, scale=found.scale / known.get(task.name, 1.0))
 
 
 def _groups(
-    run: Run, row: Row, linear: LinearScores | None, empty: Sequence[Any]
+    model: FittedModel, row: Row, linear: LinearScores | None, empty: Sequence[Any]
 ) -> list[GroupScore]:
     """Return the Shapley value of each group; of more than ten groups, those of the modalities."""
-    groups = run.spec.groups
+    groups = model.spec.groups
     players = {group.name: [group.name] for group in groups}
     if len(players) > MAX_GROUPS:
         modalities = dict.fromkeys(group.modality for group in groups)
@@ -154,7 +154,7 @@ def _groups(
     values = group_values(row, empty, players)
     found = []
     for name, held in players.items():
-        mine = [run.spec.group(each) for each in held]
+        mine = [model.spec.group(each) for each in held]
         keys = [f"{group.name}_present" for group in mine]
         there = [bool(np.any(row.inputs[key])) if key in row.inputs else True for key in keys]
         columns = [column for group in mine for column in group.columns]
@@ -163,12 +163,14 @@ def _groups(
     return found
 
 
-def _decoded(run: Run, task: Task, layer: Any, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what `run.decoded` does for raw outputs of a head."""
+def _decoded(
+    model: FittedModel, task: Task, layer: Any, raw: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what `model.decoded` does for raw outputs of a head."""
     found = floats(layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
-    if run.calibration is None:
+    if model.calibration is None:
         return found
-    return run.calibration.tempered([task], {task.name: found})[task.name]
+    return model.calibration.tempered([task], {task.name: found})[task.name]
 
 
 def _answer(task: Task, outputs: NDArray[np.float64]) -> str:
@@ -183,14 +185,14 @@ def _answer(task: Task, outputs: NDArray[np.float64]) -> str:
     return str(found["prediction"])
 
 
-def _identifier(run: Run, frame: pd.DataFrame) -> str:
-    names = [name for name in run.schema.names("identifier")[:1] if name in frame]
+def _identifier(model: FittedModel, frame: pd.DataFrame) -> str:
+    names = [name for name in model.schema.names("identifier")[:1] if name in frame]
     return str(frame[names[0]].iloc[0]) if names else ""
 
 
-def _trees(run: Run, task: Task) -> tuple[float, float, float] | None:
+def _trees(model: FittedModel, task: Task) -> tuple[float, float, float] | None:
     """Return what Keras model, linear model beside it, and trees count in a run's predictions."""
-    expert = run.experts.heads.get(task.name) if run.experts is not None else None
+    expert = model.experts.heads.get(task.name) if model.experts is not None else None
     if expert is None or not expert.shares[2]:
         return None
     keras, linear, trees = (float(share) for share in expert.shares)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from multimodal.core.errors import DataError, choices
-from multimodal.evaluation.classification import best_class
 from multimodal.evaluation.measures import readable
+from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task
 
 NARROW = "\u00a0"

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from multimodal.core.spec import PADDING, FittedGroup
 from multimodal.data.features.cell_arrays import texts
 from multimodal.data.features.text import tokenise
-from multimodal.explain.attribution import Row
-from multimodal.explain.encoding import floats
-from multimodal.explain.gradient_scores import word_scores
+from multimodal.explain.attribution import Row, floats, shares
+from multimodal.explain.gradients import word_scores
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import Floats, WordScores
-from multimodal.explain.shapley import shares
 
 GRADIENTS = "integrated gradients"
 SAMPLED = "words left out in random orders"

@@ -10,10 +10,9 @@ from keras import ops
 
 from multimodal.core.spec import FittedHead
 from multimodal.heads.classification import check_num_classes
-from multimodal.heads.labels import split_raw
+from multimodal.heads.labels import grade_probabilities, split_raw
 from multimodal.heads.losses import OrdinalCrossentropy
 from multimodal.heads.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
-from multimodal.heads.transforms import grade_probabilities
 from multimodal.layers.base import HeadLayer, Shape, Tensor
 from multimodal.layers.registry import register
 

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from multimodal.core.spec import FittedHead
-from multimodal.heads import transforms
+from multimodal.heads import labels
 from multimodal.heads.labels import split_raw
 from multimodal.heads.losses import PinballLoss, TransformedHuber, TransformedMeanSquaredError
 from multimodal.heads.metrics import (
@@ -40,7 +40,7 @@ class _NumberHead(HeadLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("transform", transform, transforms.TRANSFORMS)
+        check_choice("transform", transform, labels.TRANSFORMS)
         check_above_zero("scale", scale)
         if bounds is not None and (len(bounds) != 2 or not bounds[0] <= bounds[1]):
             raise ValueError(f"`bounds` must be (least, greatest). Received: bounds={bounds}")
@@ -74,7 +74,7 @@ class _NumberHead(HeadLayer):
     def decode(self, raw: Tensor) -> Tensor:
         """Turn raw outputs into the user's units, `(B, num_outputs)`."""
         values, _ = split_raw(raw, self.learned_weight)
-        return transforms.decode(values, **self._space, bounds=self._limits)
+        return labels.decode(values, **self._space, bounds=self._limits)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._space, "bounds": self.bounds}

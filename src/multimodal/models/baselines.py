@@ -6,15 +6,25 @@ flags, texts are joined, and photos lie side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
+import pandas as pd
 from keras import layers
+from numpy.typing import NDArray
 
 from multimodal.core.config import Head, Modality
-from multimodal.core.spec import FittedHead, FittedSpec
+from multimodal.core.spec import OUT_OF_VOCABULARY, FittedHead, FittedSpec
+from multimodal.data.batches import Source
+from multimodal.data.columns.cells import as_text
+from multimodal.evaluation.records import ModelScore
+from multimodal.evaluation.task import Task, measure
 from multimodal.layers.base import HeadLayer
 from multimodal.layers.registry import create, get
+from multimodal.models.stack.boosting import few_threads, options_for, uneven
 
 NAMES: dict[Modality, str] = {"tabular": "MLP", "text": "RNN", "image": "CNN"}
 
@@ -89,3 +99,197 @@ _BODIES: dict[Modality, Callable[[FittedSpec], list[layers.Layer]]] = {
     "text": _rnn,
     "image": _cnn,
 }
+
+
+MAX_CODES = 250
+COMPONENTS = 64
+Matrix = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
+"""Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width)."""
+
+
+def forget(score: ModelScore, rows: NDArray[Any], outputs: NDArray[Any]) -> None:
+    """Keep nothing."""
+
+
+def constant_score(
+    task: Task,
+    truth: NDArray[Any],
+    train: NDArray[Any],
+    test: NDArray[Any],
+    weight: NDArray[Any],
+    keep: Keep = forget,
+) -> ModelScore:
+    """Score always one answer on the test rows: that which the training rows suggest.
+
+    It is the median of a number, the quantiles asked for, the shares of classes or labels, the
+    mean of boxes; `weight` (rows,) counts in both, and rows of weight 0 in neither. `keep` is
+    handed the answers.
+    """
+    train = train[weight[train] > 0]
+    name, answer = _constant(task, truth[train], weight[train].astype(np.float64))
+    outputs = np.tile(answer, (len(test), 1))
+    score = ModelScore(
+        name, "constant", "nothing", measure(task, truth[test], outputs, weight[test])
+    )
+    keep(score, test, outputs)
+    return score
+
+
+def _constant(task: Task, truth: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
+    if task.kind == "class":
+        shares = np.bincount(truth, weights=weight, minlength=len(task.classes)) / weight.sum()
+        return "Class shares", shares
+    if task.kind in ("labels", "box"):
+        mean = np.average(truth, axis=0, weights=weight)
+        return ("Label shares" if task.kind == "labels" else "Mean box"), mean
+    if task.quantiles:
+        return "Quantiles", np.array([_quantile(truth, weight, q) for q in task.quantiles])
+    return "Median", np.array([_quantile(truth, weight, 0.5)])
+
+
+def serves(task: Task) -> bool:
+    """Tell whether the trees can learn the task: a number, its quantiles, or a class."""
+    return task.kind in ("number", "class")
+
+
+def tree_scores(
+    task: Task,
+    spec: FittedSpec,
+    source: Source,
+    frame: pd.DataFrame,
+    truth: NDArray[Any],
+    train: NDArray[Any],
+    test: NDArray[Any],
+    *,
+    weight: NDArray[Any],
+    log: bool,
+    seed: int,
+    keep: Keep = forget,
+) -> list[ModelScore]:
+    """Score histogram gradient boosting on the table, on TF-IDF of the texts, and on both.
+
+    Nothing is scored where trees cannot learn the task, or the training rows have one class only.
+
+    Args:
+        task: What the head is asked.
+        spec: Fitted spec; its tabular and text groups are used.
+        source: Arrays of all rows.
+        frame: The same rows, raw.
+        truth: Numbers in the user's units, or classes (rows,).
+        train: Positions of the training rows.
+        test: Positions of the test rows.
+        weight: Row weights (rows,); rows that weigh nothing are not learned from.
+        log: Learn the logarithm of the target, as the heads do.
+        seed: Seed of the trees and the decomposition.
+        keep: Handed the predictions of each score.
+    """
+    train = train[weight[train] > 0]
+    if not serves(task) or (task.kind == "class" and len(np.unique(truth[train])) < 2):
+        return []
+    table, categorical = _table(spec, source)
+    texts = _tfidf(spec, frame, train, seed)
+    inputs = [("table", [table], categorical)] if table is not None else []
+    inputs += [("text", [texts], [])] if texts is not None else []
+    if table is not None and texts is not None:
+        inputs.append(("table + text", [table, texts], categorical))
+    scores = []
+    for name, parts, columns in inputs:
+        start = time.perf_counter()
+        features = np.hstack(parts)
+        options = {"categorical_features": columns or None, "random_state": seed}
+        options |= options_for(len(train))
+        known = (features[train], truth[train], weight[train])
+        with few_threads(len(train)):
+            if task.kind == "class":
+                outputs = _classify(*known, features[test], len(task.classes), options)
+            else:
+                outputs = _regress(*known, features[test], task.quantiles, log, options)
+        metrics = measure(task, truth[test], outputs, weight[test])
+        seconds = time.perf_counter() - start
+        scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
+        keep(scores[-1], test, outputs)
+    return scores
+
+
+def _regress(
+    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix,
+    quantiles: Sequence[float], log: bool, options: dict[str, Any],
+) -> Floats:  # fmt: skip
+    """Return the numbers (rows, 1), or their quantiles (rows, Q) in rising order."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    losses: list[dict[str, Any]] = [{"loss": "quantile", "quantile": q} for q in quantiles]
+    found = []
+    for loss in losses or [{}]:
+        model = HistGradientBoostingRegressor(**loss, **options)
+        model.fit(features, np.log1p(truth) if log else truth, sample_weight=uneven(weight))
+        guess = model.predict(asked)
+        found.append(np.expm1(guess) if log else guess)
+    return np.sort(np.stack(found, axis=1), axis=1)
+
+
+def _classify(
+    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix, classes: int,
+    options: dict[str, Any],
+) -> Floats:  # fmt: skip
+    """Return the probabilities (rows, classes); without early stopping where a class is alone."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rounds = max(500 // classes, 100)  # each round grows one tree per class
+    options = {**options, "learning_rate": 0.1, "max_iter": rounds}
+    if np.unique(truth, return_counts=True)[1].min() < 2:
+        options = {**options, "early_stopping": False, "max_iter": 100}
+    model = HistGradientBoostingClassifier(**options)
+    model.fit(features, truth, sample_weight=uneven(weight))
+    result = np.zeros((len(asked), classes))
+    result[:, model.classes_.astype(int)] = model.predict_proba(asked)
+    return result
+
+
+def _quantile(values: NDArray[Any], weight: NDArray[Any], share: float) -> float:
+    """Return the weighted quantile; the median with equal weights is the usual one."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weight[order], dtype=np.float64) / weight.sum(dtype=np.float64)
+    middle = np.searchsorted(below, [share - 1e-9, share + 1e-9])
+    return float(values[order][np.minimum(middle, len(order) - 1)].mean())
+
+
+def _table(spec: FittedSpec, source: Source) -> tuple[Matrix | None, list[int]]:
+    """Return numbers and category codes (rows, F), and which columns hold codes."""
+    parts: list[Matrix] = []
+    categorical: list[int] = []
+    for group in spec.groups:
+        if f"{group.name}_numeric" in source.inputs:
+            parts.append(np.asarray(source.inputs[f"{group.name}_numeric"]))
+        if f"{group.name}_categorical" in source.inputs:
+            codes = np.asarray(source.inputs[f"{group.name}_categorical"])
+            first = sum(part.shape[1] for part in parts)
+            categorical += range(first, first + codes.shape[1])
+            parts.append(np.where(codes < MAX_CODES, codes, OUT_OF_VOCABULARY).astype(np.float32))
+    return (np.hstack(parts), categorical) if parts else (None, [])
+
+
+def _tfidf(spec: FittedSpec, frame: pd.DataFrame, train: NDArray[Any], seed: int) -> Matrix | None:
+    """Return TF-IDF of words and pairs of words, reduced to 64 components per text group."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    parts = []
+    for group in (group for group in spec.groups if group.modality == "text"):
+        columns = [as_text(frame[name]) for name in group.columns]
+        texts = [" ".join(cell or "" for cell in row) for row in zip(*columns, strict=True)]
+        vectorizer = TfidfVectorizer(
+            ngram_range=(1, 2), min_df=3, max_features=50_000, sublinear_tf=True
+        )
+        try:
+            known = vectorizer.fit_transform([texts[i] for i in train])
+        except ValueError:  # no word occurs three times
+            continue
+        size = min(COMPONENTS, known.shape[1] - 1)
+        if size < 1:
+            continue
+        svd = TruncatedSVD(size, random_state=seed).fit(known)
+        parts.append(svd.transform(vectorizer.transform(texts)).astype(np.float32))
+    return np.hstack(parts) if parts else None

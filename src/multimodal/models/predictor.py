@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multimodal.core.spec import PADDING, TERM_KEYS, FittedSpec
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
-from multimodal.models.averaging import head_layer
+from multimodal.models.build import head_layer
 
 BATCH = 64
 Inputs = dict[str, NDArray[Any]]

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.measures import label, ranked, readable, written
 from multimodal.evaluation.records import ModelScore
-from multimodal.report.compared import said
 from multimodal.report.slices import Slice
+from multimodal.report.verdict import said
 
 MOST = 12
 Write = Callable[[float], str]
@@ -28,7 +28,7 @@ def of_comparison(
     Example:
     >>> score = ModelScore("Fusion", "fusion", "table", {"rmse": 3.0})
     >>> of_comparison([score], "rmse", {"Fusion": Interval(3, 2, 4)}, "EUR")
-    'Bars of RMSE (EUR), the best first: Fusion 3 (2 to 4).'
+    'Bars of RMSE (EUR), the best first: Fusion 3.00 (2.00 to 4.00).'
     """
     bars = []
     for score in ranked(scores, metric)[:MOST]:
@@ -157,3 +157,18 @@ def of_curves(log: pd.DataFrame) -> str:
             epoch = log["epoch"].iloc[int(values.index[int(values.argmin())])]
             told.append(f"{name} loss from {first} to {last}, least {least} in epoch {epoch:g}")
     return f"Lines over {len(log):,} epochs: {'; '.join(told)}."
+
+
+_LONGEST = 24
+
+
+def amount(value: float, phrase: str = "#", digits: int = 4) -> str:
+    """Write a number in the phrase that stood around it; a phrase of many letters goes.
+
+    Example:
+    >>> amount(1234.5, "$#"), amount(-3.0, "$#"), amount(12.0, "# EUR"), amount(0.5)
+    ('$1,234', '−$3', '12 EUR', '0.5')
+    """
+    number = readable(abs(value), digits)
+    shown = phrase.replace("#", number, 1) if len(phrase) <= _LONGEST and "#" in phrase else number
+    return f"−{shown}" if value < 0 else shown

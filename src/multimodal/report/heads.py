@@ -11,14 +11,22 @@ import pandas as pd
 from multimodal.evaluation.bootstrap import share
 from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS
-from multimodal.report import alt_text, box_plots, plots, plots_classes
+from multimodal.report import alt_text, plots, plots_classes
+from multimodal.report.alt_text import amount
 from multimodal.report.examples import as_text, cells, off_by, thumbnail
-from multimodal.report.head_rows import chances, head_rows, inside, marks, overlap, quantiles
-from multimodal.report.pictures import Picture, picture
-from multimodal.report.ranking import KEPT, wrong_and_right
+from multimodal.report.head_rows import (
+    KEPT,
+    chances,
+    head_rows,
+    inside,
+    marks,
+    overlap,
+    quantiles,
+    wrong_and_right,
+)
+from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_prediction, measured, parts_for
-from multimodal.report.units import amount
 
 PHOTOS_PER_ROW = 4
 WORST, BEST = KEPT, 6
@@ -175,12 +183,12 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     shares = pd.Series(overlap(rows), index=rows.index)
     truth, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
     figures: Drawn = {
-        "overlaps": (box_plots.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
+        "overlaps": (plots_classes.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
     }
     seen = [i for i in rows.index if run.photos.get(int(i))]
     if seen:
         paths = [run.photos[int(i)][0] for i in seen]
-        sheet = box_plots.contact_sheet(
+        sheet = plots_classes.contact_sheet(
             paths, truth.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
         )
         low, high = readable(shares[seen].min(), 2), readable(shares[seen].max(), 2)

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from multimodal.core.config import LabelKind
-from multimodal.data.audit.records import Audit
+from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
-from multimodal.report.reproduce import changes, facts, groups_of, seconds
 from multimodal.report.run_files import RunFiles
+from multimodal.report.views import changes, facts, groups_of, seconds
 
 CARD_FILE = "model_card.md"
 TASKS: dict[LabelKind, str] = {

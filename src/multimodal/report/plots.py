@@ -25,6 +25,13 @@ from multimodal.evaluation.records import ModelScore
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+import base64
+from typing import TYPE_CHECKING, NamedTuple
+
+from multimodal.report.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 120
 WIDTH = 5.6
@@ -286,3 +293,17 @@ def _format_numbers(*sides: Any) -> None:
 
     for side in sides:
         side.set_major_formatter(FuncFormatter(lambda value, _: readable(value)))
+
+
+class Picture(NamedTuple):
+    """A picture for a page: where it is, and what it shows, in numbers."""
+
+    uri: str
+    alt: str
+
+
+def picture(run: RunFiles, figure: Figure, name: str, words: str) -> Picture:
+    """Save a figure as `plots/<name>.png` of the run and return it for the page."""
+    path = save(figure, run.path / "plots" / f"{name}.png")
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Picture(f"data:image/png;base64,{content}", words)

@@ -13,10 +13,8 @@ import pandas as pd
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import DataError, RunError
 from multimodal.core.files import read_text
-from multimodal.evaluation.baseline_answers import ANSWERS_FILE
-from multimodal.evaluation.records import RunMetrics
-from multimodal.explain.explained_rows import ExplainedRows
-from multimodal.explain.importance_records import Importance
+from multimodal.evaluation.predictions import ANSWERS_FILE
+from multimodal.evaluation.records import ExplainedRows, Importance, RunMetrics
 
 BLANK = ["", "nan"]
 MOST_UNIT = 24  # letters

@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
 from multimodal.evaluation.measures import BESIDE, MEASURES, label, ranked, readable, written
 from multimodal.evaluation.records import ModelScore
-from multimodal.report import alt_text, interval_plots, plots
-from multimodal.report.compared import Compared, compare, said, said_change
+from multimodal.report import alt_text, plots, plots_calibration
 from multimodal.report.head_rows import head_rows, statistic
 from multimodal.report.heads import Section, kind_section
-from multimodal.report.importance_view import importance_rows
-from multimodal.report.pictures import picture
+from multimodal.report.plots import picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_category, flagged, measured
-from multimodal.report.verdict import verdict
-from multimodal.report.views import calibration_section
-from multimodal.report.withheld_view import withheld_rows
+from multimodal.report.verdict import Compared, compare, said, said_change, verdict
+from multimodal.report.views import calibration_section, importance_rows, withheld_rows
 
 MOST_DOTS = 16
 
@@ -156,7 +153,7 @@ def _categories(run: RunFiles, known: Section) -> Section:
         title = f"{measure.label.capitalize()} of {known['name']} by category"
         across = measure.label if percent else label(measure.label, known["unit"])
         spans = [each.result for _, each in drawn]
-        figure = interval_plots.dots(names, spans, title, across, usual=measure.usual,
+        figure = plots_calibration.dots(names, spans, title, across, usual=measure.usual,
                                      percent=percent)  # fmt: skip
         words = alt_text.of_dots(names, spans, title, lambda v: _write(v, percent))
         pictures["categories"] = picture(run, figure, f"categories_{known['slug']}", words)
@@ -195,6 +192,6 @@ def _draw_importance(run: RunFiles, known: Section) -> None:
     spans = [Interval(*(each / usual for each in (n.change, n.low, n.high))) for n in needs]
     names = [f"{need.name} ({need.kind})" for need in needs]
     title = f"What predictions of {known['name']} need"
-    figure = interval_plots.dots(names, spans, title, "growth of the error", percent=True)
+    figure = plots_calibration.dots(names, spans, title, "growth of the error", percent=True)
     words = alt_text.of_dots(names, spans, "Growth of the error when shuffled", "{:+.0%}".format)
     known["pictures"]["importance"] = picture(run, figure, f"importance_{known['slug']}", words)

@@ -14,49 +14,16 @@ from numpy.typing import NDArray
 from multimodal.runs.comparison import INPUT_NAMES
 from multimodal.core.config import Modality
 from multimodal.data.photos.read import PhotoPaths
-from multimodal.data.features.preprocess import Arrays
+from multimodal.data.features.preprocess import withhold
 from multimodal.evaluation.task import measure
 from multimodal.runs.run import Run
 from multimodal.core.spec import MISSING, PADDING, FittedSpec
-from multimodal.report.withheld_view import FULL
+from multimodal.report.views import FULL
 
 MOST_ROWS = 5000
 """Rows that are predicted anew with each modality withheld."""
 
 Scores = dict[str, dict[str, dict[str, float]]]
-_EMPTY: dict[str, Any] = {
-    "numeric": np.nan, "categorical": MISSING, "tokens": PADDING, "series": np.nan,
-    "present": False,
-}  # fmt: skip
-
-
-def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
-    """Return arrays in which every group of a modality is as it is in a row that lacks it.
-
-    Terms stay; those without it are learned from the raw rows, by `Preprocessor.terms_without`.
-
-    Args:
-        arrays: Rows as the model takes them; they stay as they are.
-        spec: The fitted spec.
-        modality: What to withhold.
-
-    Example:
-    >>> group = {"name": "t", "modality": "text", "columns": ["t"], "lengths": [8]}
-    >>> spec = FittedSpec.model_validate({"groups": [group], "heads": []})
-    >>> withhold(Arrays({"t_tokens": np.array([[7, 8]])}), spec, "text").inputs["t_tokens"].tolist()
-    [[0, 0]]
-    """
-    inputs, photos = dict(arrays.inputs), dict(arrays.photos)
-    for group in (group for group in spec.groups if group.modality == modality):
-        for key in group.input_keys:
-            if key in inputs:
-                empty = _EMPTY[key.removeprefix(f"{group.name}_")]
-                inputs[key] = np.full_like(inputs[key], empty)
-        if group.name in photos:
-            paths = photos[group.name].paths
-            none = [[None] * len(row) for row in paths]
-            photos[group.name] = PhotoPaths(none, photos[group.name].size)
-    return replace(arrays, inputs=inputs, photos=photos)
 
 
 def withheld_scores(

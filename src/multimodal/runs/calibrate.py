@@ -20,14 +20,14 @@ from multimodal.evaluation.novelty import Usual, fit_usual, unusual_rows
 from multimodal.evaluation.novelty.photos import photo_statistics
 from multimodal.core.errors import RunError
 from multimodal.evaluation.confidence import ConfidenceCheck
-from multimodal.evaluation.intervals import Ends, IntervalCheck, check_intervals
+from multimodal.evaluation.confidence import Ends, IntervalCheck, check_intervals
 from multimodal.evaluation.task import Task, has_answer, has_truth
 from multimodal.evaluation.confidence import confidence_bins, expected_calibration_error, log_loss
 from multimodal.evaluation.calibration.intervals import interval_of
-from multimodal.models.averaging import head_layer
+from multimodal.models.build import head_layer
 from multimodal.core.target_transform import NumberSpace
 from multimodal.runs.run import Run
-from multimodal.evaluation.calibration.temperature import tempered
+from multimodal.evaluation.calibration import tempered
 
 LEVEL = 0.9
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

@@ -12,7 +12,7 @@ from multimodal.models.baselines import NAMES, head_layer, sequential
 from multimodal.core.config import Config, Head, Modality
 from multimodal.data.batches import by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared
-from multimodal.data.single import single_tensor
+from multimodal.data.batches import single_tensor
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.models.training.state import fit_compiled
@@ -24,7 +24,7 @@ from multimodal.models.training.optimizer import (
     make_optimizer,
     one_batch_size,
 )
-from multimodal.models.trees import Keep, constant_score, forget, serves, tree_scores
+from multimodal.models.baselines import Keep, constant_score, forget, serves, tree_scores
 
 INPUT_NAMES: dict[Modality, str] = {
     "tabular": "table", "text": "text", "image": "photos", "series": "series",

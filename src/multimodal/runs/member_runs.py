@@ -13,10 +13,10 @@ from multimodal.data.prepare import Prepared
 from multimodal.models.training.engines import engine, leads, processes
 from multimodal.models.training.state import Fitted, Safety, added
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
-from multimodal.models.training.progress import LogFile
+from multimodal.models.training.checkpoints import LogFile
 from multimodal.runs.request import Request, Say
 from multimodal.runs.run import Run
-from multimodal.core.termination import Termination
+from multimodal.core.interrupted import Termination
 from multimodal.models.training.optimizer import lowest_precision
 from multimodal.core.interrupted import CHECKPOINTS
 

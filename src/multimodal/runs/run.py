@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.evaluation.predictions import one_answer
+from multimodal.models.fitted import FittedModel
 from multimodal.models.build import blended
 from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
 from multimodal.core.config import Config
@@ -29,16 +30,10 @@ from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.core.errors import DataError
 from multimodal.evaluation.task import Task
 from multimodal.models.stack.boosted_heads import Experts, terms_of
-from multimodal.models.stack.expert_files import TREES, read_experts
+from multimodal.models.stack.boosted_heads import TREES, read_experts
 from multimodal.core.manifest import is_listed
-from multimodal.models.averaging import decoded, head_layer
-from multimodal.runs.predictions import (
-    Outputs,
-    Predictions,
-    check_level,
-    interval_ends,
-    predictions_frame,
-)
+from multimodal.models.build import decoded, head_layer
+from multimodal.runs.rows import Outputs, Predictions, check_level, interval_ends, predictions_frame
 from multimodal.models.predictor import Predictor
 from multimodal.runs.load import check_folder, read_declared, read_model, save_parts
 from multimodal.runs.rows import read_truths, read_weights, scored, without_absent
@@ -53,71 +48,14 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A trained model with its config, schema and fitted spec, and how sure it may be."""
+class Run(FittedModel):
+    """A fitted model in its run directory: predict, explain and evaluate rows as they come.
 
-    path: Path
-    config: Config
-    schema: Schema
-    spec: FittedSpec
-    model: keras.Model
-    calibration: Calibration | None = None
-    experts: Experts | None = None
+    Args:
+        path: The run directory.
+    """
 
-    @cached_property
-    def preprocessor(self) -> Preprocessor:
-        """Raw rows to arrays."""
-        return Preprocessor(self.spec, self.schema)
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        """Arrays to predictions; compiled on first use."""
-        return Predictor(self.model, self.spec)
-
-    @cached_property
-    def _raw_predictor(self) -> Predictor:
-        return Predictor(self.model, self.spec, raw=True)
-
-    @cached_property
-    def tasks(self) -> list[Task]:
-        """What each head is asked."""
-        heads = zip(self.config.heads, self.spec.heads, strict=True)
-        return [
-            Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
-        ]
-
-    def calibrated(self, calibration: Calibration) -> Run:
-        """Return the run with this calibration; what is compiled stays."""
-        result = replace(self, calibration=calibration)
-        kept = ("preprocessor", "predictor", "_raw_predictor", "tasks")
-        vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
-        return result
-
-    def decoded(
-        self, arrays: Arrays, watch: Callable[..., None] | None = None
-    ) -> tuple[dict[str, Floats], dict[int, str]]:
-        """Return what `predictor.predict` does, with probabilities as sure as they may be."""
-        if self.experts is None:
-            outputs, faults = self.predictor.predict(arrays, watch)
-        else:
-            outputs, faults = self._with_trees(arrays, self.experts, watch)
-        if self.calibration is None:
-            return outputs, faults
-        return self.calibration.tempered(self.tasks, outputs), faults
-
-    def _with_trees(
-        self, arrays: Arrays, experts: Experts, watch: Callable[..., None] | None
-    ) -> tuple[dict[str, Floats], dict[int, str]]:
-        raw, faults = self._raw_predictor.predict(arrays, watch)
-        assert self.spec.terms is not None
-        terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
-        for name in experts.heads:
-            layer = self.model.get_layer(name)
-            kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
-            linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
-            raw[name] = experts.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
-        found = {name: decoded(self.model, name, each) for name, each in raw.items()}
-        return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults
+    path: Path = Path()
 
     def predict_row(
         self, row: Mapping[str, Any], *, images: str | Path = ".", level: float | None = None
@@ -197,13 +135,15 @@ class Run:
         Raises:
             DataError: As `predict`, or there is no such head or class.
         """
-        from multimodal.explain import explain_rows
+        from multimodal.explain import explain_rows, neighbours
 
         table, root = open_table(rows, images, allow_empty=True)
         first = sampled(table, np.arange(min(limit, len(table.frame))))
         frame, notes, _ = without_absent(self.spec, first, root)
         first = replace(first, frame=frame)
-        return list(explain_rows(self, first, root, head=head, label=label, notes=notes))
+        return list(explain_rows(
+            self, first, root, head=head, label=label, notes=notes, known=neighbours.load(self.path)
+        ))
 
     def importance(
         self,
@@ -326,4 +266,4 @@ def load(path: str | Path) -> Run:
     if config.training.trees and ((folder / TREES).exists() or is_listed(folder, TREES)):
         widths = {name: int(model.output[name].shape[-1]) for name, _ in blended(config, spec)}
         experts = read_experts(folder / TREES, spec, widths)
-    return Run(folder, config, schema, spec, model, calibration, experts)
+    return Run(config, schema, spec, model, calibration, experts, path=folder)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from multimodal.core.config import Config
+from multimodal.data.prepare import Prepared, Rows
+from multimodal.core.interrupted import digest
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
-
 import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from multimodal import evaluation
-from multimodal.report.audit_view import summary
-from multimodal.evaluation.baseline_answers import answers_of, write_answers
+from multimodal.evaluation import records
+from multimodal.report.views import summary
+from multimodal.evaluation.predictions import answers_of, write_answers
 from multimodal.models.build import build
 from multimodal.evaluation.calibration import write_calibration
 from multimodal.runs.comparison import baseline_scores, left_out
 from multimodal.data.audit.table import audit_prepared
-from multimodal.data.audit.records import AUDIT_FILE
+from multimodal.data.audit.findings import AUDIT_FILE
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.rejected import write_quarantine
@@ -30,15 +40,15 @@ from multimodal.evaluation.task import Task
 from multimodal.models.stack.boosted_heads import Experts
 from multimodal.runs.example_rows import explain_extremes
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
-from multimodal.runs.kept import keep_neighbours
+from multimodal.runs.example_rows import keep_neighbours
 from multimodal.core.files import write_text
 from multimodal.models.training.state import Fitted
 from multimodal.core.manifest import write_manifest
-from multimodal.models.averaging import average
+from multimodal.models.build import average
 from multimodal.runs.member_runs import NetworkFits
 from multimodal.runs.provenance import traced
 from multimodal.report.report import write_report
-from multimodal.report.report_rows import photos_of
+from multimodal.report.report import photos_of
 from multimodal.runs.request import Request, Say, record, versions
 from multimodal.runs.run import Run, load
 from multimodal.runs.load import save_parts
@@ -54,7 +64,7 @@ from multimodal.runs.scoring import (
     sure,
 )
 from multimodal.runs.calibrate import Predicted, check, learn
-from multimodal.core.termination import on_signals
+from multimodal.core.interrupted import on_signals
 from multimodal.models.training.optimizer import lowest_precision
 from multimodal.core.interrupted import claimed, finished, write_record
 from multimodal.models.stack.stack import Held, whole_model
@@ -90,7 +100,7 @@ class Steps:
         self.held: Held | None = None
         self.experts: Experts | None = None
         self.metrics = RunMetrics(
-            data=evaluation.DataSummary(**prepared.summary()),
+            data=records.DataSummary(**prepared.summary()),
             versions=versions(),
             command=request.command,
         )
@@ -106,7 +116,7 @@ class Steps:
                 termination.waiting = True  # the one that leads writes a checkpoint, and ends first
                 networks, _ = self.fits.run(None)
             spec = prepared.spec.model_copy(update={"terms": None})
-            return Run(out, prepared.config, prepared.schema, spec, average(networks))
+            return Run(prepared.config, prepared.schema, spec, average(networks), path=out)
         asked = record(self.request, prepared)
         with claimed(out, asked), on_signals() as termination:
             write_record(out, asked)
@@ -174,7 +184,7 @@ class Steps:
         sides = {"validation": sure(run, found), "test": predicted(run, prepared, "test", faults)}
         answers_frame(prepared, run.tasks, sides["test"]).to_csv(out / PREDICTIONS, index=False)
         heads = head_metrics(prepared, run.tasks, sides)
-        summary = evaluation.TrainingSummary(
+        summary = records.TrainingSummary(
             epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
             precision=self.precision, parameters=model.count_params(),
             interrupted=fitted.interrupted, seed=training.seed,
@@ -192,7 +202,7 @@ class Steps:
         self._save(update | {"limit": limit, "data": self._with_damage(faults)})
         return run, tested
 
-    def _with_damage(self, faults: dict[int, str]) -> evaluation.DataSummary:
+    def _with_damage(self, faults: dict[int, str]) -> records.DataSummary:
         """Return the data summary, with a warning if photos proved damaged."""
         data, told = self.metrics.data, damage_warning(self.prepared, faults)
         for warning in told:
@@ -269,4 +279,4 @@ class Steps:
 
     def _save(self, update: dict[str, Any]) -> None:
         self.metrics = self.metrics.model_copy(update=update)
-        write_text(self.request.out / evaluation.METRICS_FILE, self.metrics.to_json())
+        write_text(self.request.out / records.METRICS_FILE, self.metrics.to_json())

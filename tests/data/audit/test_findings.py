@@ -7,6 +7,8 @@ import pytest
 
 from multimodal.data.audit.drift import Drift
 from multimodal.data.audit.findings import (
+    ColumnAudit,
+    SuspectAudit,
     doubted,
     drifted,
     duplicated,
@@ -16,9 +18,8 @@ from multimodal.data.audit.findings import (
     sample_note,
 )
 from multimodal.data.audit.label_noise import MOST
-from multimodal.data.audit.records import ColumnAudit, SuspectAudit
 from multimodal.data.columns.schema import Column, Schema
-from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.photos.checks import PhotoColumn
 
 LINES = np.arange(5) + 2
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.data.audit.records import AUDIT_FILE, Audit, ColumnAudit, Finding
+from multimodal.data.audit.findings import AUDIT_FILE, Audit, ColumnAudit, Finding
 
 AUDIT = Audit(
     source="a.csv",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from multimodal.core.config import Config
 from multimodal.core.errors import DataError
-from multimodal.data.audit.records import Audit
+from multimodal.data.audit.findings import Audit
 from multimodal.data.audit.table import audit_prepared, audit_table
 from multimodal.data.photos import checks, read
 from multimodal.data.prepare import prepare

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from multimodal.data.columns.evidence import Cells, share_read
+from multimodal.data.columns.inference import Cells, share_read
 from multimodal.data.columns.numbers import parse_numbers
 
 

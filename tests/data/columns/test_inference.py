@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from multimodal.core.config import Kind
-from multimodal.data.columns.evidence import Cells
-from multimodal.data.columns.inference import Verdict, as_told, judge
+from multimodal.data.columns.inference import Cells, Verdict, as_told, judge
 from multimodal.data.read.formats import from_frame
 
 N = 200

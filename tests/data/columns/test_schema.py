@@ -10,7 +10,8 @@ import pytest
 
 from multimodal.core.errors import DataError
 from multimodal.data.columns.schema import Column, Schema, infer_schema
-from multimodal.data.read.readers import Table, read_table
+from multimodal.data.read.readers import read_table
+from multimodal.data.read.table import Table
 
 KINDS = {
     "flipkart/products.csv": {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny import plain_config, plain_rows
 
-from multimodal.data.features.row_fitting import fit_rows, with_terms
+from multimodal.data.features.fit import fit_rows, with_terms
 from multimodal.data.prepare import prepare
 from multimodal.data.prepared import Prepared
 

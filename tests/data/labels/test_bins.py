@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multimodal.data.labels.bins import fit_bins
+from multimodal.data.features.bins import fit_bins
 
 RANDOM = np.random.default_rng(0)
 NUMBERS = RANDOM.uniform(-2, 2, 4000).astype("float32")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.data.labels.detection import (
+from multimodal.data.labels.boxes import (
     bootstrap_interval,
     iou,
     mean_average_precision,

@@ -13,16 +13,9 @@ from multimodal.core.config import Component, Head
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup, FittedHead
 from multimodal.data.columns.schema import infer_schema
+from multimodal.data.labels.cells import Label, known_rows
 from multimodal.data.labels.fit import label_kind
-from multimodal.data.labels.read import (
-    Label,
-    fit_head,
-    known_rows,
-    label_arrays,
-    placed,
-    read_labels,
-    read_truth,
-)
+from multimodal.data.labels.read import fit_head, label_arrays, placed, read_labels, read_truth
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from multimodal.data.photos.checks import without_bad_photos
-from multimodal.data.photos.photo_facts import photo_column
+from multimodal.data.photos.checks import photo_column, without_bad_photos
 from multimodal.data.photos.read import PhotoFacts
 from multimodal.data.read.readers import read_table
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.data.read.readers import Table, read_table
+from multimodal.data.read.readers import read_table
+from multimodal.data.read.table import Table
 
 ROWS = [{"name": "oak", "size": 1.5}, {"name": "NA", "size": 2.5}]
 

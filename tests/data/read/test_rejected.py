@@ -11,8 +11,9 @@ import pytest
 
 from multimodal.core.errors import DataError
 from multimodal.data.photos.checks import reasons
-from multimodal.data.read.readers import Table, read_table
+from multimodal.data.read.readers import read_table
 from multimodal.data.read.rejected import write_quarantine
+from multimodal.data.read.table import Table
 
 TEXT = 'name,size,price\noak,1.5,3\n"pine, old",2.5\nNA,"two\nlines",free\nelm,1,2,3\nash,4,\n'
 

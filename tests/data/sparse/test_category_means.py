@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multimodal.data.sparse.category_means import PRIOR, category_means
+from multimodal.data.sparse.random_features import PRIOR, category_means
 
 
 def test_rare_categories_are_drawn_to_the_mean_of_all_rows():

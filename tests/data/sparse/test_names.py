@@ -8,9 +8,15 @@ import pytest
 from shoes import FRAME, SPEC
 
 from multimodal.data.sparse import blocks as known
-from multimodal.data.sparse.blocks import block_matrices, hashes_of, term_matrix
+from multimodal.data.sparse.blocks import (
+    block_matrices,
+    cut,
+    hashes_of,
+    term_matrix,
+    typical_matrices,
+    word_matrix,
+)
 from multimodal.data.sparse.fit import fit_terms
-from multimodal.data.sparse.names import cut, typical_matrices, word_matrix
 
 TERMS = fit_terms(SPEC, {}, FRAME)
 assert TERMS is not None

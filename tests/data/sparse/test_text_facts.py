@@ -9,7 +9,7 @@ import pytest
 
 from multimodal.core.spec import FACT_KINDS
 from multimodal.data.features import text
-from multimodal.data.sparse.text_facts import FACTS, fact_shares, fact_values
+from multimodal.data.sparse.ngrams import FACTS, fact_shares, fact_values
 
 ODD = ["", " ", "no number", "1.2.3", "12,50", "9" * 400, "3 x 1,500 g, 0.5 %", "٣ 4", "-7"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.data.split.copies import by_value, joined, right_by_value, together
+from multimodal.data.split.leakage import by_value, joined, right_by_value, together
 
 RNG = np.random.default_rng(0)
 

@@ -8,9 +8,9 @@ import pytest
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
-from multimodal.data.labels.read import Label
+from multimodal.data.labels.cells import Label
 from multimodal.data.read.readers import read_table
-from multimodal.data.split.member_folds import (
+from multimodal.data.split.folds import (
     FOLDS,
     in_parts,
     member_folds,

@@ -10,7 +10,7 @@ from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
 from multimodal.core.errors import DataError
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.data.split.resplit import resplit, row_weights, strata
+from multimodal.data.split.folds import resplit, row_weights, strata
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from multimodal.evaluation.calibration.conformal import (
     effective_rows,
 )
 from multimodal.evaluation.calibration.intervals import NumberCalibration, interval_of
-from multimodal.evaluation.intervals import interval_score
+from multimodal.evaluation.confidence import interval_score
 
 SPACE = NumberSpace()
 LOG = NumberSpace(transform="log1p", mean=3.0, scale=0.7)

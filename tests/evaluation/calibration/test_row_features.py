@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from multimodal.core.spec import FittedSpec
-from multimodal.evaluation.calibration.row_features import (
+from multimodal.evaluation.calibration.intervals import (
     MOST_FEATURES,
     RowFeature,
     choose_features,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.calibration.temperature import HIGHEST, LOWEST, fit_temperature, tempered
-from multimodal.evaluation.classification import best_class, class_metrics
+from multimodal.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, tempered
 from multimodal.evaluation.confidence import log_loss
+from multimodal.evaluation.metrics import best_class, class_metrics
 from multimodal.evaluation.task import Task
 from multimodal.heads import BinaryHead, MulticlassHead, MultilabelHead, OrdinalHead
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from multimodal.evaluation.novelty.photo_layout import NUMBERS, LayoutUsual, fit_layouts, layout
+from multimodal.evaluation.novelty.photos import NUMBERS, LayoutUsual, fit_layouts, layout
 
 RANDOM = np.random.default_rng(0)
 

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.heads.losses import ContrastiveLoss, TripletLoss
-from multimodal.heads.losses.embeddings import pairwise_distances, relations
+from multimodal.heads.losses import ContrastiveLoss, TripletLoss, pairwise_distances, relations
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(7, 3)).astype("float32")

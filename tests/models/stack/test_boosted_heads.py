@@ -12,8 +12,7 @@ from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 from multimodal.evaluation.records import RunMetrics
 from multimodal.explain.page import page
-from multimodal.models.stack.boosted_heads import beside, codes_as_numbers
-from multimodal.models.stack.expert_files import TREES
+from multimodal.models.stack.boosted_heads import TREES, beside, codes_as_numbers
 
 ROWS = plain_rows(400)
 ROWS["words"] = np.where(ROWS["size"] > 5, "a large one", "some small ones")
@@ -39,7 +38,7 @@ def test_trees_have_a_share_in_what_is_predicted(run):
     assert set(run.experts.heads) == {"price", "mood"}
     assert run.experts.heads["mood"].shares[2] > 0.05
     whole = run.predict(ROWS).frame["mood_probability_glad"]
-    alone = multimodal.runs.run.Run(run.path, run.config, run.schema, run.spec, run.model)
+    alone = multimodal.runs.run.Run(run.config, run.schema, run.spec, run.model)
     assert np.abs(whole - alone.predict(ROWS).frame["mood_probability_glad"]).max() > 0.005
 
 

@@ -10,9 +10,14 @@ from shoes import FRAME, SPEC
 
 from multimodal.core.errors import RunError
 from multimodal.data.sparse.fit import fit_terms
-from multimodal.models.stack.boosted_heads import Expert, Experts
+from multimodal.models.stack.boosted_heads import (
+    TREES,
+    Expert,
+    Experts,
+    read_experts,
+    write_experts,
+)
 from multimodal.models.stack.boosting import grow
-from multimodal.models.stack.expert_files import TREES, read_experts, write_experts
 
 TERMS = fit_terms(SPEC, {}, FRAME)
 KNOWN = SPEC.model_copy(update={"terms": TERMS})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sparse
 
-from multimodal.models.stack.penalised import _FITS, emphasis, fit_penalised
+from multimodal.models.stack.sparse_linear import _FITS, emphasis, fit_penalised
 
 RANDOM = np.random.default_rng(0)
 TERMS = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))

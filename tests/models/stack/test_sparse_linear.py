@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
+from multimodal.models.stack.blend import raw_loss
 from multimodal.models.stack.sparse_linear import Labelled, Terms, fit_linear, nested_out_of_fold
-from multimodal.models.stack.weights import raw_loss
 
 RANDOM = np.random.default_rng(0)
 MATRIX = sparse.csr_matrix(RANDOM.normal(size=(300, 6)).astype("float32"))

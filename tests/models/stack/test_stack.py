@@ -10,7 +10,7 @@ from tiny import TRAINING, plain_rows
 
 import multimodal
 from multimodal.core.config import Config
-from multimodal.models.averaging import members
+from multimodal.models.build import members
 from multimodal.models.stack import stack
 
 ROWS = plain_rows(120)

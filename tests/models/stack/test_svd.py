@@ -10,8 +10,8 @@ from shoes import FRAME, SPEC
 from multimodal.core.spec import FACT_KINDS
 from multimodal.data.sparse.blocks import block_matrices
 from multimodal.data.sparse.fit import fit_terms
-from multimodal.models.stack import svd
-from multimodal.models.stack.svd import summarise
+from multimodal.models.stack import boosted_heads
+from multimodal.models.stack.boosted_heads import summarise
 
 NO_TARGETS = np.zeros((60, 0))
 TITLES = [f"{size} g of {what}" for size in range(100, 400, 10) for what in ("salt", "sugar")]
@@ -42,7 +42,7 @@ def test_texts_become_singular_vectors_without_the_facts() -> None:
 
 
 def test_telling_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svd, "TELLING", 2)
+    monkeypatch.setattr(boosted_heads, "TELLING", 2)
     salty = np.array([[float("salt" in title)] for title in ROWS["title"]]) - 0.5
     salty[3] = np.nan
     facts = sum(block.kind in FACT_KINDS for block in fit_terms(SPEC, {}, ROWS).blocks)

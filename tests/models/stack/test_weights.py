@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.models.stack.weights import fit_shares
+from multimodal.models.stack.blend import fit_shares
 
 RANDOM = np.random.default_rng(0)
 SIGNAL = RANDOM.normal(size=300) * 3

@@ -37,11 +37,11 @@ def test_networks_of_one_seed_start_alike_and_others_do_not(plain: Prepared) -> 
 
 
 def test_a_network_that_starts_from_another_says_so(plain: Prepared) -> None:
-    from multimodal.runs.run import Run
+    from multimodal.models.fitted import FittedModel
 
     model, _ = new_network(plain, 0)
     model.set_weights([weights + 1 for weights in model.get_weights()])
-    origin = Run(plain.photo_root, plain.config, plain.schema, plain.spec, model)
+    origin = FittedModel(plain.config, plain.schema, plain.spec, model)
     found, notes = new_network(plain, 3, origin)
     assert notes
     for one, two in zip(found.get_weights(), model.get_weights(), strict=True):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from multimodal.models.training.progress import EpochProgress, LogFile
+from multimodal.models.training.checkpoints import EpochProgress, LogFile
 
 LOGS = {
     "a_loss": 1.0, "price_rmse": 1234.5, "loss": 1.5, "mae": 3.0, "val_rmse": 2, "val_loss": 2.25,

@@ -14,8 +14,8 @@ import pytest
 
 from multimodal.core.config import Config, Training
 from multimodal.core.errors import RunError
+from multimodal.core.interrupted import Termination, on_signals
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
-from multimodal.core.termination import Termination, on_signals
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
 from multimodal.models.training.optimizer import make_optimizer
 from multimodal.models.training.state import Fitted, Safety, TrainingError, fit, fit_compiled

@@ -12,7 +12,7 @@ from multimodal.core.config import Component, Config
 from multimodal.core.errors import ConfigError
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
-from multimodal.models.trees import tree_scores
+from multimodal.models.baselines import tree_scores
 from multimodal.studies.compare.candidates import (
     Job,
     additions,

@@ -16,7 +16,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, RunError
 from multimodal.evaluation.metrics import regression_metrics
 from multimodal.studies.compare.compare import compare
-from multimodal.studies.compare.records import ComparisonRecord
+from multimodal.studies.compare.results import ComparisonRecord
 
 QUICK = plain_config(epochs=2)
 

@@ -19,8 +19,8 @@ from multimodal.data.split.folds import deal_folds
 from multimodal.studies.compare import experiment
 from multimodal.studies.compare.candidates import Job, chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Contest
-from multimodal.studies.compare.records import RECORD_FILE
-from multimodal.studies.fit_files import Fit
+from multimodal.studies.compare.results import RECORD_FILE
+from multimodal.studies.fits import Fit
 
 Make = Callable[..., Contest]
 

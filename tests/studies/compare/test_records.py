@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.studies.compare.records import RECORD_FILE, ComparisonRecord
+from multimodal.studies.compare.results import RECORD_FILE, ComparisonRecord
 
 
 def test_there_and_back(tmp_path: Path) -> None:

@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pytest
+from candidates import BOTH, FOLDS, MEDIAN, RANDOM, TABLE, TREES, TRUTH, N, answered, stand
 
 from multimodal.evaluation.task import Task, measure
-from multimodal.studies.compare.records import Arm, HeadStandings
 from multimodal.studies.compare.results import Answered, head_standings
-from multimodal.studies.fit_files import Fit
-
-N = 300
-RANDOM = np.random.default_rng(0)
-FOLDS = np.arange(N) % 5
-TRUTH = RANDOM.lognormal(3, 1, N)
-TREES = Arm("trees-table", "trees", "table", "Gradient boosting on table")
-MEDIAN = Arm("constant", "constant", "nothing", "Always one answer")
-TABLE = Arm("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
-BOTH = Arm("fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text",
-           "concat")  # fmt: skip
-NOISE = RANDOM.normal(0, 1, N)
-
-
-def answered(
-    errors: Mapping[Arm, float], seeds: int = 2, weight: Any = None, truth: Any = TRUTH
-) -> Answered:
-    """Models whose log error is the same noise, times a factor, with a little of their own."""
-    fits: dict[Arm, dict[int, list[Fit]]] = {}
-    for arm, size in errors.items():
-        fits[arm] = {}
-        for seed in range(seeds):
-            own = np.random.default_rng([seed, len(arm.name)]).normal(0, 0.02, N)
-            guess = (np.nan_to_num(truth, nan=1.0) * np.exp(size * NOISE + own))[:, None]
-            fits[arm][seed] = [Fit({"price": guess[FOLDS == fold]}, 10, 2.0) for fold in range(5)]
-    weight = np.ones(N) if weight is None else weight
-    return Answered({"price": truth}, {"price": weight}, FOLDS, np.arange(N), fits)
-
-
-def stand(given: Answered, pairs: Any = ()) -> HeadStandings:
-    found = head_standings(Task("price"), "price", given, BOTH.name, pairs)
-    assert found is not None
-    return found
+from multimodal.studies.fits import Fit
 
 
 def test_the_best_comes_first_beside_the_best_simple_one() -> None:

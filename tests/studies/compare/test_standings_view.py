@@ -5,15 +5,11 @@ from __future__ import annotations
 from io import StringIO
 
 import numpy as np
+from candidates import BOTH, MEDIAN, TABLE, TREES, answered, stand
 from rich.console import Console
-from test_standings import BOTH, MEDIAN, TABLE, TREES, answered, stand
 
-from multimodal.studies.compare.records import ComparisonRecord
-from multimodal.studies.compare.standings_view import (
-    show_standings,
-    standings_figure,
-    standings_frame,
-)
+from multimodal.studies.compare.results import ComparisonRecord
+from multimodal.studies.compare.summary import show_standings, standings_figure, standings_frame
 
 HEAD = stand(answered({MEDIAN: 1.0, TREES: 0.5, TABLE: 0.6, BOTH: 0.4}))
 RECORD = ComparisonRecord(

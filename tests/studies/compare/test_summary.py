@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multimodal.studies.compare.records import Addition, Difference, HeadStandings, Standing
+from multimodal.studies.compare.results import Addition, Difference, HeadStandings, Standing
 from multimodal.studies.compare.summary import (
     addition_words,
     comparison_verdict,

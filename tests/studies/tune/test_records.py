@@ -6,9 +6,14 @@ from io import StringIO
 
 from rich.console import Console
 
-from multimodal.studies.compare.records import Difference
-from multimodal.studies.tune.records import TunedHead, TuningRecord, show_tuning, tuning_verdict
-from multimodal.studies.tune.trials import Trial
+from multimodal.studies.compare.results import Difference
+from multimodal.studies.tune.trials import (
+    Trial,
+    TunedHead,
+    TuningRecord,
+    show_tuning,
+    tuning_verdict,
+)
 
 
 def difference(gain: float, low: float, high: float) -> Difference:

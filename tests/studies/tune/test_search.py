@@ -15,10 +15,10 @@ from tiny import plain_config, plain_rows
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
 from multimodal.data.prepare import prepare
-from multimodal.studies.fit_files import Fit
-from multimodal.studies.tune import search
-from multimodal.studies.tune.search import Search
+from multimodal.studies.fits import Fit
+from multimodal.studies.tune import tune
 from multimodal.studies.tune.trials import Ended
+from multimodal.studies.tune.tune import Search
 
 pytest.importorskip("optuna")
 Make = Callable[..., Search]
@@ -36,7 +36,7 @@ def make(tmp_path: Path) -> Make:
 def test_a_single_network_leaves_the_validation_rows_alone() -> None:
     config = plain_config().merge(training={"members": 2, "linear": True})
     prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], config)
-    single = search.alone(prepared, prepared.config)
+    single = tune.alone(prepared, prepared.config)
     learned, held = single.member_rows(0)
     assert prepared.parts and not single.parts
     assert set(learned) == set(single.rows("train")) and set(held) == set(single.rows("validation"))
@@ -55,7 +55,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         callbacks[0].by_epoch.append(1.0)
         return Fit({"price": (prepared.truths["price"][rows] * np.exp(noise))[:, None]}, 5, 0.1)
 
-    monkeypatch.setattr(search, "fit_rows", fit_rows)
+    monkeypatch.setattr(tune, "fit_rows", fit_rows)
     return calls
 
 
@@ -111,7 +111,7 @@ def test_only_the_start_with_no_time(make: Make, fitted: list[Any]) -> None:
 def test_trials_that_end_early_or_fail(
     make: Make, fitted: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner = search.fit_rows
+    inner = tune.fit_rows
 
     def odd(*args: Any, **rest: Any) -> Fit:
         fit = inner(*args, **rest)
@@ -123,7 +123,7 @@ def test_trials_that_end_early_or_fail(
             raise Ended(pruned=False)
         return fit
 
-    monkeypatch.setattr(search, "fit_rows", odd)
+    monkeypatch.setattr(tune, "fit_rows", odd)
     record = make().run()
     assert [trial.state for trial in record.trials] == [
         "complete", "pruned", "failed", "complete", "complete"
@@ -136,7 +136,7 @@ def test_a_start_that_fails_is_an_error(make: Make, monkeypatch: pytest.MonkeyPa
     def fails(*args: Any, **rest: Any) -> Fit:
         raise ConfigError("too wide")
 
-    monkeypatch.setattr(search, "fit_rows", fails)
+    monkeypatch.setattr(tune, "fit_rows", fails)
     with pytest.raises(ConfigError, match="too wide"):
         make().run()
 
@@ -144,14 +144,14 @@ def test_a_start_that_fails_is_an_error(make: Make, monkeypatch: pytest.MonkeyPa
 def test_ctrl_c_sums_up_what_is_there(
     make: Make, fitted: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    inner = search.fit_rows
+    inner = tune.fit_rows
 
     def ends(*args: Any, **rest: Any) -> Fit:
         if len(fitted) == 2:
             raise KeyboardInterrupt
         return inner(*args, **rest)
 
-    monkeypatch.setattr(search, "fit_rows", ends)
+    monkeypatch.setattr(tune, "fit_rows", ends)
     with pytest.raises(KeyboardInterrupt):
         make().run()
     assert (tmp_path / "best.yaml").exists()

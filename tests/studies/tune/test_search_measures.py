@@ -9,7 +9,7 @@ from tiny import plain_config, plain_rows
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
 from multimodal.studies.fits import tasks
-from multimodal.studies.tune.search_measures import (
+from multimodal.studies.tune.tune import (
     SIDES,
     error_on,
     guessed_errors,

@@ -17,6 +17,12 @@ from multimodal.core.errors import DataError
 from multimodal.data.audit.drift import drift
 from multimodal.data.audit.findings import (
     FIRST,
+    Audit,
+    ColumnAudit,
+    DriftAudit,
+    Finding,
+    SetAside,
+    SuspectAudit,
     doubted,
     drifted,
     duplicated,
@@ -28,22 +34,15 @@ from multimodal.data.audit.findings import (
 )
 from multimodal.data.audit.label_noise import label_suspects
 from multimodal.data.audit.outliers import odd_values
-from multimodal.data.audit.records import (
-    Audit,
-    ColumnAudit,
-    DriftAudit,
-    Finding,
-    SetAside,
-    SuspectAudit,
-)
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.schema import Column, Schema, infer_schema
 from multimodal.data.defaults import complete
+from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import rare_notes
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
-from multimodal.data.labels.read import Label, read_labels
+from multimodal.data.labels.read import read_labels
 from multimodal.data.photos import checks
-from multimodal.data.photos.photo_facts import PhotoColumn
+from multimodal.data.photos.checks import PhotoColumn
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.sampling import repeated_content, sample_rows, sampled, sampled_schema

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multimodal.core.config import KINDS, Kind
 from multimodal.core.errors import DataError, choices
-from multimodal.data.columns.evidence import Cells
-from multimodal.data.columns.inference import Verdict, as_told, judge
+from multimodal.data.columns.inference import Cells, Verdict, as_told, judge
 from multimodal.data.columns.numbers import is_missing_word
 from multimodal.data.read.table import Table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.config import Modality
 from multimodal.core.errors import DataError
 from multimodal.core.spec import (
     FIRST_CODE,
@@ -204,3 +205,38 @@ _TRANSFORMERS: dict[str, _Transformer] = {
     "image": Preprocessor._image,
     "series": Preprocessor._series,
 }
+
+
+_EMPTY: dict[str, Any] = {
+    "numeric": np.nan, "categorical": MISSING, "tokens": PADDING, "series": np.nan,
+    "present": False,
+}  # fmt: skip
+
+
+def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
+    """Return arrays in which every group of a modality is as it is in a row that lacks it.
+
+    Terms stay; those without it are learned from the raw rows, by `Preprocessor.terms_without`.
+
+    Args:
+        arrays: Rows as the model takes them; they stay as they are.
+        spec: The fitted spec.
+        modality: What to withhold.
+
+    Example:
+    >>> group = {"name": "t", "modality": "text", "columns": ["t"], "lengths": [8]}
+    >>> spec = FittedSpec.model_validate({"groups": [group], "heads": []})
+    >>> withhold(Arrays({"t_tokens": np.array([[7, 8]])}), spec, "text").inputs["t_tokens"].tolist()
+    [[0, 0]]
+    """
+    inputs, photos = dict(arrays.inputs), dict(arrays.photos)
+    for group in (group for group in spec.groups if group.modality == modality):
+        for key in group.input_keys:
+            if key in inputs:
+                empty = _EMPTY[key.removeprefix(f"{group.name}_")]
+                inputs[key] = np.full_like(inputs[key], empty)
+        if group.name in photos:
+            paths = photos[group.name].paths
+            none = [[None] * len(row) for row in paths]
+            photos[group.name] = PhotoPaths(none, photos[group.name].size)
+    return replace(arrays, inputs=inputs, photos=photos)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from multimodal.core.errors import DataError
 from multimodal.data.features.cell_arrays import Frame, photo_names, row_count
-from multimodal.data.labels.detection import to_shares
 from multimodal.data.photos.read import locate, measure
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -95,3 +94,163 @@ def place_boxes(
         )
     shares[list(faults)] = np.nan
     return shares, faults
+
+
+def to_pixels(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
+    """Turn boxes (N, 4) in shares into pixels of photos of `sizes` (N, 2): width, height.
+
+    A NaN, of a missing box or photo, stays one.
+
+    Example:
+    >>> to_pixels([[0.25, 0.5, 0.5, 1.0]], [[640, 480]]).tolist()
+    [[160.0, 240.0, 320.0, 480.0]]
+    """
+    return _boxes(boxes, "boxes") * _scales(boxes, sizes)
+
+
+def to_shares(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
+    """Turn boxes (N, 4) in pixels into shares of photos of `sizes` (N, 2): width, height.
+
+    Example:
+    >>> to_shares([[160, 240, 320, 480]], [[640, 480]]).tolist()
+    [[0.25, 0.5, 0.5, 1.0]]
+    """
+    return _boxes(boxes, "boxes") / _scales(boxes, sizes)
+
+
+def iou(first: ArrayLike, second: ArrayLike) -> Floats:
+    """Return the intersection over union (N,) of boxes (N, 4), pair by pair; 0 for empty ones.
+
+    Example:
+    >>> iou([[0, 0, 2, 2]], [[1, 0, 3, 2]]).round(3).tolist()
+    [0.333]
+    """
+    a, b = _boxes(first, "first"), _boxes(second, "second")
+    if len(a) != len(b):
+        raise DataError(f"boxes must come in pairs. Received: {len(a)} and {len(b)}")
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    shared: Floats = np.maximum(sides, 0).prod(axis=1)
+    covered = _area(a) + _area(b) - shared
+    result: Floats = np.divide(shared, covered, out=np.zeros_like(shared), where=covered > 0)
+    return result
+
+
+def mean_average_precision(
+    boxes: ArrayLike,
+    classes: ArrayLike,
+    scores: ArrayLike,
+    true_boxes: ArrayLike,
+    true_classes: ArrayLike,
+    *,
+    threshold: float = 0.5,
+) -> float:
+    """Return the mean over the true classes of the average precision, one object in each photo.
+
+    A prediction is right where its class is the true one and the boxes overlap by at least
+    `threshold`. Within a class the predictions are ordered by score; the average precision is the
+    area under the precision, made to fall only, over the recall. A class that never occurs among
+    the true ones does not count.
+
+    Args:
+        boxes: Predicted boxes (N, 4).
+        classes: Predicted classes (N,).
+        scores: How sure each prediction is, (N,).
+        true_boxes: True boxes (N, 4), in the same units.
+        true_classes: True classes (N,).
+        threshold: Least intersection over union.
+
+    Example:
+    >>> box = [[0, 0, 1, 1], [0, 0, 1, 1]]
+    >>> mean_average_precision(box, ["cat", "cat"], [0.9, 0.8], box, ["cat", "dog"])
+    0.5
+
+    References:
+        Everingham et al., The Pascal Visual Object Classes Challenge, 2010.
+    """
+    overlap = iou(boxes, true_boxes)
+    guess, truth, sure = _labels(classes, true_classes, scores, len(overlap))
+    right = (guess == truth) & (overlap >= threshold)
+    return float(
+        np.mean(
+            [
+                _average_precision(right[guess == each], sure[guess == each], np.sum(truth == each))
+                for each in np.unique(truth)
+            ]
+        )
+    )
+
+
+def bootstrap_interval(
+    measure: Callable[[NDArray[np.int64]], float],
+    rows: int,
+    *,
+    level: float = 0.95,
+    repeats: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return a percentile interval of `measure`, over rows drawn with replacement.
+
+    Args:
+        measure: Takes positions of rows, with repetitions, and returns a number.
+        rows: How many rows there are.
+        level: Share of the draws inside the interval.
+        repeats: Number of draws.
+        seed: Seed of the draws.
+
+    Example:
+    >>> values = np.arange(100)
+    >>> low, high = bootstrap_interval(lambda taken: float(values[taken].mean()), 100)
+    >>> bool(low < 49.5 < high)
+    True
+    """
+    if rows < 1:
+        raise DataError(f"`rows` must be at least 1. Received: rows={rows}")
+    random = np.random.default_rng(seed)
+    draws = [measure(random.integers(0, rows, rows)) for _ in range(repeats)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _average_precision(right: NDArray[np.bool_], sure: Floats, wanted: int) -> float:
+    """Return the area under precision over recall; equal scores count as one step."""
+    order = np.argsort(-sure, kind="stable")
+    ends = np.append(np.diff(sure[order]) != 0, True)[: len(order)]
+    hits = np.cumsum(right[order])[ends]
+    precision = hits / (np.flatnonzero(ends) + 1)
+    falling = np.maximum.accumulate(precision[::-1])[::-1]
+    gained = np.diff(hits, prepend=0)
+    return float(np.sum(falling * gained) / wanted)
+
+
+def _boxes(values: ArrayLike, name: str) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise DataError(f"`{name}` must have shape (N, 4). Received: {array.shape}")
+    return array
+
+
+def _scales(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
+    array = np.asarray(sizes, dtype=np.float64)
+    if array.shape != (len(np.asarray(boxes)), 2) or np.any(array <= 0):
+        raise DataError(
+            f"`sizes` must hold width and height, above 0, for each box. Received: {array.shape}"
+        )
+    return np.concatenate([array, array], axis=1)
+
+
+def _area(boxes: Floats) -> Floats:
+    sides: Floats = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return sides[:, 0] * sides[:, 1]
+
+
+def _labels(
+    classes: ArrayLike, true_classes: ArrayLike, scores: ArrayLike, rows: int
+) -> tuple[NDArray[np.generic], NDArray[np.generic], Floats]:
+    guess, truth = np.asarray(classes), np.asarray(true_classes)
+    sure = np.asarray(scores, dtype=np.float64)
+    for name, array in (("classes", guess), ("true_classes", truth), ("scores", sure)):
+        if array.shape != (rows,):
+            raise DataError(f"`{name}` must have shape ({rows},). Received: {array.shape}")
+    if not rows:
+        raise DataError("there are no boxes to evaluate. Received: 0 rows")
+    return guess, truth, sure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.config import LabelKind
 from multimodal.data.columns.cells import as_text
-from multimodal.data.columns.parse import column_of, parse_target
+from multimodal.data.columns.numbers import column_of, parse_target
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import box_faults
 from multimodal.data.labels.classes import encode_classes, encode_labels, label_names, order_classes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from multimodal.core.config import Component, Config, Head, LabelKind
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.core.spec import slug
-from multimodal.data.columns.evidence import Cells
+from multimodal.data.columns.inference import Cells
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.read.table import Table

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup, FittedHead
-from multimodal.data.columns.parse import column_of, parse_numbers
+from multimodal.data.columns.numbers import column_of, parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import photo_sizes, place_boxes
 from multimodal.data.labels.cells import (

@@ -13,9 +13,7 @@ from multimodal.core.errors import DataError, choices
 from multimodal.data.read.delimited import Parsed, read_delimited
 from multimodal.data.read.formats import from_frame, from_records, read_json_lines, read_parquet
 from multimodal.data.read.rejected import without_marks
-from multimodal.data.read.table import BINARY_SUFFIXES, Quarantined, Table
-
-__all__ = ["SUFFIXES", "Quarantined", "Source", "Table", "open_table", "read_table"]
+from multimodal.data.read.table import BINARY_SUFFIXES, Table
 
 Source = str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")

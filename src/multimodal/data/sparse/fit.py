@@ -9,16 +9,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.core.encoded import encode
+from multimodal.core.arrays import encode
 from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 from multimodal.data.features import cell_arrays
+from multimodal.data.features.bins import fit_bins
 from multimodal.data.features.cell_arrays import Units
-from multimodal.data.labels.bins import fit_bins
 from multimodal.data.sparse.blocks import term_matrix
-from multimodal.data.sparse.ngrams import Matrix, absent_hash, bags_of, hashed, wave_hashes
+from multimodal.data.sparse.ngrams import (
+    FACTS,
+    LEAST_ROWS,
+    Matrix,
+    absent_hash,
+    bags_of,
+    fact_values,
+    hashed,
+    wave_hashes,
+)
 from multimodal.data.sparse.random_features import MOST_ROWS, fit_waves, read_cells
-from multimodal.data.sparse.text_facts import FACTS, fact_values
-from multimodal.models.stack.sparse_linear import LEAST_ROWS
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
 MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import decode, encode
 from multimodal.core.config import Head
-from multimodal.core.encoded import decode, encode
 from multimodal.core.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, Waves
 from multimodal.core.target_transform import NumberSpace
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.cell_arrays import Frame, Units
-from multimodal.data.sparse.category_means import category_means
 
 COUNT = 256
 MOST_ROWS = 20_000  # from which networks learn by themselves what waves tell
@@ -161,3 +160,37 @@ def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> 
     count = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
     known = np.isfinite(targets)
     return category_means(codes, count, np.where(known, targets, 0.0), known.astype(float))
+
+
+PRIOR = 10.0  # rows that the mean of all rows counts for in a category's mean
+
+
+def category_means(codes: NDArray[np.int64], count: int, targets: Floats, weight: Floats) -> Floats:
+    """Return the mean target of each category of each column, drawn towards that of all rows.
+
+    Args:
+        codes: Each row's categories, counted through all columns, (N, C).
+        count: Number of categories of all columns together.
+        targets: The targets (N, T).
+        weight: Weights of the rows (N,), or of each row's targets (N, T).
+
+    Returns:
+        float64 (count, T).
+
+    Example:
+    >>> codes, targets = np.array([[0], [0], [1]]), np.array([[3.0], [3.0], [0.0]])
+    >>> category_means(codes, 2, targets, np.ones(3)).round(2).tolist()
+    [[2.17], [1.82]]
+
+    References:
+        Micci-Barreca, A Preprocessing Scheme for High-Cardinality Categorical Attributes in
+        Classification and Prediction Problems, 2001 (equation 4).
+    """
+    weights = np.broadcast_to(weight if weight.ndim == 2 else weight[:, None], targets.shape)
+    weighed, total = targets * weights, weights.sum(axis=0)
+    mean = np.divide(weighed.sum(axis=0), total, out=np.zeros(len(total)), where=total > 0)
+    sums, totals = np.tile(PRIOR * mean, (count, 1)), np.full((count, len(mean)), PRIOR)
+    for column in codes.T:
+        np.add.at(sums, column, weighed)
+        np.add.at(totals, column, weights)
+    return np.asarray(sums / totals)

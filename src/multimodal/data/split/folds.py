@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.errors import DataError, choices
+from multimodal.core.config import Config
+from multimodal.core.errors import ConfigError, DataError, choices
+from multimodal.data.batches import Source
 from multimodal.data.columns.cells import as_text
+from multimodal.data.features.fit import fit_rows, with_terms
+from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.labels.cells import Label
+from multimodal.data.labels.checks import check_sides
+from multimodal.data.labels.read import label_arrays
+from multimodal.data.photos.cache import PhotoCache
+from multimodal.data.photos.read import PhotoPaths
+from multimodal.data.prepared import Labels, Prepared
+from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
+from multimodal.data.sparse.random_features import wave_targets
 from multimodal.data.split.duplicates import IntArray
-from multimodal.data.split.sides import SIDES, Sides, Targets, deal
+from multimodal.data.split.sides import SIDES, Sides, Targets, deal, names_validation
 
 MOST_FOLDS = 100
 
@@ -120,3 +135,155 @@ def fold_sides(
 def _in_order(name: str) -> tuple[float, str]:
     """Sort numbers by value, before words."""
     return (float(name), name) if re.fullmatch(r"-?\d{1,15}(\.\d+)?", name) else (np.inf, name)
+
+
+MEMBERS, MEMBER_ROWS = 5, 12_000  # networks on parts, up to so many rows; more rows have one
+LEAST = 200  # rows, below which a part would be too small to stop a network
+EPOCHS, LEAST_EPOCHS = 25, 5
+BATCH, BATCH_OF_FEW = 64, 16  # rows of a step
+FEW = 2_000  # training rows, up to which there would be too few steps
+MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs, networks
+FOLDS = 5  # parts for the linear model, where one network has none
+
+
+def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of networks.
+
+    Those that share validation rows are as many as read `MOST_READ` rows together, five at most.
+    """
+    if config.training.members != "auto":
+        return config
+    rows, members = int((sides != "test").sum()), 1
+    if LEAST <= rows and not on_disk(table.frame):
+        members = MEMBERS if rows <= MEMBER_ROWS else 1
+        if _chosen(config, table):
+            reads = EPOCHS * max(int((sides == "train").sum()), 1)
+            members = min(max(MOST_READ // reads, 1), MEMBERS)
+    return config.merge(training={"members": members})
+
+
+def in_parts(config: Config, table: Table) -> bool:
+    """Tell whether each network is without a part of the training and validation rows.
+
+    Validation rows that somebody chose stay validation rows, as do the latest ones.
+    """
+    return config.training.members != 1 and not _chosen(config, table)
+
+
+def _chosen(config: Config, table: Table) -> bool:
+    """Tell whether the validation rows are not drawn at random."""
+    split = config.data.split
+    return split.method == "time" or (
+        split.method == "column" and names_validation(table.frame[str(split.column)])
+    )
+
+
+def with_pace(config: Config, sides: NDArray[Any]) -> Config:
+    """Return the config with a number of epochs and of rows in a step.
+
+    The more training rows there are, the fewer are the epochs; the batches of few are small, for
+    there to be steps enough.
+    """
+    rows = max(int((sides == "train").sum()), 1)
+    pace = {
+        "epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS),
+        "batch_size": BATCH_OF_FEW if rows <= FEW else BATCH,
+    }
+    left = {key: n for key, n in pace.items() if getattr(config.training, key) == "auto"}
+    return config.merge(training=left) if left else config
+
+
+def member_folds(
+    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels, parts: bool
+) -> NDArray[np.int64]:
+    """Return the part of the rows, but the test rows, that each is in, -1 for none.
+
+    There are as many as networks where each is without a part (`parts`), else five.
+
+    Raises:
+        ConfigError: There are too few rows for `training.members` parts.
+    """
+    rows = np.flatnonzero(sides != "test")
+    targets = [each[rows] for label in found.values() for each in split_targets(label)]
+    members = int(config.training.members) if parts else 1
+    count, folds = members if members > 1 else FOLDS, np.full(len(sides), -1)
+    folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
+    if members > 1 and len(np.unique(folds[folds >= 0])) < members:
+        raise ConfigError(
+            f"`training.members` is {members}, but the rows that are no test rows do not make as "
+            f"many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
+        )
+    return folds
+
+
+def split_targets(label: Label) -> list[NDArray[Any]]:
+    """Return what a split should share out evenly: numbers, classes, or a box's size."""
+    if label.kind == "labels":
+        each = label.truth(label.names()).astype(object)
+        each[~label.known] = None
+        return list(each.T)
+    if label.kind == "box":
+        return [np.asarray(np.prod(label.values[:, 2:] - label.values[:, :2], axis=1))]
+    return [label.values]
+
+
+def resplit(prepared: Prepared, sides: Sides) -> Prepared:
+    """Return the rows of `prepared` on other sides, with scales, words and so on learned anew.
+
+    Nothing is read again: the rows, kinds of columns and labels are those there are, and photos
+    that were decoded stay so.
+
+    Args:
+        prepared: What `prepare` returned.
+        sides: object (N,) of "train", "validation" and "test".
+
+    Raises:
+        DataError: The table is larger than memory, a side has no label of a head, or a group has
+            nothing to learn in the training rows.
+    """
+    table, config, found = prepared.table, prepared.config, prepared.labels
+    if on_disk(table.frame):
+        raise DataError(
+            f"{table.name}: larger than memory should hold, so it cannot be split again and again. "
+            "Take a sample of its rows."
+        )
+    check_sides(table, config.heads, found, sides)
+    weights = row_weights(prepared)
+    spec = fit_rows(config, prepared.schema, table, found, weights, sides == "train", None)
+    truths = {
+        fitted.name: found[head.name].truth(fitted.classes)
+        for fitted, head in zip(spec.heads, config.heads, strict=True)
+    }
+    arrays = Preprocessor(spec, prepared.schema).arrays(table.frame, prepared.photo_root)
+    caches = _caches(prepared.source.caches, arrays.photos, config.data.cache_mb * 2**20)
+    given = label_arrays(spec.heads, truths, weights)
+    source = Source.of(spec, arrays.inputs, caches, *given)
+    groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
+    folds = member_folds(config, groups, sides, found, prepared.parts)
+    if config.training.linear:
+        measured = wave_targets(config.heads, spec.heads, truths)
+        spec = with_terms(spec, prepared.schema, table, sides, measured)
+    return replace(prepared, spec=spec, sides=sides, source=source, truths=truths, folds=folds)
+
+
+def row_weights(prepared: Prepared) -> NDArray[np.float64]:
+    """Return each row's weight (N,), whatever label it lacks; 0 for a row without any label."""
+    each = np.stack(list(prepared.source.weights.values()))
+    return np.asarray(each.max(axis=0), np.float64)
+
+
+def strata(prepared: Prepared) -> list[NDArray[Any]]:
+    """Return what a split of the rows should share out evenly: each (N,) numbers or classes."""
+    return [target for label in prepared.labels.values() for target in split_targets(label)]
+
+
+def _caches(
+    known: Mapping[str, PhotoCache], photos: Mapping[str, PhotoPaths], budget: int
+) -> dict[str, PhotoCache]:
+    """Return a cache per group: the one there is, where it has the same photos."""
+    return {
+        name: known[name]
+        if name in known and known[name].photos == wanted
+        else PhotoCache(wanted, budget=budget)
+        for name, wanted in photos.items()
+    }

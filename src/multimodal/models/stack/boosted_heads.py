@@ -1,24 +1,94 @@
-"""Gradient boosting as one more expert of a run: beside the Keras model, never inside it.
-
-Trees read the numbers of a row, what its categories mean for the target, a few dozen summaries of
-its texts' terms, and what the linear model says of it. They are kept as arrays in `trees.npz`.
-"""
+"""What trees read of a row's terms: a few dozen numbers in place of thousands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec
-from multimodal.data.sparse.category_means import category_means
+from multimodal.core.arrays import damage_told, read_arrays
+from multimodal.core.files import replace_file
+from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec, FittedTerms
+from multimodal.data.sparse.blocks import hashes_of
+from multimodal.data.sparse.ngrams import BY_RARITY, FACTS, OF_TEXTS, Matrix, absent_hash
+from multimodal.data.sparse.random_features import category_means
+from multimodal.models.stack.blend import fit_shares
 from multimodal.models.stack.boosting import Forest, grow
-from multimodal.models.stack.penalised import Matrix, targets_of
-from multimodal.models.stack.sparse_linear import Labelled, Linear, nested_out_of_fold
-from multimodal.models.stack.weights import fit_shares
+from multimodal.models.stack.sparse_linear import (
+    Labelled,
+    Linear,
+    emphasis,
+    nested_out_of_fold,
+    targets_of,
+)
+
+SUMMARIES, MOST_TERMS = 64, 20_000  # singular vectors, of the terms that occur in most rows
+TELLING, LEAST_ROWS = 100, 20  # terms read one by one, and the rows that hold each
+Summary = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def summarise(
+    terms: FittedTerms, matrices: Sequence[Matrix], targets: NDArray[np.float64], seed: int
+) -> Summary:
+    """Return how the terms of texts are summed up: positions (M,) and what each adds, (M, S).
+
+    The words and letters of all texts together become singular vectors, and the hundred that tell
+    the targets apart best stay as they are; each fact of a text, which lies there in bins, becomes
+    one number again.
+
+    Args:
+        terms: The fitted terms.
+        matrices: Those of training rows, (N, V) for each block.
+        targets: What the rows should tell, (N, T) with mean 0, NaN where missing.
+        seed: Seed of the singular vectors.
+    """
+    import scipy.sparse as sparse
+
+    rare = [i for i, block in enumerate(terms.blocks) if block.kind in {*OF_TEXTS} & {*BY_RARITY}]
+    none = sparse.csr_matrix(matrices[0].shape, dtype=np.float32)
+    texts = sum((matrices[i] for i in rare), none)
+    parts = [_singular(texts, seed), _telling(texts, targets)]
+    parts += [
+        _fact(terms, i, matrices[i]) for i, block in enumerate(terms.blocks) if block.kind in FACTS
+    ]
+    added = sparse.block_diag([vectors for _, vectors in parts]).toarray()
+    return np.concatenate([places for places, _ in parts]), added.astype(np.float32)
+
+
+def _singular(texts: Matrix, seed: int) -> Summary:
+    from sklearn.decomposition import TruncatedSVD
+
+    counts = np.bincount(texts.indices, minlength=texts.shape[1])
+    most = np.argsort(-counts, kind="stable")[:MOST_TERMS]
+    columns = np.sort(most[counts[most] > 0]).astype(np.int64)
+    size = min(SUMMARIES, len(columns) - 1, texts.shape[0] - 1)
+    if size < 1:
+        return columns[:0], np.zeros((0, 0), np.float32)
+    found = TruncatedSVD(size, random_state=seed).fit(texts[:, columns])
+    return columns, found.components_.T.astype(np.float32)
+
+
+def _telling(texts: Matrix, targets: NDArray[np.float64]) -> Summary:
+    counts = np.bincount(texts.indices, minlength=texts.shape[1])
+    common = np.flatnonzero(counts >= LEAST_ROWS)
+    if not targets.shape[1] or not len(common):
+        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
+    telling = emphasis(texts[:, common], np.nan_to_num(targets), np.ones(len(targets)))
+    best = np.sort(common[np.argsort(-telling, kind="stable")[:TELLING]])
+    return best.astype(np.int64), np.eye(len(best), dtype=np.float32)
+
+
+def _fact(terms: FittedTerms, position: int, matrix: Any) -> Summary:
+    """Return the bins of a fact, each of which adds how far it is filled; -1 where it is absent."""
+    places = np.unique(matrix.indices).astype(np.int64)
+    absent = hashes_of(terms)[places] == absent_hash(position)
+    each = np.where(absent, -1.0, 1.0) / terms.blocks[position].scale
+    return places, each[:, None].astype(np.float32)
+
 
 LEAST_SHARE = 0.01  # of networks in the Keras model, for trees to change what they count
 FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
@@ -215,3 +285,72 @@ def _meanings(
 ) -> Floats:
     count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
     return category_means(codes, count, targets, weight)
+
+
+TREES = "trees.npz"
+MOST_BYTES = 1 << 30
+
+
+def write_experts(path: Path, experts: Experts) -> None:
+    """Write the trees of a run into one `.npz` file, whole or not at all.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
+    arrays: dict[str, NDArray[Any]] = {"columns": experts.columns, "summaries": experts.summaries}
+    for head, expert in experts.heads.items():
+        arrays |= {f"{head}/shares": expert.shares, f"{head}/meanings": expert.meanings}
+        arrays |= {
+            f"{head}/{field.name}": getattr(expert.forest, field.name) for field in fields(Forest)
+        }
+    with replace_file(path) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_experts(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> Experts:
+    """Return the trees in a file.
+
+    Args:
+        path: The file.
+        spec: The spec of the run.
+        widths: By head, the number of raw outputs.
+
+    Raises:
+        RunError: The file is damaged, or holds trees of another run.
+    """
+    with damage_told(path, "of another run", "Copy the run directory again, or train anew."):
+        return _checked(read_arrays(path, total=MOST_BYTES), spec, widths)
+
+
+def _checked(
+    arrays: Mapping[str, NDArray[Any]], spec: FittedSpec, widths: Mapping[str, int]
+) -> Experts:
+    columns, summaries = arrays["columns"].astype(np.int64), arrays["summaries"].astype(np.float32)
+    count = 0 if spec.terms is None else spec.terms.num_terms
+    if columns.ndim != 1 or summaries.shape[:1] != columns.shape or summaries.ndim != 2:
+        raise ValueError("'summaries' has another shape")
+    if ((columns < 0) | (columns >= count)).any() or not np.isfinite(summaries).all():
+        raise ValueError("'columns' or 'summaries' is out of range")
+    categories = [
+        len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical
+    ]
+    numbers = sum(len(group.numeric) for group in spec.groups) + len(codes_as_numbers(spec))
+    heads = {}
+    for head in sorted({name.split("/")[0] for name in arrays if "/" in name}):
+        width = widths[head]
+        types = {"start": np.float64, "threshold": np.float64, "value": np.float64,
+                 "missing_left": np.bool_}  # fmt: skip
+        forest = Forest(**{
+            field.name: arrays[f"{head}/{field.name}"].astype(types.get(field.name, np.int64))
+            for field in fields(Forest)
+        })  # fmt: skip
+        forest.check(numbers + (len(categories) + 1) * width + summaries.shape[1], width)
+        shares, meanings = (
+            arrays[f"{head}/{name}"].astype(np.float64) for name in ("shares", "meanings")
+        )
+        if shares.shape != (3,) or meanings.shape != (sum(categories), width):
+            raise ValueError(f"'{head}' has shares or meanings of another shape")
+        if not (np.isfinite(shares).all() and np.isfinite(meanings).all()):
+            raise ValueError(f"'{head}' has shares or meanings that are no numbers")
+        heads[head] = Expert(forest, shares, meanings)
+    return Experts(columns, summaries, heads)

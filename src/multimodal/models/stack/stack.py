@@ -25,15 +25,12 @@ from multimodal.data.sparse.random_features import (
     waves_of,
     waves_out_of_fold,
 )
-from multimodal.heads import transforms
-from multimodal.models.averaging import average, decoded
-from multimodal.models.build import assemble, blended
+from multimodal.heads.labels import encode
+from multimodal.models.build import assemble, average, blended, decoded
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.blend import Blend
-from multimodal.models.stack.boosted_heads import Experts, fit_expert
+from multimodal.models.stack.blend import Blend, fit_shares
+from multimodal.models.stack.boosted_heads import Experts, fit_expert, summarise
 from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
-from multimodal.models.stack.svd import summarise
-from multimodal.models.stack.weights import fit_shares
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -180,7 +177,7 @@ def _labelled(
     weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
     if kind == "number":
         head = network.get_layer(name)
-        space = transforms.encode(
+        space = encode(
             keras.ops.convert_to_tensor(truth.astype(np.float32)), head.transform, head.mean,
             head.scale,
         )  # fmt: skip

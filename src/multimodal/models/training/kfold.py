@@ -10,15 +10,14 @@ import keras
 
 from multimodal.data.batches import batch_rows, by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared
-from multimodal.models.averaging import members
-from multimodal.models.build import build
+from multimodal.models.build import build, members
 from multimodal.models.finetune import carry_over, freeze_groups
+from multimodal.models.fitted import FittedModel
 from multimodal.models.pretrained_vectors import start_from_vectors
 from multimodal.models.training.checkpoints import Checkpoint
 from multimodal.models.training.engines import share
 from multimodal.models.training.optimizer import choose_precision, one_batch_size
 from multimodal.models.training.state import Fitted, Safety, fit
-from multimodal.runs.run import Run
 
 BATCH = 256  # rows of a batch that nothing is learned from
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -48,7 +47,7 @@ def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[Stage]:
 
 
 def new_network(
-    prepared: Prepared, i: int, origin: Run | None = None
+    prepared: Prepared, i: int, origin: FittedModel | None = None
 ) -> tuple[keras.Model, list[str]]:
     """Return network `i` as it is before its fit, and notes on what it does not learn anew.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.config import Config, Training
 from multimodal.core.errors import MultimodalError, RunError
-from multimodal.core.termination import Termination
+from multimodal.core.interrupted import Termination
 from multimodal.models.build import compile_model
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
 from multimodal.models.training.optimizer import compiler_options, make_optimizer

@@ -17,12 +17,10 @@ from multimodal.data.prepare import Prepared
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task
 from multimodal.layers import registry
-from multimodal.models.baselines import NAMES
-from multimodal.models.trees import Keep, constant_score, serves, tree_scores
+from multimodal.models.baselines import NAMES, Keep, constant_score, serves, tree_scores
 from multimodal.runs.comparison import INPUT_NAMES, sequential_score
-from multimodal.studies.compare.records import Arm, Kind
-from multimodal.studies.fit_files import Fit
-from multimodal.studies.fits import fit_rows, narrowed, tasks
+from multimodal.studies.compare.results import Arm, Kind
+from multimodal.studies.fits import Fit, fit_rows, narrowed, tasks
 
 Reads = tuple[Modality, ...]
 TREES = "Gradient boosting"

@@ -14,8 +14,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
 from multimodal.data.prepare import Prepared, Rows, prepare
-from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart
-from multimodal.data.split.resplit import strata
+from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart, strata
 from multimodal.data.split.sides import joined_groups
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
@@ -23,7 +22,7 @@ from multimodal.runs.request import Request, Say, record
 from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Contest
-from multimodal.studies.compare.records import ComparisonRecord
+from multimodal.studies.compare.results import ComparisonRecord
 from multimodal.studies.folder import held
 
 MOST_SEEDS = 100

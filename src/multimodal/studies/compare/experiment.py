@@ -14,19 +14,26 @@ from multimodal.core.errors import MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
 from multimodal.data.prepare import Prepared
-from multimodal.data.split.folds import fold_sides
-from multimodal.data.split.resplit import resplit, row_weights, strata
+from multimodal.data.split.folds import fold_sides, resplit, row_weights, strata
 from multimodal.report.plots import save
 from multimodal.runs.request import Say
 from multimodal.studies.compare.candidates import Job, additions, arms, fit_job
-from multimodal.studies.compare.records import RECORD_FILE, TABLE_FILE, Arm, ComparisonRecord
-from multimodal.studies.compare.results import Answered, head_standings
-from multimodal.studies.compare.standings_view import standings_figure, standings_frame
-from multimodal.studies.compare.summary import comparison_verdict, further_sentences
-from multimodal.studies.fit_files import Fit, read_fits, write_fits
-from multimodal.studies.fits import tasks, width
-from multimodal.studies.fold_answers import write_answers
-from multimodal.studies.folder import FITS
+from multimodal.studies.compare.results import (
+    RECORD_FILE,
+    TABLE_FILE,
+    Answered,
+    Arm,
+    ComparisonRecord,
+    head_standings,
+)
+from multimodal.studies.compare.summary import (
+    comparison_verdict,
+    further_sentences,
+    standings_figure,
+    standings_frame,
+)
+from multimodal.studies.fits import Fit, read_fits, tasks, width, write_fits
+from multimodal.studies.folder import FITS, write_answers
 
 Key = tuple[str, int, int]
 

@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from multimodal.evaluation.measures import label
-from multimodal.studies.compare.records import Addition, Difference, HeadStandings, Standing
+from multimodal.evaluation.measures import BESIDE, label, written
+from multimodal.report.plots import (
+    FAINT,
+    INK,
+    KIND_COLOURS,
+    KIND_NAMES,
+    new_axes,
+    plain,
+    write_words,
+)
+from multimodal.studies.compare.results import (
+    Addition,
+    ComparisonRecord,
+    Difference,
+    HeadStandings,
+    Standing,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.console import Console
+    from rich.table import Table as Printed
 
 
 def comparison_verdict(head: HeadStandings) -> str:
@@ -117,3 +139,133 @@ def percent(value: float) -> str:
 def _listed(words: Sequence[str]) -> str:
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+_MARK, _WIDE = "best simple one", 110
+_CAPTION = (
+    "Ranges are 95 % intervals. Better: by how many per cent the error is smaller than that of the "
+    "best simple one; p: of that, over rows, over folds. *: the model of the verdict. s: of a fit."
+)
+
+
+def show_standings(record: ComparisonRecord, console: Console) -> None:
+    """Print how the models of each head stand, best first, and the verdict."""
+    for head in record.heads:
+        console.print(_printed(record, head, wide=console.width >= _WIDE))
+    for sentence in record.verdicts.values():
+        console.print(sentence, soft_wrap=True)
+    for sentence in record.left_out:
+        console.print(f"left out: {sentence}", soft_wrap=True)
+
+
+def standings_frame(record: ComparisonRecord) -> pd.DataFrame:
+    """Return the comparison as a table: a line per head and model, best first."""
+    import pandas as pd
+
+    return pd.DataFrame([_line(head, each) for head in record.heads for each in head.standings])
+
+
+def standings_figure(head: HeadStandings) -> Figure:
+    """Draw each model's value of the main metric as a dot with its 95 % interval, best on top.
+
+    The dashed line is the best simple model.
+    """
+    from matplotlib.lines import Line2D
+
+    main = head.metrics[0]
+    figure, axes = new_axes(1.7 + 0.42 * max(len(head.standings), 2))
+    for place, each in enumerate(head.standings):
+        value, low, high = each.values[main]
+        colour = KIND_COLOURS[each.kind]
+        axes.hlines(place, low, high, color=colour, linewidth=3)
+        axes.plot(value, place, "o", color=colour, markeredgecolor=INK, markersize=8)
+        if each.name == head.reference:
+            axes.axvline(value, color=FAINT, linestyle="--", linewidth=1, zorder=0)
+    axes.set_yticks(range(len(head.standings)), labels=[plain(s.label, 30) for s in head.standings])
+    for tick, each in zip(axes.get_yticklabels(), head.standings, strict=True):
+        tick.set_fontweight("bold" if each.name == head.full else "normal")
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.locator_params(axis="x", nbins=6)
+    title = f"{head.head}: {head.rows:,} rows out of fold; dot and 95 % interval"
+    write_words(axes, title, short_label(main))
+    present = [kind for kind in KIND_COLOURS if any(s.kind == kind for s in head.standings)]
+    handles: list[Any] = [
+        Line2D([], [], marker="o", color=KIND_COLOURS[kind], markeredgecolor=INK,
+               label=KIND_NAMES[kind])
+        for kind in reversed(present)
+    ]  # fmt: skip
+    handles.append(Line2D([], [], color=FAINT, linestyle="--", label=_MARK))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _printed(record: ComparisonRecord, head: HeadStandings, *, wide: bool) -> Printed:
+    from rich import box
+    from rich.table import Table as Printed
+
+    seeds = f"{len(record.seeds)} seed{'s' if len(record.seeds) > 1 else ''}"
+    printed = Printed(
+        title=f"{head.head}: {head.rows:,} rows out of fold, {record.folds} folds, {seeds}"
+        f"{'' if record.complete else ', INCOMPLETE'}",
+        caption=_CAPTION, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    main, *others = head.metrics
+    beside = [*others, *(name for name in BESIDE.get(main, ()) if name not in others)][:2]
+    beside = beside if wide else []
+    printed.add_column("model", min_width=16)
+    last = ("p, by folds", "weights", "s") if wide else ("weights", "s")
+    for name in (main, *beside, "better by %", *last):
+        printed.add_column(name, justify="right", no_wrap=True)
+    for each in head.standings:
+        cells = _cells(each, head, main, beside)
+        printed.add_row(*(cells if wide else [*cells[:-3], *cells[-2:]]))
+    return printed
+
+
+def _cells(each: Standing, head: HeadStandings, main: str, beside: Sequence[str]) -> list[str]:
+    value, low, high = (written(main, number) for number in each.values[main])
+    shown = [written(name, each.metrics.get(name), 4) for name in beside]
+    marked = "* " if each.name == head.full else ""
+    return [
+        f"{marked}{each.label}", f"{value} ({low} to {high})", *shown,
+        _MARK if each.name == head.reference else _better(each.versus), _p(each.versus),
+        _short(each.parameters), f"{each.seconds:.0f}" if each.seconds >= 10 else
+        f"{each.seconds:.1f}",
+    ]  # fmt: skip
+
+
+def _better(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    return f"{percent(found.gain)} ({percent(found.low)} to {percent(found.high)})"
+
+
+def _p(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    folds = "–" if found.p_folds is None else f"{found.p_folds:.2g}"
+    return f"{found.p:.2g}, {folds}"
+
+
+def _short(count: int) -> str:
+    """Write a number of weights in few letters: 950, 12k, 3.4M."""
+    if count < 1000:
+        return f"{count:,}" if count else "–"
+    return f"{count / 1e3:,.0f}k" if count < 1e6 else f"{count / 1e6:,.1f}M"
+
+
+def _line(head: HeadStandings, each: Standing) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "head": head.head, "name": each.name, "kind": each.kind, "model": each.label,
+        "reads": each.inputs, "rows": head.rows, "seeds": len(each.seeds),
+    }  # fmt: skip
+    for metric, (value, low, high) in each.values.items():
+        found |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+    found |= {name: value for name, value in each.metrics.items() if name not in (*found, "n")}
+    if each.versus is not None:
+        names = ("gain", "low", "high", "p", "p_folds", "folds_won")
+        found |= {
+            name if name == "gain" else f"gain_{name}": getattr(each.versus, name) for name in names
+        }
+    return {**found, "parameters": each.parameters, "seconds": each.seconds}

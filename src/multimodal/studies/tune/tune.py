@@ -1,22 +1,287 @@
-"""Search for a better config within a time, on the validation rows; test rows stay untouched."""
+"""The trials of a search, one after the other; then the best config beside the start."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
 
 from multimodal.core.config import Config
-from multimodal.core.errors import ConfigError
-from multimodal.data.prepare import Rows, prepare
+from multimodal.core.errors import ConfigError, MultimodalError
+from multimodal.core.files import replace_file, write_text
+from multimodal.core.manifest import write_manifest
+from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.evaluation.bootstrap import drawn_metrics, gain, metric_by
+from multimodal.evaluation.measures import Parts, compared_metrics, parts, shortfall
+from multimodal.evaluation.records import ModelScore
+from multimodal.evaluation.task import Task, has_truth
+from multimodal.models.baselines import constant_score
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.runs.request import Request, Say, record
 from multimodal.runs.train import label_kinds
-from multimodal.studies.folder import held
-from multimodal.studies.tune.records import TuningRecord
-from multimodal.studies.tune.search import Search
-from multimodal.studies.tune.trials import optuna
+from multimodal.studies.compare.results import Difference
+from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
+from multimodal.studies.folder import FITS, held
+from multimodal.studies.tune.space import Knob, knobs, turned
+from multimodal.studies.tune.trials import (
+    BEST_FILE,
+    TRIALS_FILE,
+    TUNING_FILE,
+    Ended,
+    Trial,
+    TunedHead,
+    TuningRecord,
+    Watch,
+    distributions,
+    importances,
+    make_study,
+    optuna,
+    read_trials,
+    trial_path,
+    trial_state,
+    tuning_verdict,
+    write_trial,
+)
+
+MOST_FAILURES = 10  # one after the other
+
+
+def alone(prepared: Prepared, config: Config) -> Prepared:
+    """Return the rows for a single network: only then do validation rows teach nothing."""
+    config = config.merge(training={"members": 1, "linear": False})
+    spec = prepared.spec.model_copy(update={"terms": None})
+    return replace(prepared, config=config, spec=spec, parts=False)
+
+
+@dataclass
+class Search:
+    """All trials of a search.
+
+    Args:
+        out: Folder to keep them in.
+        prepared: The table, split, with the config to start from.
+        deadline: No trial but the first goes on after it, in seconds of the monotonic clock.
+        command: The command to keep in the record.
+        say: Called with a line of news.
+    """
+
+    out: Path
+    prepared: Prepared
+    deadline: float
+    command: str
+    say: Say
+    trials: list[Trial] = field(default_factory=list)
+
+    def run(self) -> TuningRecord:
+        """Try configs while there is time, sum up, and write it down."""
+        self.trials = read_trials(self.out / FITS, self.space)
+        if self.trials:
+            self.say(f"going on: {len(self.trials):,} trials are there")
+        study = make_study(self.space, self.trials, self.prepared.config.training.seed)
+        try:
+            while not self._started() or time.monotonic() < self.deadline:
+                if not self._try(study):
+                    break
+        except KeyboardInterrupt:
+            self.say("interrupted; the same command goes on with the search")
+            if self._started():
+                self._sum_up(study)
+            raise
+        return self._sum_up(study)
+
+    @cached_property
+    def space(self) -> list[Knob]:
+        """What may be changed."""
+        return knobs(self.prepared.config)
+
+    @cached_property
+    def guessed(self) -> dict[str, float]:
+        """Errors on the validation rows of always one answer, by head."""
+        return guessed_errors(self.prepared)
+
+    def _started(self) -> bool:
+        """Whether the start has been tried to its end."""
+        return self._start() is not None
+
+    def _start(self) -> Trial | None:
+        start = {knob.name: knob.start for knob in self.space}
+        return next((t for t in self.trials if t.value is not None and t.values == start), None)
+
+    def _try(self, study: Any) -> bool:
+        """Try one config; return whether another may follow."""
+        asked, start = study.ask(distributions(self.space)), time.perf_counter()
+        first = not self._started()
+        values = {knob.name: asked.params[knob.name] for knob in self.space}
+        number = 1 + max((trial.number for trial in self.trials), default=-1)
+        trial = Trial(number=number, values=values, state="failed")
+        watch = Watch(asked, math.inf if first else self.deadline)
+        try:
+            config = turned(self.prepared.config, self.space, values)
+            fit = fit_rows(alone(self.prepared, config), SIDES, callbacks=[watch])
+            trial = trial.model_copy(update=self._measured(fit))
+            write_fits(self._answers(trial), {"answers": fit})
+        except Ended as end:
+            if not end.pruned:
+                return False
+            trial = trial.model_copy(update={"state": "pruned"})
+        except MultimodalError as error:
+            if first:
+                raise
+            trial = trial.model_copy(update={"reason": str(error)[:500]})
+        seconds = time.perf_counter() - start
+        trial = trial.model_copy(update={"by_epoch": watch.by_epoch, "seconds": seconds})
+        write_trial(self.out / FITS, trial)
+        self.trials.append(trial)
+        study.tell(asked, trial.value, state=trial_state(trial))
+        self.say(self._news(trial))
+        return any(each.state != "failed" for each in self.trials[-MOST_FAILURES:])
+
+    def _measured(self, fit: Fit) -> dict[str, Any]:
+        """Return what a whole fit adds to its trial."""
+        found, shares = {}, []
+        for task in tasks(self.prepared):
+            metric = searched_metric(self.prepared, task)
+            error = error_on(self.prepared, task, fit.outputs, VALIDATION)
+            found[f"{task.name}_{metric}"] = shortfall(metric, error)
+            shares.append(error / max(self.guessed[task.name], 1e-12))
+        value = float(np.mean(shares))
+        return {
+            "state": "complete", "value": value, "metrics": found, "parameters": fit.parameters
+        }  # fmt: skip
+
+    def _answers(self, trial: Trial) -> Path:
+        return trial_path(self.out / FITS, trial.number).with_suffix(".npz")
+
+    def _best(self) -> Trial:
+        whole = [trial for trial in self.trials if trial.value is not None]
+        return min(whole, key=lambda trial: (trial.value, trial.number))
+
+    def _news(self, trial: Trial) -> str:
+        found = ", ".join(f"{name} {value:.4g}" for name, value in trial.metrics.items())
+        said = {"complete": found, "pruned": "ended early", "failed": trial.reason}[trial.state]
+        best = " (best so far)" if trial is self._best() else ""
+        return f"trial {trial.number}: {said}{best}, {trial.seconds:.1f} s"
+
+    def _sum_up(self, study: Any) -> TuningRecord:
+        """Compare the best trial with the start, and write all files."""
+        best, start = self._best(), self._start()
+        assert start is not None
+        pair = self._outputs(start), self._outputs(best)
+        heads = [tuned_head(self.prepared, task, *pair) for task in tasks(self.prepared)]
+        changed = {k: v for k, v in best.values.items() if v != start.values[k]}
+        result = TuningRecord(
+            source=self.prepared.table.name, trials=self.trials, start=start.number,
+            best=best.number, changed=changed, heads=heads, importances=importances(study),
+            command=self.command,
+        )  # fmt: skip
+        result = result.model_copy(update={"verdict": tuning_verdict(result)})
+        config = turned(self.prepared.config, self.space, best.values)
+        write_text(self.out / BEST_FILE, _as_yaml(config, result.verdict))
+        write_text(self.out / TUNING_FILE, result.model_dump_json(indent=2))
+        with replace_file(self.out / TRIALS_FILE) as beside:
+            pd.DataFrame([_row(trial) for trial in self.trials]).to_csv(beside, index=False)
+        write_manifest(self.out)
+        return result
+
+    def _outputs(self, trial: Trial) -> Outputs:
+        rows = sum(len(self.prepared.rows(side)) for side in SIDES)
+        shapes = {each.name: (rows, width(each)) for each in tasks(self.prepared)}
+        return read_fits(self._answers(trial), shapes)["answers"].outputs
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    told = {"number": trial.number, "state": trial.state, "value": trial.value, **trial.metrics}
+    costs = {"epochs": len(trial.by_epoch), "seconds": trial.seconds}
+    return {**told, **costs, "parameters": trial.parameters, **trial.values}
+
+
+def _as_yaml(config: Config, verdict: str) -> str:
+    """Return a config as YAML that `train` takes, under a remark."""
+    text = yaml.safe_dump(
+        config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
+    return f"# {verdict}\n{text}"
+
+
+SIDES = VALIDATION, TEST = ("validation", "test")
+Outputs = Mapping[str, NDArray[np.float64]]
+
+
+def searched_metric(prepared: Prepared, task: Task) -> str:
+    """Name the metric to mend: that of a comparison; of classes the log loss, which is finer."""
+    truth = prepared.truths[task.name]
+    known = truth[has_truth(task, truth)]
+    return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
+
+
+def error_on(prepared: Prepared, task: Task, outputs: Outputs, side: str) -> float:
+    """Return how far a head is from perfect on one side.
+
+    Args:
+        prepared: Rows, split.
+        task: What the head is asked.
+        outputs: By head, of the validation rows, or of them and then the test rows.
+        side: One of the two.
+    """
+    metric = searched_metric(prepared, task)
+    each, weight, _ = _parts(prepared, task, metric, outputs, side)
+    value = metric_by(metric, [each], weight, np.zeros(len(weight)))
+    return float(shortfall(metric, float(value[0, 0])))
+
+
+def guessed_errors(prepared: Prepared) -> dict[str, float]:
+    """Return the errors on the validation rows of always one answer, by head."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for task in tasks(prepared):
+
+        def keep(score: ModelScore, rows: Any, outputs: Any, name: str = task.name) -> None:
+            found[name] = outputs
+
+        constant_score(
+            task, prepared.truths[task.name], prepared.rows("train"), prepared.rows(VALIDATION),
+            prepared.source.weights[task.name], keep,
+        )  # fmt: skip
+    return {task.name: error_on(prepared, task, found, VALIDATION) for task in tasks(prepared)}
+
+
+def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) -> TunedHead:
+    """Compare the answers of two configs on both sides, rows drawn again in pairs."""
+    metric = searched_metric(prepared, task)
+    values, differences = {}, {}
+    for side in SIDES:
+        each = [_parts(prepared, task, metric, outputs, side) for outputs in (start, best)]
+        _, weight, clusters = each[0]
+        value, drawn = drawn_metrics(metric, [found for found, _, _ in each], weight, clusters)
+        first, second = (shortfall(metric, float(v)) for v in value)
+        errors = 1 - drawn if shortfall(metric, 0.0) == 1 else drawn
+        found = gain(second, first, errors[:, 1], errors[:, 0])
+        values[side] = (float(value[0]), float(value[1]), len(weight))
+        differences[side] = Difference(gain=found.value, low=found.low, high=found.high, p=found.p)
+    return TunedHead(head=task.name, metric=metric, values=values, differences=differences)
+
+
+def _parts(
+    prepared: Prepared, task: Task, metric: str, outputs: Outputs, side: str
+) -> tuple[Parts, NDArray[Any], NDArray[Any]]:
+    """Take a metric apart over the labelled rows of a side: parts, weights, clusters."""
+    rows, values = prepared.rows(side), outputs[task.name]
+    if len(values) > len(rows):
+        values = values[: len(rows)] if side == VALIDATION else values[-len(rows) :]
+    truth, weight = prepared.truths[task.name][rows], prepared.source.weights[task.name][rows]
+    counts = has_truth(task, truth) & (weight > 0)
+    clusters = rows if prepared.groups is None else prepared.groups[rows]
+    each = parts(metric, task, truth[counts], values[counts])
+    return each, weight[counts], clusters[counts]
 
 
 def tune(

@@ -1,0 +1,101 @@
+"""A fitted model: raw rows to predictions in the user's units, wherever its files lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.config import Config
+from multimodal.core.spec import FittedSpec
+from multimodal.data.columns.schema import Schema
+from multimodal.data.features.preprocess import Arrays, Preprocessor
+from multimodal.evaluation.calibration import Calibration
+from multimodal.evaluation.task import Task
+from multimodal.models.build import decoded, head_layer
+from multimodal.models.predictor import Predictor
+from multimodal.models.stack.boosted_heads import Experts, terms_of
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A trained Keras model with all that turns raw rows into its inputs and outputs into answers.
+
+    Args:
+        config: What the user wanted.
+        schema: What each column is.
+        spec: What preprocessing learned from the training rows.
+        model: The trained model: networks, averaged, and the sparse linear model beside them.
+        calibration: Temperatures, intervals and novelty, learned on rows that the model did not
+            learn from; without it probabilities are as the model gives them.
+        experts: Boosted trees that have a weight in the predictions of a head, if any.
+    """
+
+    config: Config
+    schema: Schema
+    spec: FittedSpec
+    model: keras.Model
+    calibration: Calibration | None = None
+    experts: Experts | None = None
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """Raw rows to arrays."""
+        return Preprocessor(self.spec, self.schema)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Arrays to predictions; compiled on first use."""
+        return Predictor(self.model, self.spec)
+
+    @cached_property
+    def _raw_predictor(self) -> Predictor:
+        return Predictor(self.model, self.spec, raw=True)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """What each head is asked."""
+        heads = zip(self.config.heads, self.spec.heads, strict=True)
+        return [
+            Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
+        ]
+
+    def calibrated(self, calibration: Calibration) -> Self:
+        """Return the model with this calibration; what is compiled stays."""
+        result = replace(self, calibration=calibration)
+        kept = ("preprocessor", "predictor", "_raw_predictor", "tasks")
+        vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        return result
+
+    def decoded(
+        self, arrays: Arrays, watch: Callable[..., None] | None = None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        """Return what `predictor.predict` does, with probabilities as sure as they may be."""
+        if self.experts is None:
+            outputs, faults = self.predictor.predict(arrays, watch)
+        else:
+            outputs, faults = self._with_trees(arrays, self.experts, watch)
+        if self.calibration is None:
+            return outputs, faults
+        return self.calibration.tempered(self.tasks, outputs), faults
+
+    def _with_trees(
+        self, arrays: Arrays, experts: Experts, watch: Callable[..., None] | None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
+        raw, faults = self._raw_predictor.predict(arrays, watch)
+        assert self.spec.terms is not None
+        terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
+        for name in experts.heads:
+            layer = self.model.get_layer(name)
+            kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
+            linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
+            raw[name] = experts.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
+        found = {name: decoded(self.model, name, each) for name, each in raw.items()}
+        return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults
