@@ -30,10 +30,12 @@ def groups(modality: str, edit: Change) -> Change:
     """Return what edits the groups of a modality, given and returned as plain values."""
 
     def change(config: Any) -> Any:
-        return config.merge(groups=[
-            edit(group.model_dump()) if group.modality == modality else group.model_dump()
-            for group in config.groups
-        ])  # fmt: skip
+        return config.merge(
+            groups=[
+                edit(group.model_dump()) if group.modality == modality else group.model_dump()
+                for group in config.groups
+            ]
+        )
 
     return change
 
@@ -130,8 +132,10 @@ def show(errors: pd.DataFrame) -> None:
         gain = (wide[name] / wide[DEFAULT] - 1).dropna()
         reach = t.ppf(0.975, max(len(gain) - 1, 1)) * gain.std() / np.sqrt(len(gain))
         mean, less = gain.mean(), int((gain < 0).sum())
-        print(f"{name:34} {mean:+8.1%} {mean - reach:+9.1%} to {mean + reach:+7.1%} "
-              f"{less:>4} of {len(gain)}")  # fmt: skip
+        print(
+            f"{name:34} {mean:+8.1%} {mean - reach:+9.1%} to {mean + reach:+7.1%} "
+            f"{less:>4} of {len(gain)}"
+        )
 
 
 def parse() -> argparse.Namespace:

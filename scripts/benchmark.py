@@ -94,13 +94,16 @@ def pipeline(repeats: int) -> None:
         data = batches(source, rows, epochs)
         return len(rows) * epochs / cpu(lambda: [None for _ in data])
 
-    times = take_turns({
-        "memory": lambda: fit(model, memory, EPOCHS),
-        "cache": lambda: fit(model, batches(source, some, EPOCHS), EPOCHS),
-        "first epoch": lambda: fit(model, batches(undecoded(source), some), 1),
-        "twin": lambda: fit(model, memory, EPOCHS),
-        "fixed": lambda: fit(model, fixed, EPOCHS),
-    }, repeats)  # fmt: skip
+    times = take_turns(
+        {
+            "memory": lambda: fit(model, memory, EPOCHS),
+            "cache": lambda: fit(model, batches(source, some, EPOCHS), EPOCHS),
+            "first epoch": lambda: fit(model, batches(undecoded(source), some), 1),
+            "twin": lambda: fit(model, memory, EPOCHS),
+            "fixed": lambda: fit(model, fixed, EPOCHS),
+        },
+        repeats,
+    )
     show("training from memory / from cache", ratio(times, "memory", "cache"), ">= 0.95")
     show("training from memory / first epoch", ratio(times, "memory", "first epoch"), ">= 0.85")
     show("training from memory / its twin", ratio(times, "memory", "twin"))
@@ -152,13 +155,16 @@ def imports(repeats: int) -> None:
 
         return work
 
-    times = take_turns({
-        "tensorflow": spent("-c", "import tensorflow"),
-        "import multimodal": spent("-c", "import multimodal"),
-        "multimodal --help": spent("-m", "multimodal", "--help"),
-        "python": spent("-c", "pass"),
-        "twin": spent("-c", "import tensorflow"),
-    }, repeats)  # fmt: skip
+    times = take_turns(
+        {
+            "tensorflow": spent("-c", "import tensorflow"),
+            "import multimodal": spent("-c", "import multimodal"),
+            "multimodal --help": spent("-m", "multimodal", "--help"),
+            "python": spent("-c", "pass"),
+            "twin": spent("-c", "import tensorflow"),
+        },
+        repeats,
+    )
     targets = {"import multimodal": "<= 0.03", "multimodal --help": "<= 0.10"}
     for name in ("import multimodal", "multimodal --help", "python", "twin"):
         found = ratio(times, name, "tensorflow")

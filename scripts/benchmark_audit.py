@@ -91,10 +91,14 @@ def main() -> None:
     for _ in range(given.rounds):
         for name, each in work.items():
             found[name].append(timed(each))
-    print(f"{file}: {table.rows_read:,} rows, {len(paths):,} photos, {CORES} cores; "
-          f"peak after the first audit {peak:,.0f} MiB")  # fmt: skip
-    least = {name: [statistics.median(s) for s in zip(*each, strict=True)]
-             for name, each in found.items()}  # fmt: skip
+    print(
+        f"{file}: {table.rows_read:,} rows, {len(paths):,} photos, {CORES} cores; "
+        f"peak after the first audit {peak:,.0f} MiB"
+    )
+    least = {
+        name: [statistics.median(s) for s in zip(*each, strict=True)]
+        for name, each in found.items()
+    }
     for name, (wall, cpu) in least.items():
         print(f"{name:14} {wall:7.2f} s  {cpu:7.2f} s of CPU  {len(paths) / wall:9,.0f} photos/s")
     for name in [name for name in work if name.startswith("audit")]:

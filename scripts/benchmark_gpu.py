@@ -83,9 +83,13 @@ def operations(model: keras.Model, inputs: dict[str, Any]) -> float:
     """Return the operations of one forward pass, by XLA's own count."""
     import jax
 
-    states = [[v.value for v in vs] for vs in (
-        model.trainable_variables, model.non_trainable_variables,
-    )]  # fmt: skip
+    states = [
+        [v.value for v in vs]
+        for vs in (
+            model.trainable_variables,
+            model.non_trainable_variables,
+        )
+    ]
     forward = jax.jit(lambda x: model.stateless_call(*states, x, training=False)[0])
     return float(forward.lower(inputs).compile().cost_analysis()["flops"])
 

@@ -30,11 +30,15 @@ TEXTS = {"title": 60, "description": 1500, "review": 2200}  # mean number of cha
 CONFIG: dict[str, Any] = {
     "data": {"max_words": 64, "vocabulary_size": 8000},
     "groups": [
-        {"name": "table", "modality": "tabular", "columns": ["quality", "weight", "brand"],
-         "encoder": "dense"},
+        {
+            "name": "table",
+            "modality": "tabular",
+            "columns": ["quality", "weight", "brand"],
+            "encoder": "dense",
+        },
         {"name": "words", "modality": "text", "columns": list(TEXTS), "encoder": "embedding_bag"},
     ],
-}  # fmt: skip
+}
 
 
 def write_parquet(path: Path, size: float, seed: int = 0) -> int:
@@ -63,10 +67,13 @@ def _rows(rng: np.random.Generator, pool: str, brands: Any, first: int) -> pa.Ta
     brand = rng.integers(0, len(brands), ROWS)
     log = 0.5 * quality + 0.3 * np.log(weight) + 0.002 * brand + rng.normal(0, 0.2, ROWS)
     columns = {
-        "id": np.arange(first, first + ROWS), "quality": quality,
-        "weight": np.where(rng.random(ROWS) < 0.05, np.nan, weight), "brand": brands[brand],
-        **{name: _pieces(rng, pool, mean) for name, mean in TEXTS.items()}, "price": np.exp(log),
-    }  # fmt: skip
+        "id": np.arange(first, first + ROWS),
+        "quality": quality,
+        "weight": np.where(rng.random(ROWS) < 0.05, np.nan, weight),
+        "brand": brands[brand],
+        **{name: _pieces(rng, pool, mean) for name, mean in TEXTS.items()},
+        "price": np.exp(log),
+    }
     return pa.table(columns)
 
 

@@ -97,10 +97,14 @@ def main() -> None:
     prices = table["price"][fresh].to_numpy(float)
     rows = table[fresh].drop(columns=["price", "split"])
     answers = run.predict(rows, images=path.parent, level=0.9).frame
-    found = pd.DataFrame({
-        "truth": prices, "whole": answers["price_prediction"].to_numpy(float),
-        "low": answers["price_low"].to_numpy(float), "high": answers["price_high"].to_numpy(float),
-    })  # fmt: skip
+    found = pd.DataFrame(
+        {
+            "truth": prices,
+            "whole": answers["price_prediction"].to_numpy(float),
+            "low": answers["price_low"].to_numpy(float),
+            "high": answers["price_high"].to_numpy(float),
+        }
+    )
     logs = np.log(prices)
     floor, ours = rmse(truth["noise"][fresh]), rmse(np.log(found["whole"]) - logs)
     trees = rmse(boosting_on_factors(table, truth) - logs)

@@ -47,9 +47,12 @@ def train(out: Path, notes: Path, epochs: int) -> None:
 
     checkpoints.force = slowly
     training = {
-        "epochs": epochs, "ema_momentum": 0.98, "baselines": False, "patience": 8,
+        "epochs": epochs,
+        "ema_momentum": 0.98,
+        "baselines": False,
+        "patience": 8,
         "checkpoint_seconds": EVERY,
-    }  # fmt: skip
+    }
     config = multimodal.Config().merge(**CONFIG, training=training)
     multimodal.train(catalogue("small")[0], TARGET, out=out, config=config, callbacks=[Note()])
 

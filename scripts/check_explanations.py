@@ -65,9 +65,11 @@ def telling(text: str, spans: Any, material: str) -> Any:
         offered = any(offer in sentence for offer in known._OFFERS)
         word = text[start:end].lower()
         found.append(
-            word in known.WORDS[material] or word in claims
-            or (claimed and word in NEGATIONS) or (offered and word in numbers)
-        )  # fmt: skip
+            word in known.WORDS[material]
+            or word in claims
+            or (claimed and word in NEGATIONS)
+            or (offered and word in numbers)
+        )
     return np.array(found)
 
 
@@ -136,10 +138,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         training = {"epochs": arguments.epochs, "baselines": False}
         config = multimodal.Config.parse({**CONFIG, "training": training})
-        run = multimodal.load(arguments.run) if arguments.run else multimodal.train(
-            table, "price", out=arguments.out or folder, config=config, images=path.parent,
-            say=lambda message: print(message, flush=True),
-        )  # fmt: skip
+        run = (
+            multimodal.load(arguments.run)
+            if arguments.run
+            else multimodal.train(
+                table,
+                "price",
+                out=arguments.out or folder,
+                config=config,
+                images=path.parent,
+                say=lambda message: print(message, flush=True),
+            )
+        )
         test = table[table["split"] == "test"].head(arguments.explained)
         rows = test.merge(truth, on="id").reset_index(drop=True)
         print(f"{'of ' + str(len(rows)) + ' test rows':40}  found  chance")

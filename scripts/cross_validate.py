@@ -73,9 +73,12 @@ def one_fold(
         run = multimodal.load(out)
     else:
         run = multimodal.train(
-            table.assign(part=np.where(inside, "test", "train")), arguments.target, out=out,
-            config=config, images=arguments.images,
-        )  # fmt: skip
+            table.assign(part=np.where(inside, "test", "train")),
+            arguments.target,
+            out=out,
+            config=config,
+            images=arguments.images,
+        )
     seconds = time.perf_counter() - start
     found = answers_of(run, table[inside], arguments)
     truth = table[arguments.target][inside]
@@ -100,8 +103,10 @@ def show_errors(found: pd.DataFrame) -> None:
     for (seed, fold), part in found.groupby(["seed", "fold"]):
         parts.append([error(part, "keras"), error(part, "whole")])
         alone, whole = parts[-1]
-        print(f"{seed:>4} {fold:>5} {len(part):>7,} {alone:12.4f} {whole:10.4f} "
-              f"{part['seconds'].iloc[0]:7.0f}")  # fmt: skip
+        print(
+            f"{seed:>4} {fold:>5} {len(part):>7,} {alone:12.4f} {whole:10.4f} "
+            f"{part['seconds'].iloc[0]:7.0f}"
+        )
     mean, spread = np.mean(parts, axis=0), np.std(parts, axis=0)
     print(
         "mean ± sd  " + "  ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(mean, spread, strict=True))
@@ -128,11 +133,15 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     for name, part in zip(names, (check, *check.parts), strict=True):
         low, high = binomial_band(part.n / seeds, level)
         inside = "" if low <= part.coverage <= high else "  outside"
-        print(f"{name:22} {part.n:6,}  {part.coverage:6.1%}  {low:.1%} to {high:.1%}  "
-              f"{part.width:12,.4g}{inside}")  # fmt: skip
+        print(
+            f"{name:22} {part.n:6,}  {part.coverage:6.1%}  {low:.1%} to {high:.1%}  "
+            f"{part.width:12,.4g}{inside}"
+        )
     ratio = score_ratio(found, (ends, flat), level)
-    print(f"interval score {check.score:,.4g}, {ratio.value:.3f} times ({ratio.low:.3f} to "
-          f"{ratio.high:.3f}) that of one factor for all rows")  # fmt: skip
+    print(
+        f"interval score {check.score:,.4g}, {ratio.value:.3f} times ({ratio.low:.3f} to "
+        f"{ratio.high:.3f}) that of one factor for all rows"
+    )
 
 
 def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
@@ -198,8 +207,11 @@ def main() -> None:
             out = arguments.out / f"seed-{seed}-fold-{each:g}"
             part = one_fold(table, (fold == each).to_numpy(), seed, out, arguments)
             found.append(part.assign(fold=each))
-            print(f"seed {seed}, fold {each:g}: {error(part, 'keras'):.4f} alone, "
-                  f"{error(part, 'whole'):.4f} whole", flush=True)  # fmt: skip
+            print(
+                f"seed {seed}, fold {each:g}: {error(part, 'keras'):.4f} alone, "
+                f"{error(part, 'whole'):.4f} whole",
+                flush=True,
+            )
             pd.concat(found).to_csv(arguments.out / "answers.csv")
     answers = pd.concat(found)
     show_errors(answers)

@@ -30,10 +30,31 @@ from typing import Any
 FILES = ("config.json", "schema.json", "spec.json", "model.keras", "manifest.json")
 KINDS = ("yaml", *FILES, "weights", "unfinished.json", "checkpoint")
 HOSTILE: tuple[Any, ...] = (
-    None, True, -1, 0, 3, 300_000_000, 10**30, "HUGE", -1e308, 1e400, float("nan"), "", "a", "NA",
-    "../..", "hf://a/b", "\ud800", "x" * 10_000, [], {}, [[]] * 200, [1e9] * 9, {"name": "dense"},
+    None,
+    True,
+    -1,
+    0,
+    3,
+    300_000_000,
+    10**30,
+    "HUGE",
+    -1e308,
+    1e400,
+    float("nan"),
+    "",
+    "a",
+    "NA",
+    "../..",
+    "hf://a/b",
+    "\ud800",
+    "x" * 10_000,
+    [],
+    {},
+    [[]] * 200,
+    [1e9] * 9,
+    {"name": "dense"},
     {"class_name": "Lambda", "module": "os", "config": {}},
-)  # fmt: skip
+)
 YAML = (
     "&a [*a]",
     "!!python/name:os.system",
@@ -166,10 +187,14 @@ def make_run(run: Path) -> None:
 
     rng = random.Random(0)
     rows = [
-        {"size": rng.random(), "shop": rng.choice("abc"), "price": 1 + rng.random(),
-         "words": " ".join(rng.choices("red blue old new large small oak tin".split(), k=9))}
+        {
+            "size": rng.random(),
+            "shop": rng.choice("abc"),
+            "price": 1 + rng.random(),
+            "words": " ".join(rng.choices("red blue old new large small oak tin".split(), k=9)),
+        }
         for _ in range(100)
-    ]  # fmt: skip
+    ]
     settings = {
         "training": {"epochs": 1, "baselines": False},
         "data": {"columns": {"words": "text"}},
@@ -269,8 +294,10 @@ def main() -> None:
     print(f"{sum(outcomes.values()):,} cases, {len(faults)} kinds of fault")
     if held:
         quarter = len(held) // 4
-        print(f"memory in MB: {held[0]:,.0f} at first, {held[quarter]:,.0f} after a quarter, "
-              f"{held[-1]:,.0f} at last; most in one case: {most:,.0f}")  # fmt: skip
+        print(
+            f"memory in MB: {held[0]:,.0f} at first, {held[quarter]:,.0f} after a quarter, "
+            f"{held[-1]:,.0f} at last; most in one case: {most:,.0f}"
+        )
     for fault, where in faults.items():
         print(f"\n{fault}\n{where}")
     raise SystemExit(1 if faults else 0)

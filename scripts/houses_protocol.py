@@ -85,8 +85,10 @@ def show(errors: dict[str, list[Any]]) -> None:
         for kind in kinds:
             gain = 100 * (found[name][kind] - found["multimodal"][kind])
             half = reach * gain.std(ddof=1)
-            print(f"{kind} {gain.mean():.2f} points below {name} "
-                  f"({gain.mean() - half:.2f} to {gain.mean() + half:.2f})")  # fmt: skip
+            print(
+                f"{kind} {gain.mean():.2f} points below {name} "
+                f"({gain.mean() - half:.2f} to {gain.mean() + half:.2f})"
+            )
 
 
 def main() -> None:

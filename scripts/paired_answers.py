@@ -32,8 +32,9 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
 
     both = ours.join(theirs[["prediction"]], how="inner")
     numbers = pd.api.types.is_numeric_dtype(both["truth"])
-    wrong = pd.DataFrame({key: _error(both[key], both["truth"], numbers) for key in
-                          (column, "prediction")})  # fmt: skip
+    wrong = pd.DataFrame(
+        {key: _error(both[key], both["truth"], numbers) for key in (column, "prediction")}
+    )
     rows = wrong.groupby(level=0)
     statistic = root_mean_of if numbers else mean_of
     means = resample([statistic(each) for each in rows.mean().to_numpy().T], rows.size()).T

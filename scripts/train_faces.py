@@ -21,14 +21,33 @@ from multimodal.cli import free_folder, load_backend, report_errors, show_compar
 from multimodal.data.generated import faces
 
 CONFIG = {
-    "groups": [{"name": "photos", "modality": "image", "columns": ["image"],
-                "encoder": {"name": "convolutional", "options": {"filters": [32, 64, 96, 128],
-                            "strides": [1, 1, 1, 1], "pool_sizes": [2, 2, 2, 1]}},
-                "pooling": "grid"}],
-    "heads": [{"name": "age", "column": "age", "partial": True, "weight": "learned"},
-              {"name": "emotion", "column": "emotion", "head": "multiclass", "partial": True,
-               "weight": "learned"}],
-}  # fmt: skip
+    "groups": [
+        {
+            "name": "photos",
+            "modality": "image",
+            "columns": ["image"],
+            "encoder": {
+                "name": "convolutional",
+                "options": {
+                    "filters": [32, 64, 96, 128],
+                    "strides": [1, 1, 1, 1],
+                    "pool_sizes": [2, 2, 2, 1],
+                },
+            },
+            "pooling": "grid",
+        }
+    ],
+    "heads": [
+        {"name": "age", "column": "age", "partial": True, "weight": "learned"},
+        {
+            "name": "emotion",
+            "column": "emotion",
+            "head": "multiclass",
+            "partial": True,
+            "weight": "learned",
+        },
+    ],
+}
 
 
 def main() -> None:
@@ -46,10 +65,14 @@ def main() -> None:
     config = multimodal.Config.parse({**CONFIG, "training": {"epochs": arguments.epochs}})
     command = shlex.join(["python", *sys.argv])
     run = multimodal.train(
-        table, ["age", "emotion"], out=arguments.out or free_folder(Path("runs/faces"), command),
-        config=config, images=arguments.images or files[0].parent, command=command,
+        table,
+        ["age", "emotion"],
+        out=arguments.out or free_folder(Path("runs/faces"), command),
+        config=config,
+        images=arguments.images or files[0].parent,
+        command=command,
         say=lambda message: console.print(message, soft_wrap=True),
-    )  # fmt: skip
+    )
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")
 

@@ -60,10 +60,16 @@ def main() -> None:
     command = shlex.join(["python", *sys.argv])
     with EpochProgress(console) as progress:
         run = multimodal.train(
-            data, arguments.target, out=arguments.out or free_folder(Path("runs/price"), command),
-            config=config, images=arguments.images, noise=noise, callbacks=[progress],
-            command=command, say=lambda message: console.print(message, soft_wrap=True),
-        )  # fmt: skip
+            data,
+            arguments.target,
+            out=arguments.out or free_folder(Path("runs/price"), command),
+            config=config,
+            images=arguments.images,
+            noise=noise,
+            callbacks=[progress],
+            command=command,
+            say=lambda message: console.print(message, soft_wrap=True),
+        )
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")
 

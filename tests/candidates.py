@@ -18,8 +18,9 @@ TRUTH = RANDOM.lognormal(3, 1, N)
 TREES = Arm("trees-table", "trees", "table", "Gradient boosting on table")
 MEDIAN = Arm("constant", "constant", "nothing", "Always one answer")
 TABLE = Arm("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
-BOTH = Arm("fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text",
-           "concat")  # fmt: skip
+BOTH = Arm(
+    "fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text", "concat"
+)
 NOISE = RANDOM.normal(0, 1, N)
 
 

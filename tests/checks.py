@@ -544,9 +544,11 @@ def _head_model(cls: Any, case: Case) -> tuple[Any, keras.Model, list[np.ndarray
     layer = cls(**case.arguments, name="part")
     model, arrays = functional(layer, case)
     model.compile(
-        keras.optimizers.SGD(0.1), loss=layer.make_loss(),
-        weighted_metrics=layer.make_metrics(), jit_compile=False,
-    )  # fmt: skip
+        keras.optimizers.SGD(0.1),
+        loss=layer.make_loss(),
+        weighted_metrics=layer.make_metrics(),
+        jit_compile=False,
+    )
     return layer, model, arrays
 
 

@@ -87,18 +87,24 @@ def record(truth: np.ndarray, prediction: np.ndarray) -> RunMetrics:
         comparison={"price": [score for score, _ in models(truth, prediction)]},
         limit={"price": {"log_rmse": NOISE}},
         data=DataSummary(
-            source="catalogue.csv", read=2012, kept=2000, quarantined=12,
+            source="catalogue.csv",
+            read=2012,
+            kept=2000,
+            quarantined=12,
             reasons={"photo is absent: images/17.jpg": 3, "price is not a number": 9},
-            train=1450, validation=250, test=300,
+            train=1450,
+            validation=250,
+            test=300,
             warnings=["816 of 1,049 descriptions state the price itself (column `description`)."],
         ),
         training=TrainingSummary(
             epochs=14, best_epoch=10, seconds=187.4, precision="float32", parameters=731_940, seed=3
         ),
         versions={"multimodal": "0.1.0", "keras": "3.15.1"},
-        machine={"processor": "Acme 9000", "cores": "2", "memory": "8 GiB"}, date="2026-01-31",
+        machine={"processor": "Acme 9000", "cores": "2", "memory": "8 GiB"},
+        date="2026-01-31",
         command="multimodal train catalogue.csv --target price --seed 3",
-    )  # fmt: skip
+    )
 
 
 def training_log(epochs: int = 14) -> pd.DataFrame:
@@ -116,10 +122,16 @@ SCHEMA = [
     {"name": "description", "kind": "text", "missing": 0.002, "distinct": 1999, "example": "oak"},
     {"name": "brand", "kind": "category", "missing": 0, "distinct": 3, "example": "Acme"},
     {"name": "weight_kg", "kind": "number", "missing": 211, "distinct": 1780, "example": 2.25},
-    {"name": "photo", "kind": "image", "missing": 0, "distinct": 2000, "example": "images/0.jpg",
-     "note": "relative to the file"},
+    {
+        "name": "photo",
+        "kind": "image",
+        "missing": 0,
+        "distinct": 2000,
+        "example": "images/0.jpg",
+        "note": "relative to the file",
+    },
     {"name": "price", "kind": "target", "missing": 0, "distinct": 2000, "example": 148.41},
-]  # fmt: skip
+]
 
 
 def make_run(folder: Path) -> tuple[Path, pd.DataFrame, dict[int, list[Path]]]:

@@ -111,14 +111,21 @@ def model_of(
     small: dict[str, Any] = {
         "tabular": {"name": "dense", "options": {"hidden_dims": [4]}},
         "text": {"name": "recurrent", "options": {"hidden_dim": 3, "embedding_dim": 4}},
-        "image": {"name": "convolutional", "options": {"filters": [4, 6], "strides": [1, 1],
-                                                       "pool_sizes": [2, 2]}},
-    }  # fmt: skip
+        "image": {
+            "name": "convolutional",
+            "options": {"filters": [4, 6], "strides": [1, 1], "pool_sizes": [2, 2]},
+        },
+    }
     groups = [
-        {"name": g.name, "modality": g.modality, "columns": g.columns, "pooling": pooling,
-         "encoder": parts.get(g.name, small[g.modality])}
+        {
+            "name": g.name,
+            "modality": g.modality,
+            "columns": g.columns,
+            "pooling": pooling,
+            "encoder": parts.get(g.name, small[g.modality]),
+        }
         for g in spec.groups
-    ]  # fmt: skip
+    ]
     head = {"name": "price", "column": "price"}
     config = Config.parse({"groups": groups, "fusion": fusion, "heads": [head]})
     return stir(build(config, spec), seed)

@@ -67,10 +67,14 @@ def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("multimodal.runs.example_rows.SECONDS", math.inf)  # however busy the machine
         train(
-            catalogue_folder / "catalogue.csv", "price", out=out, noise=noise,
-            config=tiny_config(baselines=True), command="multimodal train catalogue.csv",
+            catalogue_folder / "catalogue.csv",
+            "price",
+            out=out,
+            noise=noise,
+            config=tiny_config(baselines=True),
+            command="multimodal train catalogue.csv",
             say=said.append,
-        )  # fmt: skip
+        )
     return Trained(out, catalogue_folder, catalogue_folder / "test.csv", said)
 
 

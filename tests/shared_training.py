@@ -69,9 +69,13 @@ def main() -> None:
         config = tiny_config(*groups, clip_norm=1e6, **training).merge(fusion=fusion)
     callbacks = [Die(arguments.die)] if arguments.die else []
     multimodal.train(
-        arguments.folder / "catalogue.csv", "price", out=arguments.out, config=config,
-        callbacks=callbacks, say=print,
-    )  # fmt: skip
+        arguments.folder / "catalogue.csv",
+        "price",
+        out=arguments.out,
+        config=config,
+        callbacks=callbacks,
+        say=print,
+    )
 
 
 if __name__ == "__main__":

@@ -18,14 +18,18 @@ SPEC = FittedSpec.model_validate(
     {
         "groups": [
             {
-                "name": "table", "modality": "tabular", "columns": ["colour", "size"],
-                "numeric": [{"name": "size", "source": "size", "centre": 3, "scale": 2,
-                             "bins": [-1, 0, 1]}],
-                "categorical": [{"name": "colour", "source": "colour",
-                                 "categories": ["red", "blue"]}],
+                "name": "table",
+                "modality": "tabular",
+                "columns": ["colour", "size"],
+                "numeric": [
+                    {"name": "size", "source": "size", "centre": 3, "scale": 2, "bins": [-1, 0, 1]}
+                ],
+                "categorical": [
+                    {"name": "colour", "source": "colour", "categories": ["red", "blue"]}
+                ],
             },
             {"name": "title", "modality": "text", "columns": ["title"], "lengths": [8]},
         ],
         "heads": [],
     }
-)  # fmt: skip
+)

@@ -11,23 +11,39 @@ from pathlib import Path
 import pytest
 
 EXCHANGE = Path(__file__).with_name("exchange.py")
-BACKENDS = {name: importlib.util.find_spec(name) is not None for name in (
-    "tensorflow", "jax", "torch",
-)}  # fmt: skip
+BACKENDS = {
+    name: importlib.util.find_spec(name) is not None
+    for name in (
+        "tensorflow",
+        "jax",
+        "torch",
+    )
+}
 HERE = [name for name, there in BACKENDS.items() if there]
 NOT_NEEDED = (
-    "tensorflow", "pandas", "pyarrow", "PIL", "sklearn", "typer", "matplotlib", "jinja2",
-    "tensorflow_datasets", "keras_hub",
-)  # fmt: skip
+    "tensorflow",
+    "pandas",
+    "pyarrow",
+    "PIL",
+    "sklearn",
+    "typer",
+    "matplotlib",
+    "jinja2",
+    "tensorflow_datasets",
+    "keras_hub",
+)
 GRAPH = "encoders, fusion, heads, layers, losses, metrics, builder, training"
 
 
 def start(backend: str, *command: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.Popen(
-        [sys.executable, *command], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, *command],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

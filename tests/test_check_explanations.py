@@ -60,10 +60,12 @@ def test_explanations_find_the_causes(script: ModuleType, tmp_path: Path) -> Non
     truth = pd.read_csv(folder / "truth.csv")
     rows = table[table["split"] == "test"].merge(truth, on="id").reset_index(drop=True)
     found = script.rates(run, rows, folder, seed=1)
-    for name, least in (("photo: hiding, in the product", 0.2),
-                        ("photo: Grad-CAM, a cell around", 0.1),
-                        ("words: the strongest one tells", 0.2),
-                        ("words: telling among as many", 0.2)):  # fmt: skip
+    for name, least in (
+        ("photo: hiding, in the product", 0.2),
+        ("photo: Grad-CAM, a cell around", 0.1),
+        ("words: the strongest one tells", 0.2),
+        ("words: telling among as many", 0.2),
+    ):
         value, chance = found[name]
         assert value > chance + least, name
     assert found["groups: correlation with table_part"][0] > 0.7

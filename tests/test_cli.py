@@ -37,9 +37,18 @@ def test_a_real_ctrl_c_leaves_a_usable_run(folder: Path) -> None:
         "training: {epochs: 100000, patience: 100000, baselines: false, precision: float32}\n"
     )
     words = [
-        sys.executable, "-m", "multimodal", "train", "rows.csv", "--target", "price",
-        "--config", "long.yaml", "--out", "run",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "multimodal",
+        "train",
+        "rows.csv",
+        "--target",
+        "price",
+        "--config",
+        "long.yaml",
+        "--out",
+        "run",
+    ]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=FRESH) as process:
         assert process.stderr is not None
         for line in process.stderr:

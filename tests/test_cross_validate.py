@@ -24,10 +24,14 @@ def answers(script: ModuleType) -> pd.DataFrame:
     wide = np.where(np.arange(ROWS) % 2, 0.5, 0.05)
     guess = np.exp(random.normal(4, 1, ROWS))
     reach = np.exp(1.645 * wide)
-    return pd.DataFrame({
-        script.TRUTH: guess * np.exp(random.normal(0, wide)), "whole": guess,
-        "low": guess / reach, "high": guess * reach,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            script.TRUTH: guess * np.exp(random.normal(0, wide)),
+            "whole": guess,
+            "low": guess / reach,
+            "high": guess * reach,
+        }
+    )
 
 
 def printed(script: ModuleType, rows: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> str:

@@ -39,8 +39,9 @@ IMAGES: list[tuple[str, dict[str, Any]]] = [
     ("backbone", {"preprocessing": "unit", "frozen": True}),
 ]
 SERIES: list[tuple[str, dict[str, Any]]] = [
-    ("recurrent", {"hidden_dim": 4}), ("convolutional", {"filters": 4}),
-]  # fmt: skip
+    ("recurrent", {"hidden_dim": 4}),
+    ("convolutional", {"filters": 4}),
+]
 FUSIONS: list[tuple[str, dict[str, Any]]] = [
     ("concat", {"hidden_dims": [8], "num_members": 2}),
     ("gated", {"hidden_dim": 8}),
@@ -77,9 +78,12 @@ def files(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_every_registered_part_has_its_run() -> None:
     for kind, parts in (
-        ("tabular_encoder", TABLES), ("text_encoder", TEXTS), ("image_encoder", IMAGES),
-        ("series_encoder", SERIES), ("fusion", FUSIONS),
-    ):  # fmt: skip
+        ("tabular_encoder", TABLES),
+        ("text_encoder", TEXTS),
+        ("image_encoder", IMAGES),
+        ("series_encoder", SERIES),
+        ("fusion", FUSIONS),
+    ):
         without = {"backbone"} if kind == "text_encoder" else set()  # needs an object, not a name
         assert {name for name, _ in parts} == set(registry.names(kind)) - without, kind
 
@@ -99,19 +103,26 @@ def test_a_run_over_table_text_photos_and_series(
     config = Config.parse(
         {
             "groups": [
-                with_encoder(TABLE, TABLES[number % len(TABLES)]), text, image,
+                with_encoder(TABLE, TABLES[number % len(TABLES)]),
+                text,
+                image,
                 with_encoder(past, SERIES[number % len(SERIES)]),
             ],
             "fusion": {"name": name, "options": {**options, "modality_dropout": 0.1}},
             "heads": [{"name": "price", "column": "price"}],
-            "data": {**DATA, "max_words": 12}, "training": {**TRAINING, "epochs": 1},
+            "data": {**DATA, "max_words": 12},
+            "training": {**TRAINING, "epochs": 1},
         }
-    )  # fmt: skip
+    )
     said: list[str] = []
     run = train(
-        files / "rows.csv", "price", out=tmp_path / "run", config=config, images=catalogue_folder,
+        files / "rows.csv",
+        "price",
+        out=tmp_path / "run",
+        config=config,
+        images=catalogue_folder,
         say=said.append,
-    )  # fmt: skip
+    )
     assert ("vectors" in text) == any("words found in vectors.txt" in line for line in said)
     rows = pd.read_csv(files / "rows.csv").tail(4)
     first, again = (
@@ -140,8 +151,9 @@ def rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(pixels).save(folder / f"{i}.png")
         split = "test" if i >= 100 else "validation" if i >= 80 else "train"
         corners = {"xmin": left, "ymin": top, "xmax": right, "ymax": bottom}
-        rows.append({"image": f"{i}.png", **corners, "colour": ["red", "green"][colour],
-                     "split": split})  # fmt: skip
+        rows.append(
+            {"image": f"{i}.png", **corners, "colour": ["red", "green"][colour], "split": split}
+        )
     frame = pd.DataFrame(rows)
     frame["colour"] = frame["colour"].where(frame.index % 5 != 0)  # every fifth has no colour
     frame.to_csv(folder / "rows.csv", index=False)
@@ -164,9 +176,12 @@ def test_a_box_and_a_category_from_one_photo(rectangles: Path, tmp_path: Path) -
     )
     said: list[str] = []
     run = train(
-        rectangles / "rows.csv", [*corners, "colour"], out=tmp_path / "run", config=config,
+        rectangles / "rows.csv",
+        [*corners, "colour"],
+        out=tmp_path / "run",
+        config=config,
         say=said.append,
-    )  # fmt: skip
+    )
     rows = pd.read_csv(rectangles / "rows.csv").query("split == 'test'").reset_index(drop=True)
     found = run.predict(rows, images=rectangles).frame
     boxes = found[[f"box_{corner}" for corner in corners]].to_numpy()

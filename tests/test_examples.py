@@ -107,9 +107,14 @@ def test_an_auxiliary_category_helps(run) -> None:
 @pytest.mark.real_data
 def test_cnn_on_digits(run) -> None:
     found = run(
-        "examples/sequential_cnn.py", "--data", real("mnist/mnist.npz"), "--rows", 6000,
-        "--epochs", 3,
-    )  # fmt: skip
+        "examples/sequential_cnn.py",
+        "--data",
+        real("mnist/mnist.npz"),
+        "--rows",
+        6000,
+        "--epochs",
+        3,
+    )
     assert found["Sequential CNN"] > 0.93
 
 

@@ -88,27 +88,45 @@ PRICED = "a thing,1.5,north,"
     ("content", "parts"),
     [
         pytest.param(table(lines()).encode("utf-16"), ["line 1, byte 0", "utf-16"], id="02-utf16"),
-        pytest.param(changed("café,1,north,5").encode("cp1252"), ["line 6, byte", "0xe9",
-                     "cp1252"], id="02-cp1252"),
+        pytest.param(
+            changed("café,1,north,5").encode("cp1252"),
+            ["line 6, byte", "0xe9", "cp1252"],
+            id="02-cp1252",
+        ),
         pytest.param(changed('"open,1,north,5'), ["starting at line 6", "quote"], id="04-quote"),
-        pytest.param(table([f"{line},x" for line in lines()]), ["names 4 columns", "line 2"],
-                     id="06-surplus-in-all"),
-        pytest.param(table(lines(), "name,size,size,price"), ["'size' occurs 2 times"],
-                     id="08-twice"),
+        pytest.param(
+            table([f"{line},x" for line in lines()]),
+            ["names 4 columns", "line 2"],
+            id="06-surplus-in-all",
+        ),
+        pytest.param(
+            table(lines(), "name,size,size,price"), ["'size' occurs 2 times"], id="08-twice"
+        ),
         pytest.param("", ["the file is empty"], id="09-empty"),
         pytest.param(HEADER + "\n", ["no data rows"], id="09-header-only"),
-        pytest.param(table(lines()).replace(",", ";"), ["semicolons", "separator=';'"],
-                     id="10-separator"),
-        pytest.param(table([f"{PRICED}{i if i % 5 else 'ask'}" for i in range(ROWS)]),
-                     ["are not numbers", "line 2"], id="11-words-in-target"),
-        pytest.param(table([f'{PRICED}"{i + 3},50"' for i in range(ROWS)]), ["line 2",
-                     "decimal point", "'3,50'"], id="12-decimal-comma"),
-        pytest.param(table([f"{PRICED}5" for _ in range(ROWS)]), ["is 5 in every row"],
-                     id="17-constant-target"),
-        pytest.param(table([PRICED for _ in range(ROWS)]), ["empty in every row"],
-                     id="15-no-target"),
+        pytest.param(
+            table(lines()).replace(",", ";"), ["semicolons", "separator=';'"], id="10-separator"
+        ),
+        pytest.param(
+            table([f"{PRICED}{i if i % 5 else 'ask'}" for i in range(ROWS)]),
+            ["are not numbers", "line 2"],
+            id="11-words-in-target",
+        ),
+        pytest.param(
+            table([f'{PRICED}"{i + 3},50"' for i in range(ROWS)]),
+            ["line 2", "decimal point", "'3,50'"],
+            id="12-decimal-comma",
+        ),
+        pytest.param(
+            table([f"{PRICED}5" for _ in range(ROWS)]),
+            ["is 5 in every row"],
+            id="17-constant-target",
+        ),
+        pytest.param(
+            table([PRICED for _ in range(ROWS)]), ["empty in every row"], id="15-no-target"
+        ),
     ],
-)  # fmt: skip
+)
 def test_errors_of_tables(audit: Audited, content: str | bytes, parts: list[str]) -> None:
     done, found = audit(content)
     assert done.code == 2
@@ -125,13 +143,15 @@ def test_errors_of_tables(audit: Audited, content: str | bytes, parts: list[str]
         pytest.param(changed("short,1.5,5"), 6, "expected 4 values, got 3", id="07-short"),
         pytest.param(changed(PRICED), 6, "the target is missing", id="15-missing"),
         pytest.param(changed(f"{PRICED}NaN"), 6, "the target is missing", id="15-nan"),
-        pytest.param(changed(f"{PRICED}inf"), 6, "expected a finite number, got 'inf'",
-                     id="16-inf"),
-        pytest.param(changed(f"{PRICED}1e400"), 6, "expected a finite number, got '1e400'",
-                     id="16-1e400"),
+        pytest.param(
+            changed(f"{PRICED}inf"), 6, "expected a finite number, got 'inf'", id="16-inf"
+        ),
+        pytest.param(
+            changed(f"{PRICED}1e400"), 6, "expected a finite number, got '1e400'", id="16-1e400"
+        ),
         pytest.param(changed(f'{PRICED}"12,50"'), 6, "decimal point, got '12,50'", id="12-one"),
     ],
-)  # fmt: skip
+)
 def test_rows_set_aside(audit: Audited, content: str, line: int, reason: str) -> None:
     done, found = audit(content)
     assert done.code == 0 and found is not None and found.read == ROWS
@@ -146,19 +166,33 @@ def test_rows_set_aside(audit: Audited, content: str, line: int, reason: str) ->
     [
         pytest.param("\ufeff" + table(lines()), "name", "text", id="01-mark"),
         pytest.param(changed('"a\nb c d e f",1,north,5'), "name", "text", id="03-newline"),
-        pytest.param(column([["NA", "EU", "US"][i % 3] for i in range(ROWS)]), "new", "category",
-                     id="13-NA"),
-        pytest.param(column([f"{(i * 37) % 50:05d}" for i in range(ROWS)], "zip"), "zip",
-                     "category", id="14-zip"),
+        pytest.param(
+            column([["NA", "EU", "US"][i % 3] for i in range(ROWS)]), "new", "category", id="13-NA"
+        ),
+        pytest.param(
+            column([f"{(i * 37) % 50:05d}" for i in range(ROWS)], "zip"),
+            "zip",
+            "category",
+            id="14-zip",
+        ),
         pytest.param(column(["same"] * ROWS), "new", "ignored", id="18-constant"),
         pytest.param(column([""] * ROWS), "new", "ignored", id="19-all-missing"),
-        pytest.param(column([f"k{i * 7919:x}z" for i in range(ROWS)]), "new", "identifier",
-                     id="20-identifier"),
-        pytest.param(table([f'{line.rsplit(",", 1)[0]},"$1,{i + 100}.50"'
-                            for i, line in enumerate(lines())]), "price", "target",
-                     id="11-dollars"),
+        pytest.param(
+            column([f"k{i * 7919:x}z" for i in range(ROWS)]),
+            "new",
+            "identifier",
+            id="20-identifier",
+        ),
+        pytest.param(
+            table(
+                [f'{line.rsplit(",", 1)[0]},"$1,{i + 100}.50"' for i, line in enumerate(lines())]
+            ),
+            "price",
+            "target",
+            id="11-dollars",
+        ),
     ],
-)  # fmt: skip
+)
 def test_tables_that_are_read(audit: Audited, content: str, name: str, kind: str) -> None:
     done, found = audit(content)
     assert done.code == 0 and found is not None and found.kept == found.read == ROWS
@@ -268,9 +302,20 @@ def spoil(kind: str, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["31-missing", "32-cut", "32-cut-jpeg", "32-damaged", "33-empty", "33-html", "35-bomb",
-     "35-too-large", "40-unknown", "44-pipe", "44-folder"],
-)  # fmt: skip
+    [
+        "31-missing",
+        "32-cut",
+        "32-cut-jpeg",
+        "32-damaged",
+        "33-empty",
+        "33-html",
+        "35-bomb",
+        "35-too-large",
+        "40-unknown",
+        "44-pipe",
+        "44-folder",
+    ],
+)
 def test_photos_set_aside(audit: Audited, tmp_path: Path, kind: str) -> None:
     content = pictured(tmp_path)
     spoil(kind, tmp_path / "4.png")
@@ -294,12 +339,16 @@ def test_34_39_40_photos_go_by_content(audit: Audited, tmp_path: Path, kind: str
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../4.png", "leads out"), ("/etc/passwd", "leads out"), ("a/../../4.png", "leads out"),
-        ("out.png", "is a link that leads out"), ("http://x.invalid/4.png", "is an address"),
-        ("gs://b/4.png", "is an address"), ("file:///etc/passwd", "is an address"),
+        ("../4.png", "leads out"),
+        ("/etc/passwd", "leads out"),
+        ("a/../../4.png", "leads out"),
+        ("out.png", "is a link that leads out"),
+        ("http://x.invalid/4.png", "is an address"),
+        ("gs://b/4.png", "is an address"),
+        ("file:///etc/passwd", "is an address"),
         ("zero.png", "is a link that leads out"),
     ],
-)  # fmt: skip
+)
 def test_41_42_43_paths_that_lead_out(
     audit: Audited, tmp_path: Path, name: str, said: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

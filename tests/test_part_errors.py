@@ -31,21 +31,38 @@ def rows(numeric: Any, categorical: Any) -> dict[str, Any]:
 CODES = np.zeros((2, 2), "int32")
 WRONG: dict[str, list[Any]] = {
     "tabular_encoder": [
-        rows(floats(2), CODES), rows(floats(2, 2), CODES[0]), rows(floats(2, 2), CODES[:, :1]),
-        rows(words(2, 2), CODES), rows(floats(2, 2), words(2, 2)), rows(floats(2, 2) > 0, CODES),
-        {"number": floats(2, 2)}, {}, "table", None,
+        rows(floats(2), CODES),
+        rows(floats(2, 2), CODES[0]),
+        rows(floats(2, 2), CODES[:, :1]),
+        rows(words(2, 2), CODES),
+        rows(floats(2, 2), words(2, 2)),
+        rows(floats(2, 2) > 0, CODES),
+        {"number": floats(2, 2)},
+        {},
+        "table",
+        None,
     ],
     "text_encoder": [CODES[0], floats(2, 3, 7), words(2, 3), CODES > 0, {"x": CODES}, "a", None],
     "image_encoder": [
-        floats(8, 8, 3), floats(2, 8, 8, 1), words(2, 8, 8, 3), floats(2, 8, 8, 3) > 0,
-        floats(2, 0, 8, 3), {"photo": floats(2, 8, 8, 3)}, None,
+        floats(8, 8, 3),
+        floats(2, 8, 8, 1),
+        words(2, 8, 8, 3),
+        floats(2, 8, 8, 3) > 0,
+        floats(2, 0, 8, 3),
+        {"photo": floats(2, 8, 8, 3)},
+        None,
     ],
     "series_encoder": [
-        floats(2, 3), floats(2, 3, 4, 5), CODES[None], words(2, 3, 4), {"a": floats(2, 3, 4)}, None,
+        floats(2, 3),
+        floats(2, 3, 4, 5),
+        CODES[None],
+        words(2, 3, 4),
+        {"a": floats(2, 3, 4)},
+        None,
     ],
     "pooling": [floats(2, 3), floats(2, 3, 4, 5), words(2, 9, 4), floats(2, 9, 4) > 0, None],
     "head": [floats(2), floats(2, 3, 4), words(2, 3), floats(2, 3) > 0, [floats(2, 3)], None],
-}  # fmt: skip
+}
 PARTS = [(kind, name) for kind, name in CASES if kind in WRONG]
 
 
@@ -79,9 +96,13 @@ def test_wrong_inputs(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name", "option"),
-    [(kind, name, option) for (kind, name), case in CASES.items() for option in case.arguments
-     if option not in ("seed", "backbone", "activation", "mean")],
-)  # fmt: skip
+    [
+        (kind, name, option)
+        for (kind, name), case in CASES.items()
+        for option in case.arguments
+        if option not in ("seed", "backbone", "activation", "mean")
+    ],
+)
 def test_options_out_of_range(kind: str, name: str, option: str) -> None:
     arguments = {**CASES[kind, name].arguments, option: "nonsense"}
     with pytest.raises((TypeError, ValueError)) as error:

@@ -60,9 +60,13 @@ class Middle:
     asked: list[Any] = []
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Any,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Any,
         options: argparse.Namespace,
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         self.given = (train, validation, root, columns)
         values = train[columns.target]
         self.answer = values.mode()[0] if columns.classes else np.expm1(np.log1p(values).mean())

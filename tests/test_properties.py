@@ -47,31 +47,87 @@ NUMBERS = (
     "½",
 )
 WORDS = (
-    "", " ", "NA", "None", "null", "red", "Red ", "red\u200b", "naïve", "日本語", "👩‍👩‍👧", "\x00",
-    "\ufeff", 'say "hi"', "a,b", "a\nb", "a\r\nb", "\t", "a|b", "-", "true", "2016-03-10",
-    "2016-02-30", "10/3/16", "0001-01-01", "99999-01-01", "a.jpg", "../a.jpg", "http://x.org/a.jpg",
-    "a sturdy oak table", "x" * 5000, "=1+1", "[1, 2]", "{}", "\u202e", "e\u0301", "é",
-)  # fmt: skip
+    "",
+    " ",
+    "NA",
+    "None",
+    "null",
+    "red",
+    "Red ",
+    "red\u200b",
+    "naïve",
+    "日本語",
+    "👩‍👩‍👧",
+    "\x00",
+    "\ufeff",
+    'say "hi"',
+    "a,b",
+    "a\nb",
+    "a\r\nb",
+    "\t",
+    "a|b",
+    "-",
+    "true",
+    "2016-03-10",
+    "2016-02-30",
+    "10/3/16",
+    "0001-01-01",
+    "99999-01-01",
+    "a.jpg",
+    "../a.jpg",
+    "http://x.org/a.jpg",
+    "a sturdy oak table",
+    "x" * 5000,
+    "=1+1",
+    "[1, 2]",
+    "{}",
+    "\u202e",
+    "e\u0301",
+    "é",
+)
 OTHERS = (
-    None, float("nan"), float("inf"), -0.0, 1e308, 5, True, 2**70, b"\xff", (1, 2), [1, None],
-    {"a": 1}, pd.NaT, pd.Timestamp("2016-03-10"), np.float32(2), np.int8(3), 1j, Path("a"),
-)  # fmt: skip
+    None,
+    float("nan"),
+    float("inf"),
+    -0.0,
+    1e308,
+    5,
+    True,
+    2**70,
+    b"\xff",
+    (1, 2),
+    [1, None],
+    {"a": 1},
+    pd.NaT,
+    pd.Timestamp("2016-03-10"),
+    np.float32(2),
+    np.int8(3),
+    1j,
+    Path("a"),
+)
 
 
 def few(count: int) -> Callable[[Any], Any]:
     """Draw `count` examples, always the same, and do not search for smaller ones that fail."""
     return settings(
-        max_examples=count, deadline=None, derandomize=True, database=None, phases=DRAWN,
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=DRAWN,
         suppress_health_check=SLOW,
-    )  # fmt: skip
+    )
 
 
 def many(count: int) -> Callable[[Any], Any]:
     """Draw `count` examples, others each time."""
     return settings(
-        max_examples=count, deadline=None, database=None, suppress_health_check=SLOW,
+        max_examples=count,
+        deadline=None,
+        database=None,
+        suppress_health_check=SLOW,
         print_blob=True,
-    )  # fmt: skip
+    )
 
 
 def text(**options: Any) -> st.SearchStrategy[str]:
@@ -80,9 +136,12 @@ def text(**options: Any) -> st.SearchStrategy[str]:
 
 def cells() -> st.SearchStrategy[str]:
     return st.one_of(
-        st.sampled_from(NUMBERS), st.sampled_from(WORDS), text(max_size=12),
-        st.integers().map(str), st.floats().map(str),
-    )  # fmt: skip
+        st.sampled_from(NUMBERS),
+        st.sampled_from(WORDS),
+        text(max_size=12),
+        st.integers().map(str),
+        st.floats().map(str),
+    )
 
 
 @st.composite
@@ -282,16 +341,35 @@ def check_config(values: Any) -> None:
 def configs() -> st.SearchStrategy[Any]:
     """Draw plain values under the keys that a config knows."""
     keys = st.sampled_from(
-        ["groups", "fusion", "heads", "data", "training", "name", "options", "column", "columns",
-         "modality", "encoder", "head", "split", "method", "epochs", "seed", "weight", "classes",
-         "x"]
-    )  # fmt: skip
+        [
+            "groups",
+            "fusion",
+            "heads",
+            "data",
+            "training",
+            "name",
+            "options",
+            "column",
+            "columns",
+            "modality",
+            "encoder",
+            "head",
+            "split",
+            "method",
+            "epochs",
+            "seed",
+            "weight",
+            "classes",
+            "x",
+        ]
+    )
     words = st.sampled_from(["dense", "tabular", "text", "learned", "time", "a", ""])
     plain = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), words)
     return st.recursive(
-        plain, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys | text(), inner),
+        plain,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys | text(), inner),
         max_leaves=25,
-    )  # fmt: skip
+    )
 
 
 ANY = st.one_of(cells(), st.sampled_from(OTHERS))

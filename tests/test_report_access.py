@@ -29,12 +29,23 @@ def several_heads(folder: Path) -> Path:
     truth, guess = (random.choice(classes, n) for _ in range(2))
     number = random.normal(0, 50, n)
     table = {"row": np.arange(n), "id": [LONG] * n}
-    table |= {f"{EVIL}_true": truth, f"{EVIL}_prediction": guess,
-              f"{EVIL}_probability": random.random(n)}  # fmt: skip
-    table |= {"gain_true": number, "gain_prediction": number + 9, "gain_q05": number - 5,
-              "gain_q95": number + 20}  # fmt: skip
-    table |= {"marks_true": ["a|c", "[]"] * 30, "marks_prediction": "a",
-              "marks_probability_a": 0.7, "marks_probability_c": 0.2}  # fmt: skip
+    table |= {
+        f"{EVIL}_true": truth,
+        f"{EVIL}_prediction": guess,
+        f"{EVIL}_probability": random.random(n),
+    }
+    table |= {
+        "gain_true": number,
+        "gain_prediction": number + 9,
+        "gain_q05": number - 5,
+        "gain_q95": number + 20,
+    }
+    table |= {
+        "marks_true": ["a|c", "[]"] * 30,
+        "marks_prediction": "a",
+        "marks_probability_a": 0.7,
+        "marks_probability_c": 0.2,
+    }
     for i, corner in enumerate(("xmin", "ymin", "xmax", "ymax")):
         table |= {f"data_{corner}_true": 10.0 * i, f"data_{corner}": 9.0 * i + random.random(n)}
     pd.DataFrame(table).to_csv(folder / "predictions.csv", index=False)
@@ -43,7 +54,7 @@ def several_heads(folder: Path) -> Path:
         "gain": HeadMetrics(column="gain", test={"rmse": 9.0, "pinball": 2.0}),
         "marks": HeadMetrics(column="m", kind="labels", classes=["a", "c"], test={"exact": 0.4}),
         "data": HeadMetrics(column="b", kind="box", test={"mean_iou": 0.8}),
-    }  # fmt: skip
+    }
     fusion = {
         name: [ModelScore(LONG, "fusion", "table", head.test)] for name, head in heads.items()
     }
@@ -111,9 +122,15 @@ def test_the_language_is_told_and_nothing_runs(page: Page) -> None:
 
 def test_every_kind_of_head_has_its_sections(tmp_path: Path) -> None:
     text = write_report(several_heads(tmp_path)).read_text(encoding="utf-8")
-    for words in ("What is taken for what", "the outer quantiles, which should be 90%",
-                  "Labels on the test rows", "How far the boxes overlap", "Where the errors are",
-                  "The 20 worst rows", "&lt;img src=x onerror"):  # fmt: skip
+    for words in (
+        "What is taken for what",
+        "the outer quantiles, which should be 90%",
+        "Labels on the test rows",
+        "How far the boxes overlap",
+        "Where the errors are",
+        "The 20 worst rows",
+        "&lt;img src=x onerror",
+    ):
         assert words in text, words
     assert "<img src=x" not in text and 'id="data_2"' in text
     assert len(text) < 5_000_000

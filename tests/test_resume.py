@@ -98,9 +98,14 @@ class CutOffStage(keras.callbacks.Callback):
 def test_the_end_of_a_stage_goes_on_too(patience: int, tmp_path: Path) -> None:
     """What the weights do not hold, the states of dropout, goes over to the next stage."""
     config = plain_config(
-        epochs=4, batch_size=16, checkpoint_seconds=0, freeze=["table"], unfreeze_epoch=2,
-        patience=patience, learning_rate=1e-9 if patience == 1 else 2e-3,
-    )  # fmt: skip
+        epochs=4,
+        batch_size=16,
+        checkpoint_seconds=0,
+        freeze=["table"],
+        unfreeze_epoch=2,
+        patience=patience,
+        learning_rate=1e-9 if patience == 1 else 2e-3,
+    )
     whole = train(tmp_path / "whole", config=config)
     with pytest.raises(Cut):
         train(tmp_path / "cut", CutOffStage(), config=config)
@@ -156,12 +161,14 @@ def test_a_finished_run_is_in_the_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"config": plain_config(epochs=5, batch_size=16, checkpoint_seconds=0)},
-         "config.training.epochs was 4, is 5"),
+        (
+            {"config": plain_config(epochs=5, batch_size=16, checkpoint_seconds=0)},
+            "config.training.epochs was 4, is 5",
+        ),
         ({"rows": plain_rows().assign(price=lambda frame: frame["price"] * 2)}, "data."),
         ({"rows": plain_rows().iloc[:-1]}, "data.rows was"),
     ],
-)  # fmt: skip
+)
 def test_what_has_changed_is_named(options: dict[str, Any], told: str, tmp_path: Path) -> None:
     cut_off(tmp_path / "run")
     before = sorted((tmp_path / "run").rglob("*"))

@@ -73,9 +73,11 @@ def test_ones_own_table(
 
 
 def test_quick_draws_the_small_catalogue(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     package = builder_package()
     export, sizes = package.export, {"small": (60, 20, 20)}
     monkeypatch.setattr(package, "export", lambda at, size, seed: export(at, sizes[size], seed))

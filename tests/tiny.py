@@ -13,24 +13,29 @@ from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 
 TABLE = {
-    "name": "table", "modality": "tabular",
+    "name": "table",
+    "modality": "tabular",
     "columns": ["category", "brand", "weight_g", "year"],
     "encoder": {"name": "dense", "options": {"hidden_dims": [8], "embedding_dim": 4}},
-}  # fmt: skip
+}
 WORDS = {
-    "name": "words", "modality": "text", "columns": ["description"],
+    "name": "words",
+    "modality": "text",
+    "columns": ["description"],
     "encoder": {
         "name": "recurrent",
         "options": {"hidden_dim": 4, "embedding_dim": 4, "bidirectional": False},
     },
-}  # fmt: skip
+}
 PHOTOS = {
-    "name": "photos", "modality": "image", "columns": ["image"],
+    "name": "photos",
+    "modality": "image",
+    "columns": ["image"],
     "encoder": {
         "name": "convolutional",
         "options": {"filters": [4, 8], "strides": [1, 1], "pool_sizes": [2, 1]},
     },
-}  # fmt: skip
+}
 DATA = {"image_size": 16, "split": {"method": "column", "column": "split"}}
 TRAINING = {"epochs": 2, "batch_size": 32, "precision": "float32", "baselines": False}
 
@@ -51,11 +56,22 @@ def spec_of(table: dict[str, Any], words: list[str], *, photos: bool) -> FittedS
     """Return a fitted spec of a table, given without its name, texts and, if asked for, photos."""
     groups = [
         {"name": "table", "modality": "tabular", **table},
-        {"name": "words", "modality": "text", "columns": ["t"], "vocabulary": words,
-         "lengths": [8]},
-        {"name": "photos", "modality": "image", "columns": ["i"], "photos": 1, "image_size": 16,
-         "optional": True},
-    ]  # fmt: skip
+        {
+            "name": "words",
+            "modality": "text",
+            "columns": ["t"],
+            "vocabulary": words,
+            "lengths": [8],
+        },
+        {
+            "name": "photos",
+            "modality": "image",
+            "columns": ["i"],
+            "photos": 1,
+            "image_size": 16,
+            "optional": True,
+        },
+    ]
     heads = [{"name": "price", "columns": ["price"]}]
     return FittedSpec.model_validate({"groups": groups[: 3 if photos else 2], "heads": heads})
 

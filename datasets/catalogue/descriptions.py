@@ -46,9 +46,21 @@ _OPENINGS = (
     "For sale: {adjective} {noun} from the {place}.",
 )
 _ADJECTIVES = (
-    "modern", "classic", "elegant", "simple", "slim", "sturdy", "handy", "charming", "stylish",
-    "quiet", "bright", "rustic", "neat", "popular",
-)  # fmt: skip
+    "modern",
+    "classic",
+    "elegant",
+    "simple",
+    "slim",
+    "sturdy",
+    "handy",
+    "charming",
+    "stylish",
+    "quiet",
+    "bright",
+    "rustic",
+    "neat",
+    "popular",
+)
 _PLACES = ("kitchen", "hall", "office", "bedroom", "garden", "studio", "balcony", "library")
 _ONE_MATERIAL = (
     "Made of {body} throughout.",

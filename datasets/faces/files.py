@@ -36,8 +36,11 @@ def export(
         FileExistsError: If `folder` holds anything else.
     """
     folder = Path(folder)
-    wanted = {"version": VERSION, "size": size if isinstance(size, str) else list(size),
-              "seed": seed}  # fmt: skip
+    wanted = {
+        "version": VERSION,
+        "size": size if isinstance(size, str) else list(size),
+        "seed": seed,
+    }
     if folder.exists() and any(folder.iterdir()):
         return _reuse(folder, wanted)
     folder.parent.mkdir(parents=True, exist_ok=True)

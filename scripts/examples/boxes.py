@@ -17,15 +17,31 @@ from voc import CORNERS, cut_outs, mean_box, objects, report
 
 import multimodal
 
-ENCODER = {"name": "convolutional", "options": {"filters": [32, 64, 96, 128], "strides": [1] * 4,
-           "pool_sizes": [2, 2, 2, 1], "normalization": "group"}}  # fmt: skip
+ENCODER = {
+    "name": "convolutional",
+    "options": {
+        "filters": [32, 64, 96, 128],
+        "strides": [1] * 4,
+        "pool_sizes": [2, 2, 2, 1],
+        "normalization": "group",
+    },
+}
 CONFIG = {
-    "groups": [{"name": "photos", "modality": "image", "columns": ["image"], "encoder": ENCODER,
-                "pooling": "grid"}],
-    "heads": [{"name": "box", "column": CORNERS, "head": "bounding_box"},
-              {"name": "category", "column": "category", "head": "multiclass"}],
+    "groups": [
+        {
+            "name": "photos",
+            "modality": "image",
+            "columns": ["image"],
+            "encoder": ENCODER,
+            "pooling": "grid",
+        }
+    ],
+    "heads": [
+        {"name": "box", "column": CORNERS, "head": "bounding_box"},
+        {"name": "category", "column": "category", "head": "multiclass"},
+    ],
     "data": {"split": {"method": "column", "column": "split"}},
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -36,15 +52,21 @@ def main() -> None:
         table = cut_outs(objects(given.data), count, Path(folder)).drop(columns="photo")
         training = {"epochs": given.epochs, "baselines": False}
         config = multimodal.Config.parse({**CONFIG, "training": training})
-        run = multimodal.train(table, [*CORNERS, "category"], out=Path(folder) / "run",
-                               images=folder, config=config)  # fmt: skip
+        run = multimodal.train(
+            table, [*CORNERS, "category"], out=Path(folder) / "run", images=folder, config=config
+        )
         train, test = (table[table["split"] == side] for side in ("train", "test"))
         found = run.predict(test, images=folder).frame
         common = train["category"].mode()[0]
         mean = mean_box(train[train["category"] == common], test, Path(folder))
     boxes = found[[f"box_{name}" for name in CORNERS]].to_numpy()
-    report("model", boxes, found["category_prediction"].to_numpy(),
-           found["category_probability"].to_numpy(), test)  # fmt: skip
+    report(
+        "model",
+        boxes,
+        found["category_prediction"].to_numpy(),
+        found["category_probability"].to_numpy(),
+        test,
+    )
     report("majority class, mean box", mean, np.full(len(test), common), np.ones(len(test)), test)
 
 

@@ -19,8 +19,13 @@ from multimodal.heads import MulticlassHead
 FINE_LABELS = 300
 
 
-def fit(photos: np.ndarray, labels: dict[str, np.ndarray], weights: dict[str, np.ndarray],
-        classes: dict[str, int], epochs: int) -> keras.Model:  # fmt: skip
+def fit(
+    photos: np.ndarray,
+    labels: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
+    classes: dict[str, int],
+    epochs: int,
+) -> keras.Model:
     """Train one trunk with a head for each of `classes`; a weight of 0 means "no label"."""
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input(photos.shape[1:], dtype="uint8")
@@ -30,8 +35,14 @@ def fit(photos: np.ndarray, labels: dict[str, np.ndarray], weights: dict[str, np
     loss = {name: head.make_loss() for name, head in heads.items()}
     model.compile(keras.optimizers.Adam(1e-3), loss)
     targets = {name: labels[name] for name in classes}
-    model.fit(photos, targets, sample_weight={name: weights[name] for name in classes},
-              batch_size=64, epochs=epochs, verbose=0)  # fmt: skip
+    model.fit(
+        photos,
+        targets,
+        sample_weight={name: weights[name] for name in classes},
+        batch_size=64,
+        epochs=epochs,
+        verbose=0,
+    )
     return model
 
 
@@ -47,8 +58,13 @@ def main() -> None:
     for title, classes in (("fine + coarse", both), ("fine alone", {"fine": 12})):
         rows = slice(0, 2000) if "coarse" in classes else slice(0, FINE_LABELS)
         longer = 1 if "coarse" in classes else 2000 // FINE_LABELS  # as many steps
-        model = fit(photos[rows], {k: v[rows] for k, v in train.items()},
-                    {k: v[rows] for k, v in weights.items()}, classes, epochs * longer)  # fmt: skip
+        model = fit(
+            photos[rows],
+            {k: v[rows] for k, v in train.items()},
+            {k: v[rows] for k, v in weights.items()},
+            classes,
+            epochs * longer,
+        )
         guess = model.predict(photos[2000:], verbose=0)["fine"].argmax(1)
         print(f"{title}: accuracy {np.mean(guess == labels['fine'][2000:]):.3f}")
     print(f"largest class: accuracy {np.bincount(labels['fine'][2000:]).max() / 1000:.3f}")

@@ -18,14 +18,28 @@ from voc import CORNERS, largest, mean_box, objects
 import multimodal
 from multimodal.data.labels.boxes import bootstrap_interval, iou
 
-ENCODER = {"name": "convolutional", "options": {"filters": [32, 64, 96, 128], "strides": [1] * 4,
-           "pool_sizes": [2, 2, 2, 1], "normalization": "group"}}  # fmt: skip
+ENCODER = {
+    "name": "convolutional",
+    "options": {
+        "filters": [32, 64, 96, 128],
+        "strides": [1] * 4,
+        "pool_sizes": [2, 2, 2, 1],
+        "normalization": "group",
+    },
+}
 CONFIG = {
-    "groups": [{"name": "photos", "modality": "image", "columns": ["image"], "encoder": ENCODER,
-                "pooling": "grid"}],
+    "groups": [
+        {
+            "name": "photos",
+            "modality": "image",
+            "columns": ["image"],
+            "encoder": ENCODER,
+            "pooling": "grid",
+        }
+    ],
     "heads": [{"name": "box", "column": CORNERS, "head": "bounding_box"}],
     "data": {"split": {"method": "column", "column": "side"}},
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -41,8 +55,13 @@ def main() -> None:
         validation = (fold == (k + 1) % given.folds) & (np.arange(len(table)) % 3 == 0)
         side = np.where(fold == k, "test", np.where(validation, "validation", "train"))
         with tempfile.TemporaryDirectory() as folder:
-            run = multimodal.train(table.assign(side=side), CORNERS, out=Path(folder) / "run",
-                                   images=given.data, config=config)  # fmt: skip
+            run = multimodal.train(
+                table.assign(side=side),
+                CORNERS,
+                out=Path(folder) / "run",
+                images=given.data,
+                config=config,
+            )
             frame = run.predict(table[fold == k], images=given.data).frame
         found[0, fold == k] = frame[[f"box_{name}" for name in CORNERS]]
         found[1, fold == k] = mean_box(table[fold != k], table[fold == k], given.data)

@@ -44,8 +44,12 @@ def main() -> None:
     epochs, rng = options(__doc__, epochs=60).epochs, np.random.default_rng(0)
     hours, noise = rng.uniform(-6, 6, 2500), rng.normal(0, 0.1, 2500)
     table = pd.DataFrame({"hour": hours, "load": np.sin(2 * hours) + noise})
-    group = {"name": "table", "modality": "tabular", "columns": ["hour"],
-             "encoder": {"name": "snake_network", "options": {"units": 64}}}  # fmt: skip
+    group = {
+        "name": "table",
+        "modality": "tabular",
+        "columns": ["hour"],
+        "encoder": {"name": "snake_network", "options": {"units": 64}},
+    }
     training = {"epochs": epochs, "learning_rate": 0.01, "patience": epochs, "baselines": False}
     config = multimodal.Config.parse({"groups": [group], "training": training})
     with tempfile.TemporaryDirectory() as folder:

@@ -38,8 +38,10 @@ def main() -> None:
         model.fit(photos[train], truth[train], batch_size=64, epochs=arguments.epochs, verbose=0)
         seconds = time.perf_counter() - start
         guess = model.predict(photos[test], verbose=0).argmax(1)
-        print(f"{name}: accuracy {np.mean(guess == truth[test]):.3f} "
-              f"({model.count_params():,} parameters, {seconds:.0f} s)")  # fmt: skip
+        print(
+            f"{name}: accuracy {np.mean(guess == truth[test]):.3f} "
+            f"({model.count_params():,} parameters, {seconds:.0f} s)"
+        )
     print(f"largest class: accuracy {np.bincount(truth[test]).max() / 1000:.3f}")
 
 

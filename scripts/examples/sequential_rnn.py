@@ -32,15 +32,17 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     table = pd.read_csv(arguments.data)
     labels = (table["sentiment"] == "pos").to_numpy("int32")
-    train, test = train_test_split(np.arange(len(table)), stratify=labels, test_size=0.2,
-                                   random_state=0)  # fmt: skip
+    train, test = train_test_split(
+        np.arange(len(table)), stratify=labels, test_size=0.2, random_state=0
+    )
     texts = table["text"].to_numpy()
     vocabulary = fit_vocabulary(texts[train], size=20_000, min_count=3)
     ids = index(vocabulary)
     tokens = pad([word_ids(text, ids, LENGTH) for text in texts], LENGTH)
     head = BinaryHead()
-    encoder = RecurrentEncoder(len(vocabulary) + 2, 32, embedding_dim=64, dropout=0.4,
-                               pooling="max")  # fmt: skip
+    encoder = RecurrentEncoder(
+        len(vocabulary) + 2, 32, embedding_dim=64, dropout=0.4, pooling="max"
+    )
     model = keras.Sequential([keras.Input((None,), dtype="int32"), encoder, head])
     model.compile(keras.optimizers.AdamW(3e-3), head.make_loss())
     model.fit(tokens[train], labels[train], batch_size=32, epochs=arguments.epochs, verbose=0)

@@ -20,8 +20,10 @@ SIZES = {"sensors": 32, "history": 128}
 def draw(rows: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return both inputs and the target (rows, 1), noise of standard deviation 0.1."""
     inputs = {name: rng.normal(size=(rows, n)).astype("float32") for name, n in SIZES.items()}
-    left, right = (array[:, : n // 4].mean(1) * (n // 4) ** 0.5 for array, n in
-                   zip(inputs.values(), SIZES.values(), strict=True))  # fmt: skip
+    left, right = (
+        array[:, : n // 4].mean(1) * (n // 4) ** 0.5
+        for array, n in zip(inputs.values(), SIZES.values(), strict=True)
+    )
     target = np.tanh(left) * np.tanh(right) + rng.normal(0, 0.1, rows)
     return inputs, target.astype("float32")[:, None]
 

@@ -74,15 +74,17 @@ def mean_box(train: pd.DataFrame, test: pd.DataFrame, folder: Path) -> np.ndarra
     return to_pixels(np.tile(mean, (len(test), 1)), sizes[1])
 
 
-def report(name: str, boxes: np.ndarray, classes: np.ndarray, sure: np.ndarray,
-           truth: pd.DataFrame) -> None:  # fmt: skip
+def report(
+    name: str, boxes: np.ndarray, classes: np.ndarray, sure: np.ndarray, truth: pd.DataFrame
+) -> None:
     """Print mean IoU and mAP@.5, each with a 95 % bootstrap interval."""
     overlap, true, kinds = iou(boxes, truth[CORNERS]), truth[CORNERS].to_numpy(), truth["category"]
     measures = {
         "IoU": lambda i: float(overlap[i].mean()),
-        "mAP@.5": lambda i: mean_average_precision(boxes[i], classes[i], sure[i], true[i],
-                                                   kinds.to_numpy()[i]),
-    }  # fmt: skip
+        "mAP@.5": lambda i: mean_average_precision(
+            boxes[i], classes[i], sure[i], true[i], kinds.to_numpy()[i]
+        ),
+    }
     for measure, function in measures.items():
         low, high = bootstrap_interval(function, len(truth))
         print(f"{name}: {measure} {function(np.arange(len(truth))):.3f} ({low:.3f} to {high:.3f})")

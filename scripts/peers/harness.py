@@ -57,9 +57,13 @@ class Peer(Protocol):
     """What the harness asks of an opponent."""
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Columns,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Columns,
         options: argparse.Namespace,
-    ) -> list[float]: ...  # fmt: skip
+    ) -> list[float]: ...
 
     def predict(self, frame: pd.DataFrame) -> Any: ...
 
@@ -181,13 +185,18 @@ def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace)
         part = one_fold(peer(), rows, inside, columns, options)
         found.append(part.assign(fold=float(each)))
         scores.append(score(part.truth, part.prediction, columns.classes))
-        print(f"fold {float(each):g}: {kind} {scores[-1]:.4f}, {len(part):,} rows, "
-              f"{part.seconds.iloc[0]:.0f} s", flush=True)  # fmt: skip
+        print(
+            f"fold {float(each):g}: {kind} {scores[-1]:.4f}, {len(part):,} rows, "
+            f"{part.seconds.iloc[0]:.0f} s",
+            flush=True,
+        )
         answers = pd.concat(found).rename_axis("row")
         answers[["fold", "truth", "prediction"]].to_csv(options.out)
     pooled = score(answers.truth, answers.prediction, columns.classes)
-    print(f"{kind}: mean {np.mean(scores):.4f} ± {np.std(scores):.4f} over {len(found)} folds, "
-          f"all rows {pooled:.4f}")  # fmt: skip
+    print(
+        f"{kind}: mean {np.mean(scores):.4f} ± {np.std(scores):.4f} over {len(found)} folds, "
+        f"all rows {pooled:.4f}"
+    )
     return answers
 
 
@@ -212,8 +221,10 @@ def parse(words: list[str] | None = None) -> tuple[Columns, argparse.Namespace]:
     parser.add_argument("--out", type=Path, required=True, help="CSV of the answers")
     options = parser.parse_args(words)
     options.root = options.root or options.file.parent
-    lists = {kind: [name for name in getattr(options, kind).split(",") if name]
-             for kind in ("categories", "numbers", "texts", "images")}  # fmt: skip
+    lists = {
+        kind: [name for name in getattr(options, kind).split(",") if name]
+        for kind in ("categories", "numbers", "texts", "images")
+    }
     numbers = dict((*name.split("=", 1), "")[:2] for name in lists.pop("numbers"))
     return Columns(options.target, numbers=numbers, **lists), options
 

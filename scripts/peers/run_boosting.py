@@ -29,9 +29,16 @@ from sklearn.model_selection import KFold
 
 PRIOR, FOLDS, SEEDS = 10.0, 5, 3
 TREES = {
-    "n_estimators": 600, "learning_rate": 0.02, "num_leaves": 15, "min_child_samples": 10,
-    "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.3, "verbose": -1, "n_jobs": 1,
-}  # fmt: skip
+    "n_estimators": 600,
+    "learning_rate": 0.02,
+    "num_leaves": 15,
+    "min_child_samples": 10,
+    "subsample": 0.8,
+    "subsample_freq": 1,
+    "colsample_bytree": 0.3,
+    "verbose": -1,
+    "n_jobs": 1,
+}
 
 
 def greatest_number(texts: pd.Series) -> Any:
@@ -69,8 +76,10 @@ class BoostingPeer:
     def cells(self, frame: pd.DataFrame) -> Any:
         """Return numbers, and codes of digits as numbers."""
         found = [frame[name].to_numpy(float) for name in self.columns.numbers]
-        found += [pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
-                  for name in self.columns.categories]  # fmt: skip
+        found += [
+            pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
+            for name in self.columns.categories
+        ]
         if self.reads:
             found += [greatest_number(frame[name]) for name in self.columns.texts]
         return np.array(found).reshape(len(found), len(frame)).T
@@ -81,9 +90,13 @@ class BoostingPeer:
         return np.hstack([self.cells(frame), means, *summed])
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Columns,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Columns,
         options: argparse.Namespace,
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """Fit on all rows: nothing here is stopped early."""
         start = time.perf_counter()
         rows = pd.concat([train, validation], ignore_index=True)

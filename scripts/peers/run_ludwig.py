@@ -86,8 +86,9 @@ class Ludwig:
         columns, scaled = self.columns, {"normalization": "zscore"}
         inputs: list[dict[str, Any]] = [{"name": n, "type": "category"} for n in columns.categories]
         filled = scaled | {"missing_value_strategy": "fill_with_mean"}
-        inputs += [{"name": name, "type": "number", "preprocessing": filled}
-                   for name in columns.numbers]  # fmt: skip
+        inputs += [
+            {"name": name, "type": "number", "preprocessing": filled} for name in columns.numbers
+        ]
         inputs += [{"name": f"{name}_absent", "type": "binary"} for name in self.absent]
         inputs += [text(name, options.variant, options.words) for name in columns.texts]
         inputs += [photo(name, options.size) for name in columns.images]
@@ -124,9 +125,13 @@ class Ludwig:
         return made
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Columns,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Columns,
         options: argparse.Namespace,
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """Train until the error on `validation` has not fallen for `patience` epochs."""
         self.columns, self.root, clock = columns, root.resolve(), Clock()
         self.absent = [name for name in columns.numbers if train[name].isna().any()]
@@ -137,18 +142,22 @@ class Ludwig:
         )
         with tempfile.TemporaryDirectory() as folder:
             self.model.train(
-                training_set=self.frame(train), validation_set=self.frame(validation),
-                output_directory=folder, skip_save_processed_input=True,
+                training_set=self.frame(train),
+                validation_set=self.frame(validation),
+                output_directory=folder,
+                skip_save_processed_input=True,
                 random_seed=options.seed,
-            )  # fmt: skip
+            )
         return clock.seconds
 
     def predict(self, frame: pd.DataFrame) -> Any:
         """Return prices or classes of raw rows."""
         told, _ = self.model.predict(
-            self.frame(frame), batch_size=256, skip_save_predictions=True,
+            self.frame(frame),
+            batch_size=256,
+            skip_save_predictions=True,
             skip_save_unprocessed_output=True,
-        )  # fmt: skip
+        )
         said = told[f"{ANSWER}_predictions"].to_numpy()
         return said.astype(str) if self.columns.classes else self.scale.price(np.asarray(said))
 

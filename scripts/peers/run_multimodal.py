@@ -71,10 +71,19 @@ def reference(columns: Columns, options: argparse.Namespace) -> multimodal.Confi
     ]
     kinds = dict.fromkeys(columns.categories, "category") | dict.fromkeys(columns.numbers, "number")
     kinds |= dict.fromkeys(columns.texts, "text") | dict.fromkeys(columns.images, "image")
-    training = {"epochs": options.epochs, "patience": options.patience, "members": 1,
-                "batch_size": options.batch, "linear": False}  # fmt: skip
-    data = {"columns": kinds, "image_size": options.size, "max_words": options.words,
-            "min_count": 3}  # fmt: skip
+    training = {
+        "epochs": options.epochs,
+        "patience": options.patience,
+        "members": 1,
+        "batch_size": options.batch,
+        "linear": False,
+    }
+    data = {
+        "columns": kinds,
+        "image_size": options.size,
+        "max_words": options.words,
+        "min_count": 3,
+    }
     fusion = {"name": "concat", "options": {"hidden_dims": [64]}}
     return multimodal.Config.parse(
         {"groups": groups, "training": training, "data": data, "fusion": fusion}
@@ -85,9 +94,13 @@ class Multimodal:
     """The package behind the harness's two methods."""
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Columns,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Columns,
         options: argparse.Namespace,
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """Train on `train`, stop by `validation`."""
         self.root, self.columns, clock = root, columns, Clock()
         sides = {"train": train, "validation": validation, "test": validation}
@@ -102,9 +115,13 @@ class Multimodal:
         )
         with tempfile.TemporaryDirectory() as folder:
             self.run = multimodal.train(
-                rows.reset_index(drop=True), columns.target, out=folder, config=config,
-                images=root, callbacks=[clock],
-            )  # fmt: skip
+                rows.reset_index(drop=True),
+                columns.target,
+                out=folder,
+                config=config,
+                images=root,
+                callbacks=[clock],
+            )
         self.run.predictor.warm()
         return clock.seconds
 

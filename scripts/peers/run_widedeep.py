@@ -65,15 +65,25 @@ class WideDeepPeer:
         categories = columns.categories + [f"{name} absent" for name in columns.numbers]
         texts = ["words"] if self.joined else columns.texts
         self.steps: dict[str, list[Any]] = {
-            "X_tab": [TabPreprocessor(
-                cat_embed_cols=categories or None, continuous_cols=numbers, cols_to_scale=numbers,
-                verbose=0,
-            )] if categories else [],
-            "X_text": [TextPreprocessor(name, min_freq=3, maxlen=options.words, n_cpus=1, verbose=0)
-                       for name in texts],
-            "X_img": [ImagePreprocessor(name, str(root), options.size, options.size, verbose=0)
-                      for name in columns.images],
-        }  # fmt: skip
+            "X_tab": [
+                TabPreprocessor(
+                    cat_embed_cols=categories or None,
+                    continuous_cols=numbers,
+                    cols_to_scale=numbers,
+                    verbose=0,
+                )
+            ]
+            if categories
+            else [],
+            "X_text": [
+                TextPreprocessor(name, min_freq=3, maxlen=options.words, n_cpus=1, verbose=0)
+                for name in texts
+            ],
+            "X_img": [
+                ImagePreprocessor(name, str(root), options.size, options.size, verbose=0)
+                for name in columns.images
+            ],
+        }
         self.steps = {key: steps for key, steps in self.steps.items() if steps}
 
     def network(self, variant: str, outputs: int) -> WideDeep:
@@ -82,17 +92,29 @@ class WideDeepPeer:
         reader = AttentiveRNN if variant == "attentive" else BasicRNN
         for step in self.steps.get("X_tab", []):
             parts["deeptabular"] = TabMlp(
-                column_idx=step.column_idx, cat_embed_input=step.cat_embed_input,
-                continuous_cols=list(self.usual) or None, mlp_hidden_dims=[128, 64],
-            )  # fmt: skip
+                column_idx=step.column_idx,
+                cat_embed_input=step.cat_embed_input,
+                continuous_cols=list(self.usual) or None,
+                mlp_hidden_dims=[128, 64],
+            )
         if "X_text" in self.steps:
-            readers = [reader(vocab_size=len(step.vocab.itos), embed_dim=32, hidden_dim=64,
-                              n_layers=1, rnn_type="gru", bidirectional=True)
-                       for step in self.steps["X_text"]]  # fmt: skip
+            readers = [
+                reader(
+                    vocab_size=len(step.vocab.itos),
+                    embed_dim=32,
+                    hidden_dim=64,
+                    n_layers=1,
+                    rnn_type="gru",
+                    bidirectional=True,
+                )
+                for step in self.steps["X_text"]
+            ]
             parts["deeptext"] = readers[0] if len(readers) == 1 else readers
         if "X_img" in self.steps:
-            eyes = [Vision(channel_sizes=[32, 64, 128], kernel_sizes=[3, 3, 3], strides=[1, 2, 2])
-                    for _ in self.steps["X_img"]]  # fmt: skip
+            eyes = [
+                Vision(channel_sizes=[32, 64, 128], kernel_sizes=[3, 3, 3], strides=[1, 2, 2])
+                for _ in self.steps["X_img"]
+            ]
             parts["deepimage"] = eyes[0] if len(eyes) == 1 else eyes
         return WideDeep(**parts, head_hidden_dims=[64], pred_dim=outputs)
 
@@ -104,9 +126,13 @@ class WideDeepPeer:
         return values.map({name: at for at, name in enumerate(self.names)}).to_numpy("int64")
 
     def fit(
-        self, train: pd.DataFrame, validation: pd.DataFrame, root: Path, columns: Columns,
+        self,
+        train: pd.DataFrame,
+        validation: pd.DataFrame,
+        root: Path,
+        columns: Columns,
         options: argparse.Namespace,
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """Train until the loss on `validation` has not fallen for `patience` epochs."""
         torch.manual_seed(options.seed)
         np.random.seed(options.seed)
@@ -124,11 +150,21 @@ class WideDeepPeer:
         network, clock = self.network(options.variant, outputs), Clock()
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
         self.trainer = Trainer(
-            network, objective=kind, optimizers=torch.optim.Adam(network.parameters(), lr=1e-3),
-            callbacks=[stop, clock], seed=options.seed, verbose=0, num_workers=0,
-        )  # fmt: skip
-        self.trainer.fit(X_train=seen, X_val=held, n_epochs=options.epochs,
-                         batch_size=options.batch, shuffle=True)  # fmt: skip
+            network,
+            objective=kind,
+            optimizers=torch.optim.Adam(network.parameters(), lr=1e-3),
+            callbacks=[stop, clock],
+            seed=options.seed,
+            verbose=0,
+            num_workers=0,
+        )
+        self.trainer.fit(
+            X_train=seen,
+            X_val=held,
+            n_epochs=options.epochs,
+            batch_size=options.batch,
+            shuffle=True,
+        )
         return clock.seconds
 
     def predict(self, frame: pd.DataFrame) -> Any:

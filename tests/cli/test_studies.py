@@ -11,8 +11,18 @@ from tiny import plain_rows
 
 def test_compare_prints_a_table_and_goes_on(command: Command, folder: Path) -> None:
     plain_rows().drop(columns=["cost", "weight"]).to_csv("rows.csv", index=False)
-    asked = ("compare", "rows.csv", "--target", "price", "--config", "quick.yaml", "--folds", 2,
-             "--seeds", 1)  # fmt: skip
+    asked = (
+        "compare",
+        "rows.csv",
+        "--target",
+        "price",
+        "--config",
+        "quick.yaml",
+        "--folds",
+        2,
+        "--seeds",
+        1,
+    )
     Path("quick.yaml").write_text(QUICK.replace("{batch_size", "{epochs: 1, batch_size"))
     done = command(*asked)
     assert done.code == 0

@@ -22,9 +22,12 @@ def test_a_reader_that_has_seen_enough() -> None:
         "with report_errors():\n    print('row\\n' * 100_000)\n"
     )
     done = subprocess.run(
-        f"{sys.executable} -c \"$CODE\" | head -1", shell=True, capture_output=True, text=True,
+        f'{sys.executable} -c "$CODE" | head -1',
+        shell=True,
+        capture_output=True,
+        text=True,
         env={**os.environ, "CODE": code},
-    )  # fmt: skip
+    )
     assert (done.stdout, done.stderr) == ("row\n", "")
 
 

@@ -20,9 +20,23 @@ from multimodal.runs.run import load
 
 def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None:
     done = command(
-        "train", "rows.csv", "--target", "price", "--target", "cost", "--weight", "weight",
-        "--config", "quick.yaml", "--epochs", 3, "--seed", 7, "--out", "run",
-    )  # fmt: skip
+        "train",
+        "rows.csv",
+        "--target",
+        "price",
+        "--target",
+        "cost",
+        "--weight",
+        "weight",
+        "--config",
+        "quick.yaml",
+        "--epochs",
+        3,
+        "--seed",
+        7,
+        "--out",
+        "run",
+    )
     assert (done.code, done.out) == (0, "")
     assert "epoch 3/3  loss " in done.err
     assert "price: the test rows, best model first" in done.err
@@ -48,9 +62,11 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     done = command("predict", "run", "new.csv", "--out", "prices.csv")
     assert (done.code, done.out) == (0, "")
     assert done.err.splitlines() == [
-        "unseen in 'shop': 5", "rows unlike the training rows: 5", "columns not used: extra",
+        "unseen in 'shop': 5",
+        "rows unlike the training rows: 5",
+        "columns not used: extra",
         "5 rows written to prices.csv",
-    ]  # fmt: skip
+    ]
     assert len(pd.read_csv("prices.csv")) == 5
 
 
@@ -166,8 +182,9 @@ def test_bad_input_gives_one_clear_error(
     change()
     before = digests(folder)
     defaults = {"--target": "price", "--config": "quick.yaml", "--out": "run"}
-    rest = [word for name, value in defaults.items() if name not in arguments
-            for word in (name, value)]  # fmt: skip
+    rest = [
+        word for name, value in defaults.items() if name not in arguments for word in (name, value)
+    ]
     done = command("train", *arguments, *rest)
     assert done.code == 2
     if "Usage" not in done.err:

@@ -97,35 +97,55 @@ def test_records_are_frozen() -> None:
     [
         ({"trainning": {}}, "unknown key 'trainning'. Did you mean 'training'? Valid: data, "),
         ({"training": {"epoch": 3}}, "unknown key 'training.epoch'. Did you mean 'epochs'?"),
-        ({"data": {"split": {"methode": "time"}}},
-         "unknown key 'data.split.methode'. Did you mean 'method'? Valid: column, method, test"),
-        ({"groups": [{**VALUES["groups"][0], "encodr": 1}]},
-         "unknown key 'groups.0.encodr'. Did you mean 'encoder'?"),
-        ({"groups": [{**VALUES["groups"][0], "encoder": {"name": "dense", "option": {}}}]},
-         "unknown key 'groups.0.encoder.option'. Did you mean 'options'? Valid: name, options."),
-        ({"heads": [{"name": "p", "column": "p", "head": {"nam": "x", "name": "y"}}]},
-         "unknown key 'heads.0.head.nam'. Did you mean 'name'?"),
-        ({"data": {"columns": {"price": "numbr"}}},
-         "`data.columns.price` must be one of 'number', 'category'"),
-        ({"training": {"precision": "float16"}},
-         "`training.precision` must be one of 'auto', 'float32' or 'mixed_bfloat16'. "
-         "Received: 'float16'"),
+        (
+            {"data": {"split": {"methode": "time"}}},
+            "unknown key 'data.split.methode'. Did you mean 'method'? Valid: column, method, test",
+        ),
+        (
+            {"groups": [{**VALUES["groups"][0], "encodr": 1}]},
+            "unknown key 'groups.0.encodr'. Did you mean 'encoder'?",
+        ),
+        (
+            {"groups": [{**VALUES["groups"][0], "encoder": {"name": "dense", "option": {}}}]},
+            "unknown key 'groups.0.encoder.option'. Did you mean 'options'? Valid: name, options.",
+        ),
+        (
+            {"heads": [{"name": "p", "column": "p", "head": {"nam": "x", "name": "y"}}]},
+            "unknown key 'heads.0.head.nam'. Did you mean 'name'?",
+        ),
+        (
+            {"data": {"columns": {"price": "numbr"}}},
+            "`data.columns.price` must be one of 'number', 'category'",
+        ),
+        (
+            {"training": {"precision": "float16"}},
+            "`training.precision` must be one of 'auto', 'float32' or 'mixed_bfloat16'. "
+            "Received: 'float16'",
+        ),
         ({"training": {"epochs": "many"}}, "`training.epochs`: Input should be a valid integer"),
         ({"training": {"epochs": 0}}, "`training.epochs`: Input should be greater than or equal"),
         ({"training": {"members": 0}}, "equal to 1, or 'auto'. Received: 0"),
         ({"heads": [{"name": "y", "column": "y", "weight": 0}]}, "than 0, or 'learned'. Received"),
         ({"training": {"learning_rate": float("inf")}}, "finite number. Received: inf"),
-        ({"groups": [{"name": "a", "modality": "text", "columns": [], "encoder": "x"}]},
-         "`groups.0.columns`: List should have at least 1 item"),
+        (
+            {"groups": [{"name": "a", "modality": "text", "columns": [], "encoder": "x"}]},
+            "`groups.0.columns`: List should have at least 1 item",
+        ),
         ({"data": {"split": {"method": "group"}}}, "split method 'group' needs `column`"),
         ({"heads": [{"name": "p"}]}, "`heads.0.column`: Field required"),
         ({"groups": [VALUES["groups"][0]] * 129}, "`groups`: List should have at most 128 items"),
-        ({"fusion": {"name": "concat", "options": {"hidden_dims": [8] * 129}}},
-         "option 'hidden_dims' has 129 entries; at most 128"),
-        ({"fusion": {"name": "transformer", "options": {"num_layers": 129}}},
-         "option 'num_layers' may be at most 128"),
-        ({"fusion": {"name": "concat", "options": {"activation": {"class_name": "Lambda"}}}},
-         "option 'activation' must be a value or a list; no mapping is taken"),
+        (
+            {"fusion": {"name": "concat", "options": {"hidden_dims": [8] * 129}}},
+            "option 'hidden_dims' has 129 entries; at most 128",
+        ),
+        (
+            {"fusion": {"name": "transformer", "options": {"num_layers": 129}}},
+            "option 'num_layers' may be at most 128",
+        ),
+        (
+            {"fusion": {"name": "concat", "options": {"activation": {"class_name": "Lambda"}}}},
+            "option 'activation' must be a value or a list; no mapping is taken",
+        ),
         ({"training": {"batch_size": 10**9}}, "should be less than or equal to 65536"),
         ({"training": {"seed": 2**31}}, "`training.seed`: Input should be less than 2147483648"),
         ({"training": {"epochs": 10**5000}}, "Received: int"),
@@ -133,7 +153,7 @@ def test_records_are_frozen() -> None:
         ({"groups": ["x" * 10**6]}, "x…"),
         ([1], "expected a mapping of sections. Valid: data, fusion, groups, heads, training."),
     ],
-)  # fmt: skip
+)
 def test_messages(values: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         Config.parse(values, "run.yaml")

@@ -47,14 +47,18 @@ def test_the_same_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("now", "told"),
     [
-        ({"config": {"training": {"epochs": 6}, "groups": []}},
-         "config.training.epochs was 5, is 6"),
+        (
+            {"config": {"training": {"epochs": 6}, "groups": []}},
+            "config.training.epochs was 5, is 6",
+        ),
         ({"targets": ["b"]}, 'targets.0 was "a", is "b"'),
-        ({"config": {"training": {"epochs": 5}, "groups": [{"name": "t"}]}},
-         'config.groups was [], is null; config.groups.0.name was null, is "t"'),
+        (
+            {"config": {"training": {"epochs": 5}, "groups": [{"name": "t"}]}},
+            'config.groups was [], is null; config.groups.0.name was null, is "t"',
+        ),
         ({"data": {"rows": 4}}, "data.rows was 3, is 4"),
     ],
-)  # fmt: skip
+)
 def test_what_differs_is_named(now: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         check_same(tmp_path, {**ASKED, "data": {"rows": 3}}, {**ASKED, **now})

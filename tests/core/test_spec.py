@@ -99,10 +99,15 @@ def test_records_are_closed_and_frozen() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"photos": 65}, {"photos": -1}, {"image_size": 1025}, {"steps": 10**9}, {"lengths": [0]},
-        {"lengths": [10**9]}, {"numeric": [{"name": "a", "source": "a", "scale": float("nan")}]},
+        {"photos": 65},
+        {"photos": -1},
+        {"image_size": 1025},
+        {"steps": 10**9},
+        {"lengths": [0]},
+        {"lengths": [10**9]},
+        {"numeric": [{"name": "a", "source": "a", "scale": float("nan")}]},
     ],
-)  # fmt: skip
+)
 def test_sizes_have_limits_and_numbers_are_finite(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="Input should be"):
         FittedGroup.model_validate({"name": "a", "modality": "text", "columns": [], **values})

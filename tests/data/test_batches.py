@@ -28,17 +28,25 @@ SPEC = FittedSpec.model_validate(
     {
         "groups": [
             {
-                "name": "table", "modality": "tabular", "columns": ["n", "c"], "optional": True,
+                "name": "table",
+                "modality": "tabular",
+                "columns": ["n", "c"],
+                "optional": True,
                 "numeric": [{"name": "row", "source": "n"}, {"name": "m", "source": "n"}],
                 "categorical": [{"name": "c", "source": "c", "categories": ["a"]}],
             },
             {"name": "title", "modality": "text", "columns": ["t"], "lengths": LENGTHS},
-            {"name": "photos", "modality": "image", "columns": ["p"], "photos": 2,
-             "image_size": SIZE},
+            {
+                "name": "photos",
+                "modality": "image",
+                "columns": ["p"],
+                "photos": 2,
+                "image_size": SIZE,
+            },
         ],
         "heads": [{"name": "price", "columns": ["price"]}, {"name": "rent", "columns": ["rent"]}],
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +95,13 @@ def test_the_contract(source: Source, training: bool) -> None:
         size = len(targets["price"])
         assert set(inputs) == set(SPEC.input_keys)
         assert {key: array.dtype.name for key, array in inputs.items()} == {
-            "table_numeric": "float32", "table_categorical": "int32", "table_present": "bool",
-            "title_tokens": "int32", "photos_pixels": "uint8", "photos_present": "bool",
-        }  # fmt: skip
+            "table_numeric": "float32",
+            "table_categorical": "int32",
+            "table_present": "bool",
+            "title_tokens": "int32",
+            "photos_pixels": "uint8",
+            "photos_present": "bool",
+        }
         assert inputs["table_numeric"].shape == (size, 2)
         assert inputs["table_categorical"].shape == (size, 1)
         assert inputs["table_present"].shape == (size,)
@@ -256,8 +268,10 @@ def test_texts_of_one_length_share_batches() -> None:
 
 
 def test_every_row_once_an_epoch_where_texts_are_sorted() -> None:
-    epochs = [chosen(train(BOOK, rows=np.arange(203), batch_size=10, epochs=e + 1, first_epoch=e))
-              for e in range(3)]  # fmt: skip
+    epochs = [
+        chosen(train(BOOK, rows=np.arange(203), batch_size=10, epochs=e + 1, first_epoch=e))
+        for e in range(3)
+    ]
     for batches in epochs:
         assert [len(batch) for batch in batches] == [10] * 20 + [3]
         assert sorted(row for batch in batches for row in batch) == list(range(203))
@@ -334,12 +348,14 @@ def test_boxes_move_with_their_photos(source: Source) -> None:
         heads=[*SPEC.heads, FittedHead(name="box", columns=["x"], kind="box")],
     )
     targets = {**source.targets, "box": boxes}
-    with_boxes = Source.of(spec, source.inputs, source.caches, targets,
-                           {**source.weights, "box": weights})  # fmt: skip
+    with_boxes = Source.of(
+        spec, source.inputs, source.caches, targets, {**source.weights, "box": weights}
+    )
     left = False
     for epoch in range(4):
-        for inputs, found, given in train(with_boxes, augment=True, epochs=epoch + 1,
-                                          first_epoch=epoch):  # fmt: skip
+        for inputs, found, given in train(
+            with_boxes, augment=True, epochs=epoch + 1, first_epoch=epoch
+        ):
             rows = inputs["table_numeric"][:, 0].astype(np.int64)
             wanted = augment_boxes(boxes[rows], (1, epoch), rows, slots=2, size=(SIZE, SIZE))
             np.testing.assert_array_equal(found["box"], wanted)

@@ -13,9 +13,17 @@ from multimodal.data.defaults import complete
 from multimodal.encoders import ConvolutionalEncoder, ConvolutionalTextEncoder, DenseEncoder
 
 KINDS = {
-    "size": "number", "colour": "category", "sold": "date", "title": "text", "Über uns": "text",
-    "front": "image", "back": "image", "id": "identifier", "empty": "ignored", "price": "target",
-}  # fmt: skip
+    "size": "number",
+    "colour": "category",
+    "sold": "date",
+    "title": "text",
+    "Über uns": "text",
+    "front": "image",
+    "back": "image",
+    "id": "identifier",
+    "empty": "ignored",
+    "price": "target",
+}
 TARGETS = ["price"]
 
 
@@ -41,9 +49,11 @@ def test_groups_by_kind() -> None:
         ("photos", "image", ["front", "back"]),
     ]
     assert [(g.encoder.name, g.pooling.name) for g in config.groups] == [
-        ("dense", "mean"), ("convolutional", "max"), ("convolutional", "max"),
+        ("dense", "mean"),
+        ("convolutional", "max"),
+        ("convolutional", "max"),
         ("convolutional", "mean"),
-    ]  # fmt: skip
+    ]
     assert config.heads == []
     assert Config.from_json(config.to_json()) == config
     assert complete(config, schema(KINDS), TARGETS) == config
@@ -100,13 +110,16 @@ def adapted(groups: list[dict[str, Any]], kinds: dict[str, Any]) -> list[tuple[s
 
 def test_adapt_drops_what_is_gone_and_adds_what_is_new() -> None:
     groups = [
-        group("t", "tabular", ["size", "weight"]), group("words", "text", ["title", "story"]),
+        group("t", "tabular", ["size", "weight"]),
+        group("words", "text", ["title", "story"]),
         group("p", "image", ["front"]),
-    ]  # fmt: skip
+    ]
     assert adapted(groups, KINDS) == [
-        ("t", ["size", "colour", "sold"]), ("words", ["title"]), ("p", ["front", "back"]),
+        ("t", ["size", "colour", "sold"]),
+        ("words", ["title"]),
+        ("p", ["front", "back"]),
         ("ber_uns", ["Über uns"]),
-    ]  # fmt: skip
+    ]
 
 
 def test_adapt_drops_groups_without_a_column() -> None:

@@ -252,8 +252,11 @@ def test_one_clear_error(folder: Path, change: Any, message: str) -> None:
 def test_negative_prices_under_log1p(folder: Path) -> None:
     given = rows()
     given[7]["price"] = -3
-    head = {"name": "price", "column": "price",
-            "head": {"name": "regression", "options": {"transform": "log1p"}}}  # fmt: skip
+    head = {
+        "name": "price",
+        "column": "price",
+        "head": {"name": "regression", "options": {"transform": "log1p"}},
+    }
     with pytest.raises(DataError, match="row 8: column 'price' holds -3"):
         run(given, folder, config={"heads": [head]})
     assert run(given, folder).config.heads[0].head.options == {"transform": "standardise"}
@@ -326,8 +329,10 @@ def test_labels_follow_their_rows_into_batches() -> None:
     assert targets["tags"][:3].tolist() == [[1, 1], [0, 1], [0, 0]]
     assert weights["tags"][:3].tolist() == [1, 1, 0]
     assert {name: array.shape for name, array in targets.items()} == {
-        "age": (120, 1), "mood": (120,), "tags": (120, 2),
-    }  # fmt: skip
+        "age": (120, 1),
+        "mood": (120,),
+        "tags": (120, 2),
+    }
 
 
 def test_classes_without_a_declared_head() -> None:

@@ -25,9 +25,7 @@ from multimodal.data.prepared import Prepared
 def prepared() -> Prepared:
     title = [" ".join(["word"] * (3 if i % 2 else 12)) for i in range(80)]
     frame = plain_rows().assign(title=title).drop(columns=["cost", "weight"])
-    config = plain_config(linear=False).merge(data={
-        "max_words": 8, "columns": {"title": "text"}
-    })  # fmt: skip
+    config = plain_config(linear=False).merge(data={"max_words": 8, "columns": {"title": "text"}})
     return prepare(frame.assign(copy=frame["price"] * 2), ["price"], config)
 
 

@@ -45,11 +45,13 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     words = ["red", "tall", "old", "oak", "lamp", "table", "one", "two"]
     frame = pd.DataFrame(
         {
-            "size": rng.random(ROWS), "colour": rng.choice(["red", "blue"], ROWS),
+            "size": rng.random(ROWS),
+            "colour": rng.choice(["red", "blue"], ROWS),
             "title": [" ".join(rng.permutation(words)[: rng.integers(1, 9)]) for _ in range(ROWS)],
-            "photo": [f"{i}.png" for i in range(ROWS)], "price": rng.random(ROWS),
+            "photo": [f"{i}.png" for i in range(ROWS)],
+            "price": rng.random(ROWS),
         }
-    )  # fmt: skip
+    )
     frame.loc[3, "photo"], frame.loc[4, "size"], frame.loc[6, "photo"] = None, np.nan, "5.png"
     frame.to_parquet(tmp_path / "t.parquet")
     return tmp_path / "t.parquet"

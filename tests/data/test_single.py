@@ -13,21 +13,39 @@ NAN = float("nan")
 SPEC = FittedSpec.model_validate(
     {
         "groups": [
-            {"name": "a", "modality": "tabular", "columns": ["n", "c"],
-             "numeric": [{"name": "n", "source": "n"}],
-             "categorical": [{"name": "c", "source": "c", "categories": ["x", "y"]}]},
-            {"name": "b", "modality": "tabular", "columns": ["m"],
-             "numeric": [{"name": "m", "source": "m"}]},
-            {"name": "t", "modality": "text", "columns": ["t"], "vocabulary": ["red", "blue"],
-             "lengths": [8]},
-            {"name": "u", "modality": "text", "columns": ["u"], "vocabulary": ["big"],
-             "lengths": [8]},
+            {
+                "name": "a",
+                "modality": "tabular",
+                "columns": ["n", "c"],
+                "numeric": [{"name": "n", "source": "n"}],
+                "categorical": [{"name": "c", "source": "c", "categories": ["x", "y"]}],
+            },
+            {
+                "name": "b",
+                "modality": "tabular",
+                "columns": ["m"],
+                "numeric": [{"name": "m", "source": "m"}],
+            },
+            {
+                "name": "t",
+                "modality": "text",
+                "columns": ["t"],
+                "vocabulary": ["red", "blue"],
+                "lengths": [8],
+            },
+            {
+                "name": "u",
+                "modality": "text",
+                "columns": ["u"],
+                "vocabulary": ["big"],
+                "lengths": [8],
+            },
             {"name": "p", "modality": "image", "columns": ["p"], "photos": 2, "image_size": 4},
             {"name": "q", "modality": "image", "columns": ["q"], "photos": 1, "image_size": 4},
         ],
         "heads": [{"name": "price", "columns": ["price"]}, {"name": "rent", "columns": ["rent"]}],
     }
-)  # fmt: skip
+)
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 4, 3)).astype(np.uint8)
 INPUTS = {
     "a_numeric": tf.constant([[1.5], [NAN]]),

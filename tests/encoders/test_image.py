@@ -95,7 +95,7 @@ def test_integers_and_floats_are_one() -> None:
         ({"negative_slope": 1}, "`negative_slope` must be in [0, 1). Received: negative_slope=1"),
         ({"dropout": 2}, "`dropout` must be in [0, 1). Received: dropout=2"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ConvolutionalEncoder(**arguments)

@@ -153,18 +153,27 @@ def test_keras_hub(family: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backbone": "MobileNetV9"}, "`backbone` must be a model of keras.applications, the path "
-         "of a .keras file or a Keras model. Did you mean 'MobileNetV"),
+        (
+            {"backbone": "MobileNetV9"},
+            "`backbone` must be a model of keras.applications, the path "
+            "of a .keras file or a Keras model. Did you mean 'MobileNetV",
+        ),
         ({"backbone": "absent.keras", "preprocessing": "tf"}, "a file that does not exist"),
         ({"backbone": "a/b", "preprocessing": "tf"}, "must be the path of a .keras file"),
-        ({"backbone": small()}, "`preprocessing` must be one of ['tf', 'caffe', 'torch', 'unit', "
-         "'none']. Received: preprocessing=None"),
+        (
+            {"backbone": small()},
+            "`preprocessing` must be one of ['tf', 'caffe', 'torch', 'unit', "
+            "'none']. Received: preprocessing=None",
+        ),
         ({"backbone": "VGG16", "preprocessing": "bgr"}, "`preprocessing` must be one of"),
-        ({"backbone": "VGG16", "weights": "imagenet"}, "`weights` must be None or the path of a "
-         "local weights file (.h5); nothing is downloaded. Received: weights='imagenet'"),
+        (
+            {"backbone": "VGG16", "weights": "imagenet"},
+            "`weights` must be None or the path of a "
+            "local weights file (.h5); nothing is downloaded. Received: weights='imagenet'",
+        ),
         ({"backbone": "VGG16", "weights": "http://a.b/c.h5"}, "nothing is downloaded"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ImageBackboneEncoder(**arguments)

@@ -89,7 +89,7 @@ def test_map_size(side: int, cells: int) -> None:
         ({"normalization": "layer"}, "`normalization` must be one of ['batch', 'group', 'none']"),
         ({"dropout": 1}, "`dropout` must be in [0, 1). Received: dropout=1"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ResidualEncoder(**arguments)

@@ -80,7 +80,7 @@ def test_lstm_and_stacked_layers_have_their_weights() -> None:
         (ConvolutionalSeriesEncoder, {"kernel_size": 0}, "`kernel_size` must be an integer of at"),
         (ConvolutionalSeriesEncoder, {"dropout": 2}, "`dropout` must be in [0, 1). Received"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(cls: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         cls(**arguments)

@@ -92,7 +92,7 @@ def test_fitted_group_decides_the_vocabulary() -> None:
         ({"num_layers": 0}, "`num_layers` must be an integer of at least 1"),
         ({"dropout": -0.1}, "`dropout` must be in [0, 1). Received: dropout=-0.1"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         RecurrentEncoder(**{"vocabulary_size": 9, **arguments})

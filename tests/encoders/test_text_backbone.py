@@ -35,9 +35,7 @@ def plain(**options: Any) -> keras.Model:
 def test_bert_sees_ids_and_padding_as_its_own_preprocessor_says_them() -> None:
     backbone = bert()
     encoder = TextBackboneEncoder(backbone)
-    given = {
-        "token_ids": IDS, "padding_mask": (IDS != 0).astype("int32"), "segment_ids": IDS * 0
-    }  # fmt: skip
+    given = {"token_ids": IDS, "padding_mask": (IDS != 0).astype("int32"), "segment_ids": IDS * 0}
     expected = values(backbone(given)["sequence_output"])
     np.testing.assert_allclose(values(encoder(IDS)), expected, atol=1e-6)
     np.testing.assert_allclose(values(encoder(given)), expected, atol=1e-6)

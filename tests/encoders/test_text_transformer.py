@@ -63,7 +63,7 @@ def test_learned_places_are_added_and_the_last_one_is_shared_behind_it() -> None
         ({"embedding_dim": 12}, "`embedding_dim` must be a multiple of 8 with num_heads=4 and"),
         ({"embedding_dim": 6, "positions": "learned"}, "`embedding_dim` must be a multiple of 4"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         TransformerTextEncoder(9, **arguments)

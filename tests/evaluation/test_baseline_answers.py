@@ -13,15 +13,20 @@ from multimodal.evaluation.task import Task
 
 def test_all_heads_share_one_file(tmp_path: Path) -> None:
     mood = Task("mood", "class", ["NA", "01"])
-    write_answers(tmp_path, [
-        answers_of(mood, "Shares", np.array([7, 2]), [[0.2, 0.8], [0.6, 0.4]]),
-        answers_of(Task("price"), "Median", np.array([9, 4]), [[1.5], [2.5]]),
-    ])  # fmt: skip
+    write_answers(
+        tmp_path,
+        [
+            answers_of(mood, "Shares", np.array([7, 2]), [[0.2, 0.8], [0.6, 0.4]]),
+            answers_of(Task("price"), "Median", np.array([9, 4]), [[1.5], [2.5]]),
+        ],
+    )
     found = pd.read_csv(tmp_path / ANSWERS_FILE, dtype=str, keep_default_na=False)
     assert found[["head", "model", "row", "prediction"]].to_numpy().tolist() == [
-        ["mood", "Shares", "2", "NA"], ["mood", "Shares", "7", "01"],
-        ["price", "Median", "4", "2.5"], ["price", "Median", "9", "1.5"],
-    ]  # fmt: skip
+        ["mood", "Shares", "2", "NA"],
+        ["mood", "Shares", "7", "01"],
+        ["price", "Median", "4", "2.5"],
+        ["price", "Median", "9", "1.5"],
+    ]
     assert list(found["probability_01"]) == ["0.4", "0.8", "", ""]
 
 

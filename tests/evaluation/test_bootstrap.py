@@ -40,12 +40,14 @@ def test_average_precision_is_that_of_scikit_learn_also_with_ties() -> None:
     truth = RANDOM.random((300, 3)) < [0.5, 0.1, 0.0]
     chance = (RANDOM.random((300, 3)) + 0.3 * truth).round(1)
     expected = [
-        np.mean([
-            average_precision_score(truth[:, i], chance[:, i], sample_weight=weight)
-            for i in range(2)  # nobody has the third label
-        ])
+        np.mean(
+            [
+                average_precision_score(truth[:, i], chance[:, i], sample_weight=weight)
+                for i in range(2)  # nobody has the third label
+            ]
+        )
         for weight in WEIGHTS
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(precision_of(truth, chance)(WEIGHTS), expected)
 
 

@@ -24,27 +24,33 @@ from multimodal.heads import BoundingBoxHead, MulticlassHead, QuantileHead, Regr
 RANDOM = np.random.default_rng(0)
 ROWS = 400
 TASKS = [
-    Task("price"), Task("mood", "class", ["sad", "glad", "calm"]), Task("tags", "labels", ["a"]),
-    Task("cell", "box"), Task("range", quantiles=[0.1, 0.5, 0.9]),
-]  # fmt: skip
+    Task("price"),
+    Task("mood", "class", ["sad", "glad", "calm"]),
+    Task("tags", "labels", ["a"]),
+    Task("cell", "box"),
+    Task("range", quantiles=[0.1, 0.5, 0.9]),
+]
 LAYERS = {
-    "price": RegressionHead("log1p", mean=2.0, scale=0.5), "mood": MulticlassHead(3),
-    "tags": None, "cell": BoundingBoxHead(), "range": QuantileHead([0.1, 0.5, 0.9]),
-}  # fmt: skip
+    "price": RegressionHead("log1p", mean=2.0, scale=0.5),
+    "mood": MulticlassHead(3),
+    "tags": None,
+    "cell": BoundingBoxHead(),
+    "range": QuantileHead([0.1, 0.5, 0.9]),
+}
 SPEC = FittedSpec.model_validate(
     {
         "groups": [
             {
-                "name": "t", "modality": "tabular", "columns": ["x", "y"],
+                "name": "t",
+                "modality": "tabular",
+                "columns": ["x", "y"],
                 "numeric": [{"name": "x", "source": "x"}],
                 "categorical": [{"name": "y", "source": "y"}],
             }
         ],
-        "heads": [
-            {"name": task.name, "columns": [task.name], "kind": task.kind} for task in TASKS
-        ],
+        "heads": [{"name": task.name, "columns": [task.name], "kind": task.kind} for task in TASKS],
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +58,19 @@ def arrays() -> dict[str, Any]:
     guess = RANDOM.uniform(1, 9, ROWS)
     wide = np.stack([guess - 1, guess, guess + 1], axis=1)
     outputs = {
-        "price": guess[:, None], "mood": RANDOM.dirichlet(np.full(3, 0.2), ROWS),
-        "tags": RANDOM.uniform(size=(ROWS, 1)), "cell": RANDOM.uniform(size=(ROWS, 4)),
+        "price": guess[:, None],
+        "mood": RANDOM.dirichlet(np.full(3, 0.2), ROWS),
+        "tags": RANDOM.uniform(size=(ROWS, 1)),
+        "cell": RANDOM.uniform(size=(ROWS, 4)),
         "range": wide,
-    }  # fmt: skip
+    }
     truths = {
-        "price": guess * np.exp(RANDOM.normal(0, 0.2, ROWS)), "mood": RANDOM.integers(0, 3, ROWS),
-        "tags": RANDOM.integers(0, 2, (ROWS, 1)).astype(float), "cell": outputs["cell"],
+        "price": guess * np.exp(RANDOM.normal(0, 0.2, ROWS)),
+        "mood": RANDOM.integers(0, 3, ROWS),
+        "tags": RANDOM.integers(0, 2, (ROWS, 1)).astype(float),
+        "cell": outputs["cell"],
         "range": guess + RANDOM.normal(size=ROWS),
-    }  # fmt: skip
+    }
     truths["price"][::3] = np.nan
     inputs = {
         "t_numeric": RANDOM.normal(size=(ROWS, 1)),

@@ -58,13 +58,16 @@ def test_the_true_quantiles_have_the_best_score() -> None:
         return float(interval_score(y, low, high, 0.8).mean())
 
     best = score(-np.log(0.9), -np.log(0.1))
-    assert all(best < score(-np.log(0.9) + a, -np.log(0.1) + b)
-               for a, b in ((0.1, 0), (-0.1, 0), (0, 0.3), (0, -0.3)))  # fmt: skip
+    assert all(
+        best < score(-np.log(0.9) + a, -np.log(0.1) + b)
+        for a, b in ((0.1, 0), (-0.1, 0), (0, 0.3), (0, -0.3))
+    )
 
 
 def test_equal_predictions_give_one_part() -> None:
-    found = check_intervals([1.0, 2, 3], [2.0, 2, 2], {0.9: Ends([0] * 3, [9] * 3)},
-                            Ends([0] * 3, [9] * 3), 0.9)  # fmt: skip
+    found = check_intervals(
+        [1.0, 2, 3], [2.0, 2, 2], {0.9: Ends([0] * 3, [9] * 3)}, Ends([0] * 3, [9] * 3), 0.9
+    )
     assert [part.n for part in found.parts] == [3]
 
 

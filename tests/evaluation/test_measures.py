@@ -51,10 +51,14 @@ def test_the_best_is_first_whichever_way_is_better() -> None:
 @pytest.mark.parametrize(
     ("metric", "value", "shown"),
     [
-        ("n", 1234.0, "1,234"), ("accuracy", 0.8912, "89.1%"), ("rmse", 12345.6, "12,346"),
-        ("mean_iou", 0.71234, "0.712"), ("mape", None, "–"), ("r2", math.nan, "–"),
+        ("n", 1234.0, "1,234"),
+        ("accuracy", 0.8912, "89.1%"),
+        ("rmse", 12345.6, "12,346"),
+        ("mean_iou", 0.71234, "0.712"),
+        ("mape", None, "–"),
+        ("r2", math.nan, "–"),
     ],
-)  # fmt: skip
+)
 def test_values_are_written_as_their_metric_is_read(
     metric: str, value: float | None, shown: str
 ) -> None:
@@ -69,9 +73,16 @@ def test_only_metrics_in_the_targets_unit_carry_it() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (0, "0"), (1e-5, "1e-05"), (0.12345, "0.1235"), (449.5, "449.5"), (999.96, "1,000"),
-        (-1234.5, "-1,234"), (1e20, "1e+20"), (math.nan, "not a number"), (math.inf, "inf"),
+        (0, "0"),
+        (1e-5, "1e-05"),
+        (0.12345, "0.1235"),
+        (449.5, "449.5"),
+        (999.96, "1,000"),
+        (-1234.5, "-1,234"),
+        (1e20, "1e+20"),
+        (math.nan, "not a number"),
+        (math.inf, "inf"),
     ],
-)  # fmt: skip
+)
 def test_readable(value: float, shown: str) -> None:
     assert readable(value) == shown

@@ -17,19 +17,19 @@ CASES = {
     "positive": (Task("y"), RANDOM.lognormal(2, 1, N), RANDOM.normal(5, 9, (N, 1))),
     "signed": (Task("y"), RANDOM.normal(size=N), RANDOM.normal(size=(N, 1))),
     "quantiles": (
-        Task("y", quantiles=[0.1, 0.5, 0.9]), RANDOM.normal(size=N),
+        Task("y", quantiles=[0.1, 0.5, 0.9]),
+        RANDOM.normal(size=N),
         np.sort(RANDOM.normal(size=(N, 3)), axis=1),
     ),
     "class": (Task("y", "class", ["a", "b", "c"]), RANDOM.integers(0, 3, N), SHARES),
-    "grades": (
-        Task("y", "class", ["a", "b", "c"], ordered=True), RANDOM.integers(0, 3, N), SHARES
-    ),
+    "grades": (Task("y", "class", ["a", "b", "c"], ordered=True), RANDOM.integers(0, 3, N), SHARES),
     "labels": (
-        Task("y", "labels", ["a", "b", "c"]), RANDOM.integers(0, 2, (N, 3)).astype(float),
+        Task("y", "labels", ["a", "b", "c"]),
+        RANDOM.integers(0, 2, (N, 3)).astype(float),
         RANDOM.random((N, 3)),
     ),
     "box": (Task("y", "box"), BOXES, BOXES[RANDOM.permutation(N)]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -47,6 +47,11 @@ def test_the_ratio_of_the_rows_is_the_metric(name: str) -> None:
 def test_the_main_metric_follows_the_task() -> None:
     main = {name: compared_metrics(task, truth)[0] for name, (task, truth, _) in CASES.items()}
     assert main == {
-        "positive": "log_rmse", "signed": "rmse", "quantiles": "pinball", "class": "accuracy",
-        "grades": "mae_grades", "labels": "micro_f1", "box": "mean_iou",
-    }  # fmt: skip
+        "positive": "log_rmse",
+        "signed": "rmse",
+        "quantiles": "pinball",
+        "class": "accuracy",
+        "grades": "mae_grades",
+        "labels": "micro_f1",
+        "box": "mean_iou",
+    }

@@ -25,8 +25,12 @@ def test_a_number_and_its_quantiles() -> None:
 def test_a_class_has_its_name_and_probabilities() -> None:
     found = answers(MOOD, [[0.2, 0.7, 0.1], [NAN] * 3])
     assert list(found) == [
-        "prediction", "probability", "probability_sad", "probability_glad", "probability_so_so",
-    ]  # fmt: skip
+        "prediction",
+        "probability",
+        "probability_sad",
+        "probability_glad",
+        "probability_so_so",
+    ]
     assert found["prediction"].tolist() == ["glad", None]
     np.testing.assert_array_equal(found["probability"], [0.7, NAN])
     assert truths(MOOD, [2, -1])["true"].tolist() == ["so so", None]
@@ -70,10 +74,13 @@ def test_boxes_are_in_pixels_of_their_photo() -> None:
     ("task", "outputs", "answer"),
     [
         (Task("p"), [[2.5]], 2.5),
-        (TAGS, [[0.9, 0.5]],
-         {"prediction": "red|big", "probability_red": 0.9, "probability_big": 0.5}),
+        (
+            TAGS,
+            [[0.9, 0.5]],
+            {"prediction": "red|big", "probability_red": 0.9, "probability_big": 0.5},
+        ),
     ],
-)  # fmt: skip
+)
 def test_one_row_is_answered_in_plain_values(task: Task, outputs: object, answer: object) -> None:
     found = one_answer(task, outputs)  # type: ignore[arg-type]
     assert found == answer

@@ -46,9 +46,13 @@ def test_no_difference_is_rarely_found() -> None:
         random = np.random.default_rng(trial)
         errors = random.normal(size=(2, 120))
         value, drawn = drawn_metrics(
-            "mae", [squares(each) for each in errors], np.ones(120), np.arange(120), draws=300,
+            "mae",
+            [squares(each) for each in errors],
+            np.ones(120),
+            np.arange(120),
+            draws=300,
             seed=trial,
-        )  # fmt: skip
+        )
         found.append(gain(value[0], value[1], drawn[:, 0], drawn[:, 1]).p)
     assert np.mean(np.array(found) < 0.05) < 0.1
 

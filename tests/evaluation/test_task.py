@@ -30,10 +30,15 @@ def test_a_task_follows_from_config_spec_and_layer() -> None:
         ("number", [1.0, np.nan, 3.0], [[1.0], [2.0], [np.nan]], "mae", 0),
         ("class", [0, -1, 1], [[0.9, 0.1]] * 2 + [[np.nan] * 2], "accuracy", 1),
         ("labels", [[1.0, 0], [np.nan] * 2, [1, 1]], [[0.9, 0]] * 2 + [[np.nan] * 2], "exact", 1),
-        ("box", [[0.0, 0, 1, 1], [np.nan] * 4, [0, 0, 1, 1]],
-         [[0.0, 0, 1, 1]] * 2 + [[np.nan] * 4], "mean_iou", 1),
+        (
+            "box",
+            [[0.0, 0, 1, 1], [np.nan] * 4, [0, 0, 1, 1]],
+            [[0.0, 0, 1, 1]] * 2 + [[np.nan] * 4],
+            "mean_iou",
+            1,
+        ),
     ],
-)  # fmt: skip
+)
 def test_rows_without_label_or_answer_are_not_scored(
     kind: Any, truth: Any, outputs: Any, metric: str, value: float
 ) -> None:

@@ -20,9 +20,13 @@ def spec_with(numbers: int) -> FittedSpec:
     dates = [NumericColumn(name=f"d_{p}", source="d", part=p) for p in ("year", "month")]
     category = CategoricalColumn(name="k", source="k", categories=["usual", "rare"])
     group = FittedGroup(
-        name="tabular", modality="tabular", columns=["c"], numeric=[*numeric, *dates],
-        categorical=[category], optional=True,
-    )  # fmt: skip
+        name="tabular",
+        modality="tabular",
+        columns=["c"],
+        numeric=[*numeric, *dates],
+        categorical=[category],
+        optional=True,
+    )
     return FittedSpec(groups=[group, *spec_of("text").groups], heads=spec_of("text").heads)
 
 
@@ -78,9 +82,11 @@ def test_a_missing_cell_has_a_score_and_says_so() -> None:
 def test_cells_are_shown_beside_typical_ones() -> None:
     shown = {c.name: (c.value, c.typical) for c in explained(2, inputs_of(2)).columns}
     assert shown == {
-        "n0": ("0", "5"), "n1": ("1.5", "5"), "d": ("2024-01-02", "median date"),
+        "n0": ("0", "5"),
+        "n1": ("1.5", "5"),
+        "d": ("2024-01-02", "median date"),
         "k": ("rare", "usual"),
-    }  # fmt: skip
+    }
 
 
 def test_no_table_has_no_columns() -> None:

@@ -17,11 +17,19 @@ from multimodal.models.build import build
 
 RANDOM = np.random.default_rng(0)
 GROUPS: list[dict[str, Any]] = [
-    {"name": "table", "modality": "tabular", "columns": ["w"],
-     "encoder": {"name": "dense", "options": {"hidden_dims": [4]}}},
-    {"name": "title", "modality": "text", "columns": ["t"],
-     "encoder": {"name": "recurrent", "options": {"hidden_dim": 2, "embedding_dim": 2}}},
-]  # fmt: skip
+    {
+        "name": "table",
+        "modality": "tabular",
+        "columns": ["w"],
+        "encoder": {"name": "dense", "options": {"hidden_dims": [4]}},
+    },
+    {
+        "name": "title",
+        "modality": "text",
+        "columns": ["t"],
+        "encoder": {"name": "recurrent", "options": {"hidden_dim": 2, "embedding_dim": 2}},
+    },
+]
 
 
 def model_of(fusion: Any) -> keras.Model:

@@ -12,9 +12,13 @@ from multimodal.core.errors import RunError
 from multimodal.evaluation.records import EXPLANATIONS_FILE, ExplainedRow, ExplainedRows
 
 ROW: dict[str, Any] = {
-    "head": "price", "row": 3, "page": "explanations/price-3.html", "question": "price",
-    "nothing": "12", "groups": [{"name": "photos", "effect": "× 1.2", "up": True}],
-}  # fmt: skip
+    "head": "price",
+    "row": 3,
+    "page": "explanations/price-3.html",
+    "question": "price",
+    "nothing": "12",
+    "groups": [{"name": "photos", "effect": "× 1.2", "up": True}],
+}
 
 
 def written(folder: Path, **changes: Any) -> Path:

@@ -67,8 +67,9 @@ def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int, li
 def test_what_only_the_linear_model_reads_matters(catalogue_folder: Path, group: str) -> None:
     """Its groups and columns are shuffled as if the rows had other cells."""
     run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS), 2)
-    for layer in (m.get_layer(f"{g}_encoder") for m in members(run.model)
-                  for g in ("table", "words")):  # fmt: skip
+    for layer in (
+        m.get_layer(f"{g}_encoder") for m in members(run.model) for g in ("table", "words")
+    ):
         layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
     truth = run.predict(rows).frame["price_prediction"].to_numpy(float)

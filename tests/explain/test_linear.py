@@ -71,8 +71,13 @@ def test_columns_are_compared_with_typical_ones(run: Run, rows: pd.DataFrame) ->
 def test_words_add_up_where_terms_were_cut(run: Run, rows: pd.DataFrame) -> None:
     part = part_of(run)
     terms = part.terms.model_copy(update={"lengths": [60]})
-    short = LinearPart(terms, *(getattr(part, name) for name in (
-        "spec", "units", "share", "linear_share", "kernel", "bias")))  # fmt: skip
+    short = LinearPart(
+        terms,
+        *(
+            getattr(part, name)
+            for name in ("spec", "units", "share", "linear_share", "kernel", "bias")
+        ),
+    )
     row = rows.head(1)
     scores = short.scores(short.matrices(row), short.matrices(row, list(BARE)), [1.0])
     words = scores.words(run.spec.group("words"), row)

@@ -93,8 +93,9 @@ def test_photos_of_training_rows_stay_in_their_folder(tmp_path: Path, name: str)
 
 def test_the_command_writes_pages(trained: Trained, command: Command, tmp_path: Path) -> None:
     out = tmp_path / "why"
-    answer = command("explain", trained.run, trained.test, "--images", trained.folder, "--out", out,
-                     "--limit", 2)  # fmt: skip
+    answer = command(
+        "explain", trained.run, trained.test, "--images", trained.folder, "--out", out, "--limit", 2
+    )
     assert answer.code == 0, answer.err
     assert "the first 2 of 30 rows are explained; see --limit" in answer.err
     assert sorted(path.name for path in out.iterdir()) == [INDEX_FILE, "row-0.html", "row-1.html"]
@@ -125,7 +126,9 @@ def test_the_command_explains_its_errors(
 
 
 def test_the_nearest_are_shown_with_their_labels() -> None:
-    known = Neighbours(pd.DataFrame([[0.0], [1.0]]).to_numpy(),
-                       [NearRow(line=i, labels={"price": str(i)}) for i in (2, 3)])  # fmt: skip
+    known = Neighbours(
+        pd.DataFrame([[0.0], [1.0]]).to_numpy(),
+        [NearRow(line=i, labels={"price": str(i)}) for i in (2, 3)],
+    )
     found = Explanation(0, "line 2", "", [], neighbours=known.nearest(known.vectors[0]))
     assert "price 2" in page(found, Path())

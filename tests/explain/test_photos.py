@@ -17,8 +17,9 @@ from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 def maps_of(parts: dict[str, Any], paths: list[str | None], faults: dict[int, str]) -> list[Any]:
     spec = spec_of("tabular", "image")
     inputs = inputs_of(spec)
-    inputs["image_present"][:] = [[path is not None and i not in faults
-                                   for i, path in enumerate(paths)]]  # fmt: skip
+    inputs["image_present"][:] = [
+        [path is not None and i not in faults for i, path in enumerate(paths)]
+    ]
     model = cut(model_of(spec, parts), "price", spec.groups)
     row = Row(model, inputs, [part.encode(inputs) for part in model], [1.0])
     return explain_photos(row, spec.group("image"), paths, faults)

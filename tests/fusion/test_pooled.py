@@ -118,7 +118,7 @@ def test_late_fusion_of_nothing_is_zeros() -> None:
         ({"dropout": 1}, "`dropout` must be in [0, 1)"),
         ({"modality_dropout": 1}, "must be in [0, 1). Received: modality_dropout=1"),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ConcatFusion(**arguments)

@@ -53,10 +53,12 @@ def test_groups_are_projected_and_joined() -> None:
         ({"num_layers": 0}, "`num_layers` must be an integer of at least 1"),
         ({"mlp_dim": 0}, "`mlp_dim` must be an integer of at least 1"),
         ({"dropout": 1}, "`dropout` must be in [0, 1)"),
-        ({"hidden_dim": 6, "num_heads": 4},
-         "`hidden_dim` must be a multiple of `num_heads`. Received: hidden_dim=6, num_heads=4"),
+        (
+            {"hidden_dim": 6, "num_heads": 4},
+            "`hidden_dim` must be a multiple of `num_heads`. Received: hidden_dim=6, num_heads=4",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         TokenFusion(**arguments)

@@ -24,9 +24,11 @@ def trained(head: Any, targets: np.ndarray) -> dict[str, float]:
     """Fit `head` alone on X; return loss and metrics."""
     model = keras.Sequential([keras.Input((3,)), head])
     model.compile(
-        keras.optimizers.Adam(0.05), head.make_loss(), weighted_metrics=head.make_metrics(),
+        keras.optimizers.Adam(0.05),
+        head.make_loss(),
+        weighted_metrics=head.make_metrics(),
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     history = model.fit(X, targets, epochs=60, batch_size=32, verbose=0).history
     return {name: float(values[-1]) for name, values in history.items()}
 

@@ -41,9 +41,11 @@ def test_learns_from_ids() -> None:
     hidden = keras.layers.Dense(32, activation="relu")
     model = keras.Sequential([keras.Input((6,)), hidden, head])
     model.compile(
-        keras.optimizers.Adam(0.01), head.make_loss(), weighted_metrics=head.make_metrics(),
+        keras.optimizers.Adam(0.01),
+        head.make_loss(),
+        weighted_metrics=head.make_metrics(),
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     x = views(ids)
     before = model.evaluate(x, ids, batch_size=64, verbose=0)[1]
     model.fit(x, ids, epochs=60, batch_size=64, verbose=0)
@@ -59,9 +61,11 @@ def siamese() -> keras.Model:
     distance = PairDistance(name="distance")([head(encoder(first)), head(encoder(second))])
     model = keras.Model([first, second], distance)
     model.compile(
-        keras.optimizers.Adam(0.01), ContrastiveLoss(), weighted_metrics=[PairAccuracy()],
+        keras.optimizers.Adam(0.01),
+        ContrastiveLoss(),
+        weighted_metrics=[PairAccuracy()],
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     return model
 
 

@@ -54,9 +54,11 @@ def test_learns_grades() -> None:
     head = OrdinalHead(5)
     model = keras.Sequential([keras.Input((2,)), head])
     model.compile(
-        keras.optimizers.Adam(0.1), head.make_loss(), weighted_metrics=head.make_metrics(),
+        keras.optimizers.Adam(0.1),
+        head.make_loss(),
+        weighted_metrics=head.make_metrics(),
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     history = model.fit(x, grades, epochs=60, batch_size=64, verbose=0).history
     assert float(history["mae_grades"][-1]) < 0.1
     assert float(history["accuracy"][-1]) > 0.9

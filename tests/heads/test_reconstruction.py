@@ -22,9 +22,11 @@ def test_an_autoencoder_beats_the_mean_photo(loss: str) -> None:
     head = ReconstructionHead([3, 4, 1], loss=loss)
     model = keras.Model(inputs, head(code))
     model.compile(
-        keras.optimizers.Adam(0.05), head.make_loss(), weighted_metrics=head.make_metrics(),
+        keras.optimizers.Adam(0.05),
+        head.make_loss(),
+        weighted_metrics=head.make_metrics(),
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     history = model.fit(photos, photos, epochs=40, batch_size=32, verbose=0).history
     drawn = keras.ops.convert_to_numpy(head.decode(model(photos)))
     assert drawn.shape == photos.shape

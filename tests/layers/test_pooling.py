@@ -74,14 +74,20 @@ def test_encoder_knows_the_size_of_its_vector(pooling: str, size: int) -> None:
     [
         (lambda: GridPooling(grid_size=0), "`grid_size` must be an integer of at least 1"),
         (lambda: SpatialSoftmaxPooling(num_points=0), "`num_points` must be an integer of at"),
-        (lambda: GridPooling(grid_size=6)(CELLS), "`grid_size` must be at most the side of the "
-         "map. Received: grid_size=6, input_shape=(2, 25, 3) (side 5)"),
-        (lambda: GridPooling()(CELLS[:, :24]), "`inputs` must be the tokens of a square map, "
-         "(batch, side * side, dim). Received: input_shape=(2, 24, 3)"),
+        (
+            lambda: GridPooling(grid_size=6)(CELLS),
+            "`grid_size` must be at most the side of the "
+            "map. Received: grid_size=6, input_shape=(2, 25, 3) (side 5)",
+        ),
+        (
+            lambda: GridPooling()(CELLS[:, :24]),
+            "`inputs` must be the tokens of a square map, "
+            "(batch, side * side, dim). Received: input_shape=(2, 24, 3)",
+        ),
         (lambda: SpatialSoftmaxPooling()(CELLS[:, :7]), "`inputs` must be the tokens of a square"),
         (lambda: GridPooling().build((None, None, 3)), "`inputs` must be the tokens of a square"),
     ],
-)  # fmt: skip
+)
 def test_refuses(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         make()

@@ -33,8 +33,13 @@ def own_pooling() -> Iterator[type]:
 
 def test_kinds_and_names() -> None:
     assert set(registry.kinds()) >= {
-        "fusion", "head", "image_encoder", "pooling", "tabular_encoder", "text_encoder",
-    }  # fmt: skip
+        "fusion",
+        "head",
+        "image_encoder",
+        "pooling",
+        "tabular_encoder",
+        "text_encoder",
+    }
     assert registry.names("pooling") == [
         "attention",
         "grid",
@@ -70,7 +75,7 @@ def test_a_name_belongs_to_one_class(own_pooling: type) -> None:
         ("layer", "fold_photos", []),
         ("layer", "transformer_block", ["num_heads", "mlp_dim", "dropout", "rotary"]),
     ],
-)  # fmt: skip
+)
 def test_options_are_the_constructor_arguments(kind: str, name: str, expected: list[str]) -> None:
     assert registry.options(registry.get(kind, name)) == expected
 
@@ -86,16 +91,28 @@ def test_given_arguments_reach_the_part() -> None:
     [
         ("pooling", Component(name="mena"), "unknown pooling 'mena'. Did you mean 'mean'? Valid:"),
         ("poling", Component(name="mean"), "unknown poling 'mean'. Valid: (none)."),
-        ("text_encoder", Component(name="recurrent", options={"hiden_dim": 3}),
-         "text_encoder 'recurrent' has no option 'hiden_dim'. Did you mean 'hidden_dim'?"),
-        ("text_encoder", Component(name="recurrent", options={"vocabulary_size": 3}),
-         "has no option 'vocabulary_size'"),
-        ("text_encoder", Component(name="recurrent", options={"dropout": 3}),
-         "text_encoder 'recurrent': `dropout` must be in [0, 1). Received: dropout=3"),
-        ("text_encoder", Component(name="recurrent", options={"hidden_dim": "many"}),
-         "text_encoder 'recurrent': `hidden_dim` must be an integer of at least 1"),
+        (
+            "text_encoder",
+            Component(name="recurrent", options={"hiden_dim": 3}),
+            "text_encoder 'recurrent' has no option 'hiden_dim'. Did you mean 'hidden_dim'?",
+        ),
+        (
+            "text_encoder",
+            Component(name="recurrent", options={"vocabulary_size": 3}),
+            "has no option 'vocabulary_size'",
+        ),
+        (
+            "text_encoder",
+            Component(name="recurrent", options={"dropout": 3}),
+            "text_encoder 'recurrent': `dropout` must be in [0, 1). Received: dropout=3",
+        ),
+        (
+            "text_encoder",
+            Component(name="recurrent", options={"hidden_dim": "many"}),
+            "text_encoder 'recurrent': `hidden_dim` must be an integer of at least 1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_messages(kind: str, component: Component, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         registry.create(kind, component, name="part", vocabulary_size=9)

@@ -316,20 +316,35 @@ def test_config_and_spec_must_belong_together() -> None:
 @pytest.mark.parametrize(
     ("group", "changes", "message"),
     [
-        (TABLE, {"encoder": "dens"},
-         "unknown tabular_encoder 'dens'. Did you mean 'dense'? Valid: "),
-        (TABLE, {"encoder": {"name": "dense", "options": {"hidden_dim": [3]}}},
-         "tabular_encoder 'dense' has no option 'hidden_dim'. Did you mean 'hidden_dims'?"),
-        (TABLE, {"encoder": {"name": "dense", "options": {"cardinalities": [3]}}},
-         "tabular_encoder 'dense' has no option 'cardinalities'"),
-        (TABLE, {"encoder": {"name": "dense", "options": {"pooling": "mean"}}},
-         "tabular_encoder 'dense' has no option 'pooling'"),
+        (
+            TABLE,
+            {"encoder": "dens"},
+            "unknown tabular_encoder 'dens'. Did you mean 'dense'? Valid: ",
+        ),
+        (
+            TABLE,
+            {"encoder": {"name": "dense", "options": {"hidden_dim": [3]}}},
+            "tabular_encoder 'dense' has no option 'hidden_dim'. Did you mean 'hidden_dims'?",
+        ),
+        (
+            TABLE,
+            {"encoder": {"name": "dense", "options": {"cardinalities": [3]}}},
+            "tabular_encoder 'dense' has no option 'cardinalities'",
+        ),
+        (
+            TABLE,
+            {"encoder": {"name": "dense", "options": {"pooling": "mean"}}},
+            "tabular_encoder 'dense' has no option 'pooling'",
+        ),
         (TABLE, {"pooling": "sum"}, "unknown pooling 'sum'"),
-        (TABLE, {"pooling": {"name": "mean", "options": {"axis": 1}}},
-         "pooling 'mean' has no option 'axis'. Valid: (none)."),
+        (
+            TABLE,
+            {"pooling": {"name": "mean", "options": {"axis": 1}}},
+            "pooling 'mean' has no option 'axis'. Valid: (none).",
+        ),
         (TITLE, {"encoder": "dense"}, "unknown text_encoder 'dense'"),
     ],
-)  # fmt: skip
+)
 def test_unknown_parts_and_options(group: Any, changes: Any, message: str) -> None:
     config = config_of({**group, **changes})
     for attempt in (lambda: check_parts(config), lambda: build(config, spec_of(config))):
@@ -342,10 +357,12 @@ def test_unknown_parts_and_options(group: Any, changes: Any, message: str) -> No
     [
         ({"fusion": "concatenate"}, "unknown fusion 'concatenate'"),
         ({"heads": [{**PRICE, "head": "regresion"}]}, "unknown head 'regresion'. Did you mean"),
-        ({"heads": [{**PRICE, "head": {"name": "regression", "options": {"mean": 3}}}]},
-         "head 'regression' has no option 'mean'. Valid: "),
+        (
+            {"heads": [{**PRICE, "head": {"name": "regression", "options": {"mean": 3}}}]},
+            "head 'regression' has no option 'mean'. Valid: ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_unknown_fusions_and_heads(sections: Any, message: str) -> None:
     config = config_of(TABLE, **sections)
     for attempt in (lambda: check_parts(config), lambda: build(config, spec_of(config))):
@@ -356,12 +373,16 @@ def test_unknown_fusions_and_heads(sections: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": {"name": "dense", "options": {"dropout": 2}}},
-         "tabular_encoder 'dense': `dropout` must be in [0, 1). Received: dropout=2"),
-        ({"pooling": {"name": "attention", "options": {"num_heads": 3}}},
-         "the parts do not fit together: `num_heads` must divide the token size"),
+        (
+            {"encoder": {"name": "dense", "options": {"dropout": 2}}},
+            "tabular_encoder 'dense': `dropout` must be in [0, 1). Received: dropout=2",
+        ),
+        (
+            {"pooling": {"name": "attention", "options": {"num_heads": 3}}},
+            "the parts do not fit together: `num_heads` must divide the token size",
+        ),
     ],
-)  # fmt: skip
+)
 def test_values_that_do_not_fit(changes: Any, message: str) -> None:
     config = config_of({**TABLE, **changes})
     check_parts(config)

@@ -28,9 +28,12 @@ HEADS = [{"name": "price", "column": "price"}]
 
 
 def spec(
-    numbers: str = "x y", colours: str = "red blue", words: str = "one two", photos: bool = True,
+    numbers: str = "x y",
+    colours: str = "red blue",
+    words: str = "one two",
+    photos: bool = True,
     shops: str = "",
-) -> FittedSpec:  # fmt: skip
+) -> FittedSpec:
     """A fitted spec with a table, texts and, if asked for, photos."""
     columns = {"colour": colours.split()} | ({"shop": shops.split()} if shops else {})
     table = {
@@ -195,15 +198,22 @@ def test_a_whole_run_from_another(trained: Trained, shifted: Path, tmp_path: Pat
         {
             "data": {"split": {"method": "column", "column": "split"}, "min_count": 1},
             "training": {
-                "epochs": 2, "batch_size": 32, "precision": "float32", "baselines": False,
+                "epochs": 2,
+                "batch_size": 32,
+                "precision": "float32",
+                "baselines": False,
                 "freeze": ["photos"],
             },
         }
-    )  # fmt: skip
+    )
     tuned = train(
-        shifted, "price", out=tmp_path / "tuned", config=config, base=trained.run,
+        shifted,
+        "price",
+        out=tmp_path / "tuned",
+        config=config,
+        base=trained.run,
         say=said.append,
-    )  # fmt: skip
+    )
     origin = load(trained.run)
     assert digests(trained.run) == before
     for part in ("encoder", "pooling"):
@@ -278,9 +288,12 @@ def test_another_target_gets_a_head_of_its_own(tmp_path: Path) -> None:
         rows.drop(columns="cost"), "price", out=tmp_path / "base", config=plain_config(epochs=1)
     )
     run = train(
-        rows.drop(columns="price"), "cost", out=tmp_path / "run", config=plain_config(epochs=1),
+        rows.drop(columns="price"),
+        "cost",
+        out=tmp_path / "run",
+        config=plain_config(epochs=1),
         base=base.path,
-    )  # fmt: skip
+    )
     assert [head.name for head in run.spec.heads] == ["cost"]
     assert run.predict(rows).frame["cost_prediction"].notna().all()
 

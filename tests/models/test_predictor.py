@@ -19,25 +19,41 @@ SPEC = FittedSpec.model_validate(
     {
         "groups": [
             {
-                "name": "table", "modality": "tabular", "columns": ["x", "c"],
+                "name": "table",
+                "modality": "tabular",
+                "columns": ["x", "c"],
                 "numeric": [{"name": "x", "source": "x"}],
                 "categorical": [{"name": "c", "source": "c", "categories": ["a", "b"]}],
             },
             {
-                "name": "words", "modality": "text", "columns": ["t"], "optional": True,
-                "vocabulary": ["one", "two", "three"], "lengths": [8, 16],
+                "name": "words",
+                "modality": "text",
+                "columns": ["t"],
+                "optional": True,
+                "vocabulary": ["one", "two", "three"],
+                "lengths": [8, 16],
             },
             {
-                "name": "photos", "modality": "image", "columns": ["i"],
-                "photos": 2, "image_size": 16, "optional": True,
+                "name": "photos",
+                "modality": "image",
+                "columns": ["i"],
+                "photos": 2,
+                "image_size": 16,
+                "optional": True,
             },
         ],
         "heads": [
-            {"name": "price", "columns": ["price"], "mean": 3.0, "scale": 2.0,
-             "minimum": -9.0, "maximum": 99.0},
+            {
+                "name": "price",
+                "columns": ["price"],
+                "mean": 3.0,
+                "scale": 2.0,
+                "minimum": -9.0,
+                "maximum": 99.0,
+            },
         ],
     }
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,12 @@ SPEC = FittedSpec(groups=[WORDS], heads=[FittedHead(name="price", columns=["pric
 
 def config_of(vectors: Path, **options: Any) -> Config:
     group = {
-        "name": "Title", "modality": "text", "columns": ["title"], "vectors": str(vectors),
+        "name": "Title",
+        "modality": "text",
+        "columns": ["title"],
+        "vectors": str(vectors),
         "encoder": {"name": "embedding_bag", "options": options},
-    }  # fmt: skip
+    }
     return Config.parse({"groups": [group], "heads": [{"name": "price", "column": "price"}]})
 
 
@@ -59,8 +62,10 @@ def test_a_missing_file_and_another_modality_are_refused(path: Path) -> None:
         check_vectors(config_of(path.with_name("gone.txt"), embedding_dim=3))
     config = config_of(path)
     group = config.groups[0].model_copy(
-        update={"modality": "tabular", "encoder": config.groups[0].encoder.model_copy(
-            update={"name": "dense"})}
-    )  # fmt: skip
+        update={
+            "modality": "tabular",
+            "encoder": config.groups[0].encoder.model_copy(update={"name": "dense"}),
+        }
+    )
     with pytest.raises(ConfigError, match="not for tabular encoder 'dense'"):
         check_vectors(config.model_copy(update={"groups": [group]}))

@@ -24,16 +24,23 @@ SPEC = FittedSpec.model_validate(
     {
         "groups": [
             {
-                "name": "t", "modality": "tabular", "columns": ["n", "c"],
+                "name": "t",
+                "modality": "tabular",
+                "columns": ["n", "c"],
                 "numeric": [{"name": "n", "source": "n"}],
                 "categorical": [{"name": "c", "source": "c", "categories": ["x", "y", "z"]}],
             },
-            {"name": "w", "modality": "text", "columns": ["text"], "vocabulary": ["good"],
-             "lengths": [8]},
+            {
+                "name": "w",
+                "modality": "text",
+                "columns": ["text"],
+                "vocabulary": ["good"],
+                "lengths": [8],
+            },
         ],
         "heads": [],
     }
-)  # fmt: skip
+)
 SOURCE = Source(
     {"t_numeric": NUMBER[:, None], "t_categorical": CODE[:, None]}, {}, {}, {}, {"w_tokens": [8]}
 )
@@ -99,9 +106,9 @@ def test_rows_that_weigh_nothing_are_not_learned_from() -> None:
 def test_rare_categories_count_as_one() -> None:
     codes = np.array([[2], [MAX_CODES - 1], [MAX_CODES], [9999]], np.int32)
     numbers = np.array([[0.5], [np.nan], [1.0], [2.0]], np.float32)
-    table, categorical = _table(SPEC, Source(
-        {"t_numeric": numbers, "t_categorical": codes}, {}, {}, {}, {}
-    ))  # fmt: skip
+    table, categorical = _table(
+        SPEC, Source({"t_numeric": numbers, "t_categorical": codes}, {}, {}, {}, {})
+    )
     assert table is not None
     assert categorical == [1]
     assert table[:, 1].tolist() == [2, MAX_CODES - 1, 1, 1]

@@ -41,9 +41,12 @@ def spec(numbers: str, *, photos: bool = False, sizes: dict[str, list[float]] = 
 
 
 def model_of(
-    fitted: FittedSpec, seed: int, encoder: tuple[str, dict[str, Any]] | None = None,
-    fusion: str = "concat", **options_of_fusion: Any,
-) -> keras.Model:  # fmt: skip
+    fitted: FittedSpec,
+    seed: int,
+    encoder: tuple[str, dict[str, Any]] | None = None,
+    fusion: str = "concat",
+    **options_of_fusion: Any,
+) -> keras.Model:
     """A built model whose every weight is a random number of its seed."""
     kind, options = encoder or ENCODERS["plain"]
     given = FT | options if kind == "ft_transformer" else SMALL | options
@@ -68,8 +71,9 @@ def table_of(fitted: FittedSpec, x: np.ndarray, y: np.ndarray, **more: np.ndarra
     numbers = [columns[column.source] for column in fitted.groups[0].numeric]
     codes = np.arange(len(x))[:, None] % 4
     return {
-        "numeric": np.stack(numbers, axis=1).astype("float32"), "categorical": codes.astype("int32")
-    }  # fmt: skip
+        "numeric": np.stack(numbers, axis=1).astype("float32"),
+        "categorical": codes.astype("int32"),
+    }
 
 
 def encoded(model: keras.Model, rows: Any) -> np.ndarray:
@@ -103,8 +107,10 @@ def test_a_new_column_has_no_effect_yet(name: str) -> None:
     for filler in (z, z + 9):
         np.testing.assert_allclose(
             encoded(new, table_of(after, x, y, z=filler)),
-            encoded(old, table_of(before, x, y)), rtol=1e-4, atol=1e-4,
-        )  # fmt: skip
+            encoded(old, table_of(before, x, y)),
+            rtol=1e-4,
+            atol=1e-4,
+        )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -204,21 +210,28 @@ def test_members_of_a_fusion_keep_the_scales_of_the_groups_that_stay() -> None:
 def test_a_series_of_other_channels_starts_fresh() -> None:
     def fitted(*channels: str) -> FittedSpec:
         group = {
-            "name": "load", "modality": "series", "columns": channels, "steps": 4,
+            "name": "load",
+            "modality": "series",
+            "columns": channels,
+            "steps": 4,
             "channels": [{"name": name, "source": name} for name in channels],
-        }  # fmt: skip
+        }
         heads = [{"name": "price", "columns": ["price"]}]
         return FittedSpec.model_validate({"groups": [group], "heads": heads})
 
     config = Config.parse(
         {
-            "groups": [{
-                "name": "load", "modality": "series", "columns": ["a", "b"],
-                "encoder": {"name": "convolutional", "options": {"filters": 4}},
-            }],
+            "groups": [
+                {
+                    "name": "load",
+                    "modality": "series",
+                    "columns": ["a", "b"],
+                    "encoder": {"name": "convolutional", "options": {"filters": 4}},
+                }
+            ],
             "heads": [{"name": "price", "column": "price"}],
         }
-    )  # fmt: skip
+    )
     old = build(config, fitted("a", "b"))
     for columns, carried in ((("a", "b"), True), (("a", "c"), False)):
         new = build(config, fitted(*columns))

@@ -18,8 +18,10 @@ def test_bars_are_told_best_first() -> None:
         for name, value in (("low", 0.5), ("high", 0.9), ("none", float("nan")))
     ]
     told = alt_text.of_comparison(scores, "accuracy", {"high on table": Interval(0.9, 0.8, 1)})
-    assert told == "Bars of accuracy, the best first: high on table 90.0% (80.0% to 100.0%), " \
-        "low on table 50.0%."  # fmt: skip
+    assert (
+        told == "Bars of accuracy, the best first: high on table 90.0% (80.0% to 100.0%), "
+        "low on table 50.0%."
+    )
 
 
 def test_equal_predictions_have_no_correlation() -> None:

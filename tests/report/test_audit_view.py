@@ -24,15 +24,38 @@ from multimodal.report.views import audit_section, show_audit, summary, write_au
 
 EVIL = "<script>alert(1)</script>[red]"
 AUDIT = Audit(
-    source="rows.csv", read=1200, kept=1198, quarantined=2, reasons={"odd": 2},
+    source="rows.csv",
+    read=1200,
+    kept=1198,
+    quarantined=2,
+    reasons={"odd": 2},
     set_aside=[SetAside(line=17, reason=f"expected a number, got '{EVIL}'")],
     columns=[
-        ColumnAudit(name="size", kind="number", type="text", missing=0.001, distinct=900,
-                    odd=["far from all others: 999 (line 3)"], example="3.5"),
+        ColumnAudit(
+            name="size",
+            kind="number",
+            type="text",
+            missing=0.001,
+            distinct=900,
+            odd=["far from all others: 999 (line 3)"],
+            example="3.5",
+        ),
         ColumnAudit(name=EVIL, kind="text", type="text", missing=0.5, distinct=2, example=EVIL),
     ],
-    photos=[PhotoColumn(name="photo", rows=9, photos=8, missing=1, unreadable=2, duplicate=3,
-                        tiny=4, huge=5, not_rgb=6, rotated=7)],
+    photos=[
+        PhotoColumn(
+            name="photo",
+            rows=9,
+            photos=8,
+            missing=1,
+            unreadable=2,
+            duplicate=3,
+            tiny=4,
+            huge=5,
+            not_rgb=6,
+            rotated=7,
+        )
+    ],
     drift=[DriftAudit(column="size", side="test", psi=0.6)],
     suspects=[SuspectAudit(line=44, target="price", label="9,000", expected="12", strength=9.0)],
     findings=[
@@ -40,7 +63,7 @@ AUDIT = Audit(
         Finding(level="warning", topic="duplicates", message="copies", lines=list(range(2, 40))),
         Finding(level="note", topic="photos", message="a note"),
     ],
-)  # fmt: skip
+)
 
 
 def shown(audit: Audit, width: int = 80) -> str:
@@ -52,10 +75,13 @@ def shown(audit: Audit, width: int = 80) -> str:
 def test_the_screen_says_all_that_matters() -> None:
     text = shown(AUDIT)
     for said in (
-        "rows.csv: 1,200 rows read, 1,198 kept, 2 set aside", "error: too many rows",
-        "warning: copies (lines 2, 3, 4, 5, 6, …)", "set aside, line 17: expected a number",
-        "line 44: price 9,000, the other rows say 12", "1 error, 1 warning, 1 note",
-    ):  # fmt: skip
+        "rows.csv: 1,200 rows read, 1,198 kept, 2 set aside",
+        "error: too many rows",
+        "warning: copies (lines 2, 3, 4, 5, 6, …)",
+        "set aside, line 17: expected a number",
+        "line 44: price 9,000, the other rows say 12",
+        "1 error, 1 warning, 1 note",
+    ):
         assert said in text
     assert "a note" not in text
     for name in ("column", "missing", "distinct", "not RGB", "turned"):

@@ -64,13 +64,22 @@ def test_a_bomb_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 ROW = pd.Series(
-    {"id": "7", "title": "", "about": "word " * 100, "brand": None, "made": 2013, "photo": "a.jpg",
-     "price": 5.0}
-)  # fmt: skip
+    {
+        "id": "7",
+        "title": "",
+        "about": "word " * 100,
+        "brand": None,
+        "made": 2013,
+        "photo": "a.jpg",
+        "price": 5.0,
+    }
+)
 SCHEMA = [
-    {"name": "id", "kind": "identifier"}, {"name": "title", "kind": "text"},
-    {"name": "photo", "kind": "image"}, {"name": "price", "kind": "target"},
-]  # fmt: skip
+    {"name": "id", "kind": "identifier"},
+    {"name": "title", "kind": "text"},
+    {"name": "photo", "kind": "image"},
+    {"name": "price", "kind": "target"},
+]
 
 
 def test_cells_are_split_by_schema_and_length() -> None:
@@ -92,11 +101,18 @@ def test_without_a_row_there_are_no_cells() -> None:
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, ""), (np.nan, ""), (pd.NA, ""), (pd.NaT, ""), (["a", "b"], "a, b"), (True, "True"),
-        (np.float64(2.5), "2.5"), (np.array(["a", "b"]), "a, b"), (np.int64(12000), "12000"),
+        (None, ""),
+        (np.nan, ""),
+        (pd.NA, ""),
+        (pd.NaT, ""),
+        (["a", "b"], "a, b"),
+        (True, "True"),
+        (np.float64(2.5), "2.5"),
+        (np.array(["a", "b"]), "a, b"),
+        (np.int64(12000), "12000"),
         (pd.Timestamp("2024-02-29"), "2024-02-29 00:00:00"),
     ],
-)  # fmt: skip
+)
 def test_as_text(value: object, shown: str) -> None:
     assert as_text(value) == shown
 
@@ -104,9 +120,13 @@ def test_as_text(value: object, shown: str) -> None:
 @pytest.mark.parametrize(
     ("truth", "prediction", "words"),
     [
-        (10, 10, "exact"), (100, 130, "30% too high"), (100, 10, "10 times too low"),
-        (100, -20, "120 too low"), (0, 3, "3 too high"), (-5, -7.5, "2.5 too low"),
+        (10, 10, "exact"),
+        (100, 130, "30% too high"),
+        (100, 10, "10 times too low"),
+        (100, -20, "120 too low"),
+        (0, 3, "3 too high"),
+        (-5, -7.5, "2.5 too low"),
     ],
-)  # fmt: skip
+)
 def test_off_by(truth: float, prediction: float, words: str) -> None:
     assert off_by(truth, prediction) == words

@@ -41,9 +41,12 @@ CASES: dict[str, tuple[Task, Any, Any]] = {
     "class": (Task("y", "class", CLASSES), RANDOM.integers(0, 3, N), CHANCE),
     "grades": (Task("y", "class", CLASSES, ordered=True), RANDOM.integers(0, 3, N), CHANCE),
     "labels": (Task("y", "labels", CLASSES), RANDOM.integers(0, 2, (N, 3)), RANDOM.random((N, 3))),
-    "box": (Task("y", "box"), np.sort(RANDOM.random((N, 4)))[:, [0, 1, 2, 3]],
-            np.sort(RANDOM.random((N, 4)))),
-}  # fmt: skip
+    "box": (
+        Task("y", "box"),
+        np.sort(RANDOM.random((N, 4)))[:, [0, 1, 2, 3]],
+        np.sort(RANDOM.random((N, 4))),
+    ),
+}
 
 
 def write(folder: Path, task: Task, truth: Any, outputs: Any, **columns: Any) -> RunFiles:
@@ -68,8 +71,14 @@ def test_statistics_are_the_metrics(case: str, tmp_path: Path) -> None:
         drawn = statistic(metric, rows, task.classes)
         if drawn is not None:
             found[metric] = float(drawn(rows["weight"].to_numpy()[None])[0])
-    main = {"number": "log_rmse", "quantiles": "pinball", "class": "accuracy",
-            "grades": "mae_grades", "labels": "average_precision", "box": "mean_iou"}  # fmt: skip
+    main = {
+        "number": "log_rmse",
+        "quantiles": "pinball",
+        "class": "accuracy",
+        "grades": "mae_grades",
+        "labels": "average_precision",
+        "box": "mean_iou",
+    }
     assert main[case] in found and len(found) >= 2
     for metric, value in found.items():
         tolerance = 0.05 if metric == "median_ape" else 1e-9
@@ -87,8 +96,9 @@ def test_rows_without_truth_answer_or_weight_are_left_out(tmp_path: Path) -> Non
 
 def test_a_head_whose_name_begins_with_another_is_apart(tmp_path: Path) -> None:
     names = ("price", "price_net")
-    columns = {f"{n}_{end}": [float(i)] for i, n in enumerate(names) for end in
-               ("true", "prediction")}  # fmt: skip
+    columns = {
+        f"{n}_{end}": [float(i)] for i, n in enumerate(names) for end in ("true", "prediction")
+    }
     pd.DataFrame(columns).to_csv(tmp_path / "predictions.csv", index=False)
     run = read_files(tmp_path, {}, None)
     assert [head_rows(run, name)["true"].tolist() for name in names] == [[0.0], [1.0]]

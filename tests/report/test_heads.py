@@ -23,8 +23,14 @@ def kinds(folder: Path, kind: Any, table: dict[str, Any], **head: Any) -> dict[s
     (folder / "metrics.json").write_text(record.to_json())
     pd.DataFrame(table).to_csv(folder / "predictions.csv", index=False)
     run = read_files(folder, {}, None)
-    known = {"name": "y", "slug": "y", "kind": kind, "unit": run.unit("y"), "pictures": {},
-             "phrase": run.phrase("y")}  # fmt: skip
+    known = {
+        "name": "y",
+        "slug": "y",
+        "kind": kind,
+        "unit": run.unit("y"),
+        "pictures": {},
+        "phrase": run.phrase("y"),
+    }
     return kind_section(run, known)
 
 
@@ -38,8 +44,9 @@ def test_numbers_are_in_the_unit_of_the_cells(tmp_path: Path) -> None:
 
 def test_worst_and_best_are_apart(tmp_path: Path) -> None:
     guess = TRUTH * np.linspace(1, 2, N)
-    found = kinds(tmp_path, "number", {"row": 10 + np.arange(N), "y_true": TRUTH,
-                                       "y_prediction": guess})  # fmt: skip
+    found = kinds(
+        tmp_path, "number", {"row": 10 + np.arange(N), "y_true": TRUTH, "y_prediction": guess}
+    )
     assert [row["row"] for row in found["worst"]] == [*range(69, 49, -1)]
     assert [row["row"] for row in found["best"]] == [10, 11, 12, 13, 14, 15]
     few = kinds(tmp_path, "number", {"y_true": [1.0, 2.0], "y_prediction": [1.0, 3.0]})
@@ -48,20 +55,28 @@ def test_worst_and_best_are_apart(tmp_path: Path) -> None:
 
 def test_quantiles_have_their_coverage_by_third(tmp_path: Path) -> None:
     low = np.where(np.arange(N) < 20, TRUTH + 1, TRUTH - 1)
-    found = kinds(tmp_path, "number", {"y_true": TRUTH, "y_prediction": TRUTH, "y_q10": low,
-                                       "y_q90": TRUTH + 2})  # fmt: skip
+    found = kinds(
+        tmp_path,
+        "number",
+        {"y_true": TRUTH, "y_prediction": TRUTH, "y_q10": low, "y_q90": TRUTH + 2},
+    )
     assert found["stated"] == "80%"
     assert [(row["name"], row["share"]) for row in found["thirds"]] == [
-        ("all rows", "66.7%"), ("lowest third", "0.0%"), ("middle third", "100.0%"),
+        ("all rows", "66.7%"),
+        ("lowest third", "0.0%"),
+        ("middle third", "100.0%"),
         ("highest third", "100.0%"),
-    ]  # fmt: skip
+    ]
     plain = kinds(tmp_path, "number", {"y_true": TRUTH, "y_prediction": TRUTH})
     assert plain["thirds"] == [] and plain["stated"] == ""
 
 
 def test_classes_have_recalls_with_intervals(tmp_path: Path) -> None:
-    table = {"y_true": ["a"] * 40 + ["b"] * 20, "y_prediction": ["a"] * 50 + ["b"] * 10,
-             "y_probability": np.linspace(0.99, 0.5, N)}  # fmt: skip
+    table = {
+        "y_true": ["a"] * 40 + ["b"] * 20,
+        "y_prediction": ["a"] * 50 + ["b"] * 10,
+        "y_probability": np.linspace(0.99, 0.5, N),
+    }
     found = kinds(tmp_path, "class", table, classes=["a", "b", "c"])
     rows = {row["name"]: (row["recall"], row["interval"]) for row in found["classes"]}
     assert rows == {"a": ("100.0%", "91% to 100%"), "b": ("50.0%", "30% to 70%"), "c": ("–", "–")}
@@ -71,8 +86,9 @@ def test_classes_have_recalls_with_intervals(tmp_path: Path) -> None:
 
 
 def test_classes_without_probabilities_still_show_their_rows(tmp_path: Path) -> None:
-    found = kinds(tmp_path, "class", {"y_true": ["a", "b"], "y_prediction": ["a", "a"]},
-                  classes=["a", "b"])  # fmt: skip
+    found = kinds(
+        tmp_path, "class", {"y_true": ["a", "b"], "y_prediction": ["a", "a"]}, classes=["a", "b"]
+    )
     assert set(found["pictures"]) == {"confusion"}
     assert [row["error"] for row in found["worst"] + found["best"]] == ["wrong", "right"]
 

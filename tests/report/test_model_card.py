@@ -19,9 +19,14 @@ from multimodal.report.model_card import CARD_FILE, escaped, example, fenced
 from multimodal.report.report import write_report
 
 SECTIONS = (
-    "Intended use", "How to load", "Training data", "Evaluation", "Limits", "How to reproduce",
+    "Intended use",
+    "How to load",
+    "Training data",
+    "Evaluation",
+    "Limits",
+    "How to reproduce",
     "Environmental cost",
-)  # fmt: skip
+)
 
 
 def parts(card: str) -> tuple[dict[str, Any], str]:
@@ -53,10 +58,17 @@ def test_every_section_is_there_with_its_numbers(card: str) -> None:
     _, body = parts(card)
     headings = re.findall(r"^## (.+)$", body, re.M)
     assert headings == list(SECTIONS)
-    for words in ("2,012 rows read, 12 set aside", "1,450 to train", "816 of 1,049 descriptions",
-                  "| model | reads |", "Errors of price by what is predicted",
-                  "multimodal train catalogue.csv --target price --seed 3",
-                  "took 187 seconds", "Acme 9000, 2 cores", "price`: a number in EUR"):  # fmt: skip
+    for words in (
+        "2,012 rows read, 12 set aside",
+        "1,450 to train",
+        "816 of 1,049 descriptions",
+        "| model | reads |",
+        "Errors of price by what is predicted",
+        "multimodal train catalogue.csv --target price --seed 3",
+        "took 187 seconds",
+        "Acme 9000, 2 cores",
+        "price`: a number in EUR",
+    ):
         assert words in body, words
 
 
@@ -73,9 +85,13 @@ def test_the_code_runs(trained: Trained) -> None:
     code = re.findall(r"```python\n(.*?)```", (trained.run / CARD_FILE).read_text(), re.S)
     assert len(code) == 1
     done = subprocess.run(
-        [sys.executable, "-c", code[0]], cwd=trained.run, capture_output=True, text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-c", code[0]],
+        cwd=trained.run,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-1500:]
     assert "price_prediction" in done.stdout
 
@@ -88,8 +104,11 @@ def test_a_run_of_nothing_has_a_card(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("evil", ["---\nx: 1", "a: b\n- c", "'\"{[", "<script>", "` ``` `"])
 def test_names_break_neither_front_matter_nor_text(evil: str, tmp_path: Path) -> None:
-    record = {"heads": {evil: {"column": evil, "test": {"rmse": 1.0}}},
-              "data": {"source": evil, "read": 1}, "command": f"train '{evil}'"}  # fmt: skip
+    record = {
+        "heads": {evil: {"column": evil, "test": {"rmse": 1.0}}},
+        "data": {"source": evil, "read": 1},
+        "command": f"train '{evil}'",
+    }
     (tmp_path / "metrics.json").write_text(json.dumps(record))
     (tmp_path / "schema.json").write_text(json.dumps({"columns": [{"name": evil, "kind": "text"}]}))
     write_report(tmp_path)
@@ -110,8 +129,11 @@ def test_the_example_holds_what_is_read() -> None:
         {"name": "word", "kind": "text", "example": 'a "b"\\'},
     ]
     assert json.loads(example(schema)) == {
-        "size": 2.5, "note": "3 reviews", "photo": "photo.jpg", "word": 'a "b"\\',
-    }  # fmt: skip
+        "size": 2.5,
+        "note": "3 reviews",
+        "photo": "photo.jpg",
+        "word": 'a "b"\\',
+    }
 
 
 def test_text_of_users_stays_text() -> None:

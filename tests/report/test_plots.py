@@ -44,8 +44,10 @@ def words(figure) -> str:
 def test_comparison_ranks_and_prints_values() -> None:
     axes = comparison(SCORES, "log_rmse", limit=0.15).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "fusion", "CNN on photos", "median",
-    ]  # fmt: skip
+        "fusion",
+        "CNN on photos",
+        "median",
+    ]
     assert [bar.get_width() for bar in axes.patches] == [0.25, 0.8, 1.2]
     assert to_hex(axes.patches[0].get_facecolor()).upper() == BLUE
     assert [text.get_text() for text in axes.texts] == ["0.250", "0.800", "1.20"]

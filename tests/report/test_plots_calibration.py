@@ -20,10 +20,18 @@ PARTS = [
     for low, share in ((1.0, 0.95), (10.0, 0.9), (20.0, 0.7))
 ]
 CHECK = IntervalCheck(
-    level=0.9, n=120, coverage=0.85, band=(0.82, 0.97), width=2e5, score=3e5,
-    constant_coverage=0.9, constant_width=3e5, constant_score=4e5, parts=PARTS,
+    level=0.9,
+    n=120,
+    coverage=0.85,
+    band=(0.82, 0.97),
+    width=2e5,
+    score=3e5,
+    constant_coverage=0.9,
+    constant_width=3e5,
+    constant_score=4e5,
+    parts=PARTS,
     coverages={0.5: 0.45, 0.9: 0.85},
-)  # fmt: skip
+)
 
 
 def test_levels_show_what_was_held(tmp_path: Path) -> None:
@@ -51,9 +59,14 @@ def test_nothing_measured_draws_empty_axes(draw: object, tmp_path: Path) -> None
 def test_confidence_shows_each_bin(tmp_path: Path) -> None:
     bins = [ConfidenceBin(probability=p, right=p - 0.1, n=9) for p in (0.6, 0.8)]
     check = ConfidenceCheck(
-        temperature=1.5, n=18, ece=0.1, ece_before=0.2, log_loss=0.5, log_loss_before=0.6,
+        temperature=1.5,
+        n=18,
+        ece=0.1,
+        ece_before=0.2,
+        log_loss=0.5,
+        log_loss_before=0.6,
         bins=bins,
-    )  # fmt: skip
+    )
     figure = confidence(check, "mood")
     assert list(figure.axes[0].get_lines()[-1].get_ydata()) == pytest.approx([0.5, 0.7])
     title = " ".join(figure.get_suptitle().split())

@@ -37,8 +37,12 @@ def test_labels_by_how_many_are_wrong() -> None:
 
 def test_boxes_by_their_overlap() -> None:
     corners = {"xmin": 0.0, "ymin": 0.0, "xmax": 1.0, "ymax": 1.0}
-    rows = pd.DataFrame({**{f"{k}_true": [v, v] for k, v in corners.items()},
-                         **{k: [v, v / 2] for k, v in corners.items()}})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            **{f"{k}_true": [v, v] for k, v in corners.items()},
+            **{k: [v, v / 2] for k, v in corners.items()},
+        }
+    )
     assert wrong_and_right("box", rows, ()) == ([1, 0], [])
 
 

@@ -27,14 +27,24 @@ def test_every_section_is_there(whole: tuple[Path, str]) -> None:
     run, page = whole
     headings = re.findall(r"<h[123][^>]*>([^<]+)<", page)
     assert headings == [
-        "Predicting price", "Results for price", "Every model on the same test rows",
-        "Predicted against true price", "Where the errors are", "The 20 worst rows",
-        "The 6 best rows", "Data", "Training", "How to reproduce",
-    ]  # fmt: skip
+        "Predicting price",
+        "Results for price",
+        "Every model on the same test rows",
+        "Predicted against true price",
+        "Where the errors are",
+        "The 20 worst rows",
+        "The 6 best rows",
+        "Data",
+        "Training",
+        "How to reproduce",
+    ]
     assert sorted(path.name for path in (run / "plots").iterdir()) == [
-        "categories_price.png", "comparison_price.png", "learning_curves.png",
-        "predicted_price.png", "residuals_price.png",
-    ]  # fmt: skip
+        "categories_price.png",
+        "comparison_price.png",
+        "learning_curves.png",
+        "predicted_price.png",
+        "residuals_price.png",
+    ]
     assert not list(run.glob("partial-*"))
 
 
@@ -66,10 +76,20 @@ def test_user_text_is_escaped(whole: tuple[Path, str]) -> None:
 
 
 def test_numbers_of_the_run_are_on_the_page(whole: tuple[Path, str]) -> None:
-    for words in ("<b>2,012</b> rows read", "<b>12</b> set aside", "816 of 1,049 descriptions",
-                  "price is not a number", "multimodal train catalogue.csv", "Seed 3, float32",
-                  "number 10 was kept", "keras 3.15.1", "known limit", "fusion</th>", ">0.2%<",
-                  ">2,000<"):  # fmt: skip
+    for words in (
+        "<b>2,012</b> rows read",
+        "<b>12</b> set aside",
+        "816 of 1,049 descriptions",
+        "price is not a number",
+        "multimodal train catalogue.csv",
+        "Seed 3, float32",
+        "number 10 was kept",
+        "keras 3.15.1",
+        "known limit",
+        "fusion</th>",
+        ">0.2%<",
+        ">2,000<",
+    ):
         assert words in whole[1], words
 
 
@@ -149,9 +169,11 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such run directory"):
         write_report(tmp_path / "absent")
     for name, content in (
-        ("metrics.json", '{"heads": 3}'), ("schema.json", "{"), ("config.json", "[]"),
+        ("metrics.json", '{"heads": 3}'),
+        ("schema.json", "{"),
+        ("config.json", "[]"),
         ("predictions.csv", 'a,b\n"1,2\n'),
-    ):  # fmt: skip
+    ):
         (tmp_path / name).write_text(content)
         with pytest.raises(RunError, match=name):
             write_report(tmp_path)

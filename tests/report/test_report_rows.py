@@ -66,5 +66,6 @@ def test_photos_of_all_columns_in_their_order() -> None:
     rows = pd.DataFrame({"front": ["a.jpg", None], "back": ["b.jpg", "c.jpg|d.jpg"]})
     found = photos_of(rows, ["front", "back", "absent"], Path("/photos"))
     assert {i: [path.name for path in paths] for i, paths in found.items()} == {
-        0: ["a.jpg", "b.jpg"], 1: ["c.jpg", "d.jpg"],
-    }  # fmt: skip
+        0: ["a.jpg", "b.jpg"],
+        1: ["c.jpg", "d.jpg"],
+    }

@@ -30,16 +30,20 @@ def test_only_what_differs_is_listed() -> None:
 def test_keys_of_another_version_are_shown_not_refused() -> None:
     config = {"training": {"warp": True}, "data": 3, "fusion": "gated"}
     assert changes(config) == [
-        ("training.warp", "yes", "none"), ("fusion", "gated", DEFAULT_FUSION),
-    ]  # fmt: skip
+        ("training.warp", "yes", "none"),
+        ("fusion", "gated", DEFAULT_FUSION),
+    ]
     assert groups_of(config) == heads_of(config) == []
 
 
 def test_groups_and_heads_have_their_parts() -> None:
     assert groups_of(TINY)[0] == [
-        "table", "tabular", "category, brand, weight_g, year",
-        "dense(hidden_dims=[8], embedding_dim=4)", "mean",
-    ]  # fmt: skip
+        "table",
+        "tabular",
+        "category, brand, weight_g, year",
+        "dense(hidden_dims=[8], embedding_dim=4)",
+        "mean",
+    ]
     heads = [{"name": "cell", "column": ["a", "b", "c", "d"], "head": "bounding_box"}]
     assert heads_of({"heads": heads}) == [["cell", "a, b, c, d", "bounding_box", "1.0"]]
 
@@ -47,13 +51,18 @@ def test_groups_and_heads_have_their_parts() -> None:
 def test_facts_leave_out_what_an_older_run_does_not_know() -> None:
     assert facts(RunMetrics()) == []
     record = RunMetrics(
-        data=DataSummary(source="a.csv", sha256="ab"), training=TrainingSummary(epochs=1, seed=7),
-        machine={"processor": "Acme", "cores": "2"}, date="2026-01-31",
-    )  # fmt: skip
+        data=DataSummary(source="a.csv", sha256="ab"),
+        training=TrainingSummary(epochs=1, seed=7),
+        machine={"processor": "Acme", "cores": "2"},
+        date="2026-01-31",
+    )
     assert facts(record) == [
-        ("data", "a.csv"), ("SHA-256 of the file", "ab"), ("seed", "7"),
-        ("machine", "Acme, 2 cores"), ("date", "2026-01-31"),
-    ]  # fmt: skip
+        ("data", "a.csv"),
+        ("SHA-256 of the file", "ab"),
+        ("seed", "7"),
+        ("machine", "Acme, 2 cores"),
+        ("date", "2026-01-31"),
+    ]
 
 
 def test_time_is_that_of_the_model_and_of_all_baselines() -> None:

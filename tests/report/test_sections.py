@@ -16,24 +16,32 @@ from multimodal.report.sections import section
 
 TABLES: dict[str, dict[str, Any]] = {
     "class": {
-        "kind_true": ["a", "b", "b", None], "kind_prediction": ["a", "a", "b", "a"],
+        "kind_true": ["a", "b", "b", None],
+        "kind_prediction": ["a", "a", "b", "a"],
         "kind_probability": [0.9, 0.8, 0.6, 0.7],
     },
     "labels": {
-        "kind_true": ["a|b", "[]", None], "kind_prediction": ["a", "[]", "b"],
-        "kind_probability_a": [0.9, 0.1, 0.2], "kind_probability_b": [0.4, 0.2, 0.8],
+        "kind_true": ["a|b", "[]", None],
+        "kind_prediction": ["a", "[]", "b"],
+        "kind_probability_a": [0.9, 0.1, 0.2],
+        "kind_probability_b": [0.4, 0.2, 0.8],
     },
     "box": {
-        **{f"kind_{c}_true": [v, v, None] for c, v in
-           zip(("xmin", "ymin", "xmax", "ymax"), (0, 0, 20, 20), strict=True)},
-        **{f"kind_{c}": [v, v / 2, v] for c, v in
-           zip(("xmin", "ymin", "xmax", "ymax"), (0, 0, 20, 20), strict=True)},
+        **{
+            f"kind_{c}_true": [v, v, None]
+            for c, v in zip(("xmin", "ymin", "xmax", "ymax"), (0, 0, 20, 20), strict=True)
+        },
+        **{
+            f"kind_{c}": [v, v / 2, v]
+            for c, v in zip(("xmin", "ymin", "xmax", "ymax"), (0, 0, 20, 20), strict=True)
+        },
     },
-}  # fmt: skip
+}
 METRICS = {
-    "class": {"accuracy": 2 / 3, "log_loss": 0.7}, "labels": {"average_precision": 0.5},
+    "class": {"accuracy": 2 / 3, "log_loss": 0.7},
+    "labels": {"average_precision": 0.5},
     "box": {"mean_iou": 0.6, "iou_50": 0.5},
-}  # fmt: skip
+}
 
 
 def make(folder: Path, kind: Any) -> Path:

@@ -12,10 +12,14 @@ def run(n: int = 1000, limit: float | None = None, metric: str = "log_rmse", **e
     """A run whose models have the given errors; the names are the kinds."""
     inputs = {"constant": "nothing", "trees": "table + text", "sequential": "photos"}
     scores = [
-        ModelScore(kind, kind, inputs.get(kind, "table + text + photos"),
-                   {"n": n, metric: error, "rmse": error, "median_ape": 0.12})
+        ModelScore(
+            kind,
+            kind,
+            inputs.get(kind, "table + text + photos"),
+            {"n": n, metric: error, "rmse": error, "median_ape": 0.12},
+        )
         for kind, error in errors.items()
-    ]  # fmt: skip
+    ]
     limits = {} if limit is None else {"price": {metric: limit}}
     heads = {"price": HeadMetrics(column="price", unit="EUR")}
     return verdict(RunMetrics(heads=heads, comparison={"price": scores}, limit=limits), "price")
@@ -71,10 +75,12 @@ def test_best_of_several_is_the_rival() -> None:
     scores = [
         ModelScore(name, kind, "table", {"n": 900, "rmse": error})
         for name, kind, error in (
-            ("bad", "trees", 9.0), ("good", "trees", 2.0), ("fusion", "fusion", 1.0),
+            ("bad", "trees", 9.0),
+            ("good", "trees", 2.0),
+            ("fusion", "fusion", 1.0),
             ("nan", "trees", float("nan")),
         )
-    ]  # fmt: skip
+    ]
     found = verdict(RunMetrics(comparison={"y": scores}), "y")
     assert "trees (good on table, 2.00)" in found.sentences[1]
 

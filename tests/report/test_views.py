@@ -24,10 +24,18 @@ from multimodal.report.views import calibration_section
 
 PART = {"lower": 10.0, "upper": 99.0, "n": 100, "coverage": 0.88, "band": (0.81, 0.97), "width": 40}
 CHECK = IntervalCheck(
-    level=0.9, n=300, coverage=0.893, band=(0.853, 0.94), width=55.0, score=80.0,
-    constant_coverage=0.9, constant_width=70.0, constant_score=120.0,
-    parts=[PART, {**PART, "lower": 100.0, "upper": 900.0}], coverages={0.5: 0.52, 0.9: 0.893},
-)  # fmt: skip
+    level=0.9,
+    n=300,
+    coverage=0.893,
+    band=(0.853, 0.94),
+    width=55.0,
+    score=80.0,
+    constant_coverage=0.9,
+    constant_width=70.0,
+    constant_score=120.0,
+    parts=[PART, {**PART, "lower": 100.0, "upper": 900.0}],
+    coverages={0.5: 0.52, 0.9: 0.893},
+)
 BINS = [{"probability": 0.55, "right": 0.5, "n": 20}, {"probability": 0.9, "right": 0.8, "n": 20}]
 CONFIDENCE = ConfidenceCheck(
     temperature=1.4, n=40, ece=0.075, ece_before=0.15, log_loss=0.5, log_loss_before=0.6, bins=BINS
@@ -45,10 +53,15 @@ def run(tmp_path: Path) -> Path:
 def test_page_and_card_tell_of_the_intervals(run: Path) -> None:
     page = write_report(run).read_text()
     Page(page)
-    for words in ("How far the intervals can be trusted", 'href="#trust-price"',
-                  "Intervals of 90% held 89.3% of 300 test rows; exact ones would hold 85.3%",
-                  "They are 55 EUR wide on average", "80, lower than that of intervals of one",
-                  ">81.0% to 97.0%<", "10 to 99 88.0% (81.0% to 97.0%)"):  # fmt: skip
+    for words in (
+        "How far the intervals can be trusted",
+        'href="#trust-price"',
+        "Intervals of 90% held 89.3% of 300 test rows; exact ones would hold 85.3%",
+        "They are 55 EUR wide on average",
+        "80, lower than that of intervals of one",
+        ">81.0% to 97.0%<",
+        "10 to 99 88.0% (81.0% to 97.0%)",
+    ):
         assert words in page, words
     card = (run / CARD_FILE).read_text()
     assert "held 89.3% of 300 test rows" in card and "| 10 EUR | 99 EUR | 100 | 88.0% |" in card

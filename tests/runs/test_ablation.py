@@ -54,7 +54,7 @@ def test_a_withheld_modality_looks_as_in_a_row_without_it(
     for key, array in expected.inputs.items():
         wanted = np.pad(array, [(0, 0), *[(0, m - n) for m, n in zip(
             found.inputs[key].shape[1:], array.shape[1:], strict=True
-        )]])  # fmt: skip
+        )]])
         np.testing.assert_array_equal(found.inputs[key], wanted, err_msg=key)
     for group, photos in expected.photos.items():
         assert [list(row) for row in found.photos[group].paths] == photos.paths

@@ -90,7 +90,7 @@ def test_predictions_have_intervals_at_any_level(run: Run) -> None:
         order = [
             wide[f"{name}_low"], narrow[f"{name}_low"], narrow[f"{name}_prediction"],
             narrow[f"{name}_high"], wide[f"{name}_high"],
-        ]  # fmt: skip
+        ]
         assert all((a <= b).all() for a, b in zip(order, order[1:], strict=False))
     assert "mood_low" not in wide
     pd.testing.assert_frame_equal(wide[list(plain)], plain)
@@ -251,7 +251,7 @@ def test_a_model_of_photos_alone_is_calibrated(trained: Trained, tmp_path: Path)
     run = train(
         trained.folder / "catalogue.csv", "price", out=tmp_path / "run",
         config=tiny_config(PHOTOS, data=data, epochs=1),
-    )  # fmt: skip
+    )
     assert run.calibration is not None and not run.calibration.features
     frame = run.predict(trained.test, level=0.9).frame
     assert (frame["price_low"] < frame["price_high"]).all()

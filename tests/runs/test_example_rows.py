@@ -57,7 +57,7 @@ def test_heads_share_the_rows(tmp_path: Path) -> None:
         "heads": [{"name": "price", "column": "price"},
                   {"name": "shop", "column": "shop", "head": "binary"}],
         "training": {**TRAINING, "members": 1},
-    })  # fmt: skip
+    })
     train(rows, [], out=tmp_path / "run", config=config)
     heads = [row.head for row in ExplainedRows.read(tmp_path / "run").rows]
     assert heads.count("price") == 2 and heads.count("shop") in (1, 2)
@@ -68,5 +68,5 @@ def test_no_row_is_begun_after_so_many_seconds(
 ) -> None:
     monkeypatch.setattr(example_rows, "SECONDS", 0.0)
     train(catalogue_folder / "catalogue.csv", "price", out=tmp_path / "run",
-          config=tiny_config(TABLE))  # fmt: skip
+          config=tiny_config(TABLE))
     assert len(ExplainedRows.read(tmp_path / "run").rows) == 1

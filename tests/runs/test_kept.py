@@ -35,4 +35,4 @@ def test_files_hold_no_pickle(trained: Trained) -> None:
 def test_labels_that_are_not_known_are_a_dash() -> None:
     assert [_shown(None), _shown(float("nan")), _shown(449.5), _shown("red|big")] == [
         UNKNOWN, UNKNOWN, "449.5", "red|big",
-    ]  # fmt: skip
+    ]

@@ -27,7 +27,7 @@ def test_rows_stand_in_the_order_of_the_source() -> None:
     found = predictions_frame(table, SCHEMA, [Task("price")], outputs(["", "large"]), ends)
     assert list(found) == [
         "row", "id", "price_prediction", "price_low", "price_high", "note", "unusual"
-    ]  # fmt: skip
+    ]
     assert found["row"].tolist() == [0, 1, 2]
     assert found["price_prediction"].fillna(-1).tolist() == [1.0, -1.0, 3.0]
     assert found["price_high"].fillna(-1).tolist() == [2.0, -1.0, 4.0]

@@ -21,7 +21,7 @@ def test_a_record_is_json_and_tells_requests_apart() -> None:
     for other in (
         replace(asked, targets=["cost"]), replace(asked, weight="weight"),
         replace(asked, base="base"), replace(asked, config=plain_config(seed=1)),
-    ):  # fmt: skip
+    ):
         assert record(other) != found
 
 

@@ -19,7 +19,7 @@ SPEC = FittedSpec.model_validate({
     "groups": [{"name": "photos", "modality": "image", "columns": ["photo"], "photos": 2,
                 "image_size": 16}],
     "heads": [{"name": "price", "columns": ["price"]}, {"name": "cost", "columns": ["cost"]}],
-})  # fmt: skip
+})
 SCHEMA = Schema(
     columns=[
         Column(name="price", kind="target", missing=0, distinct=3, example=""),

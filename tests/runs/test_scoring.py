@@ -72,7 +72,7 @@ def test_truths_and_answers_stand_side_by_side(plain: tuple[Run, Prepared]) -> N
     frame = answers_frame(prepared, run.tasks, side)
     assert list(frame) == [
         "row", "weight", "price_true", "price_prediction", "cost_true", "cost_prediction"
-    ]  # fmt: skip
+    ]
     wanted = prepared.table.frame["price"].iloc[side.rows]
     np.testing.assert_allclose(frame["price_true"], wanted)
     found = head_metrics(prepared, run.tasks, {"validation": side, "test": side})

@@ -43,7 +43,7 @@ def test_ctrl_c_leaves_a_usable_run(epoch: int, finished: int, tmp_path: Path) -
     train.train(
         plain_rows(), "price", out=tmp_path / "run", config=config, callbacks=[stop],
         say=said.append,
-    )  # fmt: skip
+    )
     record = RunMetrics.read(tmp_path / "run")
     assert record.training.interrupted
     assert (record.training.epochs, record.training.best_epoch) == (finished, finished)
@@ -83,7 +83,7 @@ def test_ctrl_c_during_the_baselines_keeps_those_there_are(
     train.train(
         plain_rows(), "price", out=tmp_path / "run", config=plain_config(baselines=True),
         say=said.append,
-    )  # fmt: skip
+    )
     scores = RunMetrics.read(tmp_path / "run").comparison["price"]
     assert [score.name for score in scores] == ["Fusion", "Median"]
     assert said[-1] == "interrupted; the remaining baselines are left out"

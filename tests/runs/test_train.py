@@ -31,7 +31,7 @@ FILES = (
     "baseline_predictions.csv",
     "importance.json", "neighbours.npz", "neighbours.json", "calibration.json",
     "explanations", "explanations.json",
-)  # fmt: skip
+)
 
 
 def test_the_directory_holds_everything_and_nothing_half_written(trained: Trained) -> None:
@@ -196,7 +196,7 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
         config=plain_config(epochs=30, baselines=True, learning_rate=0.01, batch_size=16).merge(
             data={"columns": {"price": "ignored"}}
         ),
-    )  # fmt: skip
+    )
     record = RunMetrics.read(tmp_path / "run")
     frame = pd.read_csv(tmp_path / "run" / "predictions.csv")
     heads = ["junk_true", "junk_prediction", "cost_true", "cost_prediction"]
@@ -275,13 +275,13 @@ def test_vectors_are_looked_at_before_the_rows(tmp_path: Path) -> None:
     words = {
         "name": "words", "modality": "text", "columns": ["t"], "encoder": "embedding_bag",
         "vectors": str(tmp_path / "none.txt"),
-    }  # fmt: skip
+    }
     said: list[str] = []
     with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
         workflow.train(
             "no.csv", "y", out=tmp_path / "run", config=Config.parse({"groups": [words]}),
             say=said.append,
-        )  # fmt: skip
+        )
     assert not said
 
 
@@ -322,7 +322,7 @@ def test_a_fusion_of_another_kind_is_refused_when_starting_from_a_run(
         workflow.train(
             plain_rows(), "price", out=tmp_path / "run", base=trained.run,
             config=Config.parse({"fusion": fusion}),
-        )  # fmt: skip
+        )
 
 
 def test_metrics_are_plain_json(trained: Trained) -> None:

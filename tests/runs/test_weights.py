@@ -86,7 +86,7 @@ def test_its_own_weights_pass(path: Path, model: keras.Model) -> None:
         (link(h5py.ExternalLink("/etc/passwd", "x")), "link to elsewhere"),
         (lambda file: file["layers"].__setitem__("round", file["layers"]), "there twice"),
     ],
-)  # fmt: skip
+)
 def test_a_changed_hdf5_file_is_refused(
     change: Callable[[h5py.File], object], reason: str, path: Path, model: keras.Model
 ) -> None:

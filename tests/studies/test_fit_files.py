@@ -59,8 +59,10 @@ def test_damage_is_told(tmp_path: Path) -> None:
 
 
 def test_pickles_are_not_opened(tmp_path: Path) -> None:
-    facts = np.frombuffer(b'{"a": {"parameters": 0, "seconds": 0, "epochs": 0, '
-                          b'"outputs": {"price": "array_0"}}}', np.uint8)  # fmt: skip
+    facts = np.frombuffer(
+        b'{"a": {"parameters": 0, "seconds": 0, "epochs": 0, "outputs": {"price": "array_0"}}}',
+        np.uint8,
+    )
     values = np.array([[{}]] * 4, dtype=object)
     np.savez(tmp_path / "fit.npz", facts=facts, array_0=values)
     with pytest.raises(RunError, match="allow_pickle"):

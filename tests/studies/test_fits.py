@@ -26,9 +26,12 @@ def plain() -> Prepared:
 
 @pytest.fixture(scope="module")
 def mixed(catalogue_folder: Path) -> Prepared:
-    config = tiny_config(TABLE, WORDS, PHOTOS, data={
-        "image_size": 16, "max_words": 40, "split": {"method": "column", "column": "split"}
-    })  # fmt: skip
+    config = tiny_config(
+        TABLE,
+        WORDS,
+        PHOTOS,
+        data={"image_size": 16, "max_words": 40, "split": {"method": "column", "column": "split"}},
+    )
     return prepare(catalogue_folder / "catalogue.csv", ["price"], config)
 
 
@@ -36,8 +39,9 @@ def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
     fit = fit_rows(plain, ("validation", "test"))
     rows = np.concatenate([plain.rows("validation"), plain.rows("test")])
     assert {name: values.shape for name, values in fit.outputs.items()} == {
-        "price": (len(rows), 1), "cost": (len(rows), 1)
-    }  # fmt: skip
+        "price": (len(rows), 1),
+        "cost": (len(rows), 1),
+    }
     for task in tasks(plain):
         truth = plain.truths[task.name][rows]
         assert measure(task, truth, fit.outputs[task.name])["r2"] > 0.5

@@ -21,9 +21,18 @@ app = typer.Typer(
     help="Models for tables that also hold sentences and photos.",
 )
 COMMANDS = (
-    data.inspect, data.audit, training.train, training.preset, training.prepare, studies.compare,
-    studies.tune, runs.evaluate, runs.explain, runs.predict, runs.report,
-)  # fmt: skip
+    data.inspect,
+    data.audit,
+    training.train,
+    training.preset,
+    training.prepare,
+    studies.compare,
+    studies.tune,
+    runs.evaluate,
+    runs.explain,
+    runs.predict,
+    runs.report,
+)
 for _command in COMMANDS:
     app.command()(_command)
 

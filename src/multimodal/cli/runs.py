@@ -91,8 +91,9 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     if not found.heads:
         raise RunError(f"{run / IMPORTANCE_FILE}: not there; name a FILE that holds the targets.")
     for name, head in found.heads.items():
-        printed = Printed(title=f"{name}: {named(head.metric)} of {head.rows:,} rows, "
-                          "where one is shuffled")  # fmt: skip
+        printed = Printed(
+            title=f"{name}: {named(head.metric)} of {head.rows:,} rows, where one is shuffled"
+        )
         for title in ("shuffled", "what", "error grows by", "95 %"):
             printed.add_column(title, justify="left" if title in ("shuffled", "what") else "right")
         for row in importance_rows(head):

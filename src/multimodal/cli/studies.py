@@ -51,10 +51,20 @@ def compare(
 
     out, command = _study(out, "comparison")
     record = run(
-        file, target or [], out=out, config=config_of(config), folds=folds, weight=weight,
-        folds_column=folds_column, seeds=seeds, fusions=fusion or [], images=images,
-        minutes=minutes, command=command, say=say,
-    )  # fmt: skip
+        file,
+        target or [],
+        out=out,
+        config=config_of(config),
+        folds=folds,
+        weight=weight,
+        folds_column=folds_column,
+        seeds=seeds,
+        fusions=fusion or [],
+        images=images,
+        minutes=minutes,
+        command=command,
+        say=say,
+    )
     show_standings(record, console_on(sys.stdout))
     say(f"table, picture and every answer: {out}")
 
@@ -75,9 +85,16 @@ def tune(
 
     out, command = _study(out, "tuned")
     record = run(
-        file, target or [], out=out, config=config_of(config), minutes=minutes, weight=weight,
-        images=images, command=command, say=say,
-    )  # fmt: skip
+        file,
+        target or [],
+        out=out,
+        config=config_of(config),
+        minutes=minutes,
+        weight=weight,
+        images=images,
+        command=command,
+        say=say,
+    )
     show_tuning(record, console_on(sys.stdout))
     say(f"to train with: --config {out / BEST_FILE}")
 

@@ -71,10 +71,18 @@ def train(
         )
     with EpochProgress(console) as progress:
         workflow.train(
-            data, target or [], out=out, config=wanted, weight=weight, images=images, base=base,
-            noise=noise, command=command, say=news,
+            data,
+            target or [],
+            out=out,
+            config=wanted,
+            weight=weight,
+            images=images,
+            base=base,
+            noise=noise,
+            command=command,
+            say=news,
             callbacks=[progress],
-        )  # fmt: skip
+        )
     if leads():
         show_comparison(out, console)
         news(f"report: {out / 'report.html'}")
@@ -133,9 +141,14 @@ def prepare(
 
     wanted = config_of(config, seed=seed)
     prepared = make_ready(
-        file, target or [], wanted, weight=weight, images=images, label_kinds=label_kinds(),
+        file,
+        target or [],
+        wanted,
+        weight=weight,
+        images=images,
+        label_kinds=label_kinds(),
         worker=Worker.parse(worker),
-    )  # fmt: skip
+    )
     if not prepared.stored:
         raise ConfigError(
             "the config names no folder for prepared data; expected `data: {prepared: FOLDER}` in "

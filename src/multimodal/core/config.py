@@ -29,9 +29,17 @@ from multimodal.core.records import Record
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]
 Kind = Literal[
-    "number", "category", "text", "image", "identifier", "date", "target", "weight", "split",
+    "number",
+    "category",
+    "text",
+    "image",
+    "identifier",
+    "date",
+    "target",
+    "weight",
+    "split",
     "ignored",
-]  # fmt: skip
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_BYTES = 1 << 20  # of a config file
 MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of options

@@ -117,8 +117,10 @@ def _check(folder: Path, name: str, entry: _Entry | None) -> None:
 def _read(folder: Path) -> _Manifest:
     path = folder / MANIFEST
     if not path.exists() and not path.is_symlink():
-        raise RunError(f"{path}: missing, so nothing says that the files are whole. "
-                       f"{_AGAIN.format(str(folder))}")  # fmt: skip
+        raise RunError(
+            f"{path}: missing, so nothing says that the files are whole. "
+            f"{_AGAIN.format(str(folder))}"
+        )
     if not _is_plain(path):
         raise RunError(f"{path}: expected a plain file, not a link, folder or pipe.")
     try:

@@ -155,9 +155,18 @@ class TermBlock(Record):
     group: str
     source: str
     kind: Literal[
-        "words", "triples", "letters", "greatest", "least", "numbers", "length", "value",
-        "value_letters", "number", "waves",
-    ]  # fmt: skip
+        "words",
+        "triples",
+        "letters",
+        "greatest",
+        "least",
+        "numbers",
+        "length",
+        "value",
+        "value_letters",
+        "number",
+        "waves",
+    ]
     scale: float
     bins: list[float] = []
     waves: Waves | None = None

@@ -93,9 +93,13 @@ def prepare(
     read, targets = table.rows_read, list(targets) or _learned(config)
     learned = list(dict.fromkeys([*targets, *_learned(config)]))
     infer = partial(
-        infer_schema, targets=learned, weight=weight, split=_split_column(config),
-        overrides=_overrides(config, table, base, learned), photo_root=root,
-    )  # fmt: skip
+        infer_schema,
+        targets=learned,
+        weight=weight,
+        split=_split_column(config),
+        overrides=_overrides(config, table, base, learned),
+        photo_root=root,
+    )
     schema = sampled_schema(table, infer)
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
@@ -119,10 +123,14 @@ def prepare(
         always=(0, 1),
     )
     sides = split_rows(
-        config.data.split, table.frame, groups=groups,
+        config.data.split,
+        table.frame,
+        groups=groups,
         targets=[each for label in found.values() for each in split_targets(label)],
-        seed=config.training.seed, source=table.name, place=table.place,
-    )  # fmt: skip
+        seed=config.training.seed,
+        source=table.name,
+        place=table.place,
+    )
     check_sides(table, config.heads, found, sides)
     config = with_pace(with_members(config, table, sides), sides)
     parts = in_parts(config, table)
@@ -145,9 +153,25 @@ def prepare(
         measured = wave_targets(config.heads, spec.heads, truths)
         spec = with_terms(spec, schema, table, sides, measured)
     return Prepared(
-        config, schema, spec, table, root, sides, source, truths, notes, folds, sizes, groups,
-        found, photos, leaks, stored, fingerprint(json.dumps(digests)), parts,
-    )  # fmt: skip
+        config,
+        schema,
+        spec,
+        table,
+        root,
+        sides,
+        source,
+        truths,
+        notes,
+        folds,
+        sizes,
+        groups,
+        found,
+        photos,
+        leaks,
+        stored,
+        fingerprint(json.dumps(digests)),
+        parts,
+    )
 
 
 def _learned(config: Config) -> list[str]:

@@ -99,9 +99,14 @@ def store_photos(
     """
     paths, index = distinct(photos)
     name = fingerprint(
-        "photos", _version(), PIL.__version__, str(photos.size), json.dumps(list(columns)), index,
+        "photos",
+        _version(),
+        PIL.__version__,
+        str(photos.size),
+        json.dumps(list(columns)),
+        index,
         json.dumps(digests),
-    )  # fmt: skip
+    )
 
     def make(start: int, stop: int) -> Mapping[str, NDArray[Any]]:
         return decode_shard(paths[start:stop], photos.size)
@@ -141,9 +146,13 @@ def _version() -> str:
 
 
 def stored_inputs(
-    config: Config, preprocessor: Preprocessor, table: Table, root: Path,
-    digests: Digests, worker: Worker,
-) -> tuple[dict[str, Array], dict[str, PhotoCache], list[Path]]:  # fmt: skip
+    config: Config,
+    preprocessor: Preprocessor,
+    table: Table,
+    root: Path,
+    digests: Digests,
+    worker: Worker,
+) -> tuple[dict[str, Array], dict[str, PhotoCache], list[Path]]:
     """Return inputs and photos, from disk where they are prepared there, and those folders."""
     large, named = bool(on_disk(table.frame)), config.data.prepared
     folder = Path(named).expanduser() if named else default_folder() if large else None

@@ -66,9 +66,12 @@ class EmbeddingBagEncoder(WordEncoder):
         super().build(input_shape)
         if self.weighted:
             self.factor = keras.layers.Embedding(
-                self.vocabulary_size, 1, embeddings_initializer="ones", name="factor",
+                self.vocabulary_size,
+                1,
+                embeddings_initializer="ones",
+                name="factor",
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             self.factor.build()
         self.drop = keras.layers.Dropout(
             self.dropout, noise_shape=(None, None, 1), name="dropout", dtype=self.dtype_policy

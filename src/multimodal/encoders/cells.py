@@ -110,9 +110,13 @@ class TabularEncoder(Encoder):
         embeds = self.numeric_embedding != NO_EMBEDDING
         if self.num_numeric and embeds:
             self.numbers = NumericEmbedding(
-                numeric_dim, self.numeric_embedding, bins=self.bins,
-                frequency_scale=self.frequency_scale, name="numbers", dtype=self.variable_dtype,
-            )  # fmt: skip
+                numeric_dim,
+                self.numeric_embedding,
+                bins=self.bins,
+                frequency_scale=self.frequency_scale,
+                name="numbers",
+                dtype=self.variable_dtype,
+            )
             self.numbers.build(shapes["numeric"])
         return columns * embedding_dim + self.num_numeric * (numeric_dim if embeds else 2)
 

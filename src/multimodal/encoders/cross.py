@@ -67,9 +67,14 @@ class CrossEncoder(TabularEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            cardinalities, numeric_embedding=numeric_embedding, bins=bins,
-            frequency_scale=frequency_scale, dropout=dropout, pooling=pooling, **kwargs,
-        )  # fmt: skip
+            cardinalities,
+            numeric_embedding=numeric_embedding,
+            bins=bins,
+            frequency_scale=frequency_scale,
+            dropout=dropout,
+            pooling=pooling,
+            **kwargs,
+        )
         check_sizes("hidden_dims", hidden_dims)
         check_positive("num_layers", num_layers)
         if rank is not None:

@@ -75,9 +75,14 @@ class DenseEncoder(TabularEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            cardinalities, numeric_embedding=numeric_embedding, bins=bins,
-            frequency_scale=frequency_scale, dropout=dropout, pooling=pooling, **kwargs,
-        )  # fmt: skip
+            cardinalities,
+            numeric_embedding=numeric_embedding,
+            bins=bins,
+            frequency_scale=frequency_scale,
+            dropout=dropout,
+            pooling=pooling,
+            **kwargs,
+        )
         check_sizes("hidden_dims", hidden_dims)
         check_positive("embedding_dim", embedding_dim)
         check_positive("numeric_embedding_dim", numeric_embedding_dim)
@@ -96,9 +101,12 @@ class DenseEncoder(TabularEncoder):
     def build(self, input_shape: Any) -> None:
         width = self.build_columns(input_shape, self.embedding_dim, self.numeric_embedding_dim)
         self.mlp = MLP(
-            self.hidden_dims, dropout=self.dropout, num_members=self.num_members, name="mlp",
+            self.hidden_dims,
+            dropout=self.dropout,
+            num_members=self.num_members,
+            name="mlp",
             dtype=self.variable_dtype,
-        )  # fmt: skip
+        )
         self.mlp.build((None, width))
         self.blocks = []
         for i in range(self.num_blocks):

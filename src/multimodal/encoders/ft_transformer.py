@@ -66,9 +66,14 @@ class FTTransformerEncoder(TabularEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            cardinalities, numeric_embedding=numeric_embedding, bins=bins,
-            frequency_scale=frequency_scale, dropout=dropout, pooling=pooling, **kwargs,
-        )  # fmt: skip
+            cardinalities,
+            numeric_embedding=numeric_embedding,
+            bins=bins,
+            frequency_scale=frequency_scale,
+            dropout=dropout,
+            pooling=pooling,
+            **kwargs,
+        )
         for name, value in (
             ("hidden_dim", hidden_dim),
             ("num_layers", num_layers),
@@ -96,9 +101,12 @@ class FTTransformerEncoder(TabularEncoder):
         self.blocks = []
         for i in range(self.num_layers):
             block = TransformerBlock(
-                self.num_heads, self.mlp_dim, dropout=self.dropout, name=f"block_{i}",
+                self.num_heads,
+                self.mlp_dim,
+                dropout=self.dropout,
+                name=f"block_{i}",
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             block.build(shape)
             self.blocks.append(block)
         self.norm = keras.layers.LayerNormalization(

@@ -202,9 +202,13 @@ class ConvolutionalEncoder(ImageEncoder):
         self.convolutions, self.norms, self.pools = [], [], []
         for i, filters in enumerate(self.filters):
             layer = make_convolution(
-                filters, self.kernel_size, strides=self.strides[i],
-                use_bias=self.normalization == "none", policy=policy, name=f"convolution_{i}",
-            )  # fmt: skip
+                filters,
+                self.kernel_size,
+                strides=self.strides[i],
+                use_bias=self.normalization == "none",
+                policy=policy,
+                name=f"convolution_{i}",
+            )
             layer.build(input_shape)
             self.convolutions.append(layer)
             input_shape = layer.compute_output_shape(input_shape)

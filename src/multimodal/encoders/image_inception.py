@@ -54,9 +54,13 @@ class ConvolutionUnit(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         policy = self.dtype_policy
         self.convolution = make_convolution(
-            self.filters, self.kernel_size, strides=self.strides, policy=policy,
-            use_bias=self.normalization == "none", name="convolution",
-        )  # fmt: skip
+            self.filters,
+            self.kernel_size,
+            strides=self.strides,
+            policy=policy,
+            use_bias=self.normalization == "none",
+            name="convolution",
+        )
         self.convolution.build(input_shape)
         shape = self.convolution.compute_output_shape(input_shape)
         self.norm = make_normalization(
@@ -103,9 +107,13 @@ class InceptionBlock(keras.layers.Layer):
             "pooled": [(eighth, 1)],
         }
         self.pool = keras.layers.MaxPooling2D(
-            3, strides=1, padding="same", data_format="channels_last", name="max_pooling",
+            3,
+            strides=1,
+            padding="same",
+            data_format="channels_last",
+            name="max_pooling",
             dtype=self.dtype_policy,
-        )  # fmt: skip
+        )
         self.branches = [self._branch(name, plan, input_shape) for name, plan in plans.items()]
 
     def _branch(
@@ -114,9 +122,12 @@ class InceptionBlock(keras.layers.Layer):
         units = []
         for i, (filters, kernel_size) in enumerate(plan):
             unit = ConvolutionUnit(
-                filters, kernel_size, normalization=self.normalization, name=f"{name}_{i}",
+                filters,
+                kernel_size,
+                normalization=self.normalization,
+                name=f"{name}_{i}",
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             unit.build(shape)
             shape = unit.compute_output_shape(shape)
             units.append(unit)
@@ -200,17 +211,24 @@ class InceptionEncoder(ImageEncoder):
         super().build(input_shape)
         policy = self.dtype_policy
         self.stem = ConvolutionUnit(
-            self.stem_filters, 3, strides=self.stem_stride, normalization=self.normalization,
-            name="stem", dtype=policy,
-        )  # fmt: skip
+            self.stem_filters,
+            3,
+            strides=self.stem_stride,
+            normalization=self.normalization,
+            name="stem",
+            dtype=policy,
+        )
         self.stem.build(input_shape)
         shape = self.stem.compute_output_shape(input_shape)
         self.pools, self.stages = [], []
         for stage, size in enumerate(self.pool_sizes):
             pool = keras.layers.MaxPooling2D(
-                size, padding="same", data_format="channels_last", name=f"max_pooling_{stage}",
+                size,
+                padding="same",
+                data_format="channels_last",
+                name=f"max_pooling_{stage}",
                 dtype=policy,
-            )  # fmt: skip
+            )
             self.pools.append(pool)
             shape = pool.compute_output_shape(shape)
             self.stages.append(self._stage(stage, shape))
@@ -223,9 +241,11 @@ class InceptionEncoder(ImageEncoder):
         blocks = []
         for i in range(self.num_blocks[stage]):
             block = InceptionBlock(
-                self.filters[stage], normalization=self.normalization,
-                name=f"stage_{stage}_block_{i}", dtype=self.dtype_policy,
-            )  # fmt: skip
+                self.filters[stage],
+                normalization=self.normalization,
+                name=f"stage_{stage}_block_{i}",
+                dtype=self.dtype_policy,
+            )
             block.build(shape)
             shape = block.compute_output_shape(shape)
             blocks.append(block)

@@ -165,10 +165,13 @@ class ResidualEncoder(ImageEncoder):
         for stage, count in enumerate(self.num_blocks):
             for i in range(count):
                 block = ResidualBlock(
-                    self.filters[stage], 1 if i else self.strides[stage],
-                    normalization=self.normalization, gain=1 / sum(self.num_blocks),
-                    name=f"stage_{stage}_block_{i}", dtype=policy,
-                )  # fmt: skip
+                    self.filters[stage],
+                    1 if i else self.strides[stage],
+                    normalization=self.normalization,
+                    gain=1 / sum(self.num_blocks),
+                    name=f"stage_{stage}_block_{i}",
+                    dtype=policy,
+                )
                 block.build(shape)
                 self.blocks.append(block)
                 shape = block.compute_output_shape(shape)

@@ -100,14 +100,20 @@ class ViTEncoder(ImageEncoder):
         self._photo_shape = tuple(input_shape)[1:]
         policy, tokens = self.dtype_policy, self.token_shape(input_shape)
         self.patches = make_convolution(
-            self.hidden_dim, self.patch_size, strides=self.patch_size, padding="valid",
-            kernel_initializer="glorot_uniform", policy=policy, name="patches",
-        )  # fmt: skip
+            self.hidden_dim,
+            self.patch_size,
+            strides=self.patch_size,
+            padding="valid",
+            kernel_initializer="glorot_uniform",
+            policy=policy,
+            name="patches",
+        )
         self.patches.build(input_shape)
         self.positions = self.add_weight(
-            shape=tokens[1:], initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            shape=tokens[1:],
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
             name="positions",
-        )  # fmt: skip
+        )
         self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=policy)
         self.blocks = [self._block(i, tokens) for i in range(self.num_layers)]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=policy)
@@ -115,9 +121,12 @@ class ViTEncoder(ImageEncoder):
 
     def _block(self, i: int, shape: Shape) -> TransformerBlock:
         block = TransformerBlock(
-            self.num_heads, self.mlp_dim, dropout=self.dropout, name=f"block_{i}",
+            self.num_heads,
+            self.mlp_dim,
+            dropout=self.dropout,
+            name=f"block_{i}",
             dtype=self.dtype_policy,
-        )  # fmt: skip
+        )
         block.build(shape)
         return block
 

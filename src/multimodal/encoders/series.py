@@ -116,9 +116,11 @@ class RecurrentSeriesEncoder(SeriesEncoder):
         shape: Shape = (*input_shape[:2], self.width)
         for i in range(self.num_layers):
             layer = cls(
-                self.hidden_dim, return_sequences=True, name=f"{self.cell}_{i}",
+                self.hidden_dim,
+                return_sequences=True,
+                name=f"{self.cell}_{i}",
                 dtype=self.variable_dtype,
-            )  # fmt: skip
+            )
             layer.build(shape)
             shape = self.token_shape(shape)
             self.recurrent.append(layer)
@@ -209,10 +211,15 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
         self.convolutions = []
         for i, dilation in enumerate(self.dilations):
             layer = keras.layers.Conv1D(
-                self.filters, self.kernel_size, dilation_rate=dilation, padding="causal",
-                activation="relu", kernel_initializer="he_normal", name=f"convolution_{i}",
+                self.filters,
+                self.kernel_size,
+                dilation_rate=dilation,
+                padding="causal",
+                activation="relu",
+                kernel_initializer="he_normal",
+                name=f"convolution_{i}",
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             layer.build(self.token_shape(input_shape))
             self.convolutions.append(layer)
 

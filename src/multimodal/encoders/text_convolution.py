@@ -79,10 +79,14 @@ class ConvolutionalTextEncoder(WordEncoder):
             row = []
             for j, size in enumerate(self.kernel_sizes):
                 layer = keras.layers.Conv1D(
-                    self.filters, size, padding="same", activation="relu",
-                    kernel_initializer="he_normal", name=f"convolution_{i}_{j}",
+                    self.filters,
+                    size,
+                    padding="same",
+                    activation="relu",
+                    kernel_initializer="he_normal",
+                    name=f"convolution_{i}_{j}",
                     dtype=self.dtype_policy,
-                )  # fmt: skip
+                )
                 layer.build(shape)
                 row.append(layer)
             shape = self.token_shape(shape)

@@ -99,9 +99,13 @@ class TransformerTextEncoder(WordEncoder):
         self.blocks = []
         for i in range(self.num_layers):
             block = TransformerBlock(
-                self.num_heads, self.mlp_dim, dropout=self.dropout,
-                rotary=self.positions == "rotary", name=f"block_{i}", dtype=self.dtype_policy,
-            )  # fmt: skip
+                self.num_heads,
+                self.mlp_dim,
+                dropout=self.dropout,
+                rotary=self.positions == "rotary",
+                name=f"block_{i}",
+                dtype=self.dtype_policy,
+            )
             block.build(shape)
             self.blocks.append(block)
         self.output_norm = self._norm("output_norm", shape)

@@ -45,9 +45,13 @@ class ConfidenceCheck(BaseModel):
 
 
 def confidence_bins(
-    truth: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None,
-    *, ordered: bool = False, bins: int = BINS,
-) -> list[ConfidenceBin]:  # fmt: skip
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    ordered: bool = False,
+    bins: int = BINS,
+) -> list[ConfidenceBin]:
     """Sort answers by their probability into bins of equally many.
 
     Of classes, an answer is the class named in each row, with its probability; of labels, each
@@ -202,16 +206,18 @@ def check_intervals(
         constant_score=float(np.average(interval_score(y, *flat, level), weights=w)),
         parts=[
             IntervalPart(
-                lower=float(p[rows].min()), upper=float(p[rows].max()),
+                lower=float(p[rows].min()),
+                upper=float(p[rows].max()),
                 **_measured(y[rows], low[rows], high[rows], w[rows], level),
             )
-            for rows in (part == i for i in range(parts)) if w[rows].any()
+            for rows in (part == i for i in range(parts))
+            if w[rows].any()
         ],
         coverages={
             each: float(np.average(_held(y, *_checked(found, len(y))), weights=w))
             for each, found in sorted(ends.items())
         },
-    )  # fmt: skip
+    )
 
 
 def interval_score(

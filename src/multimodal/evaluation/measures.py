@@ -56,11 +56,14 @@ MEASURES = {
 MAIN = ("pinball", "log_rmse", "rmse", "mae_grades", "accuracy", "average_precision", "mean_iou")
 """Metrics to compare models by: the first one that all of them have."""
 BESIDE = {
-    "pinball": ("coverage", "mae"), "log_rmse": ("mae", "median_ape", "log_r2"),
-    "rmse": ("mae", "median_ape", "r2"), "mae_grades": ("accuracy", "log_loss"),
+    "pinball": ("coverage", "mae"),
+    "log_rmse": ("mae", "median_ape", "log_r2"),
+    "rmse": ("mae", "median_ape", "r2"),
+    "mae_grades": ("accuracy", "log_loss"),
     "accuracy": ("balanced_accuracy", "macro_f1", "log_loss"),
-    "average_precision": ("micro_f1", "macro_f1", "exact"), "mean_iou": ("iou_50",),
-}  # fmt: skip
+    "average_precision": ("micro_f1", "macro_f1", "exact"),
+    "mean_iou": ("iou_50",),
+}
 """Metrics to show beside a main one."""
 
 

@@ -190,9 +190,12 @@ class Shuffled:
         return added
 
     def _moved(
-        self, added: Floats | None, groups: Sequence[str], column: str | None,
+        self,
+        added: Floats | None,
+        groups: Sequence[str],
+        column: str | None,
         order: NDArray[np.int64],
-    ) -> Floats | None:  # fmt: skip
+    ) -> Floats | None:
         """Return what the linear model adds where some blocks are taken from other rows."""
         if self.linear is None or added is None:
             return None

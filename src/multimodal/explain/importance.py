@@ -87,9 +87,10 @@ def _head(
 ) -> HeadImportance:
     task = test.task
     metric = next(
-        name for name in (*MAIN, "rmse") if name in measure(task, truth[rows], plain[rows],
-                                                            weight[rows])
-    )  # fmt: skip
+        name
+        for name in (*MAIN, "rmse")
+        if name in measure(task, truth[rows], plain[rows], weight[rows])
+    )
 
     def error(outputs: Floats, chosen: NDArray[np.int64]) -> float:
         found = measure(task, truth[chosen], outputs[chosen], weight[chosen])

@@ -111,9 +111,10 @@ class LinearPart:
     def positions(self, groups: Collection[str], column: str | None = None) -> list[int]:
         """Return the places of the blocks of groups, or of one column in them."""
         return [
-            i for i, block in enumerate(self.terms.blocks)
+            i
+            for i, block in enumerate(self.terms.blocks)
             if block.group in groups and column in (None, self._column(i))
-        ]  # fmt: skip
+        ]
 
     def _column(self, position: int) -> str:
         """Return the column of the table that a block reads, the group of a block of texts."""

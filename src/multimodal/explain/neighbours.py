@@ -79,11 +79,14 @@ class Neighbours:
         usual = float(np.median(np.linalg.norm(pairs, axis=1))) or 1.0
         return [
             Neighbour(
-                self.rows[i].line, float(away[i]) / usual, dict(self.rows[i].labels),
-                list(self.rows[i].photos), self.rows[i].text,
+                self.rows[i].line,
+                float(away[i]) / usual,
+                dict(self.rows[i].labels),
+                list(self.rows[i].photos),
+                self.rows[i].text,
             )
             for i in np.argsort(away, kind="stable")[:count]
-        ]  # fmt: skip
+        ]
 
 
 def save(folder: Path, vectors: NDArray[Any], rows: Sequence[NearRow]) -> None:

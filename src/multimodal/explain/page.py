@@ -45,8 +45,9 @@ def write_pages(
     paths = [folder / f"row-{each.row}.html" for each in explanations]
     for path, each in zip(paths, explanations, strict=True):
         path.write_text(page(each, root), encoding="utf-8")
-    rows = [{"file": path.name, **_listed(each)} for path, each in
-            zip(paths, explanations, strict=True)]  # fmt: skip
+    rows = [
+        {"file": path.name, **_listed(each)} for path, each in zip(paths, explanations, strict=True)
+    ]
     template = _environment().get_template("explained.html.j2")
     index = folder / INDEX_FILE
     index.write_text(template.render(title=title, rows=rows), encoding="utf-8")
@@ -74,10 +75,12 @@ def _listed(explanation: Explanation) -> Part:
     question = explanation.question
     ranked = sorted(explanation.groups, key=lambda group: -abs(group.score))
     return {
-        "place": explanation.place, "identifier": explanation.identifier,
-        "answer": explanation.answer or "–", "remarks": "; ".join(explanation.remarks),
+        "place": explanation.place,
+        "identifier": explanation.identifier,
+        "answer": explanation.answer or "–",
+        "remarks": "; ".join(explanation.remarks),
         "groups": [(g.name, question.effect(g.score)) for g in ranked] if question else [],
-    }  # fmt: skip
+    }
 
 
 def _bars(scores: Sequence[tuple[str, float]], question: Question) -> list[Part]:
@@ -85,12 +88,14 @@ def _bars(scores: Sequence[tuple[str, float]], question: Question) -> list[Part]
     largest = max((abs(score) for _, score in scores), default=0.0) or 1.0
     return [
         {
-            "name": name, "effect": question.effect(score), "up": score > 0,
+            "name": name,
+            "effect": question.effect(score),
+            "up": score > 0,
             "width": f"{50 * abs(score) / largest:.1f}",
             "left": f"{50 - 50 * max(-score, 0.0) / largest:.1f}",
         }
         for name, score in scores
-    ]  # fmt: skip
+    ]
 
 
 def _columns(explanation: Explanation, question: Question) -> list[Part]:
@@ -116,10 +121,14 @@ def _text(words: WordScores, question: Question) -> Part:
     for (start, end), score in zip(words.spans, words.scores.tolist(), strict=True):
         share, pieces = abs(score) / largest, near if start < words.read else far
         pieces.append({"text": words.text[last:start]})
-        pieces.append({
-            "text": words.text[start:end], "effect": question.effect(score), "up": score > 0,
-            "share": f"{share:.2f}" if share >= LEAST else "",
-        })  # fmt: skip
+        pieces.append(
+            {
+                "text": words.text[start:end],
+                "effect": question.effect(score),
+                "up": score > 0,
+                "share": f"{share:.2f}" if share >= LEAST else "",
+            }
+        )
         last = end
     end = len(words.text) if words.beyond else words.read
     (far or near).append({"text": words.text[last:end]})
@@ -127,11 +136,16 @@ def _text(words: WordScores, question: Question) -> Part:
     strongest = [(words.text[slice(*words.spans[i])], float(words.scores[i])) for i in order]
     whole = words.end - words.start
     return {
-        "group": words.group, "near": near, "far": far, "cut": words.text[end:],
-        "strongest": _bars(strongest, question), "total": question.effect(whole),
-        "gradients": words.method == GRADIENTS, "linear": words.beyond,
+        "group": words.group,
+        "near": near,
+        "far": far,
+        "cut": words.text[end:],
+        "strongest": _bars(strongest, question),
+        "total": question.effect(whole),
+        "gradients": words.method == GRADIENTS,
+        "linear": words.beyond,
         "rest": f"{words.gap / abs(whole):.0%}" if words.gap > 0.01 * abs(whole) + 1e-4 else "",
-    }  # fmt: skip
+    }
 
 
 def _photo(photo: PhotoMaps, explanation: Explanation) -> Part:
@@ -143,19 +157,26 @@ def _photo(photo: PhotoMaps, explanation: Explanation) -> Part:
     for name, scores, kind in maps:
         if scores is not None:
             largest = _largest(explanation, photo.group, kind)
-            shown.append({
-                "name": name, "uri": map_uri(photo.path, scores, largest),
-                "alt": f"{name} in {photo.path.name}: {_places(scores)}.",
-            })  # fmt: skip
+            shown.append(
+                {
+                    "name": name,
+                    "uri": map_uri(photo.path, scores, largest),
+                    "alt": f"{name} in {photo.path.name}: {_places(scores)}.",
+                }
+            )
     strongest = ""
     if photo.hidden is not None and explanation.question is not None:
         flat = photo.hidden.ravel()
         strongest = explanation.question.effect(float(flat[np.abs(flat).argmax()]))
     return {
-        "name": photo.path.name, "group": photo.group, "fault": photo.fault, "maps": shown,
-        "uri": "" if photo.fault else photo_uri(photo.path), "strongest": strongest,
+        "name": photo.path.name,
+        "group": photo.group,
+        "fault": photo.fault,
+        "maps": shown,
+        "uri": "" if photo.fault else photo_uri(photo.path),
+        "strongest": strongest,
         "spatial": photo.gradients is not None,
-    }  # fmt: skip
+    }
 
 
 def _largest(explanation: Explanation, group: str, kind: str) -> float:
@@ -187,19 +208,25 @@ def _neighbour(near: Neighbour, root: Path) -> Part:
         except DataError:
             continue
     return {
-        "line": near.line, "distance": readable(near.distance, 2), "text": near.text,
-        "labels": list(near.labels.items()), "photo": next(filter(None, photos), ""),
+        "line": near.line,
+        "distance": readable(near.distance, 2),
+        "text": near.text,
+        "labels": list(near.labels.items()),
+        "photo": next(filter(None, photos), ""),
         "name": next(iter(near.photos), ""),
-    }  # fmt: skip
+    }
 
 
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("multimodal.core"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("multimodal.core"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 SIDE = 288

@@ -109,8 +109,9 @@ def _explain(
     there = {group.name for group in groups if group.there}
     present = [group for group in model.spec.groups if group.name in there]
     faults = _faults(arrays)
-    broken = [f"photo: {why}; it counts as absent" for each in faults.values()
-              for why in each.values()]  # fmt: skip
+    broken = [
+        f"photo: {why}; it counts as absent" for each in faults.values() for why in each.values()
+    ]
     return replace(
         blank,
         remarks=[*blank.remarks, *_unusual(arrays), *broken],
@@ -122,15 +123,24 @@ def _explain(
         counted=whole.counted(question.direction),
         trees=_trees(model, task),
         groups=groups,
-        words=[each for group in present if group.modality == "text"
-               if (each := explain_words(row, group, frame, linear)) is not None],
+        words=[
+            each
+            for group in present
+            if group.modality == "text"
+            if (each := explain_words(row, group, frame, linear)) is not None
+        ],
         columns=explain_columns(
             row, [g for g in present if g.modality == "tabular"], frame, linear
         ),
-        photos=[each for group in model.spec.groups if group.modality == "image"
-                for each in explain_photos(
-                    row, group, list(arrays.photos[group.name].paths[0]), faults[group.name])],
-    )  # fmt: skip
+        photos=[
+            each
+            for group in model.spec.groups
+            if group.modality == "image"
+            for each in explain_photos(
+                row, group, list(arrays.photos[group.name].paths[0]), faults[group.name]
+            )
+        ],
+    )
 
 
 def _question(

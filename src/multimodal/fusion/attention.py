@@ -116,9 +116,15 @@ class CrossAttentionFusion(TokenFusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            hidden_dim, num_heads, num_layers=num_layers, mlp_dim=mlp_dim, dropout=dropout,
-            modality_dropout=modality_dropout, seed=seed, **kwargs,
-        )  # fmt: skip
+            hidden_dim,
+            num_heads,
+            num_layers=num_layers,
+            mlp_dim=mlp_dim,
+            dropout=dropout,
+            modality_dropout=modality_dropout,
+            seed=seed,
+            **kwargs,
+        )
         check_positive("num_latents", num_latents)
         self.num_latents = num_latents
 
@@ -178,9 +184,12 @@ def _normal() -> keras.initializers.Initializer:
 
 def _block(fusion: TokenFusion, i: int) -> TransformerBlock:
     block = TransformerBlock(
-        fusion.num_heads, fusion.mlp_dim, dropout=fusion.dropout, name=f"block_{i}",
+        fusion.num_heads,
+        fusion.mlp_dim,
+        dropout=fusion.dropout,
+        name=f"block_{i}",
         dtype=fusion.dtype_policy,
-    )  # fmt: skip
+    )
     block.build((None, None, fusion.hidden_dim))
     return block
 

@@ -69,9 +69,11 @@ class LowRankFusion(Fusion):
         self.factors = []
         for group in self.groups:  # a factor starts near 1, so that each group counts by itself
             dense = keras.layers.Dense(
-                self.rank * self.hidden_dim, bias_initializer="ones", name=f"factors_{group}",
+                self.rank * self.hidden_dim,
+                bias_initializer="ones",
+                name=f"factors_{group}",
                 dtype=self.dtype_policy,
-            )  # fmt: skip
+            )
             dense.build((None, inputs_shape[group][-1]))
             self.factors.append(dense)
         start = keras.initializers.RandomNormal(1 / self.rank, 1 / self.rank)

@@ -33,9 +33,12 @@ class _DenseFusion(Fusion):
 
     def _mlp(self, name: str, width: int, num_members: int = 1) -> MLP:
         mlp = MLP(
-            tuple(self.hidden_dims), dropout=self.dropout, num_members=num_members, name=name,
+            tuple(self.hidden_dims),
+            dropout=self.dropout,
+            num_members=num_members,
+            name=name,
             dtype=self.dtype_policy,
-        )  # fmt: skip
+        )
         mlp.build((None, width))
         return mlp
 

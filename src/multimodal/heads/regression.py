@@ -117,9 +117,13 @@ class RegressionHead(_NumberHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            transform, mean=mean, scale=scale, bounds=bounds, learned_weight=learned_weight,
+            transform,
+            mean=mean,
+            scale=scale,
+            bounds=bounds,
+            learned_weight=learned_weight,
             **kwargs,
-        )  # fmt: skip
+        )
         check_choice("loss", loss, LOSSES)
         check_above_zero("delta", delta)
         self.loss = loss
@@ -186,9 +190,13 @@ class QuantileHead(_NumberHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            transform, mean=mean, scale=scale, bounds=bounds, learned_weight=learned_weight,
+            transform,
+            mean=mean,
+            scale=scale,
+            bounds=bounds,
+            learned_weight=learned_weight,
             **kwargs,
-        )  # fmt: skip
+        )
         check_quantiles(quantiles)
         self.quantiles = quantiles
 

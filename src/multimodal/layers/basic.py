@@ -291,9 +291,13 @@ class MLP(keras.layers.Layer):
             input_shape = (input_shape[0], 1, input_shape[-1])
         for i, dim in enumerate(self.hidden_dims):
             layer = dense(
-                dim, members, activation="relu", random_signs=i == 0, name=f"dense_{i}",
+                dim,
+                members,
+                activation="relu",
+                random_signs=i == 0,
+                name=f"dense_{i}",
                 dtype=policy,
-            )  # fmt: skip
+            )
             layer.build(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
             self.layers.append(layer)

@@ -214,9 +214,14 @@ def tree_scores(
 
 
 def _regress(
-    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix,
-    quantiles: Sequence[float], log: bool, options: dict[str, Any],
-) -> Floats:  # fmt: skip
+    features: Matrix,
+    truth: NDArray[Any],
+    weight: NDArray[Any],
+    asked: Matrix,
+    quantiles: Sequence[float],
+    log: bool,
+    options: dict[str, Any],
+) -> Floats:
     """Return the numbers (rows, 1), or their quantiles (rows, Q) in rising order."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -231,9 +236,13 @@ def _regress(
 
 
 def _classify(
-    features: Matrix, truth: NDArray[Any], weight: NDArray[Any], asked: Matrix, classes: int,
+    features: Matrix,
+    truth: NDArray[Any],
+    weight: NDArray[Any],
+    asked: Matrix,
+    classes: int,
     options: dict[str, Any],
-) -> Floats:  # fmt: skip
+) -> Floats:
     """Return the probabilities (rows, classes); without early stopping where a class is alone."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 

@@ -47,9 +47,11 @@ def of_numbers(truth: ArrayLike, prediction: ArrayLike, name: str, write: Write)
 too low and 1 too high; correlation of ranks 1.00.'
     """
     y, p = np.asarray(truth, float), np.asarray(prediction, float)
-    ranks = "" if min(np.ptp(y), np.ptp(p)) == 0 else (
-        f"; correlation of ranks {pd.Series(y).rank().corr(pd.Series(p).rank()):.2f}"
-    )  # fmt: skip
+    ranks = (
+        ""
+        if min(np.ptp(y), np.ptp(p)) == 0
+        else (f"; correlation of ranks {pd.Series(y).rank().corr(pd.Series(p).rank()):.2f}")
+    )
     return (
         f"Dots of predicted against true {name}: {len(y):,} rows, truths from {write(y.min())} to "
         f"{write(y.max())}, predictions from {write(p.min())} to {write(p.max())}, "
@@ -152,8 +154,9 @@ def of_curves(log: pd.DataFrame) -> str:
     for column, name in (("loss", "training"), ("val_loss", "validation")):
         values = pd.to_numeric(log[column], errors="coerce").dropna() if column in log else None
         if values is not None and len(values):
-            first, last, least = (readable(float(v), 3) for v in
-                                  (values.iloc[0], values.iloc[-1], values.min()))  # fmt: skip
+            first, last, least = (
+                readable(float(v), 3) for v in (values.iloc[0], values.iloc[-1], values.min())
+            )
             epoch = log["epoch"].iloc[int(values.index[int(values.argmin())])]
             told.append(f"{name} loss from {first} to {last}, least {least} in epoch {epoch:g}")
     return f"Lines over {len(log):,} epochs: {'; '.join(told)}."

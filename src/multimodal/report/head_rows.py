@@ -257,5 +257,8 @@ def _parted(order: Order) -> Ranked:
 
 
 _RANKS: dict[LabelKind, Callable[[pd.DataFrame, Sequence[str]], Ranked]] = {
-    "number": _numbers, "class": _classes, "labels": _labels, "box": _boxes,
-}  # fmt: skip
+    "number": _numbers,
+    "class": _classes,
+    "labels": _labels,
+    "box": _boxes,
+}

@@ -65,39 +65,53 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     worst, best = wrong_and_right("number", rows, ())
 
     def told(i: int) -> Section:
-        return {"truth": amount(truth[i], phrase), "prediction": amount(guess[i], phrase),
-                "error": off_by(truth[i], guess[i])}  # fmt: skip
+        return {
+            "truth": amount(truth[i], phrase),
+            "prediction": amount(guess[i], phrase),
+            "error": off_by(truth[i], guess[i]),
+        }
 
     def write(value: float) -> str:
         return amount(value, phrase)
 
     figures: Drawn = {
-        "predicted": (plots.predicted_against_true(truth, guess, name, unit=unit),
-                      alt_text.of_numbers(truth, guess, name, write)),
-        "residuals": (plots.residuals_by_decile(truth, guess, name, unit=unit,
-                                                parts=parts_for(len(rows))),
-                      alt_text.of_tenths(truth, guess, tenths, name)),
-    }  # fmt: skip
+        "predicted": (
+            plots.predicted_against_true(truth, guess, name, unit=unit),
+            alt_text.of_numbers(truth, guess, name, write),
+        ),
+        "residuals": (
+            plots.residuals_by_decile(truth, guess, name, unit=unit, parts=parts_for(len(rows))),
+            alt_text.of_tenths(truth, guess, tenths, name),
+        ),
+    }
     by = "the ratio of prediction and truth" if (truth > 0).all() else "the size of the error"
     return {
-        "pictures": _draw(run, known, figures), "ranking": by,
+        "pictures": _draw(run, known, figures),
+        "ranking": by,
         "tenths": [_tenth(each, phrase, bool((truth > 0).all())) for each in tenths],
-        "thirds": _thirds(rows, phrase), "stated": _stated(rows),
+        "thirds": _thirds(rows, phrase),
+        "stated": _stated(rows),
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
-    }  # fmt: skip
+    }
 
 
 def _tenth(found: Slice, phrase: str, relative: bool) -> Section:
     value, low, high = found.result.value, found.result.low, found.result.high
     few = found.flag == "few"
     return {
-        "lower": amount(found.lower, phrase), "upper": amount(found.upper, phrase),
-        "rows": f"{found.rows:,}", "bias": amount(found.bias, phrase, 3),
-        "mae": amount(found.mae, phrase, 3), "relative": f"{value:.1%}" if relative else "–",
-        "interval": "few rows" if few else f"{low:.1%} to {high:.1%}" if relative
+        "lower": amount(found.lower, phrase),
+        "upper": amount(found.upper, phrase),
+        "rows": f"{found.rows:,}",
+        "bias": amount(found.bias, phrase, 3),
+        "mae": amount(found.mae, phrase, 3),
+        "relative": f"{value:.1%}" if relative else "–",
+        "interval": "few rows"
+        if few
+        else f"{low:.1%} to {high:.1%}"
+        if relative
         else f"{amount(low, phrase, 3)} to {amount(high, phrase, 3)}",
-    }  # fmt: skip
+    }
 
 
 def _stated(rows: pd.DataFrame) -> str:
@@ -119,12 +133,17 @@ def _thirds(rows: pd.DataFrame, phrase: str) -> list[Section]:
     weight = rows["weight"].to_numpy(float)
     found = [(name, chosen, share(within[chosen], weight[chosen])) for name, chosen in parts]
     return [
-        {"name": name, "rows": f"{len(chosen):,}", "share": f"{each.value:.1%}",
-         "from": amount(guess[chosen].min(), phrase), "to": amount(guess[chosen].max(), phrase),
-         "interval": f"{each.low:.1%} to {each.high:.1%}",
-         "width": amount(float(np.median(width[chosen])), phrase, 3)}
+        {
+            "name": name,
+            "rows": f"{len(chosen):,}",
+            "share": f"{each.value:.1%}",
+            "from": amount(guess[chosen].min(), phrase),
+            "to": amount(guess[chosen].max(), phrase),
+            "interval": f"{each.low:.1%} to {each.high:.1%}",
+            "width": amount(float(np.median(width[chosen])), phrase, 3),
+        }
         for name, chosen, each in found
-    ]  # fmt: skip
+    ]
 
 
 def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
@@ -132,9 +151,11 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     truth, guess = rows["true"], rows["prediction"]
     right = truth == guess
     figures: Drawn = {
-        "confusion": (plots_classes.confusion([*truth], [*guess], classes, name),
-                      alt_text.of_confusion([*truth], [*guess], name)),
-    }  # fmt: skip
+        "confusion": (
+            plots_classes.confusion([*truth], [*guess], classes, name),
+            alt_text.of_confusion([*truth], [*guess], name),
+        ),
+    }
     sure = rows.get("probability", pd.Series(1.0, index=rows.index))
     if "probability" in rows:
         words = alt_text.of_reliability(sure, right, plots_classes.BINS)
@@ -152,7 +173,7 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "ranking": "how sure the model was of its mistake",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
-    }  # fmt: skip
+    }
 
 
 def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
@@ -167,8 +188,11 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     worst, best = wrong_and_right("labels", rows, classes)
 
     def told(i: int) -> Section:
-        return {"truth": rows["true"][i], "prediction": rows["prediction"][i],
-                "error": f"{misses[i]} of {len(classes)} labels wrong"}  # fmt: skip
+        return {
+            "truth": rows["true"][i],
+            "prediction": rows["prediction"][i],
+            "error": f"{misses[i]} of {len(classes)} labels wrong",
+        }
 
     return {
         "pictures": _draw(run, known, figures),
@@ -176,7 +200,7 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         "ranking": "the number of wrong labels",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
-    }  # fmt: skip
+    }
 
 
 def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
@@ -196,15 +220,19 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         figures["boxes"] = (sheet, words)
 
     def told(i: int) -> Section:
-        return {"truth": _corners(truth.loc[i]), "prediction": _corners(guess.loc[i]),
-                "error": f"overlap {readable(shares[i], 2)}"}  # fmt: skip
+        return {
+            "truth": _corners(truth.loc[i]),
+            "prediction": _corners(guess.loc[i]),
+            "error": f"overlap {readable(shares[i], 2)}",
+        }
 
     worst, best = wrong_and_right("box", rows, ())
     return {
-        "pictures": _draw(run, known, figures), "ranking": "the overlap with the true box",
+        "pictures": _draw(run, known, figures),
+        "ranking": "the overlap with the true box",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
-    }  # fmt: skip
+    }
 
 
 _KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
@@ -219,11 +247,13 @@ def _class_row(name: str, truth: Any, guess: Any) -> Section:
     hits, there, taken = (int(each.sum()) for each in (truth & guess, truth, guess))
     found = share((truth & guess)[truth]) if there else None
     return {
-        "name": name, "rows": f"{there:,}", "predicted": f"{taken:,}",
+        "name": name,
+        "rows": f"{there:,}",
+        "predicted": f"{taken:,}",
         "recall": f"{hits / there:.1%}" if there else "–",
         "interval": f"{found.low:.0%} to {found.high:.0%}" if found else "–",
         "precision": f"{hits / taken:.1%}" if taken else "–",
-    }  # fmt: skip
+    }
 
 
 def _corners(box: Any) -> str:

@@ -22,13 +22,17 @@ from multimodal.report.views import changes, facts, groups_of, seconds
 
 CARD_FILE = "model_card.md"
 TASKS: dict[LabelKind, str] = {
-    "number": "tabular-regression", "class": "tabular-classification",
-    "labels": "tabular-classification", "box": "object-detection",
-}  # fmt: skip
+    "number": "tabular-regression",
+    "class": "tabular-classification",
+    "labels": "tabular-classification",
+    "box": "object-detection",
+}
 WORDS: dict[LabelKind, str] = {
-    "number": "a number", "class": "one of several classes", "labels": "any of several labels",
+    "number": "a number",
+    "class": "one of several classes",
+    "labels": "any of several labels",
     "box": "a box in pixels of the first photo",
-}  # fmt: skip
+}
 _UNUSED = ("target", "ignored", "weight", "split")
 _SPECIAL = re.compile(r"([\\`*_\[\]|<>#~])")
 MOST_LETTERS = 300
@@ -45,10 +49,18 @@ def model_card(run: RunFiles, heads: Sequence[Mapping[str, Any]], audit: Audit |
     fitting, beside = seconds(run.metrics)
     body = _template().render(
         title=f"Predicting {', '.join(run.heads) or 'nothing yet'}",
-        heads=heads, words=WORDS, metrics=run.metrics, audit=audit, schema=run.schema,
-        groups=groups_of(run.config), facts=facts(run.metrics), changes=changes(run.config),
-        example=example(run.schema), fitting=fitting, beside=beside,
-    )  # fmt: skip
+        heads=heads,
+        words=WORDS,
+        metrics=run.metrics,
+        audit=audit,
+        schema=run.schema,
+        groups=groups_of(run.config),
+        facts=facts(run.metrics),
+        changes=changes(run.config),
+        example=example(run.schema),
+        fitting=fitting,
+        beside=beside,
+    )
     return f"---\n{front_matter(run)}---\n\n{body.strip()}\n"
 
 
@@ -144,8 +156,10 @@ def _template() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("multimodal.core"), undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("multimodal.core"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters |= {"md": escaped, "fenced": fenced, "count": "{:,}".format}
     return environment.get_template("model_card.md.j2")

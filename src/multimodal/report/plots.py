@@ -269,9 +269,16 @@ def _mark_best(axes: Any, epochs: Floats, curves: dict[str, Floats]) -> None:
     label = f"best epoch: {epochs[best]:g}"
     axes.axvline(epochs[best], color=FAINT, linestyle=":", linewidth=1.2)
     axes.scatter(
-        epochs[best], watched[best], s=110, marker="*", color=RED, edgecolor=INK, linewidth=0.5,
-        zorder=5, label=label,
-    )  # fmt: skip
+        epochs[best],
+        watched[best],
+        s=110,
+        marker="*",
+        color=RED,
+        edgecolor=INK,
+        linewidth=0.5,
+        zorder=5,
+        label=label,
+    )
 
 
 def _wide(values: Floats) -> bool:

@@ -60,8 +60,15 @@ def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
         axes.bar(i, high - low, bottom=low, width=0.6, color=FAINT, alpha=0.2)
         axes.plot([i], [part.coverage], color=BLUE, marker="o", linestyle="none")
         words = plain(f"mean width {readable(part.width)} {unit}", 24)
-        axes.annotate(words, (i, low), (0, -14), textcoords="offset points", ha="center",
-                      fontsize=9, color=INK)  # fmt: skip
+        axes.annotate(
+            words,
+            (i, low),
+            (0, -14),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=INK,
+        )
     axes.axhline(check.level, color=ORANGE, linewidth=1.5, linestyle="--")
     ends = [each for part in check.parts for each in (part.band[0], part.coverage)]
     axes.set_ylim(min([*ends, check.level]) - 0.08, 1.02)
@@ -130,8 +137,14 @@ def dots(
     for place, (each, weak) in enumerate(zip(found, pale, strict=True)):
         if math.isfinite(each.low) and math.isfinite(each.high):
             axes.hlines(place, each.low, each.high, color=FAINT if weak else INK, linewidth=1.6)
-        axes.scatter(each.value, place, s=44, zorder=3, color="white" if weak else BLUE,
-                     edgecolors=FAINT if weak else BLUE)  # fmt: skip
+        axes.scatter(
+            each.value,
+            place,
+            s=44,
+            zorder=3,
+            color="white" if weak else BLUE,
+            edgecolors=FAINT if weak else BLUE,
+        )
     axes.set_yticks(range(len(found)), labels=[plain(name, 26, 1) for name in names])
     axes.set_ylim(len(found) - 0.5, -0.5)
     if usual is not None:

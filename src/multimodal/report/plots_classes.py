@@ -89,8 +89,14 @@ def reliability(probability: ArrayLike, right: ArrayLike, name: str) -> Figure:
     area = 30 + 300 * sizes / sizes.max()
     axes.scatter(means[:, 0], means[:, 1], s=area, color=BLUE, alpha=0.8, linewidths=0, zorder=3)
     for (x, y), count in zip(means, sizes, strict=True):
-        axes.annotate(f"{count:,}", (x, y), xytext=(9, -3), textcoords="offset points",
-                      fontsize=9, color=FAINT)  # fmt: skip
+        axes.annotate(
+            f"{count:,}",
+            (x, y),
+            xytext=(9, -3),
+            textcoords="offset points",
+            fontsize=9,
+            color=FAINT,
+        )
     axes.set_xlim(-0.02, 1.06)
     axes.set_ylim(-0.02, 1.04)
     gap = float(np.average(np.abs(means[:, 0] - means[:, 1]), weights=sizes))

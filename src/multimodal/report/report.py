@@ -87,11 +87,13 @@ def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
         schema_titles=[(key, key in ("missing", "distinct")) for key in keys],
         curves=_curves(run),
         config=json.dumps(run.config, indent=2, ensure_ascii=False) if run.config else "",
-        changes=changes(run.config), groups=groups_of(run.config),
-        declared=heads_of(run.config), facts=facts(run.metrics),
+        changes=changes(run.config),
+        groups=groups_of(run.config),
+        declared=heads_of(run.config),
+        facts=facts(run.metrics),
         baseline_seconds=seconds(run.metrics)[1],
         audit="" if audit is None else Markup(audit_section(audit)),
-    )  # fmt: skip
+    )
     return page
 
 
@@ -220,16 +222,18 @@ def _places(table: Table, content: RunFiles) -> NDArray[np.int64]:
     """Return where in the table the rows of the predictions are."""
     known = content.metrics.data.sha256
     if known and table.source is not None and sha256_of(table.source) != known:
-        raise DataError(f"{table.name}: changed since the run was made; its SHA-256 is another. "
-                        f"{_OTHER}")  # fmt: skip
+        raise DataError(
+            f"{table.name}: changed since the run was made; its SHA-256 is another. {_OTHER}"
+        )
     if "row" not in content.predictions:
         return np.arange(0)
     wanted = pd.to_numeric(content.predictions["row"], errors="coerce").to_numpy(float)
     places = np.minimum(np.searchsorted(table.rows, wanted), max(len(table.rows) - 1, 0))
     absent = wanted[table.rows[places] != wanted] if len(table.rows) else wanted
     if len(absent):
-        raise DataError(f"{table.name}: has no row {absent[0]:g}, which the run was tested on. "
-                        f"{_OTHER}")  # fmt: skip
+        raise DataError(
+            f"{table.name}: has no row {absent[0]:g}, which the run was tested on. {_OTHER}"
+        )
     return np.asarray(places, np.int64)
 
 

@@ -23,17 +23,28 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
     found = compare(run, name)
     known = _results_of(run, name, found) | {
-        "slug": slug, "withheld": withheld_rows(run.metrics, name),
+        "slug": slug,
+        "withheld": withheld_rows(run.metrics, name),
         "importance": importance_rows(run.importance.heads.get(name)),
-        "any_photos": any(run.photos.values()), "pictures": {}, "worst": [], "best": [],
-        "tenths": [], "classes": [], "thirds": [], "ranking": "",
-    }  # fmt: skip
+        "any_photos": any(run.photos.values()),
+        "pictures": {},
+        "worst": [],
+        "best": [],
+        "tenths": [],
+        "classes": [],
+        "thirds": [],
+        "ranking": "",
+    }
     scores = run.metrics.comparison.get(name, [])
     if ranked(scores, found.metric):
         figure = plots.comparison(
-            scores, found.metric, known["limit"], name=name, unit=known["unit"],
+            scores,
+            found.metric,
+            known["limit"],
+            name=name,
+            unit=known["unit"],
             intervals=found.values,
-        )  # fmt: skip
+        )
         words = alt_text.of_comparison(scores, found.metric, found.values, known["unit"])
         known["pictures"]["comparison"] = picture(run, figure, f"comparison_{slug}", words)
     known |= kind_section(run, known)
@@ -48,16 +59,22 @@ def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
     record, unit, metric = run.metrics.heads.get(name), run.unit(name), found.metric
     scores = _listed(run.metrics.comparison.get(name, []), metric)
     return {
-        "name": name, "unit": unit, "phrase": run.phrase(name), "kind": run.kind(name),
-        "metric": metric, "limit": run.metrics.limit.get(name, {}).get(metric),
+        "name": name,
+        "unit": unit,
+        "phrase": run.phrase(name),
+        "kind": run.kind(name),
+        "metric": metric,
+        "limit": run.metrics.limit.get(name, {}).get(metric),
         "verdict": verdict(run.metrics, name, found, run.phrase(name)),
         "measure": label(metric, unit),
         "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, found) for score in scores],
-        "simple": found.simple, "paired": bool(found.changes), "intervals": bool(found.values),
+        "simple": found.simple,
+        "paired": bool(found.changes),
+        "intervals": bool(found.values),
         "too_few": 0 < found.rows < LEAST,
         "results": _results(run, name, record.test, record.validation) if record else [],
-    }  # fmt: skip
+    }
 
 
 def _contents(known: Section) -> Section:
@@ -68,13 +85,15 @@ def _contents(known: Section) -> Section:
         ("models", "Every model", known["scores"]),
         ("predicted", "Predicted against true", "predicted" in pictures),
         ("confusion", "What is taken for what", "confusion" in pictures),
-        ("boxes", "Boxes", "boxes" in pictures), ("overlaps", "Overlaps", "overlaps" in pictures),
+        ("boxes", "Boxes", "boxes" in pictures),
+        ("overlaps", "Overlaps", "overlaps" in pictures),
         ("trust", "Calibration", calibrated),
         ("errors", "Where the errors are", known["tenths"] or known["categories"]),
         ("withheld", "Where something is missing", known["withheld"]),
         ("importance", "What the model needs", known["importance"]),
-        ("worst", "Worst rows", known["worst"]), ("best", "Best rows", known["best"]),
-    ]  # fmt: skip
+        ("worst", "Worst rows", known["worst"]),
+        ("best", "Best rows", known["best"]),
+    ]
     between = [("95% interval", True)] if known["intervals"] else []
     between += [("against the best simple model", True)] if known["paired"] else []
     titles = [("model", False), ("reads", False), (columns[0], True), *between]
@@ -98,13 +117,15 @@ def _score_row(score: ModelScore, found: Compared) -> Section:
     shown = (found.metric, *BESIDE.get(found.metric, ()))
     change = said_change(found.metric, found.changes.get(score.label))
     return {
-        "name": score.name, "kind": score.kind, "inputs": score.inputs,
+        "name": score.name,
+        "kind": score.kind,
+        "inputs": score.inputs,
         "values": [written(each, score.metrics.get(each)) for each in shown],
         "interval": said(found.metric, found.values.get(score.label)),
         "change": "itself" if found.simple == score.label else change or "–",
         "parameters": f"{score.parameters:,}" if score.parameters else "–",
         "seconds": score.seconds,
-    }  # fmt: skip
+    }
 
 
 def _results(
@@ -153,29 +174,34 @@ def _categories(run: RunFiles, known: Section) -> Section:
         title = f"{measure.label.capitalize()} of {known['name']} by category"
         across = measure.label if percent else label(measure.label, known["unit"])
         spans = [each.result for _, each in drawn]
-        figure = plots_calibration.dots(names, spans, title, across, usual=measure.usual,
-                                     percent=percent)  # fmt: skip
+        figure = plots_calibration.dots(
+            names, spans, title, across, usual=measure.usual, percent=percent
+        )
         words = alt_text.of_dots(names, spans, title, lambda v: _write(v, percent))
         pictures["categories"] = picture(run, figure, f"categories_{known['slug']}", words)
     return {
-        "pictures": pictures, "category_label": measure.label,
+        "pictures": pictures,
+        "category_label": measure.label,
         "usual": _write(measure.usual, percent),
         "categories": {
             column: [_slice_row(each, percent) for each in slices]
             for column, slices in found.items()
         },
         "worse": [f"{column} {each.name}" for column, each in flagged(found, "worse")],
-    }  # fmt: skip
+    }
 
 
 def _slice_row(found: Slice, percent: bool) -> Section:
     low, high = (_write(each, percent) for each in (found.result.low, found.result.high))
     flags = {"few": "few rows", "worse": "worse than all rows", "better": "better than all rows"}
     return {
-        "name": found.name, "rows": f"{found.rows:,}", "value": _write(found.result.value, percent),
+        "name": found.name,
+        "rows": f"{found.rows:,}",
+        "value": _write(found.result.value, percent),
         "interval": "" if found.flag == "few" else f"{low} to {high}",
-        "flag": found.flag, "note": flags.get(found.flag, ""),
-    }  # fmt: skip
+        "flag": found.flag,
+        "note": flags.get(found.flag, ""),
+    }
 
 
 def _write(value: float, percent: bool) -> str:

@@ -94,12 +94,12 @@ def measured(rows: pd.DataFrame, kind: LabelKind, classes: Sequence[str]) -> Mea
         return Measured("mean absolute error", np.abs(p - y), weight)
     if kind == "class":
         right = np.asarray(rows["true"] == rows["prediction"], np.float64)
-        return Measured("accuracy", right, weight,
-                        right=True, higher=True)  # fmt: skip
+        return Measured("accuracy", right, weight, right=True, higher=True)
     if kind == "labels":
         hit = (marks(rows["true"], classes) == marks(rows["prediction"], classes)).all(axis=1)
-        return Measured("rows with all labels right", hit.astype(float), weight, right=True,
-                        higher=True)  # fmt: skip
+        return Measured(
+            "rows with all labels right", hit.astype(float), weight, right=True, higher=True
+        )
     return Measured("mean overlap", overlap(rows), weight, higher=True)
 
 
@@ -181,9 +181,11 @@ def _slice(
     if truth is not None:
         y, p = truth[chosen], prediction[chosen]
         shown = {
-            "lower": float(p.min()), "upper": float(p.max()), "bias": float(np.median(p - y)),
+            "lower": float(p.min()),
+            "upper": float(p.max()),
+            "bias": float(np.median(p - y)),
             "mae": float(np.average(np.abs(p - y), weights=found.weight[chosen])),
-        }  # fmt: skip
+        }
     return Slice(name, rows, result, _flag(rows, result, found), **shown)
 
 

@@ -251,11 +251,13 @@ def compare(run: RunFiles, head: str) -> Compared:
     others = [name for name in drawn if name != own]
     beside = [name for name in drawn if simple and name != simple]
     return Compared(
-        metric=metric, rows=rows, simple=simple,
+        metric=metric,
+        rows=rows,
+        simple=simple,
         values={name: interval(each) for name, each in drawn.items()},
         changes={name: interval(_gap(metric, drawn[name], drawn[simple])) for name in beside},
         gains={name: interval(_gap(metric, drawn[own], drawn[name])) for name in others},
-    )  # fmt: skip
+    )
 
 
 def said(metric: str, found: Interval | None, unit: str = "") -> str:

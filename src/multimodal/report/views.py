@@ -74,25 +74,36 @@ def _said_of_confidence(check: ConfidenceCheck) -> str:
 def _held(check: IntervalCheck, phrase: str) -> list[dict[str, str]]:
     return [
         {
-            "from": amount(part.lower, phrase), "to": amount(part.upper, phrase),
-            "rows": f"{part.n:,}", "share": f"{part.coverage:.1%}",
+            "from": amount(part.lower, phrase),
+            "to": amount(part.upper, phrase),
+            "rows": f"{part.n:,}",
+            "share": f"{part.coverage:.1%}",
             "band": f"{part.band[0]:.1%} to {part.band[1]:.1%}",
             "width": amount(part.width, phrase, 3),
         }
         for part in check.parts
-    ]  # fmt: skip
+    ]
 
 
 def _interval_pictures(run: RunFiles, check: IntervalCheck, name: str, slug: str) -> list[Picture]:
     parts = [Interval(part.coverage, *part.band) for part in check.parts]
     names = [f"{readable(part.lower)} to {readable(part.upper)}" for part in check.parts]
     by_part = alt_text.of_dots(
-        names, parts, f"Share of rows inside intervals of {check.level:.0%}, by predicted value "
-        "(where exact ones lie)", "{:.1%}".format,
-    )  # fmt: skip
+        names,
+        parts,
+        f"Share of rows inside intervals of {check.level:.0%}, by predicted value "
+        "(where exact ones lie)",
+        "{:.1%}".format,
+    )
     levels = ", ".join(f"{held:.1%} at {level:.0%}" for level, held in check.coverages.items())
-    drawn = [picture(run, plots_calibration.interval_parts(check, name, run.unit(name)),
-                     f"interval_parts_{slug}", by_part)]  # fmt: skip
+    drawn = [
+        picture(
+            run,
+            plots_calibration.interval_parts(check, name, run.unit(name)),
+            f"interval_parts_{slug}",
+            by_part,
+        )
+    ]
     if check.coverages:
         figure = plots_calibration.interval_levels(check, name)
         drawn.append(
@@ -165,9 +176,14 @@ def _change(metric: str, full: float, withheld: float) -> str:
 PAGE_FILE = "audit.html"
 MOST, _EXAMPLE = 5, 20
 _COUNTS = {
-    "missing": "missing", "unreadable": "bad", "duplicate": "copies", "tiny": "tiny",
-    "huge": "huge", "not_rgb": "not RGB", "rotated": "turned",
-}  # fmt: skip
+    "missing": "missing",
+    "unreadable": "bad",
+    "duplicate": "copies",
+    "tiny": "tiny",
+    "huge": "huge",
+    "not_rgb": "not RGB",
+    "rotated": "turned",
+}
 _LEVELS = {"error": "error", "warning": "look into", "note": "good to know"}
 
 
@@ -206,8 +222,9 @@ def show_audit(audit: Audit, console: Console) -> None:
     for suspect in audit.suspects[:MOST]:
         console.print(
             f"  {audit.unit} {suspect.line}: {suspect.target} {suspect.label}, the other rows say "
-            f"{suspect.expected}", soft_wrap=True,
-        )  # fmt: skip
+            f"{suspect.expected}",
+            soft_wrap=True,
+        )
     console.print(summary(audit))
 
 
@@ -226,10 +243,17 @@ def summary(audit: Audit) -> str:
 def column_rows(audit: Audit) -> list[tuple[str, ...]]:
     """Return (name, kind, type, missing, distinct, odd, example) per column."""
     return [
-        (c.name, c.kind, c.type, _percent(c.missing), f"{c.distinct:,}",
-         str(len(c.odd)) if c.odd else "", c.example[:_EXAMPLE])
+        (
+            c.name,
+            c.kind,
+            c.type,
+            _percent(c.missing),
+            f"{c.distinct:,}",
+            str(len(c.odd)) if c.odd else "",
+            c.example[:_EXAMPLE],
+        )
         for c in audit.columns
-    ]  # fmt: skip
+    ]
 
 
 def photo_rows(audit: Audit) -> list[tuple[str, ...]]:
@@ -262,12 +286,10 @@ def _content(audit: Audit) -> dict[str, Any]:
         "counts": _COUNTS,
         "summary": summary(audit),
         "levels": {
-            _LEVELS[level]: [
-                (f.message, _where(audit, f.lines)) for f in audit.of_level(level)
-            ]
+            _LEVELS[level]: [(f.message, _where(audit, f.lines)) for f in audit.of_level(level)]
             for level in ("error", "warning", "note")
         },
-    }  # fmt: skip
+    }
 
 
 def _where(audit: Audit, lines: list[int]) -> str:
@@ -285,9 +307,12 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("multimodal.core"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=PackageLoader("multimodal.core"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["percent"] = _percent
     return environment
 
@@ -321,20 +346,33 @@ def changes(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def groups_of(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, modality, columns, encoder and pooling of each group; none if damaged."""
     whole = _whole(config)
-    return [] if whole is None else [
-        [group.name, group.modality, ", ".join(group.columns),
-         _part(group.encoder.model_dump()), _part(group.pooling.model_dump())]
-        for group in whole.groups
-    ]  # fmt: skip
+    return (
+        []
+        if whole is None
+        else [
+            [
+                group.name,
+                group.modality,
+                ", ".join(group.columns),
+                _part(group.encoder.model_dump()),
+                _part(group.pooling.model_dump()),
+            ]
+            for group in whole.groups
+        ]
+    )
 
 
 def heads_of(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, columns and layer of each head, and the weight of its loss; none if damaged."""
     whole = _whole(config)
-    return [] if whole is None else [
-        [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
-        for head in whole.heads
-    ]  # fmt: skip
+    return (
+        []
+        if whole is None
+        else [
+            [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
+            for head in whole.heads
+        ]
+    )
 
 
 def facts(record: RunMetrics) -> list[Line]:
@@ -342,8 +380,13 @@ def facts(record: RunMetrics) -> list[Line]:
     data, training = record.data, record.training
     machine = record.machine
     cores = f"{machine['cores']} cores" if "cores" in machine else ""
-    hardware = [machine.get("processor", ""), cores, machine.get("memory", ""),
-                machine.get("accelerators", ""), machine.get("system", "")]  # fmt: skip
+    hardware = [
+        machine.get("processor", ""),
+        cores,
+        machine.get("memory", ""),
+        machine.get("accelerators", ""),
+        machine.get("system", ""),
+    ]
     found = {
         "data": data.source,
         "SHA-256 of the file": data.sha256,

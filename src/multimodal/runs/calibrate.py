@@ -142,7 +142,7 @@ def _constant(
     record = constant_number(
         held_out.outputs[task.name], truths[task.name], weights[task.name],
         NumberSpace.of(head_layer(run.model, task.name)), quantiles=task.quantiles,
-    )  # fmt: skip
+    )
     if record is None or record.most < LEVEL:
         return None
     return Ends(*interval_of(record, tested.outputs[task.name], LEVEL))

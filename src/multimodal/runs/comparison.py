@@ -28,7 +28,7 @@ from multimodal.models.baselines import Keep, constant_score, forget, serves, tr
 
 INPUT_NAMES: dict[Modality, str] = {
     "tabular": "table", "text": "text", "image": "photos", "series": "series",
-}  # fmt: skip
+}
 Say = Callable[[str], None]
 
 
@@ -51,7 +51,7 @@ def baseline_scores(
         task, prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
         weight=weight, log=head.head.options.get("transform") == "log1p",
         seed=prepared.config.training.seed, keep=keep,
-    )  # fmt: skip
+    )
     for modality in _modalities(prepared):
         say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
         yield sequential_score(prepared, modality, head, fitted, keep)
@@ -107,7 +107,7 @@ def sequential_score(
     model.compile(
         optimizer=make_optimizer(training, int(training.epochs) * steps), loss=last.make_loss(),
         **compiler_options(),
-    )  # fmt: skip
+    )
     single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)
 
@@ -116,7 +116,7 @@ def sequential_score(
             source, rows, batch_size=int(training.batch_size), seed=training.seed,
             epochs=int(training.epochs), first_epoch=epoch, first_step=step,
             augment=prepared.config.data.augment, fill=one_batch_size(),
-        ).map(single)  # fmt: skip
+        ).map(single)
 
     validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
     fitted_model = fit_compiled(
@@ -131,11 +131,11 @@ def sequential_score(
     metrics = measure(
         Task.of(head, fitted, last), prepared.truths[fitted.name][test], outputs,
         prepared.source.weights[fitted.name][test],
-    )  # fmt: skip
+    )
     score = ModelScore(
         f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
         metrics, model.count_params(), time.perf_counter() - start,
-    )  # fmt: skip
+    )
     keep(score, test, outputs)
     return score
 

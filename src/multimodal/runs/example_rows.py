@@ -105,7 +105,7 @@ def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
         nothing=found.nothing[:MOST_LETTERS],
         groups=[GroupEffect(name=g.name[:MOST_LETTERS], effect=question.effect(g.score), up=g.score > 0)
                 for g in ranked if question],
-    )  # fmt: skip
+    )
 
 
 UNKNOWN = "–"
@@ -131,7 +131,7 @@ def keep_neighbours(run: Run, prepared: Prepared) -> None:
     labels = {task.name: _labels(run, prepared, i, rows) for i, task in enumerate(run.tasks)}
     whole = np.setdiff1d(np.arange(len(rows)), list(faults))
     found = [_row(run, frame.iloc[[i]], labels, int(prepared.table.lines[rows[i]]), i)
-             for i in whole.tolist()]  # fmt: skip
+             for i in whole.tolist()]
     if found:
         save(run.path, vectors[whole], found)
 

@@ -135,7 +135,7 @@ def _damaged(folder: Path) -> Iterator[None]:
 def save_parts(
     folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None,
     experts: Experts | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
 
     The calibration of an earlier model goes.

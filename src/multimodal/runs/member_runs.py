@@ -88,7 +88,7 @@ class NetworkFits:
         fit_network(
             model, prepared, i, fitted, safety=safety, start=start,
             callbacks=[*log, *self.callbacks],
-        )  # fmt: skip
+        )
         if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
             for callback in self.callbacks:
                 callback.on_train_end()

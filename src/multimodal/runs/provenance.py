@@ -63,7 +63,7 @@ def _torch() -> list[str]:
 
 _SEEN: dict[str, Callable[[], list[str]]] = {
     "tensorflow": _tensorflow, "jax": _jax, "torch": _torch,
-}  # fmt: skip
+}
 
 
 _CPU_INFO = Path("/proc/cpuinfo")

@@ -81,7 +81,7 @@ def read_weights(schema: Schema, table: Table) -> Floats:
 def scored(
     tasks: Sequence[Task], truths: Mapping[str, NDArray[Any]], outputs: Mapping[str, Floats],
     weights: Floats, table: Table, say: Callable[[str], None],
-) -> dict[str, dict[str, float]]:  # fmt: skip
+) -> dict[str, dict[str, float]]:
     """Return the metrics of each head that has a truth and an answer in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
     for task in (task for task in tasks if task.name in truths):
@@ -90,7 +90,7 @@ def scored(
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
             say(f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
-                "truth, a weight or a prediction")  # fmt: skip
+                "truth, a weight or a prediction")
         if known.any():
             scores[task.name] = measure(task, truth, answered, weights)
     return scores
@@ -176,7 +176,7 @@ def check_level(
 def interval_ends(
     calibration: Calibration, tasks: Sequence[Task], outputs: Mapping[str, Floats],
     inputs: Mapping[str, NDArray[Any]], level: float,
-) -> dict[str, dict[str, Floats]]:  # fmt: skip
+) -> dict[str, dict[str, Floats]]:
     """Return the ends (rows,) of the intervals of each number, by head: `low` and `high`."""
     found = {}
     for task in tasks:
@@ -189,7 +189,7 @@ def interval_ends(
 def predictions_frame(
     table: Table, schema: Schema, tasks: Sequence[Task], predicted: Outputs,
     ends: Mapping[str, Mapping[str, Floats]],
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Put answers, `ends` of intervals and notes in the order of the source, with rows not read."""
     found: dict[str, Any] = {}
     for name in schema.names("identifier")[:1]:

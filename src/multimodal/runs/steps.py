@@ -188,7 +188,7 @@ class Steps:
             epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
             precision=self.precision, parameters=model.count_params(),
             interrupted=fitted.interrupted, seed=training.seed,
-        )  # fmt: skip
+        )
         fusion = fusion_scores(run, prepared, heads, fitted.seconds)
         update = {
             "heads": heads,
@@ -223,7 +223,7 @@ class Steps:
             run, prepared.table.frame.iloc[tested], prepared.photo_root,
             {name: truth[tested] for name, truth in prepared.truths.items()},
             {name: weight[tested] for name, weight in weights.items()},
-        )  # fmt: skip
+        )
         self._save({"withheld": found})
 
     def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
@@ -235,7 +235,7 @@ class Steps:
             run, frame, prepared.photo_root,
             {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
             seed=prepared.config.training.seed,
-        )  # fmt: skip
+        )
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
         keep_neighbours(run, prepared)
         write_manifest(self.request.out)  # of what the next step reads
@@ -263,7 +263,7 @@ class Steps:
     def _keep(
         self, kept: list[pd.DataFrame], task: Task, score: ModelScore, rows: NDArray[np.int64],
         outputs: NDArray[Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Add what a baseline answers to some rows."""
         sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
         kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))

@@ -19,12 +19,15 @@ WORDS = {"chair": "legs seat oak".split(), "lamp": "bulb light cord".split(), "r
 def drawn(rows: int = ROWS) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
     kinds = rng.choice(list(WORDS), rows)
-    frame = pd.DataFrame({
-        "text": [f"a {' '.join(rng.permutation(WORDS[k]))} for the home in good order"
-                 for k in kinds],
-        "brand": [f"{k[0]}{rng.integers(3)}" for k in kinds],
-        "size": rng.lognormal(size=rows),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "text": [
+                f"a {' '.join(rng.permutation(WORDS[k]))} for the home in good order" for k in kinds
+            ],
+            "brand": [f"{k[0]}{rng.integers(3)}" for k in kinds],
+            "size": rng.lognormal(size=rows),
+        }
+    )
     prices = np.exp(np.log(frame["size"]) + [len(k) for k in kinds] + 0.1 * rng.normal(size=rows))
     return frame, kinds.astype(object), prices.to_numpy(copy=True)
 

@@ -26,28 +26,47 @@ def odd(cells: list[Any], kind: Any = None) -> list[str]:
 @pytest.mark.parametrize(
     ("cells", "kind", "said"),
     [
-        ([*SIZES, "12,50"], "number", "no numbers, and so taken as missing: 1 cell, such as "
-         "'12,50' (line 201)"),
+        (
+            [*SIZES, "12,50"],
+            "number",
+            "no numbers, and so taken as missing: 1 cell, such as '12,50' (line 201)",
+        ),
         ([*SIZES, 999999], "number", "far from all others: 1 cell, such as 999999"),
         ([*SIZES, -1.0], "number", "below 0, unlike the others: 1 cell, such as -1.0 (line 201)"),
         ([*SIZES, 999999], "target", "far from all others: 1 cell, such as 999999"),
-        (["2020-01-01", "1066-10-14"] * 9, "date", "before 1900 or more than a year ahead: 9 "
-         "cells, such as '1066-10-14' (line 2)"),
+        (
+            ["2020-01-01", "1066-10-14"] * 9,
+            "date",
+            "before 1900 or more than a year ahead: 9 cells, such as '1066-10-14' (line 2)",
+        ),
         (["2020-01-01", "2999-01-01"], "date", "before 1900 or more than a year ahead: 1 cell"),
         (["2020-01-01", "03/04/2016"], "date", "no dates, and so taken as missing: 1 cell"),
-        (["red", "Red", "red", "blue"], "category", "the same but for case or blanks: 'red' (2) / "
-         "'Red' (1)"),
+        (
+            ["red", "Red", "red", "blue"],
+            "category",
+            "the same but for case or blanks: 'red' (2) / 'Red' (1)",
+        ),
         (["a  b", "a b", "c"], "category", "the same but for case or blanks: 'a  b' (1) / 'a b' "),
         (["neg", "Neg", "pos"], "target", "the same but for case or blanks: 'neg' (1) / 'Neg' "),
-        (["red", "NA", "blue"], "category", "words for nothing, kept as a category: 1 cell, such "
-         "as 'NA' (line 2)"),
-        (["gr\u00c3\u00bcn", "rot"], "text", "decoded wrongly: 1 cell, such as 'gr\u00c3\u00bcn' "
-         "(line 1)"),
+        (
+            ["red", "NA", "blue"],
+            "category",
+            "words for nothing, kept as a category: 1 cell, such as 'NA' (line 2)",
+        ),
+        (
+            ["gr\u00c3\u00bcn", "rot"],
+            "text",
+            "decoded wrongly: 1 cell, such as 'gr\u00c3\u00bcn' (line 1)",
+        ),
         (["caf\ufffd", "tea"], "category", "decoded wrongly: 1 cell"),
-        (["12,50", "3,75", "9"], "category", "decimal commas, and so read as category, not as "
-         "numbers: 2 cells, such as '12,50' (line 1)"),
+        (
+            ["12,50", "3,75", "9"],
+            "category",
+            "decimal commas, and so read as category, not as "
+            "numbers: 2 cells, such as '12,50' (line 1)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_odd(cells: list[Any], kind: str, said: str) -> None:
     (sentence,) = odd(cells, kind)
     assert sentence.startswith(said)
@@ -56,13 +75,19 @@ def test_what_is_odd(cells: list[Any], kind: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("cells", "kind"),
     [
-        (SIZES, "number"), (SIZES, "target"), ([-s for s in SIZES], "number"),
-        (RNG.normal(size=300).tolist(), "number"), (RNG.lognormal(0, 2, 300).tolist(), "number"),
-        ([0] * 150 + SIZES, "number"), (["2020-01-01", "2021-05-05"], "date"),
-        (["red", "blue"], "category"), (["größer als ein Haus", "Ã la carte"], "text"),
-        ([None] * 30, "number"), ([], "target"),
+        (SIZES, "number"),
+        (SIZES, "target"),
+        ([-s for s in SIZES], "number"),
+        (RNG.normal(size=300).tolist(), "number"),
+        (RNG.lognormal(0, 2, 300).tolist(), "number"),
+        ([0] * 150 + SIZES, "number"),
+        (["2020-01-01", "2021-05-05"], "date"),
+        (["red", "blue"], "category"),
+        (["größer als ein Haus", "Ã la carte"], "text"),
+        ([None] * 30, "number"),
+        ([], "target"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not(cells: list[Any], kind: str) -> None:
     assert not cells or odd(cells, kind) == []
 

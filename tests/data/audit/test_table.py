@@ -63,9 +63,12 @@ def test_a_clean_table(folder: Path) -> None:
     assert found.of_level("error") == found.of_level("warning") == []
     kinds = {column.name: (column.kind, column.type) for column in found.columns}
     assert kinds == {
-        "size": ("number", "text"), "colour": ("category", "text"), "title": ("text", "text"),
-        "photo": ("image", "text"), "price": ("target", "text"),
-    }  # fmt: skip
+        "size": ("number", "text"),
+        "colour": ("category", "text"),
+        "title": ("text", "text"),
+        "photo": ("image", "text"),
+        "price": ("target", "text"),
+    }
     assert found.photos[0].photos == ROWS and found.unit == "line"
 
 
@@ -250,9 +253,13 @@ def test_a_lost_row_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         found = whole(*given)
         table = found.table
         short = type(table)(
-            table.frame.iloc[1:], table.rows[1:], table.lines[1:], table.quarantine, table.source,
+            table.frame.iloc[1:],
+            table.rows[1:],
+            table.lines[1:],
+            table.quarantine,
+            table.source,
             table.root,
-        )  # fmt: skip
+        )
         return found._replace(table=short, kept=found.kept[1:], digests=found.digests[1:])
 
     monkeypatch.setattr(checks, "without_bad_photos", lossy)

@@ -15,11 +15,22 @@ from multimodal.data.columns.cells import as_text, is_missing, photo_paths
 @pytest.mark.parametrize(
     ("cell", "missing"),
     [
-        (None, True), (float("nan"), True), (pd.NA, True), (pd.NaT, True), ("", True),
-        (" \t\n", True), ([], True), ("NA", False), ("0", False), (0, False), (False, False),
-        (["a"], False), ("-", False), (float("inf"), False),
+        (None, True),
+        (float("nan"), True),
+        (pd.NA, True),
+        (pd.NaT, True),
+        ("", True),
+        (" \t\n", True),
+        ([], True),
+        ("NA", False),
+        ("0", False),
+        (0, False),
+        (False, False),
+        (["a"], False),
+        ("-", False),
+        (float("inf"), False),
     ],
-)  # fmt: skip
+)
 def test_is_missing(cell: Any, missing: bool) -> None:
     series = pd.Series([cell, "x"], dtype=object)
     assert is_missing(series).tolist() == [missing, False]
@@ -44,12 +55,25 @@ def test_is_missing_by_dtype(series: pd.Series, missing: list[bool]) -> None:
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
-        (" red ", "red"), ("00501", "00501"), (85255, "85255"), (85255.0, "85255"), (2.5, "2.5"),
-        ("85255.0", "85255"), ("2.0.0", "2.0.0"), ("v1.0", "v1.0"), ("1.50", "1.50"),
-        (True, "True"), (np.True_, "True"), (date(2016, 3, 10), "2016-03-10"), (None, None),
-        (" ", None), (["a", "b"], "a|b"), ("NA", "NA"), (2**70, str(2**70)),
+        (" red ", "red"),
+        ("00501", "00501"),
+        (85255, "85255"),
+        (85255.0, "85255"),
+        (2.5, "2.5"),
+        ("85255.0", "85255"),
+        ("2.0.0", "2.0.0"),
+        ("v1.0", "v1.0"),
+        ("1.50", "1.50"),
+        (True, "True"),
+        (np.True_, "True"),
+        (date(2016, 3, 10), "2016-03-10"),
+        (None, None),
+        (" ", None),
+        (["a", "b"], "a|b"),
+        ("NA", "NA"),
+        (2**70, str(2**70)),
     ],
-)  # fmt: skip
+)
 def test_as_text(cell: Any, text: str | None) -> None:
     assert as_text(pd.Series([cell], dtype=object)).tolist() == [text]
 

@@ -50,11 +50,27 @@ def test_readable(cell: Any, moment: str) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        "03/04/2016", "25/12/2016", "10.03.2016", "2016-13-01", "2016-02-30", "20160310", "16",
-        "2016.5", "10 Mrz 2016", "Foo 2016", "2016-03-10 25:00", "0000-01-01", "tomorrow", 16,
-        "Paperback, 10 Mar 2016", True, 20160310, "9999", "２０１６",
+        "03/04/2016",
+        "25/12/2016",
+        "10.03.2016",
+        "2016-13-01",
+        "2016-02-30",
+        "20160310",
+        "16",
+        "2016.5",
+        "10 Mrz 2016",
+        "Foo 2016",
+        "2016-03-10 25:00",
+        "0000-01-01",
+        "tomorrow",
+        16,
+        "Paperback, 10 Mar 2016",
+        True,
+        20160310,
+        "9999",
+        "２０１６",
     ],
-)  # fmt: skip
+)
 def test_nothing_is_guessed(cell: Any) -> None:
     values, bad = parse_dates(pd.Series([cell], dtype=object))
     assert np.isnat(values[0]) and bad[0]

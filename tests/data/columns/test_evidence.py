@@ -39,11 +39,23 @@ def test_the_sample_is_bounded_and_spread() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("id", True), ("product_id", True), ("productId", True), ("ZIP", True), ("zipcode", True),
-        ("post code", True), ("Barcode", True), ("sku", True), ("width", False), ("area", False),
-        ("idea", False), ("video", False), ("spin", False), ("bedrooms", False), ("", False),
+        ("id", True),
+        ("product_id", True),
+        ("productId", True),
+        ("ZIP", True),
+        ("zipcode", True),
+        ("post code", True),
+        ("Barcode", True),
+        ("sku", True),
+        ("width", False),
+        ("area", False),
+        ("idea", False),
+        ("video", False),
+        ("spin", False),
+        ("bedrooms", False),
+        ("", False),
     ],
-)  # fmt: skip
+)
 def test_names_of_codes(name: str, expected: bool) -> None:
     assert cells(["1"], name).named_like_code == expected
 

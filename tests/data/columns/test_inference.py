@@ -71,7 +71,7 @@ CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
     "unspaced": ([f"赤いオーク材の机{'甲乙丙'[i % 3]}{i}番" for i in range(N)], "c", "text", ""),
     "brands": ([f"b{int(x)}x" for x in RNG.random(3000) * 2500], "c", "category", "values;"),
     "names": ([f"Ann{i} Lee{i * 7 % 31}" for i in range(N)], "c", "text", ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

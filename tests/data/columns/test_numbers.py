@@ -22,12 +22,26 @@ def parse(cell: Any, unit: str | None = None) -> tuple[float, bool]:
 @pytest.mark.parametrize(
     ("cell", "number"),
     [
-        ("5", 5), (" -2.5 ", -2.5), ("+3", 3), (".5", 0.5), ("5.", 5), ("1e3", 1000),
-        ("2E-2", 0.02), ("1,234.50", 1234.5), ("1,234", 1234), ("-1,234,567", -1234567),
-        ("00501", 501), (7, 7), (2.5, 2.5), (True, 1), (Decimal("1.25"), 1.25),
-        (np.int32(4), 4), (np.float32(0.5), 0.5), (2**70, 2.0**70),
+        ("5", 5),
+        (" -2.5 ", -2.5),
+        ("+3", 3),
+        (".5", 0.5),
+        ("5.", 5),
+        ("1e3", 1000),
+        ("2E-2", 0.02),
+        ("1,234.50", 1234.5),
+        ("1,234", 1234),
+        ("-1,234,567", -1234567),
+        ("00501", 501),
+        (7, 7),
+        (2.5, 2.5),
+        (True, 1),
+        (Decimal("1.25"), 1.25),
+        (np.int32(4), 4),
+        (np.float32(0.5), 0.5),
+        (2**70, 2.0**70),
     ],
-)  # fmt: skip
+)
 def test_numbers(cell: Any, number: float) -> None:
     assert parse(cell) == (number, False)
 
@@ -35,10 +49,27 @@ def test_numbers(cell: Any, number: float) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        "12,50", "1,23,456", "1234,567", "inf", "-Infinity", "1e400", "abc", "1_000", "٣", "0x10",
-        "$5", "5 cm", "1 2", "--5", "1.2.3", float("inf"), 10**400, "?", b"5",
+        "12,50",
+        "1,23,456",
+        "1234,567",
+        "inf",
+        "-Infinity",
+        "1e400",
+        "abc",
+        "1_000",
+        "٣",
+        "0x10",
+        "$5",
+        "5 cm",
+        "1 2",
+        "--5",
+        "1.2.3",
+        float("inf"),
+        10**400,
+        "?",
+        b"5",
     ],
-)  # fmt: skip
+)
 def test_unreadable(cell: Any) -> None:
     value, bad = parse(cell)
     assert np.isnan(value) and bad

@@ -15,22 +15,41 @@ from multimodal.data.read.table import Table
 
 KINDS = {
     "flipkart/products.csv": {
-        "id": "identifier", "product_name": "text", "category": "category", "brand": "category",
-        "advantage": "category", "description": "text", "specifications": "text",
-        "image": "image", "price": "target",
+        "id": "identifier",
+        "product_name": "text",
+        "category": "category",
+        "brand": "category",
+        "advantage": "category",
+        "description": "text",
+        "specifications": "text",
+        "image": "image",
+        "price": "target",
     },
     "houses/houses.csv": {
-        "id": "identifier", "bedrooms": "number", "bathrooms": "number", "area": "number",
-        "zipcode": "category", "frontal": "image", "bedroom": "image", "bathroom": "image",
-        "kitchen": "image", "price": "target",
+        "id": "identifier",
+        "bedrooms": "number",
+        "bathrooms": "number",
+        "area": "number",
+        "zipcode": "category",
+        "frontal": "image",
+        "bedroom": "image",
+        "bathroom": "image",
+        "kitchen": "image",
+        "price": "target",
     },
     "books/books.csv": {
-        "title": "text", "author": "category", "edition": "text", "reviews": "number",
-        "ratings": "number", "synopsis": "text", "genre": "category",
-        "book_category": "category", "price": "target",
+        "title": "text",
+        "author": "category",
+        "edition": "text",
+        "reviews": "number",
+        "ratings": "number",
+        "synopsis": "text",
+        "genre": "category",
+        "book_category": "category",
+        "price": "target",
     },
     "reviews/reviews.csv": {"id": "identifier", "sentiment": "category", "text": "text"},
-}  # fmt: skip
+}
 
 
 @pytest.fixture

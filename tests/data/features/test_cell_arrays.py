@@ -35,9 +35,12 @@ def test_numbers(frame: Any) -> None:
     columns = [column("size"), column("reviews"), column("sold", "year"), column("sold", "month")]
     found = cell_arrays.numbers(columns, {"reviews": "# reviews"}, frame).values
     wanted = [
-        [5, 8, 2016, 3], [NAN, 1, 2017, 1], [1200, NAN, NAN, NAN], [NAN, NAN, NAN, NAN],
+        [5, 8, 2016, 3],
+        [NAN, 1, 2017, 1],
+        [1200, NAN, NAN, NAN],
+        [NAN, NAN, NAN, NAN],
         [7, 3, 2016, 3],
-    ]  # fmt: skip
+    ]
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, wanted)
 
@@ -69,8 +72,13 @@ def test_photo_names(frame: Any) -> None:
     found = cell_arrays.photo_names(["photo"], frame)
     assert found == [["a.jpg", "b.jpg"], [], ["c.jpg"], [], ["d.jpg"]]
     found = cell_arrays.photo_names(["photo", "back"], frame)
-    assert found == [["a.jpg", None], [None, "e.jpg"], ["c.jpg", None], [None, "g.jpg"],
-                     ["d.jpg", "h.jpg"]]  # fmt: skip
+    assert found == [
+        ["a.jpg", None],
+        [None, "e.jpg"],
+        ["c.jpg", None],
+        [None, "g.jpg"],
+        ["d.jpg", "h.jpg"],
+    ]
 
 
 @pytest.mark.parametrize("frame", [{}, {"a": []}, pd.DataFrame({"a": []})])

@@ -35,9 +35,12 @@ def prepared(
 
 
 def fit(
-    cells: Mapping[str, Any], kind: Any, modality: str = "tabular",
-    base: FittedGroup | None = None, **data: Any,
-) -> FittedGroup:  # fmt: skip
+    cells: Mapping[str, Any],
+    kind: Any,
+    modality: str = "tabular",
+    base: FittedGroup | None = None,
+    **data: Any,
+) -> FittedGroup:
     """Fit one group of all columns of one kind."""
     kinds = dict.fromkeys(cells, kind)
     parts = prepared(cells, kinds, {("g", modality): list(cells)}, **data)
@@ -72,8 +75,9 @@ def test_numbers_in_a_phrase() -> None:
 def test_dates_become_their_varying_parts() -> None:
     config, schema, frame = prepared(
         {"d": ["2016-03-10", "2017-03-10", "2018-04-10", "2016-03-10"]},
-        {"d": "date"}, {("g", "tabular"): ["d"]},
-    )  # fmt: skip
+        {"d": "date"},
+        {("g", "tabular"): ["d"]},
+    )
     group = fit_spec(config, schema, frame).groups[0]
     named = [(column.name, column.part) for column in group.numeric]
     assert named == [("d_year", "year"), ("d_month", "month"), ("d_days", "days")]
@@ -173,8 +177,11 @@ def test_base_of_another_modality_is_no_base() -> None:
 
 
 def test_slugs_are_unique() -> None:
-    parts = prepared({"a": [1, 2, 3], "b": [3, 5, 9]}, {"a": "number", "b": "number"},
-                     {("Preis €", "tabular"): ["a"], ("preis", "tabular"): ["b"]})  # fmt: skip
+    parts = prepared(
+        {"a": [1, 2, 3], "b": [3, 5, 9]},
+        {"a": "number", "b": "number"},
+        {("Preis €", "tabular"): ["a"], ("preis", "tabular"): ["b"]},
+    )
     assert [group.name for group in fit_spec(*parts).groups] == ["preis", "preis_2"]
 
 

@@ -22,9 +22,14 @@ from multimodal.data.read.readers import read_table
 
 WORDS = "red blue big small new old oak pine table chair with without drawer lamp of wood".split()
 KINDS: dict[str, Any] = {
-    "size": "number", "reviews": "number", "code": "category", "sold": "date", "title": "text",
-    "story": "text", "photo": "image",
-}  # fmt: skip
+    "size": "number",
+    "reviews": "number",
+    "code": "category",
+    "sold": "date",
+    "title": "text",
+    "story": "text",
+    "photo": "image",
+}
 RNG = np.random.default_rng(0)
 ROWS: list[dict[str, Any]] = [
     {
@@ -63,11 +68,14 @@ def test_keys_dtypes_and_shapes(fitted: Preprocessor, tmp_path: Path) -> None:
     longest = fitted.spec.group("story").lengths[-1]
     numeric = len(fitted.spec.group("table").numeric)
     assert found == {
-        "table_numeric": ("float32", (numeric,)), "table_categorical": ("int32", (1,)),
-        "table_present": ("bool", ()), "title_tokens": ("int32", (8,)),
-        "title_present": ("bool", ()), "story_tokens": ("int32", (longest,)),
+        "table_numeric": ("float32", (numeric,)),
+        "table_categorical": ("int32", (1,)),
+        "table_present": ("bool", ()),
+        "title_tokens": ("int32", (8,)),
+        "title_present": ("bool", ()),
+        "story_tokens": ("int32", (longest,)),
         "story_present": ("bool", ()),
-    }  # fmt: skip
+    }
     assert set(found) | {"photos_pixels", "photos_present"} == set(fitted.spec.input_keys)
     assert arrays.rows == 60 == len(arrays.photos["photos"].paths)
     assert arrays.photos["photos"].paths[:2] == [[None], [str(tmp_path / "1.jpg")]]

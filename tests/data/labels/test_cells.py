@@ -44,8 +44,12 @@ def test_labels_keep_the_order_of_their_columns() -> None:
 
 
 def test_a_box() -> None:
-    columns = {"l": [1, 9, None, 1], "t": [1, 1, None, 1], "r": [2, 2, None, "x"],
-               "b": [2, 2, None, 2]}  # fmt: skip
+    columns = {
+        "l": [1, 9, None, 1],
+        "t": [1, 1, None, 1],
+        "r": [2, 2, None, "x"],
+        "b": [2, 2, None, 2],
+    }
     label, faults = read("box", columns)
     assert label.values[0].tolist() == [1, 1, 2, 2] and np.isnan(label.values[1:]).all()
     assert sorted(faults) == [1, 3] and faults[3] == "column 'r': expected a number, got 'x'"

@@ -107,18 +107,23 @@ def test_declared_heads_stay() -> None:
         ({"column": "prices"}, "learns column 'prices', which is not among .*mean 'price'"),
         ({"column": "price", "head": "ordnal"}, "unknown head 'ordnal'. Did you mean 'ordinal'"),
         ({"column": "price", "head": "embedding"}, "'embedding' learns from no column of a table"),
-        ({"column": ["price", "rent"]}, "`column` must be one column, since 'regression' learns "
-         r"from a number. Received: column=\['price', 'rent'\]"),
+        (
+            {"column": ["price", "rent"]},
+            "`column` must be one column, since 'regression' learns "
+            r"from a number. Received: column=\['price', 'rent'\]",
+        ),
         ({"column": ["price", "rent"], "head": "binary"}, "must be one column, since 'binary'"),
         ({"column": ["price", "rent"], "head": "bounding_box"}, r"four columns: \[xmin, ymin"),
         ({"column": ["price"] * 4, "head": "bounding_box"}, "four columns"),
         ({"column": ["price"] * 2, "head": "multilabel"}, "one column, or one 0/1 column per lab"),
-        ({"column": "price", "classes": ["a", "b"]}, "`classes` names the classes of one column; "
-         "'regression' on .* has none to name"),
+        (
+            {"column": "price", "classes": ["a", "b"]},
+            "`classes` names the classes of one column; 'regression' on .* has none to name",
+        ),
         ({"column": ["price", "rent"], "head": "multilabel", "classes": ["a"]}, "has none to name"),
         ({"column": "price", "head": "ordinal", "classes": ["a", "a"]}, "`classes` must differ"),
     ],
-)  # fmt: skip
+)
 def test_heads_that_do_not_fit(head: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"head 'h'.*{message}"):
         heads({"price": [1, 2, 3], "rent": [1, 2, 3]}, {"heads": [{"name": "h", **head}]})

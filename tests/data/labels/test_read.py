@@ -134,8 +134,9 @@ def test_unknown_columns() -> None:
 
 
 def test_classes_are_read_as_text() -> None:
-    table, labels, _ = read({"mood": ["sad", " glad ", 3.0, "3", "NA", None]}, declared(
-        "mood", "multiclass"))  # fmt: skip
+    table, labels, _ = read(
+        {"mood": ["sad", " glad ", 3.0, "3", "NA", None]}, declared("mood", "multiclass")
+    )
     assert labels["mood"].values.tolist() == ["sad", "glad", "3", "3", "NA"]
     assert labels["mood"].names() == ["3", "NA", "glad", "sad"]
     assert [fault.row for fault in table.quarantine] == [5]
@@ -292,8 +293,11 @@ def test_label_arrays_name_every_head() -> None:
     assert targets["c"].tolist() == [[0, 0], [0, 1]] and weights["c"].tolist() == [0.0, 0.5]
     assert targets["d"].tolist() == [[0, 0.25, 0.5, 1], [0] * 4]
     assert [targets[name].dtype.name for name in "abcd"] == [
-        "float32", "int32", "float32", "float32"
-    ]  # fmt: skip
+        "float32",
+        "int32",
+        "float32",
+        "float32",
+    ]
     assert all(array.dtype == np.float32 for array in weights.values())
 
 

@@ -34,11 +34,7 @@ def moves(photo: np.ndarray, result: np.ndarray) -> list[tuple[int, int, bool]]:
 def test_each_photo_is_mirrored_and_shifted_with_its_border_repeated() -> None:
     result = augment_photos(PHOTOS, (0, 0), ROWS)
     assert result.shape == PHOTOS.shape and result.dtype == np.uint8
-    found = [
-        moves(PHOTOS[i, k], result[i, k])
-        for i in range(40)
-        for k in range(2)
-    ]  # fmt: skip
+    found = [moves(PHOTOS[i, k], result[i, k]) for i in range(40) for k in range(2)]
     assert all(len(each) == 1 for each in found)
     down, across, mirrored = zip(*(each[0] for each in found), strict=True)
     assert set(down) == set(across) == {-2, -1, 0, 1, 2}
@@ -110,8 +106,10 @@ def test_a_box_goes_with_the_first_photo_of_its_row() -> None:
     corners = np.tile([[5, 8, 11, 20]], (40, 1))
     pair = np.concatenate([drawn(corners), drawn(corners)], axis=1)
     photos = augment_photos(pair, (1, 2), ROWS)[:, 0, :, :, 0] > 0
-    boxes = augment_boxes((corners / SIDE).astype(np.float32), (1, 2), ROWS, slots=2,
-                          size=(SIDE, SIDE)) * SIDE  # fmt: skip
+    boxes = (
+        augment_boxes((corners / SIDE).astype(np.float32), (1, 2), ROWS, slots=2, size=(SIDE, SIDE))
+        * SIDE
+    )
     for photo, box in zip(photos, boxes, strict=True):
         left, top, right, bottom = box.round().astype(int)
         assert photo[top:bottom, left:right].all() and photo.sum() == (right - left) * (

@@ -134,8 +134,9 @@ def test_photos_decoded_beforehand_are_read(photos: PhotoPaths, decoded: list[st
     assert not cache.in_memory and decoded.count(bad) == 2 and decoded.count(paths[0]) == 1
 
 
-def test_the_file_has_no_name(photos: PhotoPaths, tmp_path: Path,
-                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_the_file_has_no_name(
+    photos: PhotoPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(module.tempfile, "tempdir", str(folder))
@@ -144,8 +145,9 @@ def test_the_file_has_no_name(photos: PhotoPaths, tmp_path: Path,
     assert os.name == "nt" or not list(folder.iterdir())
 
 
-def test_a_full_disk_only_costs_time(photos: PhotoPaths, decoded: list[str],
-                                     monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_full_disk_only_costs_time(
+    photos: PhotoPaths, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(self: object, photo: int, pixels: np.ndarray) -> None:
         raise OSError(28, "No space left on device")
 

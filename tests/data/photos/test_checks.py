@@ -52,9 +52,10 @@ def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
         (5, f"photo: {folder / 'page.jpg'}: not a readable photo"),
     ]
     assert reasons(table) == {
-        "photo: no such photo": 1, "photo: the photo is cut off": 1,
+        "photo: no such photo": 1,
+        "photo: the photo is cut off": 1,
         "photo: not a readable photo": 1,
-    }  # fmt: skip
+    }
 
 
 def test_several_columns(folder: Path) -> None:
@@ -127,9 +128,12 @@ def dropped(*why: str, rows: int = 100) -> Table:
 def test_notes_are_sentences() -> None:
     gone, cut = "photo: {}.jpg: no such photo", "photo: {}.jpg: the photo is cut off"
     table = dropped(
-        *(gone.format(i) for i in range(3)), cut.format(7), "column 'price': the target is missing",
-        "photo: x.jpg: not a readable photo (y)", "photo: z.jpg: not a readable photo (w)",
-    )  # fmt: skip
+        *(gone.format(i) for i in range(3)),
+        cut.format(7),
+        "column 'price': the target is missing",
+        "photo: x.jpg: not a readable photo (y)",
+        "photo: z.jpg: not a readable photo (w)",
+    )
     assert notes(table) == [
         "3 rows set aside: their photos are absent.",
         "2 rows set aside: their photos cannot be read.",

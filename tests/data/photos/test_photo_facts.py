@@ -29,9 +29,17 @@ def test_real_files(tmp_path: Path) -> None:
     table = read_table([{"p": name, "i": i} for i, name in enumerate(names)])
     (found,) = without_bad_photos(table, ["p"], tmp_path).photos
     assert found.model_dump(exclude={"first"}) == {
-        "name": "p", "rows": 10, "photos": 9, "missing": 1, "unreadable": 1, "duplicate": 2,
-        "tiny": 1, "huge": 1, "not_rgb": 3, "rotated": 1,
-    }  # fmt: skip
+        "name": "p",
+        "rows": 10,
+        "photos": 9,
+        "missing": 1,
+        "unreadable": 1,
+        "duplicate": 2,
+        "tiny": 1,
+        "huge": 1,
+        "not_rgb": 3,
+        "rotated": 1,
+    }
     assert found.first["rotated"] == str(tmp_path / "turned.jpg")
     assert set(found.first) == {"missing", "unreadable", "tiny", "huge", "not_rgb", "rotated"}
 

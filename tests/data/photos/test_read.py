@@ -45,9 +45,16 @@ def bomb() -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_orientation_equals_the_rotated_photo(orientation: int, kind: str) -> None:
-    moves = [lambda a: a, np.fliplr, lambda a: np.rot90(a, 2), np.flipud,
-             lambda a: a.transpose(1, 0, 2), lambda a: np.rot90(a, -1),
-             lambda a: np.rot90(a, 2).transpose(1, 0, 2), np.rot90]  # fmt: skip
+    moves = [
+        lambda a: a,
+        np.fliplr,
+        lambda a: np.rot90(a, 2),
+        np.flipud,
+        lambda a: a.transpose(1, 0, 2),
+        lambda a: np.rot90(a, -1),
+        lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        np.rot90,
+    ]
     exif = Image.Exif()
     exif[274] = orientation
     file = saved(SMOOTH, kind, exif=exif)

@@ -97,8 +97,11 @@ def test_json_lines(tmp_path: Path) -> None:
     assert parsed.frame["z"].tolist() == ["00501", None]
     assert (parsed.rows.tolist(), parsed.lines.tolist()) == ([0, 5], [1, 7])
     assert [(fault.row, fault.line) for fault in parsed.quarantine] == [
-        (1, 3), (2, 4), (3, 5), (4, 6),
-    ]  # fmt: skip
+        (1, 3),
+        (2, 4),
+        (3, 5),
+        (4, 6),
+    ]
     reasons = [fault.reason for fault in parsed.quarantine]
     assert "got '[1]'" in reasons[1] and "twice" in reasons[2] and "deep" in reasons[3]
 

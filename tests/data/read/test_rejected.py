@@ -80,11 +80,18 @@ def test_mended_rows_are_read_like_any_other(
 @pytest.mark.parametrize(
     ("cell", "written"),
     [
-        (None, ""), (float("nan"), ""), (3, "3"), (2.5, "2.5"), ("", ""), (" a ", " a "),
-        (["a.jpg", "b.jpg"], '["a.jpg", "b.jpg"]'), (pd.Timestamp("2020-02-01"),
-        "2020-02-01T00:00:00"), ("00501", "00501"), ("=1+1", "=1+1"),
+        (None, ""),
+        (float("nan"), ""),
+        (3, "3"),
+        (2.5, "2.5"),
+        ("", ""),
+        (" a ", " a "),
+        (["a.jpg", "b.jpg"], '["a.jpg", "b.jpg"]'),
+        (pd.Timestamp("2020-02-01"), "2020-02-01T00:00:00"),
+        ("00501", "00501"),
+        ("=1+1", "=1+1"),
     ],
-)  # fmt: skip
+)
 def test_cells(tmp_path: Path, cell: Any, written: str) -> None:
     table = read_table([{"a": "x", "b": cell}, {"a": "y", "b": None}]).drop({0: "odd"})
     write_quarantine(table, tmp_path / "q.csv")

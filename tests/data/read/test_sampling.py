@@ -27,9 +27,13 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Table, Tabl
     rng = np.random.default_rng(0)
     words = [" ".join(rng.choice(["red", "tall", "old", "oak", "lamp"], 9)) for _ in range(ROWS)]
     frame = pd.DataFrame(
-        {"number": np.arange(ROWS), "size": rng.random(ROWS), "text": words,
-         "colour": rng.choice(["red", "blue"], ROWS)}
-    )  # fmt: skip
+        {
+            "number": np.arange(ROWS),
+            "size": rng.random(ROWS),
+            "text": words,
+            "colour": rng.choice(["red", "blue"], ROWS),
+        }
+    )
     frame.loc[300:309] = frame.loc[100:109].to_numpy()
     frame.to_parquet(tmp_path / "t.parquet")
     here = read_table(tmp_path / "t.parquet")

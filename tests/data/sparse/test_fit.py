@@ -39,8 +39,10 @@ def test_targets_give_the_table_waves(monkeypatch: pytest.MonkeyPatch):
 def test_what_is_the_same_in_all_texts_is_no_term():
     terms = fit_terms(SPEC, {}, FRAME.assign(title="pack of 3"))
     assert [block.kind for block in terms.blocks if block.group == "title"] == [
-        "words", "triples", "letters",
-    ]  # fmt: skip
+        "words",
+        "triples",
+        "letters",
+    ]
 
 
 def test_of_two_sizes_in_texts_the_greater_fills_more_bins():

@@ -63,8 +63,10 @@ def test_no_rows() -> None:
 
 
 def test_content_ignores_spelling_and_what_is_no_content() -> None:
-    rows = [{"id": f"k{i}z", "n": f"{i}.5", "t": f"{TEXT} {i}", "p": f"{i}.jpg", "price": i}
-            for i in range(30)]  # fmt: skip
+    rows = [
+        {"id": f"k{i}z", "n": f"{i}.5", "t": f"{TEXT} {i}", "p": f"{i}.jpg", "price": i}
+        for i in range(30)
+    ]
     rows.append({"id": "k9x", "n": "3.50", "t": f" {TEXT.upper()}  3", "p": "q.jpg", "price": 99})
     rows.append({"id": "k8x", "n": None, "t": " ", "p": "r.jpg", "price": 5})
     table = read_table(rows)

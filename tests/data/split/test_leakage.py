@@ -87,8 +87,12 @@ def test_missing_targets_are_passed_over() -> None:
 @pytest.mark.real_data
 @pytest.mark.skipif(not DATA.is_dir(), reason="MULTIMODAL_DATA names no folder")
 def test_real_tables() -> None:
-    raw = prepare(DATA / "flipkart/products_raw.csv", ["discounted_price"], Config(),
-                  images=DATA / "flipkart/images")  # fmt: skip
+    raw = prepare(
+        DATA / "flipkart/products_raw.csv",
+        ["discounted_price"],
+        Config(),
+        images=DATA / "flipkart/images",
+    )
     said = " ".join(raw.warnings)
     assert "column 'description': 814 of 1,046 cells state their own discounted_price" in said
     assert "column 'retail_price' follows the discounted_price closely" in said

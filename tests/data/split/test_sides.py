@@ -243,9 +243,13 @@ def test_messages_name_the_line_of_a_table() -> None:
     for method, column, line in (("column", "part", 402), ("time", "day", 601)):
         with pytest.raises(DataError, match=f"^t.csv, line {line}, split column '{column}'"):
             split_rows(
-                Split.model_validate({"method": method, "column": column}), frame, groups=ALONE,
-                targets=[PRICE], seed=0, place=lambda row: f"t.csv, line {row + 2}",
-            )  # fmt: skip
+                Split.model_validate({"method": method, "column": column}),
+                frame,
+                groups=ALONE,
+                targets=[PRICE],
+                seed=0,
+                place=lambda row: f"t.csv, line {row + 2}",
+            )
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ from multimodal.evaluation.calibration.intervals import (
 def spec(numbers: int, names: int) -> FittedSpec:
     columns = [{"name": f"n{i}", "source": f"n{i}"} for i in range(max(numbers, names))]
     group = {
-        "name": "t", "modality": "tabular", "columns": ["x"], "numeric": columns[:numbers],
+        "name": "t",
+        "modality": "tabular",
+        "columns": ["x"],
+        "numeric": columns[:numbers],
         "categorical": columns[:names],
-    }  # fmt: skip
+    }
     text = {"name": "w", "modality": "text", "columns": ["w"], "lengths": [8]}
     return FittedSpec.model_validate({"groups": [group, text], "heads": []})
 
@@ -27,13 +30,16 @@ def spec(numbers: int, names: int) -> FittedSpec:
 def test_numbers_and_frequent_names_are_chosen() -> None:
     codes = np.repeat([2, 3, 4, 1], [60, 37, 2, 1])[:, None]
     inputs = {
-        "t_numeric": np.arange(100.0)[:, None], "t_categorical": codes,
+        "t_numeric": np.arange(100.0)[:, None],
+        "t_categorical": codes,
         "w_tokens": np.ones((100, 8), int),
-    }  # fmt: skip
+    }
     chosen = choose_features(spec(1, 1), inputs)
     assert [(each.key, each.code) for each in chosen] == [
-        ("t_numeric", None), ("t_categorical", 2), ("t_categorical", 3),
-    ]  # fmt: skip
+        ("t_numeric", None),
+        ("t_categorical", 2),
+        ("t_categorical", 3),
+    ]
     found = row_features(chosen, inputs)
     assert found.shape == (100, 3) and found.sum(axis=0).tolist() == [4950, 60, 37]
     assert fits(chosen, spec(1, 1)) and not fits(chosen, spec(1, 0))

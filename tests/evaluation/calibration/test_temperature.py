@@ -23,8 +23,11 @@ def logits(task: Task, rows: int = 300) -> np.ndarray:
     return -np.sort(RANDOM.normal(0, 2, (rows, 3)), axis=1).astype("float32")
 
 
-HEADS = {"class": (CLASS, MulticlassHead(4)), "grade": (GRADE, OrdinalHead(4)),
-         "labels": (LABELS, MultilabelHead(4))}  # fmt: skip
+HEADS = {
+    "class": (CLASS, MulticlassHead(4)),
+    "grade": (GRADE, OrdinalHead(4)),
+    "labels": (LABELS, MultilabelHead(4)),
+}
 
 
 @pytest.mark.parametrize("kind", HEADS)

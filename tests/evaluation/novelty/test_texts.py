@@ -23,11 +23,17 @@ def fitted(share: float, rows: int = 300, words: int = 30) -> TextUsual:
 @pytest.mark.parametrize(
     ("text", "script"),
     [
-        ("A red shoe", "LATIN"), ("Ein schönes Haus für", "LATIN"), ("красная обувь", "CYRILLIC"),
-        ("红色的鞋子很好", "CJK"), ("नया लाल जूता", "DEVANAGARI"), ("1,299.50 €", None),
-        ("ab", None), ("", None), ("shoe красная обувь", "CYRILLIC"),
+        ("A red shoe", "LATIN"),
+        ("Ein schönes Haus für", "LATIN"),
+        ("красная обувь", "CYRILLIC"),
+        ("红色的鞋子很好", "CJK"),
+        ("नया लाल जूता", "DEVANAGARI"),
+        ("1,299.50 €", None),
+        ("ab", None),
+        ("", None),
+        ("shoe красная обувь", "CYRILLIC"),
     ],
-)  # fmt: skip
+)
 def test_the_script_of_most_letters(text: str, script: str | None) -> None:
     assert main_script(text) == script
 
@@ -66,8 +72,9 @@ def test_a_script_must_not_be_rare_to_be_usual() -> None:
     texts = ["plain words"] * 999 + ["красная обувь"]
     assert fit_texts("t", tokens(10, 5, 0.1), texts).scripts == ["LATIN"]
     assert fit_texts("t", tokens(10, 5, 0.1), texts[-100:] + texts[-1:]).scripts == [
-        "CYRILLIC", "LATIN",
-    ]  # fmt: skip
+        "CYRILLIC",
+        "LATIN",
+    ]
 
 
 def test_no_held_out_texts() -> None:

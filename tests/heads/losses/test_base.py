@@ -72,9 +72,10 @@ def test_the_log_variance_approaches_the_loss_of_its_own_head() -> None:
     heads["age"].dense.trainable = False
     model.layers[1].trainable = False
     model.compile(
-        keras.optimizers.Adam(0.05), loss={n: h.make_loss() for n, h in heads.items()},
+        keras.optimizers.Adam(0.05),
+        loss={n: h.make_loss() for n, h in heads.items()},
         jit_compile=keras.backend.backend() == "jax",
-    )  # fmt: skip
+    )
     model.fit(X, truth, sample_weight=weights, batch_size=64, epochs=120, verbose=0)
     raw = keras.ops.convert_to_numpy(model(X)["age"])
     expected = np.log(np.mean((raw[:, 0] - (truth["age"][:, 0] - 40) / 10) ** 2))

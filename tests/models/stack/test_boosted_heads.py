@@ -86,8 +86,12 @@ def test_an_explanation_says_what_it_leaves_out(run):
 def test_codes_of_digits_are_numbers_too():
     column = {"name": "zip", "source": "zip", "categories": [str(90000 + i) for i in range(12)]}
     named = {"name": "shop", "source": "shop", "categories": ["12b"] + list(map(str, range(12)))}
-    group = {"name": "t", "modality": "tabular", "columns": ["shop", "zip"],
-             "categorical": [named, column]}  # fmt: skip
+    group = {
+        "name": "t",
+        "modality": "tabular",
+        "columns": ["shop", "zip"],
+        "categorical": [named, column],
+    }
     spec = FittedSpec.model_validate({"groups": [group], "heads": []})
     ((name, place, values),) = codes_as_numbers(spec)
     assert (name, place) == ("t", 1)

@@ -31,10 +31,12 @@ def start(
     plain = {key: value for key, value in os.environ.items() if not key.startswith("KERAS_DIST")}
     environment = {**plain, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.Popen(
-        [sys.executable, str(CHILD), str(folder), str(out), *map(str, options)], text=True,
+        [sys.executable, str(CHILD), str(folder), str(out), *map(str, options)],
+        text=True,
         env=environment | {key: str(value) for key, value in variables.items()},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def several(folder: Path, out: Path, *options: tuple[object, ...]) -> list[subprocess.Popen[str]]:
@@ -43,11 +45,19 @@ def several(folder: Path, out: Path, *options: tuple[object, ...]) -> list[subpr
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     return [
-        start("jax", folder, out, *each, **{
-            engines.ADDRESSES: address, engines.PROCESSES: len(options), engines.PROCESS: number,
-        })
+        start(
+            "jax",
+            folder,
+            out,
+            *each,
+            **{
+                engines.ADDRESSES: address,
+                engines.PROCESSES: len(options),
+                engines.PROCESS: number,
+            },
+        )
         for number, each in enumerate(options)
-    ]  # fmt: skip
+    ]
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -126,12 +136,18 @@ def test_two_devices_of_tensorflow_train_as_one_and_go_on(
     assert_same(two, one)
 
 
-@pytest.mark.parametrize("variables, message", [
-    ({engines.PROCESSES: "two"}, "must be a whole number. Received: 'two'"),
-    ({engines.PROCESSES: "2"}, "must be a whole number. Received: None"),
-    ({engines.PROCESSES: "2", engines.PROCESS: "2", engines.ADDRESSES: "a:1"}, "Received: 2, 2"),
-    ({engines.PROCESSES: "2", engines.PROCESS: "0"}, "Received: 0, 2 and None"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "variables, message",
+    [
+        ({engines.PROCESSES: "two"}, "must be a whole number. Received: 'two'"),
+        ({engines.PROCESSES: "2"}, "must be a whole number. Received: None"),
+        (
+            {engines.PROCESSES: "2", engines.PROCESS: "2", engines.ADDRESSES: "a:1"},
+            "Received: 2, 2",
+        ),
+        ({engines.PROCESSES: "2", engines.PROCESS: "0"}, "Received: 0, 2 and None"),
+    ],
+)
 def test_variables_that_name_no_place(
     variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

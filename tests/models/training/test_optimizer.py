@@ -53,9 +53,14 @@ def test_optimizer_follows_the_config() -> None:
 
 def test_biases_and_embeddings_do_not_decay() -> None:
     model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Embedding(4, 2), keras.layers.Flatten(),
-         keras.layers.Dense(2), keras.layers.BatchNormalization()]
-    )  # fmt: skip
+        [
+            keras.Input((3,)),
+            keras.layers.Embedding(4, 2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2),
+            keras.layers.BatchNormalization(),
+        ]
+    )
     optimizer = make_optimizer(Training(), 10)
     optimizer.build(model.trainable_variables)
     decayed = [v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)]

@@ -12,8 +12,13 @@ from rich.console import Console
 from multimodal.models.training.checkpoints import EpochProgress, LogFile
 
 LOGS = {
-    "a_loss": 1.0, "price_rmse": 1234.5, "loss": 1.5, "mae": 3.0, "val_rmse": 2, "val_loss": 2.25,
-}  # fmt: skip
+    "a_loss": 1.0,
+    "price_rmse": 1234.5,
+    "loss": 1.5,
+    "mae": 3.0,
+    "val_rmse": 2,
+    "val_loss": 2.25,
+}
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 

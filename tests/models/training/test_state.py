@@ -161,9 +161,13 @@ def test_weights_of_an_earlier_stage_stay_where_none_is_better() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), RuntimeError("OOM when allocating tensor with shape[64,9]"),
-     RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), RuntimeError("CUDA out of memory.")],
-)  # fmt: skip
+    [
+        MemoryError(),
+        RuntimeError("OOM when allocating tensor with shape[64,9]"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+        RuntimeError("CUDA out of memory."),
+    ],
+)
 def test_too_little_memory_suggests_a_batch_size(error: Exception) -> None:
     class Full(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -196,18 +200,26 @@ def noisy(training: Training) -> keras.Model:
     """A model with dropout, batch statistics, warm-up and decay."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
-        [keras.Input((1,)), keras.layers.Dense(8, "relu"), keras.layers.Dropout(0.5),
-         keras.layers.BatchNormalization(), keras.layers.Dense(1)]
-    )  # fmt: skip
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(8, "relu"),
+            keras.layers.Dropout(0.5),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1),
+        ]
+    )
     metrics = [keras.metrics.MeanAbsoluteError()]
     model.compile(make_optimizer(training, 12), "mse", metrics=metrics, jit_compile=False)
     return model
 
 
 def life(
-    folder: Path, training: Training, *callbacks: Any, termination: Termination | None = None,
+    folder: Path,
+    training: Training,
+    *callbacks: Any,
+    termination: Termination | None = None,
     every: float = 0.0,
-) -> tuple[keras.Model, Fitted]:  # fmt: skip
+) -> tuple[keras.Model, Fitted]:
     """Train from the last checkpoint in `folder` on."""
     checkpoints = Checkpoints(folder)
     start = checkpoints.latest()
@@ -258,8 +270,13 @@ def test_sigterm_saves_and_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[
     training = Training(epochs=6, patience=9)
     whole, _ = life(tmp_path / "whole", training)
     with pytest.raises(SystemExit) as caught, on_signals() as termination:
-        life(tmp_path / "ended", training, Break(3, signal.SIGTERM), termination=termination,
-             every=3600)  # fmt: skip
+        life(
+            tmp_path / "ended",
+            training,
+            Break(3, signal.SIGTERM),
+            termination=termination,
+            every=3600,
+        )
     assert caught.value.code == 143
     assert "the same command goes on" in capsys.readouterr().err
     start = Checkpoints(tmp_path / "ended").latest()
@@ -272,8 +289,12 @@ def test_sigterm_saves_and_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_ctrl_c_ends_after_the_step_with_the_best_weights(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with on_signals() as termination:
-        _, fitted = life(tmp_path, Training(epochs=6, patience=9), Break(3, signal.SIGINT),
-                         termination=termination)  # fmt: skip
+        _, fitted = life(
+            tmp_path,
+            Training(epochs=6, patience=9),
+            Break(3, signal.SIGINT),
+            termination=termination,
+        )
     assert fitted.interrupted and (fitted.epoch, fitted.best_epoch) == (1, 1)
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -37,12 +37,20 @@ FUSIONS = [Component(name="concat", options={"hidden_dims": [8]}), Component(nam
 def test_every_subset_once_and_other_fusions_on_all(prepared: Prepared) -> None:
     found = jobs(prepared, FUSIONS)
     assert [job.name for job in found] == [
-        "constant", "trees", "sequential-tabular", "sequential-text", "sequential-image",
+        "constant",
+        "trees",
+        "sequential-tabular",
+        "sequential-text",
+        "sequential-image",
         "fusion-concat-tabular-text-image",
-        "fusion-concat-tabular", "fusion-concat-tabular-text", "fusion-concat-tabular-image",
-        "fusion-concat-text", "fusion-concat-image", "fusion-concat-text-image",
+        "fusion-concat-tabular",
+        "fusion-concat-tabular-text",
+        "fusion-concat-tabular-image",
+        "fusion-concat-text",
+        "fusion-concat-image",
+        "fusion-concat-text-image",
         "fusion-gated-tabular-text-image",
-    ]  # fmt: skip
+    ]
     assert found[-1].label == "gated on table + text + photos"
     assert [arm.inputs for arm in arms(found[1])] == ["table", "TF-IDF", "table + TF-IDF"]
 
@@ -92,9 +100,17 @@ def test_trees_learn_from_validation_rows_too_and_answer_in_order(prepared: Prep
     known = np.concatenate([prepared.rows("train"), prepared.rows("validation")])
     truth, weight = prepared.truths["price"], prepared.source.weights["price"]
     expected, *_ = tree_scores(
-        task, prepared.spec, prepared.source, prepared.table.frame, truth, known, test,
-        weight=weight, log=True, seed=5,
-    )  # fmt: skip
+        task,
+        prepared.spec,
+        prepared.source,
+        prepared.table.frame,
+        truth,
+        known,
+        test,
+        weight=weight,
+        log=True,
+        seed=5,
+    )
     assert measure(task, truth[test], found) == pytest.approx(expected.metrics)
 
 

@@ -83,9 +83,15 @@ def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(tmp_pat
     said: list[str] = []
     table["part"] = [0] * 40 + [1] * 10
     compare(
-        table, "price", out=tmp_path / "b", config=config, folds_column="part", seeds=1,
-        minutes=0.0, say=said.append,
-    )  # fmt: skip
+        table,
+        "price",
+        out=tmp_path / "b",
+        config=config,
+        folds_column="part",
+        seeds=1,
+        minutes=0.0,
+        say=said.append,
+    )
     assert any("20 rows have a duplicate in another fold" in line for line in said)
 
 
@@ -94,14 +100,21 @@ def test_several_heads_weights_and_missing_labels(tmp_path: Path) -> None:
     table["mood"] = np.where(table["price"] > table["price"].median(), "glad", "sad")
     table.loc[::5, "mood"] = None
     table["weight"] = np.arange(90) % 3
-    config = QUICK.merge(heads=[
-        {"name": "price", "column": "price", "head": "quantile"},
-        {"name": "mood", "column": "mood", "head": "binary", "partial": True},
-    ])  # fmt: skip
+    config = QUICK.merge(
+        heads=[
+            {"name": "price", "column": "price", "head": "quantile"},
+            {"name": "mood", "column": "mood", "head": "binary", "partial": True},
+        ]
+    )
     record = compare(
-        table, ["price", "mood"], out=tmp_path / "a", config=config, folds=3, seeds=1,
+        table,
+        ["price", "mood"],
+        out=tmp_path / "a",
+        config=config,
+        folds=3,
+        seeds=1,
         weight="weight",
-    )  # fmt: skip
+    )
     price, mood = record.heads
     assert (price.metrics, mood.metrics) == (["pinball", "mae"], ["accuracy", "log_loss"])
     assert price.rows == 60
@@ -123,16 +136,28 @@ def test_several_heads_weights_and_missing_labels(tmp_path: Path) -> None:
         ({"folds": 95}, DataError, "cannot deal 90 rows to 95 folds"),
         (
             {"config": Config().merge(data={"split": {"method": "time", "column": "size"}})},
-            ConfigError, "by time, which gives one test side, not folds",
+            ConfigError,
+            "by time, which gives one test side, not folds",
         ),
         (
-            {"folds_column": "shop", "config": Config().merge(groups=[
-                {"name": "t", "modality": "tabular", "columns": ["shop"], "encoder": "dense"}
-            ])},
-            ConfigError, "'shop' holds the folds, so no group or head may have it",
+            {
+                "folds_column": "shop",
+                "config": Config().merge(
+                    groups=[
+                        {
+                            "name": "t",
+                            "modality": "tabular",
+                            "columns": ["shop"],
+                            "encoder": "dense",
+                        }
+                    ]
+                ),
+            },
+            ConfigError,
+            "'shop' holds the folds, so no group or head may have it",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_compared_is_told(
     options: dict[str, Any], error: type[Exception], told: str, tmp_path: Path
 ) -> None:
@@ -159,9 +184,14 @@ def test_another_config_is_refused_and_more_fusions_are_not(
 def test_what_photos_and_texts_add(catalogue_folder: Path, tmp_path: Path) -> None:
     config = tiny_config(data={"image_size": 16, "columns": {"split": "ignored"}}, epochs=2)
     record = compare(
-        catalogue_folder / "catalogue.csv", "price", out=tmp_path / "a", config=config, folds=2,
-        seeds=1, fusions=["concat", "gated"],
-    )  # fmt: skip
+        catalogue_folder / "catalogue.csv",
+        "price",
+        out=tmp_path / "a",
+        config=config,
+        folds=2,
+        seeds=1,
+        fusions=["concat", "gated"],
+    )
     (head,) = record.heads
     assert {each.adds for each in head.additions} == {"table", "text", "photos", "TF-IDF"}
     assert "over the table alone, " in record.verdicts["price"]
@@ -171,9 +201,19 @@ def test_what_photos_and_texts_add(catalogue_folder: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["arms", "data.folds", "evaluation.per_row", "evaluation.resampling", "fit_files", "fits",
-     "search_space", "standing_records", "standings_verdict", "study_folder"],
-)  # fmt: skip
+    [
+        "arms",
+        "data.folds",
+        "evaluation.per_row",
+        "evaluation.resampling",
+        "fit_files",
+        "fits",
+        "search_space",
+        "standing_records",
+        "standings_verdict",
+        "study_folder",
+    ],
+)
 def test_examples_of_these_modules_run(name: str) -> None:
     module = importlib.import_module(f"multimodal.{name}")
     tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]

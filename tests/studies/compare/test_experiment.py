@@ -59,8 +59,13 @@ def test_all_is_fitted_once_and_summed_up(make: Make, fitted: Any, tmp_path: Pat
     assert len(fitted) == 4 * 3
     assert record.complete and len(record.heads[0].standings) == 4
     assert record.heads[0].full == "fusion-concat-tabular"
-    for name in ("comparison.json", "comparison.csv", "out_of_fold.csv", "comparison_price.png",
-                 "fits/trees/fold-2-seed-0.npz"):  # fmt: skip
+    for name in (
+        "comparison.json",
+        "comparison.csv",
+        "out_of_fold.csv",
+        "comparison_price.png",
+        "fits/trees/fold-2-seed-0.npz",
+    ):
         assert (tmp_path / name).exists(), name
         check_manifest(tmp_path, [name])
     again = make().run()

@@ -15,8 +15,11 @@ def test_the_best_comes_first_beside_the_best_simple_one() -> None:
     given = answered({MEDIAN: 1.0, TREES: 0.5, TABLE: 0.6, BOTH: 0.4})
     found = stand(given, [(BOTH.name, TABLE.name)])
     assert [each.name for each in found.standings] == [
-        BOTH.name, TREES.name, TABLE.name, MEDIAN.name
-    ]  # fmt: skip
+        BOTH.name,
+        TREES.name,
+        TABLE.name,
+        MEDIAN.name,
+    ]
     assert (found.reference, found.metrics, found.rows) == (TREES.name, ["log_rmse", "mae"], N)
     best, trees, *_ = found.standings
     assert trees.versus is None and best.versus is not None
@@ -70,9 +73,16 @@ def test_seeds_that_both_have_are_compared() -> None:
 
 def test_a_model_that_does_not_serve_a_head_is_not_there() -> None:
     given = answered({TREES: 0.5, BOTH: 0.4})
-    assert head_standings(Task("mood"), "mood", Answered(
-        {"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits
-    ), BOTH.name, []) is None  # fmt: skip
+    assert (
+        head_standings(
+            Task("mood"),
+            "mood",
+            Answered({"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits),
+            BOTH.name,
+            [],
+        )
+        is None
+    )
 
 
 def test_classes() -> None:

@@ -13,9 +13,12 @@ from multimodal.studies.compare.summary import show_standings, standings_figure,
 
 HEAD = stand(answered({MEDIAN: 1.0, TREES: 0.5, TABLE: 0.6, BOTH: 0.4}))
 RECORD = ComparisonRecord(
-    folds=5, seeds=[0, 1], heads=[HEAD], verdicts={"price": "It is worth it."},
+    folds=5,
+    seeds=[0, 1],
+    heads=[HEAD],
+    verdicts={"price": "It is worth it."},
     left_out=["gated on table: 2 of 10 fits"],
-)  # fmt: skip
+)
 
 
 def shown(width: int) -> str:
@@ -40,8 +43,20 @@ def test_the_terminal_shows_model_value_gain_and_cost() -> None:
 def test_the_csv_has_everything() -> None:
     frame = standings_frame(RECORD)
     assert frame["name"].tolist() == [each.name for each in HEAD.standings]
-    assert {"head", "kind", "log_rmse", "log_rmse_low", "log_rmse_high", "mae_high", "median_ape",
-            "gain", "gain_low", "gain_p", "gain_p_folds", "seconds"} <= set(frame)  # fmt: skip
+    assert {
+        "head",
+        "kind",
+        "log_rmse",
+        "log_rmse_low",
+        "log_rmse_high",
+        "mae_high",
+        "median_ape",
+        "gain",
+        "gain_low",
+        "gain_p",
+        "gain_p_folds",
+        "seconds",
+    } <= set(frame)
     assert np.isnan(frame.loc[frame["name"] == TREES.name, "gain"]).all()
 
 
@@ -50,8 +65,11 @@ def test_the_picture_has_a_dot_and_a_line_for_each_model() -> None:
     (axes,) = figure.axes
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == [
-        "concat on table + text", "Gradient boosting on table", "concat on table", "Median"
-    ]  # fmt: skip
+        "concat on table + text",
+        "Gradient boosting on table",
+        "concat on table",
+        "Median",
+    ]
     spans = [collection.get_segments()[0][:, 0] for collection in axes.collections]
     for span, each in zip(spans, HEAD.standings, strict=True):
         assert span.tolist() == list(each.values["log_rmse"][1:])

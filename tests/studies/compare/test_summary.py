@@ -21,22 +21,44 @@ def head(versus: Difference | None, *additions: Addition, full: str = "full") ->
     values = {"log_rmse": (0.4, 0.3, 0.5)}
     names = {"values": values, "metrics": {}, "by_fold": [], "seeds": [0]}
     standings = [
-        Standing(name="full", kind="fusion", inputs="table + text + photos",
-                 label="concat on table + text + photos", versus=versus, **names),
-        Standing(name="trees", kind="trees", inputs="table + TF-IDF",
-                 label="Gradient boosting on table + TF-IDF", **names),
-    ]  # fmt: skip
+        Standing(
+            name="full",
+            kind="fusion",
+            inputs="table + text + photos",
+            label="concat on table + text + photos",
+            versus=versus,
+            **names,
+        ),
+        Standing(
+            name="trees",
+            kind="trees",
+            inputs="table + TF-IDF",
+            label="Gradient boosting on table + TF-IDF",
+            **names,
+        ),
+    ]
     return HeadStandings(
-        head="price", column="price", kind="number", metrics=["log_rmse"], rows=1047,
-        reference="trees", full=full, standings=standings, additions=list(additions),
-    )  # fmt: skip
+        head="price",
+        column="price",
+        kind="number",
+        metrics=["log_rmse"],
+        rows=1047,
+        reference="trees",
+        full=full,
+        standings=standings,
+        additions=list(additions),
+    )
 
 
 def addition(adds: str, found: Difference, to: str = "table") -> Addition:
     return Addition(
-        family="the concat fusion", adds=adds, to=to, arm="fusion-concat-x", without="y",
+        family="the concat fusion",
+        adds=adds,
+        to=to,
+        arm="fusion-concat-x",
+        without="y",
         difference=found,
-    )  # fmt: skip
+    )
 
 
 def test_better_and_what_adds_nothing() -> None:

@@ -22,17 +22,28 @@ def difference(gain: float, low: float, high: float) -> Difference:
 
 def record(test: Difference, best: int = 1) -> TuningRecord:
     trials = [
-        Trial(number=0, values={"width": 1.0, "batch_size": 64}, state="complete", value=0.5,
-              metrics={"price_log_rmse": 0.41}),
-        Trial(number=1, values={"width": 2.0, "batch_size": 64}, state="complete", value=0.4,
-              metrics={"price_log_rmse": 0.33}),
+        Trial(
+            number=0,
+            values={"width": 1.0, "batch_size": 64},
+            state="complete",
+            value=0.5,
+            metrics={"price_log_rmse": 0.41},
+        ),
+        Trial(
+            number=1,
+            values={"width": 2.0, "batch_size": 64},
+            state="complete",
+            value=0.4,
+            metrics={"price_log_rmse": 0.33},
+        ),
         Trial(number=2, values={"width": 0.5, "batch_size": 64}, state="pruned"),
-    ]  # fmt: skip
+    ]
     head = TunedHead(
-        head="price", metric="log_rmse",
+        head="price",
+        metric="log_rmse",
         values={"validation": (0.41, 0.33, 100), "test": (0.42, 0.4, 150)},
         differences={"validation": difference(0.2, 0.1, 0.3), "test": test},
-    )  # fmt: skip
+    )
     return TuningRecord(
         trials=trials, start=0, best=best, heads=[head], importances={"width": 0.97, "x": 0.01}
     )

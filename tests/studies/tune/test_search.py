@@ -126,8 +126,12 @@ def test_trials_that_end_early_or_fail(
     monkeypatch.setattr(tune, "fit_rows", odd)
     record = make().run()
     assert [trial.state for trial in record.trials] == [
-        "complete", "pruned", "failed", "complete", "complete"
-    ]  # fmt: skip
+        "complete",
+        "pruned",
+        "failed",
+        "complete",
+        "complete",
+    ]
     assert record.trials[2].reason == "too wide"
     assert record.verdict.startswith("5 trials (1 ended early, 1 failed)")
 

@@ -38,8 +38,9 @@ def answers(prepared: Prepared, off: float) -> dict[str, np.ndarray]:
 def test_errors_are_those_of_the_side(prepared: Prepared) -> None:
     found, (price, mood) = answers(prepared, 0.1), tasks(prepared)
     assert (searched_metric(prepared, price), searched_metric(prepared, mood)) == (
-        "log_rmse", "log_loss"
-    )  # fmt: skip
+        "log_rmse",
+        "log_loss",
+    )
     found["price"][: len(prepared.rows("validation"))] *= 2
     assert error_on(prepared, price, found, "validation") == pytest.approx(np.log(2.2))
     assert error_on(prepared, price, found, "test") == pytest.approx(np.log(1.1))

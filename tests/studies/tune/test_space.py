@@ -33,10 +33,18 @@ def test_the_start_is_the_config_itself(prepared: Prepared) -> None:
         assert (
             knob.start == knob.choices[0] if knob.choices else knob.low <= knob.start <= knob.high
         )
-    assert {"learning_rate", "weight_decay", "dropout", "batch_size", "width", "fusion",
-            "text_encoder", "image_encoder", "tabular_encoder", "numeric_embedding"} <= {
-        knob.name for knob in space
-    }  # fmt: skip
+    assert {
+        "learning_rate",
+        "weight_decay",
+        "dropout",
+        "batch_size",
+        "width",
+        "fusion",
+        "text_encoder",
+        "image_encoder",
+        "tabular_encoder",
+        "numeric_embedding",
+    } <= {knob.name for knob in space}
 
 
 def test_odd_starts_lie_in_the_space(prepared: Prepared) -> None:
@@ -71,11 +79,21 @@ def test_random_values_can_be_built(prepared: Prepared) -> None:
 
 def test_knobs_do_what_they_say(prepared: Prepared) -> None:
     space = knobs(prepared.config)
-    config = turned(prepared.config, space, values(
-        space, width=2.0, dropout=0.35, fusion="gated", modality_dropout=0.15,
-        text_encoder="convolutional", augment=False, numeric_embedding="periodic",
-        ema_momentum=0.99,
-    ))  # fmt: skip
+    config = turned(
+        prepared.config,
+        space,
+        values(
+            space,
+            width=2.0,
+            dropout=0.35,
+            fusion="gated",
+            modality_dropout=0.15,
+            text_encoder="convolutional",
+            augment=False,
+            numeric_embedding="periodic",
+            ema_momentum=0.99,
+        ),
+    )
     table, words, photos = config.groups
     assert table.encoder.options["hidden_dims"] == [16]
     assert table.encoder.options["numeric_embedding"] == "periodic"

@@ -35,8 +35,9 @@ START = {knob.name: knob.start for knob in SPACE}
 
 def trial(number: int, value: float | None = 0.5, **changed: Any) -> Trial:
     state = changed.pop("state", "complete")
-    return Trial(number=number, values={**START, **changed}, state=state, value=value,
-                 by_epoch=[0.9, 0.5])  # fmt: skip
+    return Trial(
+        number=number, values={**START, **changed}, state=state, value=value, by_epoch=[0.9, 0.5]
+    )
 
 
 def test_trials_come_back_in_order(tmp_path: Path) -> None:

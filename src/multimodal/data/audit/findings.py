@@ -159,12 +159,13 @@ def drifted(moved: Sequence[Drift]) -> list[Finding]:
     """Say which columns differ between the sides of the split."""
     return [
         finding(
-            "warning", "drift",
+            "warning",
+            "drift",
             f"column '{each.column}': the {each.side} rows differ from the training rows "
             f"(population stability index {each.psi:.2f}; large from {MIN_PSI} on).",
         )
         for each in moved
-    ]  # fmt: skip
+    ]
 
 
 def doubted(suspects: Sequence[SuspectAudit]) -> list[Finding]:

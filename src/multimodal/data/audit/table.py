@@ -136,11 +136,17 @@ def audit_prepared(prepared: Prepared) -> Audit:
         groups = np.arange(len(prepared.table.frame))
     return _audit(
         _Rows(
-            prepared.table, prepared.schema, used, prepared.photos, groups,
-            prepared.labels, prepared.sides, prepared.leaks,
+            prepared.table,
+            prepared.schema,
+            used,
+            prepared.photos,
+            groups,
+            prepared.labels,
+            prepared.sides,
+            prepared.leaks,
             unsplit=_with_split(prepared.table, used)[1],
         )
-    )  # fmt: skip
+    )
 
 
 def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
@@ -206,11 +212,14 @@ def _split(rows: _Rows) -> None:
     if not names and (rows.errors or not rows.labels):
         return
     sides = split_rows(
-        Split(method="column", column=names[0]) if names else Split(), table.frame,
+        Split(method="column", column=names[0]) if names else Split(),
+        table.frame,
         groups=rows.groups,
         targets=[label.values for label in rows.labels.values()] or [np.zeros(len(table.frame))],
-        seed=Config().training.seed, source=table.name, place=table.place,
-    )  # fmt: skip
+        seed=Config().training.seed,
+        source=table.name,
+        place=table.place,
+    )
     rows.sides = sides if names else None
 
 
@@ -220,10 +229,12 @@ def _looked_at(rows: _Rows) -> _Rows:
         return rows
     at = sample_rows(rows.table.frame)
     return replace(
-        rows, table=sampled(rows.table, at), groups=rows.groups[at],
+        rows,
+        table=sampled(rows.table, at),
+        groups=rows.groups[at],
         labels={name: label.take(at) for name, label in rows.labels.items()},
         sides=None if rows.sides is None else rows.sides[at],
-    )  # fmt: skip
+    )
 
 
 def _leaks(rows: _Rows) -> list[str]:
@@ -250,10 +261,14 @@ def _audit(rows: _Rows) -> Audit:
         *(finding("warning", "rows", said) for said in rare_notes(rows.labels, rows.groups)),
         *rows.unsplit,
         *(finding("warning", "leakage", said) for said in rows.leaks),
-        *duplicated(rows.groups, sides, table.lines), *drifted(moved), *doubted(suspects),
-        *odd(columns), *(each for photos in rows.photos for each in photographed(photos)),
-        *left_out(rows.schema), *sample_note(len(seen.table.frame), len(table.frame)),
-    ]  # fmt: skip
+        *duplicated(rows.groups, sides, table.lines),
+        *drifted(moved),
+        *doubted(suspects),
+        *odd(columns),
+        *(each for photos in rows.photos for each in photographed(photos)),
+        *left_out(rows.schema),
+        *sample_note(len(seen.table.frame), len(table.frame)),
+    ]
     return Audit(
         source=table.name,
         read=table.rows_read,
@@ -293,17 +308,27 @@ def _holds_lists(series: pd.Series[Any]) -> bool:
 def _suspects(rows: _Rows) -> list[SuspectAudit]:
     return [
         SuspectAudit(
-            line=int(rows.table.lines[found.row]), target=label.columns[0], label=found.label,
-            expected=found.expected, strength=found.strength,
+            line=int(rows.table.lines[found.row]),
+            target=label.columns[0],
+            label=found.label,
+            expected=found.expected,
+            strength=found.strength,
         )
         for label in rows.labels.values()
         if label.kind in _KNOWN
         for found in label_suspects(rows.table.frame, rows.used, label.values, rows.groups)
-    ]  # fmt: skip
+    ]
 
 
 _TYPES = {
-    "string": "text", "integer": "whole numbers", "floating": "numbers", "boolean": "yes or no",
-    "mixed-integer-float": "numbers", "datetime64": "dates", "datetime": "dates", "date": "dates",
-    "empty": "nothing", "mixed-integer": "text and numbers",
-}  # fmt: skip
+    "string": "text",
+    "integer": "whole numbers",
+    "floating": "numbers",
+    "boolean": "yes or no",
+    "mixed-integer-float": "numbers",
+    "datetime64": "dates",
+    "datetime": "dates",
+    "date": "dates",
+    "empty": "nothing",
+    "mixed-integer": "text and numbers",
+}

@@ -122,8 +122,14 @@ def _written(text: str) -> datetime | None:
     return None
 
 
-def _iso(year: str, mark: str, month: str, day: str | None, time: str | None, zone: str | None,
-         ) -> datetime | None:  # fmt: skip
+def _iso(
+    year: str,
+    mark: str,
+    month: str,
+    day: str | None,
+    time: str | None,
+    zone: str | None,
+) -> datetime | None:
     if day is None and mark == ".":
         return None
     moment = datetime.fromisoformat(

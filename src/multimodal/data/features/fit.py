@@ -87,14 +87,21 @@ def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
 
 
 def _fit_tabular(
-    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame,
+    config: Config,
+    group: Group,
+    base: FittedGroup,
+    schema: Schema,
+    frame: pd.DataFrame,
     target: NDArray[Any] | None = None,
-) -> FittedGroup:  # fmt: skip
+) -> FittedGroup:
     columns = [schema.column(name) for name in group.columns]
     numeric = _fit_numbers(
-        [c for c in columns if c.kind in _NUMERIC], base, frame, config.data.num_bins,
+        [c for c in columns if c.kind in _NUMERIC],
+        base,
+        frame,
+        config.data.num_bins,
         target if config.data.bins == "target" else None,
-    )  # fmt: skip
+    )
     old = {column.source: column.categories for column in base.categorical}
     categorical = [
         _fit_categories(c.name, frame[c.name], config.data.min_count, old.get(c.name, []))
@@ -124,9 +131,12 @@ def _fit_tabular(
 
 
 def _fit_numbers(
-    columns: Sequence[Column], base: FittedGroup, frame: pd.DataFrame, num_bins: int,
+    columns: Sequence[Column],
+    base: FittedGroup,
+    frame: pd.DataFrame,
+    num_bins: int,
     target: NDArray[Any] | None,
-) -> list[NumericColumn]:  # fmt: skip
+) -> list[NumericColumn]:
     """Return the numbers that the base knows, then the new ones; constant parts are left out."""
     sources, units = {column.name for column in columns}, {c.name: c.unit for c in columns}
     known = [column for column in base.numeric if column.source in sources]
@@ -144,9 +154,11 @@ def _fit_numbers(
 
 
 def _fit_bins(
-    columns: Sequence[NumericColumn], found: NDArray[np.float64], num_bins: int,
+    columns: Sequence[NumericColumn],
+    found: NDArray[np.float64],
+    num_bins: int,
     target: NDArray[Any] | None,
-) -> list[NumericColumn]:  # fmt: skip
+) -> list[NumericColumn]:
     """Return the columns with bins; `found` holds their numbers as they stand in the rows."""
     moved = cell_arrays.scaled(found, columns)
     return [
@@ -264,9 +276,14 @@ _FITTERS: dict[str, _Fitter] = {
 
 
 def fit_rows(
-    config: Config, schema: Schema, table: Table, found: Labels, weights: Floats,
-    train: NDArray[np.bool_], base: Base | None,
-) -> FittedSpec:  # fmt: skip
+    config: Config,
+    schema: Schema,
+    table: Table,
+    found: Labels,
+    weights: Floats,
+    train: NDArray[np.bool_],
+    base: Base | None,
+) -> FittedSpec:
     """Fit groups on the rows `train` bool (N,), heads on those of them that weigh anything."""
     names = unique_slugs([g.name for g in config.groups] + [h.name for h in config.heads])
     heads = [
@@ -284,9 +301,12 @@ def fit_rows(
 
 
 def with_terms(
-    spec: FittedSpec, schema: Schema, table: Table, sides: NDArray[Any],
+    spec: FittedSpec,
+    schema: Schema,
+    table: Table,
+    sides: NDArray[Any],
     targets: NDArray[np.float64] | None = None,
-) -> FittedSpec:  # fmt: skip
+) -> FittedSpec:
     """Return the spec with the terms that all rows but the test rows hold.
 
     Targets are those of `waves.wave_targets`, of all rows; without any there are no waves.

@@ -208,9 +208,12 @@ _TRANSFORMERS: dict[str, _Transformer] = {
 
 
 _EMPTY: dict[str, Any] = {
-    "numeric": np.nan, "categorical": MISSING, "tokens": PADDING, "series": np.nan,
+    "numeric": np.nan,
+    "categorical": MISSING,
+    "tokens": PADDING,
+    "series": np.nan,
     "present": False,
-}  # fmt: skip
+}
 
 
 def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:

@@ -149,5 +149,8 @@ def _read_box(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Val
 
 _Reader = Callable[[Table, Schema, Sequence[str]], tuple[NDArray[Any], Faults]]
 _READERS: dict[LabelKind, _Reader] = {
-    "number": _read_number, "class": _read_class, "labels": _read_sets, "box": _read_box,
-}  # fmt: skip
+    "number": _read_number,
+    "class": _read_class,
+    "labels": _read_sets,
+    "box": _read_box,
+}

@@ -17,10 +17,16 @@ from multimodal.data.columns.schema import Schema
 from multimodal.data.read.table import Table
 
 LABEL_KINDS: dict[str, LabelKind | None] = {
-    "regression": "number", "quantile": "number", "binary": "class", "multiclass": "class",
-    "ordinal": "class", "multilabel": "labels", "bounding_box": "box", "reconstruction": None,
+    "regression": "number",
+    "quantile": "number",
+    "binary": "class",
+    "multiclass": "class",
+    "ordinal": "class",
+    "multilabel": "labels",
+    "bounding_box": "box",
+    "reconstruction": None,
     "embedding": None,
-}  # fmt: skip
+}
 MOST_CLASSES = 200
 _BOX = 4
 _AMOUNT = re.compile(r"\W{0,2}\d+(?:[.,' ]\d+)*\s?(?:\W{1,2}|[^\W\d_]{1,3}\.?)?")

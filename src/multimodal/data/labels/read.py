@@ -118,8 +118,10 @@ def read_truth(
     bad = {"unreadable": sorted(faults), "of unknown class": np.flatnonzero(unseen).tolist()}
     for what, rows in bad.items():
         if rows:
-            say(f"{head.name}: labels that do not count, since {what}: {len(rows):,}, the first in "
-                f"{table.place(rows[0])}")  # fmt: skip
+            say(
+                f"{head.name}: labels that do not count, since {what}: {len(rows):,}, the first in "
+                f"{table.place(rows[0])}"
+            )
     return truth
 
 
@@ -139,8 +141,12 @@ def fit_head(head: Head, name: str, label: Label, rows: NDArray[np.bool_]) -> Fi
         return fitted
     transform = head.head.options.get("transform", "standardise")
     moved = np.log1p(values) if transform == "log1p" else values
-    statistics = {"mean": float(moved.mean()), "scale": float(moved.std()) or 1.0,
-                  "minimum": float(moved.min()), "maximum": float(moved.max())}  # fmt: skip
+    statistics = {
+        "mean": float(moved.mean()),
+        "scale": float(moved.std()) or 1.0,
+        "minimum": float(moved.min()),
+        "maximum": float(moved.max()),
+    }
     return fitted.model_copy(update=statistics)
 
 

@@ -40,9 +40,13 @@ def augment_photos(pixels: Pixels, seed: tuple[int, int], rows: NDArray[np.integ
 
 
 def augment_boxes(
-    boxes: Boxes, seed: tuple[int, int], rows: NDArray[np.integer], *, slots: int,
+    boxes: Boxes,
+    seed: tuple[int, int],
+    rows: NDArray[np.integer],
+    *,
+    slots: int,
     size: tuple[int, int],
-) -> Boxes:  # fmt: skip
+) -> Boxes:
     """Move boxes as `augment_photos` moves the first photo of their rows; cut them at its edge.
 
     Args:

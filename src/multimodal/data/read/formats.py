@@ -106,8 +106,11 @@ def read_parquet(path: Path) -> Parsed:
         for name, kind in zip(names, schema.types, strict=True):
             if _is_binary(kind) or pa.types.is_nested(kind) and not _is_list(kind):
                 raise DataError(_unusable(f"{path}, column '{name}'", str(kind)))
-        texts = [name for name, kind in zip(schema.names, schema.types, strict=True)
-                 if _is_text(kind)] if _memory(file) > LARGE else []  # fmt: skip
+        texts = (
+            [name for name, kind in zip(schema.names, schema.types, strict=True) if _is_text(kind)]
+            if _memory(file) > LARGE
+            else []
+        )
         stored = _on_disk(file, texts)
         plain = [name for name in schema.names if name not in stored]
         frame = file.read(plain).to_pandas(integer_object_nulls=True, ignore_metadata=True)

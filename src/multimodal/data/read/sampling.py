@@ -37,8 +37,9 @@ def sample_rows(frame: pd.DataFrame, rows: IntArray | None = None) -> IntArray:
     columns = on_disk(frame)
     if not columns:
         return rows
-    content = sum(array.content_bytes for name in columns
-                  if isinstance(array := frame[name].array, DiskText))  # fmt: skip
+    content = sum(
+        array.content_bytes for name in columns if isinstance(array := frame[name].array, DiskText)
+    )
     most = min(SAMPLE_ROWS, int(SAMPLE_BYTES * len(frame) / max(content, 1)) + 1)
     if len(rows) <= most:
         return rows

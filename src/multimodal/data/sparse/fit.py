@@ -33,9 +33,15 @@ FACT_BINS = 16
 MANY_VALUES = 10  # from which the letters of a category are read, too
 MOST_TERMS = 200_000  # of one block
 SCALES = {
-    "words": 1.0, "triples": 1.0, "letters": 1.0, **dict.fromkeys(FACTS, 0.2), "value": 0.7,
-    "value_letters": 1.0, "number": 0.4, "waves": 1.5,
-}  # fmt: skip
+    "words": 1.0,
+    "triples": 1.0,
+    "letters": 1.0,
+    **dict.fromkeys(FACTS, 0.2),
+    "value": 0.7,
+    "value_letters": 1.0,
+    "number": 0.4,
+    "waves": 1.5,
+}
 Floats = NDArray[np.float64]
 
 
@@ -70,8 +76,11 @@ def fit_terms(
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
     terms = FittedTerms(
-        blocks=blocks, hashes=encode(known, "<u4"), weights=encode(idf, "<f4"), lengths=[1],
-    )  # fmt: skip
+        blocks=blocks,
+        hashes=encode(known, "<u4"),
+        weights=encode(idf, "<f4"),
+        lengths=[1],
+    )
     longest = np.diff(term_matrix(terms, spec, units, frame).indptr)
     levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])
     lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
@@ -108,9 +117,12 @@ def _wave_blocks(
         if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
             waves = fit_waves(group, read_cells(group, units, frame), targets)
             yield TermBlock(
-                group=group.name, source=group.name, kind="waves", scale=SCALES["waves"],
+                group=group.name,
+                source=group.name,
+                kind="waves",
+                scale=SCALES["waves"],
                 waves=waves,
-            )  # fmt: skip
+            )
 
 
 def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> TermBlock:

@@ -106,8 +106,13 @@ def bags_of(
         cells: Sequence[str | None] = cell_arrays.texts(group.columns, frame)
     else:
         cells = list(as_text(frame[block.source]))
-    split = {"words": words_of, "triples": triples, "letters": _letters, "value_letters": _letters,
-             "value": _value}  # fmt: skip
+    split = {
+        "words": words_of,
+        "triples": triples,
+        "letters": _letters,
+        "value_letters": _letters,
+        "value": _value,
+    }
     bags = [split[block.kind](cell) if cell else [] for cell in cells]
     return [[named(position, term) for term in bag or [ABSENT]] for bag in bags]
 
@@ -169,8 +174,10 @@ def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[floa
     """Return the bins that numbers reach, by place, and how far each is filled; NaN is absent."""
     shares = [row[row > 0].tolist() for row in filled_bins(values, block)]
     known = (~np.isnan(values)).tolist()
-    bags = [[str(i) for i in range(len(row))] if ok else [ABSENT]
-            for row, ok in zip(shares, known, strict=True)]  # fmt: skip
+    bags = [
+        [str(i) for i in range(len(row))] if ok else [ABSENT]
+        for row, ok in zip(shares, known, strict=True)
+    ]
     return bags, [row if ok else [1.0] for row, ok in zip(shares, known, strict=True)]
 
 

@@ -84,10 +84,11 @@ def fit_waves(group: FittedGroup, cells: Cells, targets: Floats) -> Waves:
     frequencies = random.normal(size=(width, COUNT)) / np.sqrt(width)
     phases = random.uniform(0, 2 * np.pi, COUNT)
     return Waves(
-        targets=targets.shape[1], frequencies=encode(frequencies, "<f4"),
+        targets=targets.shape[1],
+        frequencies=encode(frequencies, "<f4"),
         phases=encode(phases, "<f4"),
         meanings=encode(_meanings(group, cells.codes, targets), "<f4"),
-    )  # fmt: skip
+    )
 
 
 def read_cells(group: FittedGroup, units: Units, frame: Frame) -> Cells:

@@ -98,8 +98,11 @@ def _number_leaks(
         return _correlation(guess[both], truth[both])  # a rare value gives -1 by itself
 
     told = _by_category(frame, schema, target, strength, MIN_CORRELATION, "with a correlation of")
-    free = {name: values for (name, values), said in zip(numbers.items(), copies, strict=True)
-            if not said}  # fmt: skip
+    free = {
+        name: values
+        for (name, values), said in zip(numbers.items(), copies, strict=True)
+        if not said
+    }
     return [*found, *copies, *told, *_sums(free, target, truth)]
 
 
@@ -290,8 +293,9 @@ def right_by_value(keys: Ints, codes: Ints) -> float:
     there = (keys >= 0) & (codes >= 0)
     pairs, own, counts = np.unique(
         keys[there] * (codes.max(initial=0) + 1) + codes[there],
-        return_inverse=True, return_counts=True,
-    )  # fmt: skip
+        return_inverse=True,
+        return_counts=True,
+    )
     value = pairs // (codes.max(initial=0) + 1)
     order = np.lexsort((counts, value))
     best, second = np.zeros((2, int(keys.max(initial=0)) + 1), np.int64)

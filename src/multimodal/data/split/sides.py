@@ -35,9 +35,15 @@ SIDES = ("train", "validation", "test")
 Sides = npt.NDArray[np.object_]
 Targets = Sequence[npt.NDArray[Any]]
 _WORDS = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "validation": "validation", "val": "validation", "valid": "validation", "dev": "validation",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "testing": "test",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+}
 _LEAST_ROWS = 10
 _CLASSES = 20
 _MOSTLY = 0.9  # share of cells that name a side, from which a column is meant as a split

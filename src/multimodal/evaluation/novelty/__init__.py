@@ -145,9 +145,13 @@ def _fit_table(
 
 
 def _findings(
-    usual: GroupUsual, group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame,
-    inputs: Mapping[str, NDArray[Any]], statistics: NDArray[np.float32] | None,
-) -> Iterator[Finding]:  # fmt: skip
+    usual: GroupUsual,
+    group: FittedGroup,
+    preprocessor: Preprocessor,
+    frame: pd.DataFrame,
+    inputs: Mapping[str, NDArray[Any]],
+    statistics: NDArray[np.float32] | None,
+) -> Iterator[Finding]:
     if group.modality == "tabular":
         yield from far_numbers(usual.ranges, group, preprocessor.units, frame)
         if usual.names and group.categorical:

@@ -75,9 +75,13 @@ def fit_range(column: NumericColumn, values: Floats) -> NumberRange | None:
     if least >= 0:
         low = max(low, 0.0)
     return NumberRange(
-        source=column.source, part=column.part, low=float(low), high=float(high),
-        least=least, greatest=greatest,
-    )  # fmt: skip
+        source=column.source,
+        part=column.part,
+        low=float(low),
+        high=float(high),
+        least=least,
+        greatest=greatest,
+    )
 
 
 def far_numbers(
@@ -95,10 +99,11 @@ def far_numbers(
             outside = (found[:, i] < limits.low) | (found[:, i] > limits.high)
         for row in np.flatnonzero(outside):
             yield Finding(
-                int(row), f"number:{limits.words}",
+                int(row),
+                f"number:{limits.words}",
                 f"{limits.words}: {found[row, i]:,.6g} is far outside the training rows "
                 f"({limits.least:,.6g} to {limits.greatest:,.6g})",
-            )  # fmt: skip
+            )
 
 
 def unknown_names(
@@ -120,6 +125,7 @@ def unknown_names(
             names = as_text(frame[column.source])
             for row in rows:
                 yield Finding(
-                    int(row), f"name:{column.source}",
+                    int(row),
+                    f"name:{column.source}",
                     f"{column.source}: '{names[row] or '':.{_SHOWN}}' is unknown",
-                )  # fmt: skip
+                )

@@ -82,13 +82,19 @@ def _labels(raw: Floats, truth: NDArray[Any]) -> Floats:
 
 
 _LOSSES: dict[str, Callable[[Floats, NDArray[Any]], Floats]] = {
-    "number": _squared, "binary": _binary, "class": _class, "labels": _labels,
-}  # fmt: skip
+    "number": _squared,
+    "binary": _binary,
+    "class": _class,
+    "labels": _labels,
+}
 
 
 LINEAR = {
-    "regression": "number", "binary": "binary", "multiclass": "class", "multilabel": "labels",
-}  # fmt: skip
+    "regression": "number",
+    "binary": "binary",
+    "multiclass": "class",
+    "multilabel": "labels",
+}
 
 
 @register("layer", "blend")

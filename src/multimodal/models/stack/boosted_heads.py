@@ -151,9 +151,14 @@ class Experts:
         return np.hstack([*numbers, meanings.reshape(rows, -1), summed, linear])
 
     def raw(
-        self, head: str, spec: FittedSpec, inputs: Inputs, terms: Matrix, linear: Floats,
+        self,
+        head: str,
+        spec: FittedSpec,
+        inputs: Inputs,
+        terms: Matrix,
+        linear: Floats,
         network: Floats,
-    ) -> Floats:  # fmt: skip
+    ) -> Floats:
         """Return the raw outputs of the Keras model (rows, outputs) with those of the trees."""
         expert = self.heads[head]
         meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
@@ -200,9 +205,15 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
 
 
 def fit_expert(
-    experts: Experts, spec: FittedSpec, inputs: Inputs, rows: Labelled, linear: Linear,
-    networks: Floats, blend: Floats, seed: int,
-) -> tuple[Expert, Floats]:  # fmt: skip
+    experts: Experts,
+    spec: FittedSpec,
+    inputs: Inputs,
+    rows: Labelled,
+    linear: Linear,
+    networks: Floats,
+    blend: Floats,
+    seed: int,
+) -> tuple[Expert, Floats]:
     """Grow trees on all rows; return them with the raw outputs of all by trees without their fold.
 
     The trees that are kept read what the linear model says out of fold. Those that are measured on
@@ -338,12 +349,18 @@ def _checked(
     heads = {}
     for head in sorted({name.split("/")[0] for name in arrays if "/" in name}):
         width = widths[head]
-        types = {"start": np.float64, "threshold": np.float64, "value": np.float64,
-                 "missing_left": np.bool_}  # fmt: skip
-        forest = Forest(**{
-            field.name: arrays[f"{head}/{field.name}"].astype(types.get(field.name, np.int64))
-            for field in fields(Forest)
-        })  # fmt: skip
+        types = {
+            "start": np.float64,
+            "threshold": np.float64,
+            "value": np.float64,
+            "missing_left": np.bool_,
+        }
+        forest = Forest(
+            **{
+                field.name: arrays[f"{head}/{field.name}"].astype(types.get(field.name, np.int64))
+                for field in fields(Forest)
+            }
+        )
         forest.check(numbers + (len(categories) + 1) * width + summaries.shape[1], width)
         shares, meanings = (
             arrays[f"{head}/{name}"].astype(np.float64) for name in ("shares", "meanings")

@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 MANY_ROWS = 10_000
 FEW = {
-    "max_iter": 250, "learning_rate": 0.03, "max_leaf_nodes": 63, "min_samples_leaf": 10,
-    "max_features": 0.3, "l2_regularization": 1.0, "early_stopping": False,
-}  # fmt: skip
+    "max_iter": 250,
+    "learning_rate": 0.03,
+    "max_leaf_nodes": 63,
+    "min_samples_leaf": 10,
+    "max_features": 0.3,
+    "l2_regularization": 1.0,
+    "early_stopping": False,
+}
 MANY = {
-    "max_iter": 500, "learning_rate": 0.05, "early_stopping": True, "n_iter_no_change": 20,
-}  # fmt: skip
+    "max_iter": 500,
+    "learning_rate": 0.05,
+    "early_stopping": True,
+    "n_iter_no_change": 20,
+}
 MOST_DEPTH = 64
 CHUNK = 256  # rows that walk through all trees together
 
@@ -75,8 +83,10 @@ class Forest:
         """Raise ValueError unless these are trees over so many features, with so many outputs."""
         nodes, trees = len(self.feature), len(self.roots)
         shapes = {
-            "start": (outputs,), "roots": (trees,), "outputs": (trees,),
-        }  # fmt: skip
+            "start": (outputs,),
+            "roots": (trees,),
+            "outputs": (trees,),
+        }
         for field in fields(self):
             array = getattr(self, field.name)
             if array.shape != shapes.get(field.name, (nodes,)) or not np.isfinite(array).all():
@@ -84,9 +94,12 @@ class Forest:
                     f"'{field.name}' is not an array of finite numbers as it should be"
                 )
         limits = (
-            (self.roots, 0, nodes), (self.outputs, 0, outputs), (self.feature, 0, features),
-            (self.left, np.arange(nodes), nodes), (self.right, np.arange(nodes), nodes),
-        )  # fmt: skip
+            (self.roots, 0, nodes),
+            (self.outputs, 0, outputs),
+            (self.feature, 0, features),
+            (self.left, np.arange(nodes), nodes),
+            (self.right, np.arange(nodes), nodes),
+        )
         if any((array < low).any() or (array >= high).any() for array, low, high in limits):
             raise ValueError("its trees point to what is not there")
 
@@ -245,6 +258,13 @@ def _alone(chosen: int, outputs: int) -> Forest:
     start[0 if outputs == 1 else chosen] = 10.0 if outputs > 1 or chosen else -10.0
     none = np.zeros(1, np.int64)
     return Forest(
-        start=start, roots=none, outputs=none, feature=none, threshold=np.zeros(1),
-        missing_left=np.zeros(1, bool), left=none, right=none, value=np.zeros(1),
-    )  # fmt: skip
+        start=start,
+        roots=none,
+        outputs=none,
+        feature=none,
+        threshold=np.zeros(1),
+        missing_left=np.zeros(1, bool),
+        left=none,
+        right=none,
+        value=np.zeros(1),
+    )

@@ -195,9 +195,13 @@ def _out_of_fold(rows: Labelled, strengths: Sequence[float], *, robust: bool) ->
 
 
 def _fits(
-    rows: Labelled, terms: Matrix, learned: NDArray[np.bool_], strengths: Sequence[float],
-    *, robust: bool,
-) -> Iterator[Fit]:  # fmt: skip
+    rows: Labelled,
+    terms: Matrix,
+    learned: NDArray[np.bool_],
+    strengths: Sequence[float],
+    *,
+    robust: bool,
+) -> Iterator[Fit]:
     """Yield a fit on the rows learned from, per strength."""
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
     known = terms[learned], rows.truth[learned], weight[learned]
@@ -210,9 +214,15 @@ Fit = tuple[Floats, Floats]  # kernel (V, outputs) and bias (outputs,)
 
 
 def fit_penalised(
-    kind: str, terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float],
-    outputs: int, *, robust: bool = False,
-) -> Iterator[Fit]:  # fmt: skip
+    kind: str,
+    terms: Matrix,
+    truth: NDArray[Any],
+    weight: Floats,
+    strengths: Sequence[float],
+    outputs: int,
+    *,
+    robust: bool = False,
+) -> Iterator[Fit]:
     """Yield kernel (V, outputs) and bias (outputs,) of the linear model of terms, per strength.
 
     A term's values are multiplied by `|t| ** 0.4`, with its t statistic over the rows, before all
@@ -264,9 +274,14 @@ def targets_of(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
 
 
 def _ridge(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int,
-    *, robust: bool = False,
-) -> Iterator[Fit]:  # fmt: skip
+    terms: Matrix,
+    truth: NDArray[Any],
+    weight: Floats,
+    strengths: Sequence[float],
+    outputs: int,
+    *,
+    robust: bool = False,
+) -> Iterator[Fit]:
     for slopes, intercept in fit_ridge(terms, truth, weight, strengths, robust=robust):
         yield slopes[:, None], np.array([intercept])
 
@@ -304,5 +319,8 @@ def _one_by_one(
 
 
 _FITS: dict[str, Callable[..., Iterator[Fit]]] = {
-    "number": _ridge, "binary": _logistic, "class": _logistic, "labels": _one_by_one,
-}  # fmt: skip
+    "number": _ridge,
+    "binary": _logistic,
+    "class": _logistic,
+    "labels": _one_by_one,
+}

@@ -89,9 +89,14 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
 
 
 def _fit_head(
-    prepared: Prepared, model: keras.Model, experts: Experts | None, name: str, rows: Labelled,
-    raw: Floats, say: Say,
-) -> Floats:  # fmt: skip
+    prepared: Prepared,
+    model: keras.Model,
+    experts: Experts | None,
+    name: str,
+    rows: Labelled,
+    raw: Floats,
+    say: Say,
+) -> Floats:
     """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
     linear = _linear(prepared, rows)
     networks = raw
@@ -169,18 +174,24 @@ def _experts(prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np
 
 
 def _labelled(
-    prepared: Prepared, kind: str, name: str, network: keras.Model, matrices: Sequence[Matrix],
+    prepared: Prepared,
+    kind: str,
+    name: str,
+    network: keras.Model,
+    matrices: Sequence[Matrix],
     learned: NDArray[np.int64],
-) -> Labelled:  # fmt: skip
+) -> Labelled:
     """Return the terms of rows with the labels as the raw outputs should be."""
     truth = np.asarray(prepared.source.targets[name])[learned]
     weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
     if kind == "number":
         head = network.get_layer(name)
         space = encode(
-            keras.ops.convert_to_tensor(truth.astype(np.float32)), head.transform, head.mean,
+            keras.ops.convert_to_tensor(truth.astype(np.float32)),
+            head.transform,
+            head.mean,
             head.scale,
-        )  # fmt: skip
+        )
         truth = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
     assert prepared.spec.terms is not None
     lengths = [block_length(block) for block in prepared.spec.terms.blocks]

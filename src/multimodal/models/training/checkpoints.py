@@ -182,9 +182,12 @@ class EpochProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._bar = Progress(
-            *columns, TimeRemainingColumn(), console=self.console, transient=True,
+            *columns,
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
             disable=not self.console.is_terminal,
-        )  # fmt: skip
+        )
         self._task = self._bar.add_task("training", total=self.params.get("steps"))
         self._bar.start()
 

@@ -101,35 +101,58 @@ def fit_network(
 
 
 def _fit_stage(
-    model: keras.Model, prepared: Prepared, i: int, stage: Stage, fitted: Fitted,
-    safety: Safety | None, start: Checkpoint | None, callbacks: Callbacks,
-) -> None:  # fmt: skip
+    model: keras.Model,
+    prepared: Prepared,
+    i: int,
+    stage: Stage,
+    fitted: Fitted,
+    safety: Safety | None,
+    start: Checkpoint | None,
+    callbacks: Callbacks,
+) -> None:
     config, (rows, held) = prepared.config, prepared.member_rows(i)
     training, (first, last, frozen) = config.training, stage
     freeze_groups(model, config, prepared.spec, frozen)
 
     def train(epoch: int, step: int) -> Any:
         batches = training_dataset(
-            prepared.source, rows, batch_size=int(training.batch_size), seed=training.seed + i,
-            epochs=last, first_epoch=epoch, first_step=step, augment=config.data.augment,
+            prepared.source,
+            rows,
+            batch_size=int(training.batch_size),
+            seed=training.seed + i,
+            epochs=last,
+            first_epoch=epoch,
+            first_step=step,
+            augment=config.data.augment,
             fill=one_batch_size(),
-        )  # fmt: skip
+        )
         return share(batches)
 
     checked = by_length(prepared.source, held)
     validation = share(evaluation_dataset(prepared.source, checked, batch_size=BATCH))
     fit(
-        model, config, train, validation, epochs=(first, last), fitted=fitted,
-        steps_per_epoch=math.ceil(len(rows) / int(training.batch_size)), safety=safety, start=start,
+        model,
+        config,
+        train,
+        validation,
+        epochs=(first, last),
+        fitted=fitted,
+        steps_per_epoch=math.ceil(len(rows) / int(training.batch_size)),
+        safety=safety,
+        start=start,
         callbacks=callbacks,
-    )  # fmt: skip
+    )
 
 
 def named_rows(prepared: Prepared, i: int, epoch: int, step: int) -> str:
     """Name the rows of a batch of network `i` by their lines in the source."""
     training, (rows, _) = prepared.config.training, prepared.member_rows(i)
     chosen = batch_rows(
-        prepared.source, rows, batch_size=int(training.batch_size), seed=training.seed + i,
-        epoch=epoch, step=step,
-    )  # fmt: skip
+        prepared.source,
+        rows,
+        batch_size=int(training.batch_size),
+        seed=training.seed + i,
+        epoch=epoch,
+        step=step,
+    )
     return f"the {len(chosen)} rows {', '.join(map(prepared.table.place, sorted(chosen)))}"

@@ -79,9 +79,12 @@ def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer
     """
     schedule = WarmupCosine(training.learning_rate, int(training.warmup * steps), steps)
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=training.weight_decay, global_clipnorm=training.clip_norm,
-        use_ema=training.ema_momentum is not None, ema_momentum=training.ema_momentum or 0.0,
-    )  # fmt: skip
+        schedule,
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clip_norm,
+        use_ema=training.ema_momentum is not None,
+        ema_momentum=training.ema_momentum or 0.0,
+    )
     optimizer.exclude_from_weight_decay(var_names=_NO_DECAY)
     return optimizer
 

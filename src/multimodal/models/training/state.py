@@ -72,9 +72,11 @@ class Fitted:
 def added(total: Fitted, fitted: Fitted) -> Fitted:
     """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
     return Fitted(
-        log=[*total.log, *fitted.log], best_epoch=total.best_epoch or fitted.best_epoch,
-        seconds=total.seconds + fitted.seconds, interrupted=fitted.interrupted,
-    )  # fmt: skip
+        log=[*total.log, *fitted.log],
+        best_epoch=total.best_epoch or fitted.best_epoch,
+        seconds=total.seconds + fitted.seconds,
+        interrupted=fitted.interrupted,
+    )
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,17 @@ def fit(
     compile_model(model, config, optimizer, **compiler_options())
     fitted = fitted or Fitted(epoch=first)
     return fit_compiled(
-        model, training, train, validation, steps_per_epoch=steps_per_epoch, last=last,
-        fitted=fitted, safety=safety, start=start, callbacks=callbacks,
-    )  # fmt: skip
+        model,
+        training,
+        train,
+        validation,
+        steps_per_epoch=steps_per_epoch,
+        last=last,
+        fitted=fitted,
+        safety=safety,
+        start=start,
+        callbacks=callbacks,
+    )
 
 
 def fit_compiled(
@@ -160,10 +170,15 @@ def fit_compiled(
             safety.termination.waiting = True
         while fitted.epoch < last and fitted.wait < training.patience:
             model.fit(  # first the rest of an epoch
-                train(fitted.epoch, fitted.step), validation_data=validation, verbose=0,
-                epochs=last, steps_per_epoch=steps_per_epoch - fitted.step,
-                initial_epoch=fitted.epoch, shuffle=False, callbacks=[tracker, *callbacks],
-            )  # fmt: skip
+                train(fitted.epoch, fitted.step),
+                validation_data=validation,
+                verbose=0,
+                epochs=last,
+                steps_per_epoch=steps_per_epoch - fitted.step,
+                initial_epoch=fitted.epoch,
+                shuffle=False,
+                callbacks=[tracker, *callbacks],
+            )
         tracker.finish(model)
     except KeyboardInterrupt:
         fitted.interrupted = True

@@ -58,10 +58,15 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
     if {"tabular", "text"} & there and any(map(serves, tasks(prepared))):
         found.append(Job("trees", "trees", "gradient boosting", tuple(modalities)))
     found += [
-        Job(f"sequential-{each}", "sequential", f"Sequential {NAMES[each]} on "
-            f"{INPUT_NAMES[each]}", (each,))
-        for each in modalities if each in NAMES
-    ]  # fmt: skip
+        Job(
+            f"sequential-{each}",
+            "sequential",
+            f"Sequential {NAMES[each]} on {INPUT_NAMES[each]}",
+            (each,),
+        )
+        for each in modalities
+        if each in NAMES
+    ]
     sizes = range(1, len(modalities))
     subsets = [each for size in sizes for each in combinations(modalities, size)]
     subsets.sort(key=lambda reads: ("tabular" not in reads, len(reads)))
@@ -165,9 +170,14 @@ def fit_job(job: Job, prepared: Prepared, seed: int) -> dict[str, Fit]:
 
 
 def _keep(
-    kept: dict[str, Fit], job: Job, prepared: Prepared, task: Task, score: ModelScore,
-    rows: NDArray[Any], outputs: NDArray[Any],
-) -> None:  # fmt: skip
+    kept: dict[str, Fit],
+    job: Job,
+    prepared: Prepared,
+    task: Task,
+    score: ModelScore,
+    rows: NDArray[Any],
+    outputs: NDArray[Any],
+) -> None:
     """Add what a model answers for one head to what it answers for others."""
     name = f"trees-{score.inputs.replace(' + ', '-')}" if job.kind == "trees" else job.name
     values = np.empty(outputs.shape, np.float64)
@@ -188,10 +198,18 @@ def _fit_constant(job: Job, prepared: Prepared, number: int, task: Task, keep: K
 def _fit_trees(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
     options = prepared.config.heads[number].head.options
     tree_scores(
-        task, prepared.spec, prepared.source, prepared.table.frame, prepared.truths[task.name],
-        _known(prepared), prepared.rows("test"), weight=prepared.source.weights[task.name],
-        log=options.get("transform") == "log1p", seed=prepared.config.training.seed, keep=keep,
-    )  # fmt: skip
+        task,
+        prepared.spec,
+        prepared.source,
+        prepared.table.frame,
+        prepared.truths[task.name],
+        _known(prepared),
+        prepared.rows("test"),
+        weight=prepared.source.weights[task.name],
+        log=options.get("transform") == "log1p",
+        seed=prepared.config.training.seed,
+        keep=keep,
+    )
 
 
 def _fit_sequential(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
@@ -206,5 +224,7 @@ def _known(prepared: Prepared) -> NDArray[np.int64]:
 
 _Fitter = Callable[[Job, Prepared, int, Task, Keep], None]
 _FITTERS: dict[str, _Fitter] = {
-    "constant": _fit_constant, "trees": _fit_trees, "sequential": _fit_sequential,
-}  # fmt: skip
+    "constant": _fit_constant,
+    "trees": _fit_trees,
+    "sequential": _fit_sequential,
+}

@@ -96,15 +96,23 @@ def compare(
         data, columns, config or Config(), Path(out), weight, images, None, None, command
     )
     asked = {
-        **record(request, prepared), "folds": folds_column or folds, "folds of rows":
-        digest(numbers),
-    }  # fmt: skip
+        **record(request, prepared),
+        "folds": folds_column or folds,
+        "folds of rows": digest(numbers),
+    }
     deadline = math.inf if minutes is None else start + 60 * minutes
     first = wanted.training.seed
     contest = Contest(
-        Path(out), prepared, numbers, groups, jobs(prepared, chosen),
-        range(first, first + seeds), deadline, command, say,
-    )  # fmt: skip
+        Path(out),
+        prepared,
+        numbers,
+        groups,
+        jobs(prepared, chosen),
+        range(first, first + seeds),
+        deadline,
+        command,
+        say,
+    )
     with held(Path(out), asked):
         return contest.run()
 

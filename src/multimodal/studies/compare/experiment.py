@@ -121,9 +121,13 @@ class Contest:
         if fold not in self.splits:
             config = self.prepared.config
             sides = fold_sides(
-                self.folds, fold, self.groups, strata(self.prepared),
-                config.data.split.validation, config.training.seed,
-            )  # fmt: skip
+                self.folds,
+                fold,
+                self.groups,
+                strata(self.prepared),
+                config.data.split.validation,
+                config.training.seed,
+            )
             self.splits[fold] = resplit(self.prepared, sides)
         return self.splits[fold]
 
@@ -132,8 +136,10 @@ class Contest:
         answered = Answered(
             self.prepared.truths,
             dict.fromkeys(self.prepared.truths, row_weights(self.prepared)),
-            self.folds, self.groups, self._whole(),
-        )  # fmt: skip
+            self.folds,
+            self.groups,
+            self._whole(),
+        )
         asked = tasks(self.prepared)
         full, pairs = self._full(), additions(self.jobs)
         columns = [", ".join(head.columns) for head in self.prepared.spec.heads]
@@ -143,12 +149,16 @@ class Contest:
         ]
         heads = [head for head in found if head is not None]
         summary = ComparisonRecord(
-            source=self.prepared.table.name, rows=len(self.folds),
-            folds=int(self.folds.max()) + 1, seeds=list(self.seeds), heads=heads,
+            source=self.prepared.table.name,
+            rows=len(self.folds),
+            folds=int(self.folds.max()) + 1,
+            seeds=list(self.seeds),
+            heads=heads,
             verdicts={head.head: comparison_verdict(head) for head in heads},
             notes=[f"{head.head}: {each}" for head in heads for each in further_sentences(head)],
-            left_out=self._left_out(), command=self.command,
-        )  # fmt: skip
+            left_out=self._left_out(),
+            command=self.command,
+        )
         write_text(self.out / RECORD_FILE, summary.to_json())
         with replace_file(self.out / TABLE_FILE) as beside:
             standings_frame(summary).to_csv(beside, index=False)

@@ -162,8 +162,11 @@ class ComparisonRecord(MeasuredRecord):
 
 Floats = NDArray[np.float64]
 CONSTANTS: dict[LabelKind, str] = {
-    "number": "Median", "class": "Class shares", "labels": "Label shares", "box": "Mean box",
-}  # fmt: skip
+    "number": "Median",
+    "class": "Class shares",
+    "labels": "Label shares",
+    "box": "Mean box",
+}
 
 
 @dataclass(frozen=True)
@@ -235,10 +238,16 @@ def head_standings(
         if first in named and second in named
     ]
     return HeadStandings(
-        head=task.name, column=column, kind=task.kind, metrics=metrics, rows=int(rows.sum()),
-        reference=simple.name if simple else "", full=full, standings=standings,
+        head=task.name,
+        column=column,
+        kind=task.kind,
+        metrics=metrics,
+        rows=int(rows.sum()),
+        reference=simple.name if simple else "",
+        full=full,
+        standings=standings,
         additions=additions,
-    )  # fmt: skip
+    )
 
 
 def _serves(seeds: Mapping[int, Sequence[Fit]], head: str) -> bool:
@@ -247,9 +256,12 @@ def _serves(seeds: Mapping[int, Sequence[Fit]], head: str) -> bool:
 
 
 def _series(
-    task: Task, metrics: Sequence[str], answered: Answered, arms: Sequence[Arm],
+    task: Task,
+    metrics: Sequence[str],
+    answered: Answered,
+    arms: Sequence[Arm],
     rows: NDArray[np.bool_],
-) -> dict[Arm, _Series]:  # fmt: skip
+) -> dict[Arm, _Series]:
     """Measure all models on the same draws."""
     truth, weight = answered.truths[task.name][rows], answered.weights[task.name][rows]
     keys = [(arm, seed) for arm in arms for seed in sorted(answered.fits[arm])]
@@ -268,9 +280,13 @@ def _series(
 
 
 def _standing(
-    task: Task, answered: Answered, arm: Arm, found: Mapping[Arm, _Series],
-    rows: NDArray[np.bool_], simple: Arm | None,
-) -> Standing:  # fmt: skip
+    task: Task,
+    answered: Answered,
+    arm: Arm,
+    found: Mapping[Arm, _Series],
+    rows: NDArray[np.bool_],
+    simple: Arm | None,
+) -> Standing:
     series, truth = found[arm], answered.truths[task.name][rows]
     weight, main = answered.weights[task.name][rows], compared_metrics(task, truth)[0]
     fits = [fit for each in answered.fits[arm].values() for fit in each]
@@ -285,7 +301,11 @@ def _standing(
     }
     label = arm.label if arm.kind != "constant" else CONSTANTS[task.kind]
     return Standing(
-        name=arm.name, kind=arm.kind, inputs=arm.inputs, fusion=arm.fusion, seeds=series.seeds,
+        name=arm.name,
+        kind=arm.kind,
+        inputs=arm.inputs,
+        fusion=arm.fusion,
+        seeds=series.seeds,
         label="Quantiles" if arm.kind == "constant" and task.quantiles else label,
         values={name: values[name] for name in compared_metrics(task, truth)},
         metrics={name: float(np.mean([one[name] for one in each])) for name in shared},
@@ -293,7 +313,7 @@ def _standing(
         versus=None if simple is None else _difference(main, series, found[simple]),
         parameters=int(np.mean([fit.parameters for fit in fits])),
         seconds=float(np.mean([fit.seconds for fit in fits])),
-    )  # fmt: skip
+    )
 
 
 def _addition(arm: Arm, without: Arm, metric: str, found: Mapping[Arm, _Series]) -> Addition:
@@ -302,9 +322,13 @@ def _addition(arm: Arm, without: Arm, metric: str, found: Mapping[Arm, _Series])
     family = f"the {arm.fusion} fusion" if arm.kind == "fusion" else "gradient boosting"
     difference = _difference(metric, found[arm], found[without])
     return Addition(
-        family=family, adds=adds, to=without.inputs, arm=arm.name, without=without.name,
+        family=family,
+        adds=adds,
+        to=without.inputs,
+        arm=arm.name,
+        without=without.name,
         difference=difference,
-    )  # fmt: skip
+    )
 
 
 def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
@@ -324,9 +348,13 @@ def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
     found = gain(value, value_2, drawn, drawn_2)
     share = 1 / max(1, len(folds) - 1)
     return Difference(
-        gain=found.value, low=found.low, high=found.high, p=found.p,
-        p_folds=folds_p_value(folds - folds_2, share), folds_won=int((folds < folds_2).sum()),
-    )  # fmt: skip
+        gain=found.value,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        p_folds=folds_p_value(folds - folds_2, share),
+        folds_won=int((folds < folds_2).sum()),
+    )
 
 
 def _error(metric: str, value: Any) -> Any:

@@ -191,10 +191,16 @@ def standings_figure(head: HeadStandings) -> Figure:
     write_words(axes, title, short_label(main))
     present = [kind for kind in KIND_COLOURS if any(s.kind == kind for s in head.standings)]
     handles: list[Any] = [
-        Line2D([], [], marker="o", color=KIND_COLOURS[kind], markeredgecolor=INK,
-               label=KIND_NAMES[kind])
+        Line2D(
+            [],
+            [],
+            marker="o",
+            color=KIND_COLOURS[kind],
+            markeredgecolor=INK,
+            label=KIND_NAMES[kind],
+        )
         for kind in reversed(present)
-    ]  # fmt: skip
+    ]
     handles.append(Line2D([], [], color=FAINT, linestyle="--", label=_MARK))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -208,8 +214,11 @@ def _printed(record: ComparisonRecord, head: HeadStandings, *, wide: bool) -> Pr
     printed = Printed(
         title=f"{head.head}: {head.rows:,} rows out of fold, {record.folds} folds, {seeds}"
         f"{'' if record.complete else ', INCOMPLETE'}",
-        caption=_CAPTION, box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+        caption=_CAPTION,
+        box=box.SIMPLE,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     main, *others = head.metrics
     beside = [*others, *(name for name in BESIDE.get(main, ()) if name not in others)][:2]
     beside = beside if wide else []
@@ -228,11 +237,14 @@ def _cells(each: Standing, head: HeadStandings, main: str, beside: Sequence[str]
     shown = [written(name, each.metrics.get(name), 4) for name in beside]
     marked = "* " if each.name == head.full else ""
     return [
-        f"{marked}{each.label}", f"{value} ({low} to {high})", *shown,
-        _MARK if each.name == head.reference else _better(each.versus), _p(each.versus),
-        _short(each.parameters), f"{each.seconds:.0f}" if each.seconds >= 10 else
-        f"{each.seconds:.1f}",
-    ]  # fmt: skip
+        f"{marked}{each.label}",
+        f"{value} ({low} to {high})",
+        *shown,
+        _MARK if each.name == head.reference else _better(each.versus),
+        _p(each.versus),
+        _short(each.parameters),
+        f"{each.seconds:.0f}" if each.seconds >= 10 else f"{each.seconds:.1f}",
+    ]
 
 
 def _better(found: Difference | None) -> str:
@@ -257,9 +269,14 @@ def _short(count: int) -> str:
 
 def _line(head: HeadStandings, each: Standing) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "head": head.head, "name": each.name, "kind": each.kind, "model": each.label,
-        "reads": each.inputs, "rows": head.rows, "seeds": len(each.seeds),
-    }  # fmt: skip
+        "head": head.head,
+        "name": each.name,
+        "kind": each.kind,
+        "model": each.label,
+        "reads": each.inputs,
+        "rows": head.rows,
+        "seeds": len(each.seeds),
+    }
     for metric, (value, low, high) in each.values.items():
         found |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
     found |= {name: value for name, value in each.metrics.items() if name not in (*found, "n")}

@@ -55,14 +55,20 @@ def knobs(config: Config) -> list[Knob]:
     """
     training, rate = config.training, config.training.learning_rate
     found = [
-        Knob("learning_rate", rate, partial(_train, "learning_rate"), (), min(3e-4, rate),
-             max(1e-2, rate)),
+        Knob(
+            "learning_rate",
+            rate,
+            partial(_train, "learning_rate"),
+            (),
+            min(3e-4, rate),
+            max(1e-2, rate),
+        ),
         _choice("weight_decay", training.weight_decay, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), _train),
         _choice("batch_size", training.batch_size, (32, 64, 128), _train),
         _choice("ema_momentum", training.ema_momentum, (None, 0.99), _train),
         Knob("dropout", AS_IT_IS, _drop, (AS_IT_IS, 0.0, 0.1, 0.2, 0.35, 0.5)),
         Knob("width", 1.0, _widen, (1.0, 0.5, 2.0)),
-    ]  # fmt: skip
+    ]
     modalities = list(dict.fromkeys(group.modality for group in config.groups))
     for modality in modalities:
         found.append(_encoder_knob(config, modality))

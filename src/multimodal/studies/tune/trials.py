@@ -82,9 +82,11 @@ def show_tuning(record: TuningRecord, console: Console, most: int = 10) -> None:
     ranked = sorted(whole, key=lambda trial: (trial.value, trial.number))[:most]
     start = next(trial for trial in record.trials if trial.number == record.start)
     printed = Printed(
-        title="The best trials on the validation rows", box=box.SIMPLE, pad_edge=False,
+        title="The best trials on the validation rows",
+        box=box.SIMPLE,
+        pad_edge=False,
         caption="error: in shares of that of always one answer, the mean over the heads",
-    )  # fmt: skip
+    )
     for name in ("trial", "error", *start.metrics, "s", "differs from the start in"):
         printed.add_column(name, justify="left" if name.startswith("differs") else "right")
     for trial in ranked:
@@ -231,10 +233,13 @@ def make_study(space: Sequence[Knob], trials: Sequence[Trial], seed: int) -> Any
         best_so_far = {i: min(losses[:i]) for i in range(1, len(losses) + 1)}
         study.add_trial(
             found.trial.create_trial(
-                state=trial_state(trial), value=trial.value, params=dict(trial.values),
-                distributions=drawn_from, intermediate_values=best_so_far,
+                state=trial_state(trial),
+                value=trial.value,
+                params=dict(trial.values),
+                distributions=drawn_from,
+                intermediate_values=best_so_far,
             )
-        )  # fmt: skip
+        )
     start = {knob.name: knob.start for knob in space}
     if all(trial.values != start for trial in trials):
         study.enqueue_trial(start)
@@ -306,9 +311,11 @@ def _check(trial: Trial, space: Sequence[Knob], path: Path) -> None:
         raise ValueError(f"it turns {', '.join(sorted(trial.values))}")
     for knob in space:
         value = trial.values[knob.name]
-        inside = value in knob.choices if knob.choices else (
-            isinstance(value, float | int) and knob.low <= value <= knob.high
-        )  # fmt: skip
+        inside = (
+            value in knob.choices
+            if knob.choices
+            else (isinstance(value, float | int) and knob.low <= value <= knob.high)
+        )
         if not inside:
             raise ValueError(f"{knob.name} is {value!r:.40}")
     if (trial.state == "complete") != (trial.value is not None):

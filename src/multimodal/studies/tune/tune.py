@@ -155,9 +155,7 @@ class Search:
             found[f"{task.name}_{metric}"] = shortfall(metric, error)
             shares.append(error / max(self.guessed[task.name], 1e-12))
         value = float(np.mean(shares))
-        return {
-            "state": "complete", "value": value, "metrics": found, "parameters": fit.parameters
-        }  # fmt: skip
+        return {"state": "complete", "value": value, "metrics": found, "parameters": fit.parameters}
 
     def _answers(self, trial: Trial) -> Path:
         return trial_path(self.out / FITS, trial.number).with_suffix(".npz")
@@ -180,10 +178,15 @@ class Search:
         heads = [tuned_head(self.prepared, task, *pair) for task in tasks(self.prepared)]
         changed = {k: v for k, v in best.values.items() if v != start.values[k]}
         result = TuningRecord(
-            source=self.prepared.table.name, trials=self.trials, start=start.number,
-            best=best.number, changed=changed, heads=heads, importances=importances(study),
+            source=self.prepared.table.name,
+            trials=self.trials,
+            start=start.number,
+            best=best.number,
+            changed=changed,
+            heads=heads,
+            importances=importances(study),
             command=self.command,
-        )  # fmt: skip
+        )
         result = result.model_copy(update={"verdict": tuning_verdict(result)})
         config = turned(self.prepared.config, self.space, best.values)
         write_text(self.out / BEST_FILE, _as_yaml(config, result.verdict))
@@ -248,9 +251,13 @@ def guessed_errors(prepared: Prepared) -> dict[str, float]:
             found[name] = outputs
 
         constant_score(
-            task, prepared.truths[task.name], prepared.rows("train"), prepared.rows(VALIDATION),
-            prepared.source.weights[task.name], keep,
-        )  # fmt: skip
+            task,
+            prepared.truths[task.name],
+            prepared.rows("train"),
+            prepared.rows(VALIDATION),
+            prepared.source.weights[task.name],
+            keep,
+        )
     return {task.name: error_on(prepared, task, found, VALIDATION) for task in tasks(prepared)}
 
 
