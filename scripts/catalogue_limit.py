@@ -43,13 +43,13 @@ def trained(path: Path, out: Path, config: Path | None) -> Any:
     )
 
 
-def boosting_on_factors(table: pd.DataFrame, truth: pd.DataFrame) -> Any:
+def boosting_on_factors(table: pd.DataFrame, y_true: pd.DataFrame) -> Any:
     """Return log prices of the test rows by gradient boosting on table and latent factors."""
     from multimodal.data.generated import builder_package
 
     hidden = list(builder_package().records.FACTOR_COLUMNS)
     cells = pd.concat(
-        [table.drop(columns=["id", "split", "description", "image", "price"]), truth[hidden]],
+        [table.drop(columns=["id", "split", "description", "image", "price"]), y_true[hidden]],
         axis=1,
     ).drop(columns="brand")  # its tier is among the factors
     for name in cells.select_dtypes(exclude="number"):
@@ -92,7 +92,7 @@ def main() -> None:
 
     package, sizes = builder_package(), tuple(map(int, arguments.rows.split(",")))
     path = package.export(arguments.out / "catalogue", sizes, arguments.seed) / "catalogue.csv"
-    table, truth = pd.read_csv(path), pd.read_csv(path.with_name("truth.csv"))
+    table, y_true = pd.read_csv(path), pd.read_csv(path.with_name("truth.csv"))
     run, fresh = trained(path, arguments.out / "run", arguments.config), table["split"] == "test"
     prices = table["price"][fresh].to_numpy(float)
     rows = table[fresh].drop(columns=["price", "split"])
@@ -106,8 +106,8 @@ def main() -> None:
         }
     )
     logs = np.log(prices)
-    floor, ours = rmse(truth["noise"][fresh]), rmse(np.log(found["whole"]) - logs)
-    trees = rmse(boosting_on_factors(table, truth) - logs)
+    floor, ours = rmse(y_true["noise"][fresh]), rmse(np.log(found["whole"]) - logs)
+    trees = rmse(boosting_on_factors(table, y_true) - logs)
     print(f"\n{'error of log price':44} {'error':>7} {'/ noise':>8} {'/ trees':>8}")
     errors = {"noise alone": floor, "gradient boosting on the latent factors": trees}
     for name, error in {**errors, "the run": ours}.items():

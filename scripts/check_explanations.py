@@ -133,7 +133,7 @@ def main() -> None:
     from multimodal.data.generated import CONFIG, catalogue
 
     path, _ = catalogue(arguments.size)
-    truth = pd.read_csv(path.parent / "truth.csv", usecols=lambda name: name != "noise")
+    y_true = pd.read_csv(path.parent / "truth.csv", usecols=lambda name: name != "noise")
     table = useless(pd.read_csv(path))
     with tempfile.TemporaryDirectory() as folder:
         training = {"epochs": arguments.epochs, "baselines": False}
@@ -151,7 +151,7 @@ def main() -> None:
             )
         )
         test = table[table["split"] == "test"].head(arguments.explained)
-        rows = test.merge(truth, on="id").reset_index(drop=True)
+        rows = test.merge(y_true, on="id").reset_index(drop=True)
         print(f"{'of ' + str(len(rows)) + ' test rows':40}  found  chance")
         for name, (value, chance) in rates(run, rows, path.parent).items():
             print(f"{name:40}  {value:5.2f}  {chance:6.2f}", flush=True)

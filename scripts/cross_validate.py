@@ -44,7 +44,7 @@ def answers_of(run: Any, rows: pd.DataFrame, arguments: argparse.Namespace) -> p
     name, kind = run.spec.heads[0].name, run.tasks[0].kind
     level = {"level": arguments.level} if kind == "number" else {}
     whole = run.predict(rows, images=arguments.images, **level).frame
-    alone = replace(run, experts=None).predict(rows, images=arguments.images).frame
+    alone = replace(run, boosted_models=None).predict(rows, images=arguments.images).frame
     kept = {"keras": alone[f"{name}_prediction"], "whole": whole[f"{name}_prediction"]}
     if level:
         kept |= {end: whole[f"{name}_{end}"] for end in ("low", "high")}
@@ -81,8 +81,8 @@ def one_fold(
         )
     seconds = time.perf_counter() - start
     found = answers_of(run, table[inside], arguments)
-    truth = table[arguments.target][inside]
-    found[TRUTH] = pd.to_numeric(truth, errors="coerce") if "low" in found else truth
+    y_true = table[arguments.target][inside]
+    found[TRUTH] = pd.to_numeric(y_true, errors="coerce") if "low" in found else y_true
     found = found.assign(seed=seed, seconds=seconds).dropna()
     found.to_csv(answers)
     return found
@@ -118,13 +118,13 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
     from multimodal.evaluation.confidence import Ends, binomial_band, check_intervals
 
-    truth, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
+    y_true, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
     ends = Ends(found["low"].to_numpy(), found["high"].to_numpy())
-    held = ((ends.low <= truth) & (truth <= ends.high)).mean()
+    held = ((ends.low <= y_true) & (y_true <= ends.high)).mean()
     logs = np.log1p(np.maximum(guess, 0))  # one factor for all rows, chosen to hold as many
-    reach = np.quantile(np.abs(np.log1p(truth) - logs), held)
+    reach = np.quantile(np.abs(np.log1p(y_true) - logs), held)
     flat = Ends(np.expm1(logs - reach), np.expm1(logs + reach))
-    check: Any = check_intervals(truth, guess, {level: ends}, flat, level, parts=parts)
+    check: Any = check_intervals(y_true, guess, {level: ends}, flat, level, parts=parts)
     seeds = len(found) / found.index.nunique()  # answers of one row are no rows of their own
     print(f"\nintervals at {level:.0%}        rows  inside  99 % band        mean width")
     names = ["all", "lower third", "middle third", "upper third"]

@@ -162,7 +162,7 @@ def try_unfinished(run: Path, copy: Path, kind: str, rng: random.Random) -> None
     from multimodal.core.files import sha256_of
     from multimodal.core.interrupted import check_out, check_same, read_record
     from multimodal.models.training.checkpoints import DIGITS, Checkpoints
-    from multimodal.models.training.state import Fitted
+    from multimodal.models.training.state import TrainingState
 
     shutil.copytree(run, copy)
     if kind == "unfinished.json":
@@ -175,7 +175,7 @@ def try_unfinished(run: Path, copy: Path, kind: str, rng: random.Random) -> None
         path.rename(path.with_stem(f"{path.stem[:-DIGITS]}{sha256_of(path)[:DIGITS]}"))
     start = Checkpoints(copy / "checkpoints").latest()
     if start is not None:
-        Fitted.of(start)
+        TrainingState.of(start)
 
 
 def make_run(run: Path) -> None:

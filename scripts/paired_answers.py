@@ -24,7 +24,7 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
     """Return the change of the error, or of the share that is right, with its interval.
 
     Args:
-        ours: `truth` and a column of answers; a row of the table has one line per seed.
+        ours: `y_true` and a column of answers; a row of the table has one line per seed.
         theirs: `prediction`; the index is that of `ours`.
         column: Name of the column of answers.
     """
@@ -41,10 +41,10 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
     return interval(means[0] / means[1] - 1 if numbers else means[1] - means[0])
 
 
-def _error(answers: pd.Series, truth: pd.Series, numbers: bool) -> pd.Series:
+def _error(answers: pd.Series, y_true: pd.Series, numbers: bool) -> pd.Series:
     if not numbers:
-        return (answers != truth).astype(float)
-    return (np.log1p(answers.clip(lower=0)) - np.log1p(truth)) ** 2
+        return (answers != y_true).astype(float)
+    return (np.log1p(answers.clip(lower=0)) - np.log1p(y_true)) ** 2
 
 
 def main() -> None:

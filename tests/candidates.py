@@ -8,38 +8,38 @@ from typing import Any
 import numpy as np
 
 from multimodal.evaluation.task import Task
-from multimodal.studies.compare.results import Answered, Arm, HeadStandings, head_standings
+from multimodal.studies.compare.results import Answered, Candidate, Leaderboard, leaderboard
 from multimodal.studies.fits import Fit
 
 N = 300
 RANDOM = np.random.default_rng(0)
 FOLDS = np.arange(N) % 5
 TRUTH = RANDOM.lognormal(3, 1, N)
-TREES = Arm("trees-table", "trees", "table", "Gradient boosting on table")
-MEDIAN = Arm("constant", "constant", "nothing", "Always one answer")
-TABLE = Arm("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
-BOTH = Arm(
+TREES = Candidate("trees-table", "trees", "table", "Gradient boosting on table")
+MEDIAN = Candidate("constant", "constant", "nothing", "Always one answer")
+TABLE = Candidate("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
+BOTH = Candidate(
     "fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text", "concat"
 )
 NOISE = RANDOM.normal(0, 1, N)
 
 
 def answered(
-    errors: Mapping[Arm, float], seeds: int = 2, weight: Any = None, truth: Any = TRUTH
+    errors: Mapping[Candidate, float], seeds: int = 2, weight: Any = None, y_true: Any = TRUTH
 ) -> Answered:
     """Models whose log error is the same noise, times a factor, with a little of their own."""
-    fits: dict[Arm, dict[int, list[Fit]]] = {}
+    fits: dict[Candidate, dict[int, list[Fit]]] = {}
     for arm, size in errors.items():
         fits[arm] = {}
         for seed in range(seeds):
             own = np.random.default_rng([seed, len(arm.name)]).normal(0, 0.02, N)
-            guess = (np.nan_to_num(truth, nan=1.0) * np.exp(size * NOISE + own))[:, None]
+            guess = (np.nan_to_num(y_true, nan=1.0) * np.exp(size * NOISE + own))[:, None]
             fits[arm][seed] = [Fit({"price": guess[FOLDS == fold]}, 10, 2.0) for fold in range(5)]
     weight = np.ones(N) if weight is None else weight
-    return Answered({"price": truth}, {"price": weight}, FOLDS, np.arange(N), fits)
+    return Answered({"price": y_true}, {"price": weight}, FOLDS, np.arange(N), fits)
 
 
-def stand(given: Answered, pairs: Any = ()) -> HeadStandings:
-    found = head_standings(Task("price"), "price", given, BOTH.name, pairs)
+def stand(given: Answered, pairs: Any = ()) -> Leaderboard:
+    found = leaderboard(Task("price"), "price", given, BOTH.name, pairs)
     assert found is not None
     return found

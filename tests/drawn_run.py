@@ -57,7 +57,7 @@ def catalogue(rows: int = ROWS) -> pd.DataFrame:
     )
 
 
-def models(truth: np.ndarray, fusion: np.ndarray) -> list[tuple[ModelScore, np.ndarray]]:
+def models(y_true: np.ndarray, fusion: np.ndarray) -> list[tuple[ModelScore, np.ndarray]]:
     """Score and predictions of eight models whose log errors are known, the fusion last."""
     random = np.random.default_rng(3)
     drawn: list[tuple[str, Any, str, float, int, float]] = [
@@ -72,19 +72,19 @@ def models(truth: np.ndarray, fusion: np.ndarray) -> list[tuple[ModelScore, np.n
     ]
     found = []
     for name, kind, inputs, error, *costs in drawn:
-        guess = truth * np.exp(random.normal(0, error, len(truth))) if error else fusion
+        guess = y_true * np.exp(random.normal(0, error, len(y_true))) if error else fusion
         found.append(
-            (ModelScore(name, kind, inputs, regression_metrics(truth, guess), *costs), guess)
+            (ModelScore(name, kind, inputs, regression_metrics(y_true, guess), *costs), guess)
         )
     return found
 
 
-def record(truth: np.ndarray, prediction: np.ndarray) -> RunMetrics:
+def record(y_true: np.ndarray, prediction: np.ndarray) -> RunMetrics:
     """Fill every part of `metrics.json`."""
-    test = regression_metrics(truth, prediction)
+    test = regression_metrics(y_true, prediction)
     return RunMetrics(
         heads={"price": HeadMetrics(column="price", unit="EUR", test=test, validation=test)},
-        comparison={"price": [score for score, _ in models(truth, prediction)]},
+        comparison={"price": [score for score, _ in models(y_true, prediction)]},
         limit={"price": {"log_rmse": NOISE}},
         data=DataSummary(
             source="catalogue.csv",
@@ -140,23 +140,23 @@ def make_run(folder: Path) -> tuple[Path, pd.DataFrame, dict[int, list[Path]]]:
     (folder / "images").mkdir(parents=True)
     run.mkdir()
     rows = catalogue()
-    truth = rows["price"].to_numpy()
-    prediction = truth * np.exp(np.random.default_rng(1).normal(0, 0.24, len(rows)))
+    y_true = rows["price"].to_numpy()
+    prediction = y_true * np.exp(np.random.default_rng(1).normal(0, 0.24, len(rows)))
     prediction[0] *= 40
     table = pd.DataFrame({"row": 3 * np.arange(len(rows)), "id": rows["sku"]})
-    table["price_true"], table["price_prediction"] = truth, prediction
+    table["price_true"], table["price_prediction"] = y_true, prediction
     table.to_csv(run / "predictions.csv", index=False)
     kept = [
         pd.DataFrame(
             {"head": "price", "model": score.label, "row": table["row"], "prediction": guess}
         )
-        for score, guess in models(truth, prediction)[:-1]
+        for score, guess in models(y_true, prediction)[:-1]
     ]
     pd.concat(kept).to_csv(run / ANSWERS_FILE, index=False)
     training_log().to_csv(run / "training_log.csv", index=False)
     (run / "schema.json").write_text(json.dumps({"columns": SCHEMA}))
     (run / "config.json").write_text(json.dumps({"training": {"epochs": 25, "seed": 3}}))
-    (run / "metrics.json").write_text(record(truth, prediction).to_json())
+    (run / "metrics.json").write_text(record(y_true, prediction).to_json())
     photos = {i: [draw_photo(folder / "images" / f"{i}.jpg", i)] for i in range(len(rows))}
     photos[0] = [*photos[0], *photos[1], *photos[2], *photos[3], *photos[4]]
     return run, rows, photos

@@ -57,8 +57,8 @@ def test_explanations_find_the_causes(script: ModuleType, tmp_path: Path) -> Non
     table = script.useless(pd.read_csv(folder / "catalogue.csv"))
     config = Config.parse({**CONFIG, "training": {"epochs": 15, "members": 1, "baselines": False}})
     run = train.train(table, "price", out=tmp_path / "run", config=config, images=folder)
-    truth = pd.read_csv(folder / "truth.csv")
-    rows = table[table["split"] == "test"].merge(truth, on="id").reset_index(drop=True)
+    y_true = pd.read_csv(folder / "truth.csv")
+    rows = table[table["split"] == "test"].merge(y_true, on="id").reset_index(drop=True)
     found = script.rates(run, rows, folder, seed=1)
     for name, least in (
         ("photo: hiding, in the product", 0.2),

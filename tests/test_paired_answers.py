@@ -17,9 +17,9 @@ def script() -> ModuleType:
 
 def test_half_the_error_is_half_less_and_two_seeds_are_no_more_rows(script: ModuleType) -> None:
     random = np.random.default_rng(0)
-    truth, miss = np.exp(random.normal(4, 1, 200)), random.normal(0, 0.4, 200)
-    ours = pd.DataFrame({"truth": truth, "keras": (truth + 1) * np.exp(miss / 2) - 1})
-    theirs = pd.DataFrame({"prediction": (truth + 1) * np.exp(-miss) - 1}).sample(frac=1.0)
+    y_true, miss = np.exp(random.normal(4, 1, 200)), random.normal(0, 0.4, 200)
+    ours = pd.DataFrame({"truth": y_true, "keras": (y_true + 1) * np.exp(miss / 2) - 1})
+    theirs = pd.DataFrame({"prediction": (y_true + 1) * np.exp(-miss) - 1}).sample(frac=1.0)
     once = script.paired(ours, theirs, "keras")
     assert once.value == pytest.approx(-0.5) and once.low == pytest.approx(once.high)
     ours["keras"] *= np.exp(random.normal(0, 0.1, 200))

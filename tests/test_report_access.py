@@ -26,11 +26,11 @@ def several_heads(folder: Path) -> Path:
     """A run with a head of each kind, of 60 rows; names and classes are hostile."""
     random, n = np.random.default_rng(0), 60
     classes = [EVIL, "b|", LONG]
-    truth, guess = (random.choice(classes, n) for _ in range(2))
+    y_true, guess = (random.choice(classes, n) for _ in range(2))
     number = random.normal(0, 50, n)
     table = {"row": np.arange(n), "id": [LONG] * n}
     table |= {
-        f"{EVIL}_true": truth,
+        f"{EVIL}_true": y_true,
         f"{EVIL}_prediction": guess,
         f"{EVIL}_probability": random.random(n),
     }

@@ -121,7 +121,7 @@ def _table_feature(name: str) -> Any:
 
 def _example(row: rows.Row) -> dict[str, Any]:
     """One example; an empty cell is NaN, or "" in a column of text."""
-    record, truth = catalogue_record(row), truth_record(row)
+    record, y_true = catalogue_record(row), truth_record(row)
     table = {name: record[name] for name in TABLE_COLUMNS}
     for name, value in table.items():
         if value is None:
@@ -132,7 +132,7 @@ def _example(row: rows.Row) -> dict[str, Any]:
         "description": row.description,
         "image": io.BytesIO(row.jpeg()),
         "price": row.price,
-        "truth": {name: _or_empty(truth[name]) for name in (*PART_COLUMNS, *FACTOR_COLUMNS)},
+        "truth": {name: _or_empty(y_true[name]) for name in (*PART_COLUMNS, *FACTOR_COLUMNS)},
     }
 
 

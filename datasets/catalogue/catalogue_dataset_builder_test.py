@@ -318,17 +318,17 @@ TINY = (6, 2, 2)
 def test_export_writes_tables_and_photos(tmp_path):
     folder = catalogue.export(tmp_path / "new" / "shop", TINY, seed=1)
     table = pd.read_csv(folder / "catalogue.csv")
-    truth = pd.read_csv(folder / "truth.csv")
+    y_true = pd.read_csv(folder / "truth.csv")
     assert tuple(table.columns) == records.CATALOGUE_COLUMNS
-    assert tuple(truth.columns) == records.TRUTH_COLUMNS
+    assert tuple(y_true.columns) == records.TRUTH_COLUMNS
     assert table["split"].value_counts().to_dict() == {"train": 6, "validation": 2, "test": 2}
-    assert (table["id"] == truth["id"]).all() and table["id"].is_unique
+    assert (table["id"] == y_true["id"]).all() and table["id"].is_unique
     np.testing.assert_allclose(
-        np.log(table["price"]), truth["expected_log_price"] + truth["noise"], atol=1e-9
+        np.log(table["price"]), y_true["expected_log_price"] + y_true["noise"], atol=1e-9
     )
     row = catalogue.make_row(1, "train", 3)
     assert (folder / table["image"][3]).read_bytes() == row.jpeg()
-    assert not set(table.columns) & set(truth.columns) - {"id"}
+    assert not set(table.columns) & set(y_true.columns) - {"id"}
 
 
 def test_export_is_reproducible_and_reused(tmp_path):
@@ -477,6 +477,6 @@ def check_example(example: dict, row) -> None:
     assert example["id"].decode() == row.id
     assert example["description"].decode() == row.description
     assert example["price"] == pytest.approx(row.price, rel=1e-6)
-    assert example["truth"]["noise"] == pytest.approx(row.truth.noise, rel=1e-6)
+    assert example["truth"]["noise"] == pytest.approx(row.y_true.noise, rel=1e-6)
     assert np.isnan(example["weight_g"]) == (row.table.weight_g is None)
     assert example["image"] == row.jpeg()

@@ -31,7 +31,7 @@ def export(
     *,
     shift: Shift | None = None,
 ) -> Path:
-    """Write a catalogue as `catalogue.csv`, `truth.csv`, `photos/` and `catalogue.json`.
+    """Write a catalogue as `catalogue.csv`, `y_true.csv`, `photos/` and `catalogue.json`.
 
     The files are written to a folder beside `folder`, which is then renamed: `folder` is either
     whole or not there. A whole catalogue of the same version, size, seed and shift is reused.
@@ -124,14 +124,14 @@ def _write(folder: Path, rows: Iterable[Row], identity: dict[str, Any]) -> None:
         open(truth_path, "w", encoding="utf-8", newline="") as truth_file,
     ):
         catalogue = csv.DictWriter(catalogue_file, CATALOGUE_COLUMNS, lineterminator="\n")
-        truth = csv.DictWriter(truth_file, TRUTH_COLUMNS, lineterminator="\n")
+        y_true = csv.DictWriter(truth_file, TRUTH_COLUMNS, lineterminator="\n")
         catalogue.writeheader()
-        truth.writeheader()
+        y_true.writeheader()
         for row in rows:
             record = catalogue_record(row)
             _write_photo(folder / record["image"], row.jpeg())
             catalogue.writerow(record)
-            truth.writerow(truth_record(row))
+            y_true.writerow(truth_record(row))
     with open(folder / MANIFEST, "w", encoding="utf-8") as file:
         json.dump({**identity, "files": _inventory(folder)}, file, indent=2)
         file.flush()

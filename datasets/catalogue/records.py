@@ -46,7 +46,7 @@ def catalogue_record(row: Row) -> dict[str, Any]:
 
 def truth_record(row: Row) -> dict[str, Any]:
     """What is behind the price of `row`, keyed by `TRUTH_COLUMNS`."""
-    known = {**dataclasses.asdict(row.truth), **dataclasses.asdict(row.factors)}
+    known = {**dataclasses.asdict(row.y_true), **dataclasses.asdict(row.factors)}
     return {"id": row.id, **{name: known[name] for name in (*PART_COLUMNS, *FACTOR_COLUMNS)}}
 
 
@@ -55,12 +55,12 @@ def photo_path(row: Row) -> str:
     return f"photos/{row.id[1:-3]}/{row.id}.jpg"
 
 
-def limit(truth: Mapping[str, Any]) -> dict[str, float]:
+def limit(y_true: Mapping[str, Any]) -> dict[str, float]:
     """Error of the best possible prediction, exp(`expected_log_price`), on the given rows.
 
     Args:
-        truth: Columns `noise`, `noise_sd` and `expected_log_price`, as arrays or as a data frame
-            read from `truth.csv`; choose the rows first.
+        y_true: Columns `noise`, `noise_sd` and `expected_log_price`, as arrays or as a data frame
+            read from `y_true.csv`; choose the rows first.
 
     Returns:
         `rmse_log` and `mae_log`: root mean square and mean absolute noise drawn on these rows, in
@@ -75,9 +75,9 @@ def limit(truth: Mapping[str, Any]) -> dict[str, float]:
         ...        "expected_log_price": [3.9, 6.1]})["r2_log"]
         0.99
     """
-    noise = np.asarray(truth["noise"], np.float64)
-    noise_sd = np.asarray(truth["noise_sd"], np.float64)
-    log_price = np.asarray(truth["expected_log_price"], np.float64) + noise
+    noise = np.asarray(y_true["noise"], np.float64)
+    noise_sd = np.asarray(y_true["noise_sd"], np.float64)
+    log_price = np.asarray(y_true["expected_log_price"], np.float64) + noise
     if not len(noise):
         raise ValueError("`truth` must hold at least one row. Received: 0 rows")
     variance = float(np.var(log_price))

@@ -64,7 +64,7 @@ class Row:
     table: Table
     description: str
     price: float
-    truth: Price
+    y_true: Price
     factors: Factors
     photo_key: str
 
@@ -135,14 +135,14 @@ def make_row(seed: int, split: str, number: int, shift: Shift | None = None) -> 
     text_rng = Random(f"{key}/text")
     table = draw_table(Random(f"{key}/table"), shift.new_brand_rate)
     factors = draw_factors(table, text_rng, Random(f"{key}/photo"))
-    truth = price_row(factors, Random(f"{key}/noise"), math.log(shift.price_factor))
+    y_true = price_row(factors, Random(f"{key}/noise"), math.log(shift.price_factor))
     return Row(
         id=f"p{index:08d}",
         split=split,
         table=table,
         description=write_description(factors, text_rng, shift.new_word_rate),
-        price=truth.price,
-        truth=truth,
+        price=y_true.price,
+        y_true=y_true,
         factors=factors,
         photo_key=f"{key}/pixels",
     )

@@ -37,17 +37,17 @@ def main() -> None:
     model, head = build(photos.shape[1])
     model.compile(keras.optimizers.Adam(cosine(2e-3, 4000, 64, epochs)), head.make_loss())
     model.fit(photos[:4000], grey[:4000], batch_size=64, epochs=epochs, verbose=0)
-    flat, truth = grey.reshape(5000, -1), grey[4000:]
+    flat, y_true = grey.reshape(5000, -1), grey[4000:]
     linear = PCA(CODE, random_state=0).fit(flat[:4000])
     back = linear.inverse_transform(linear.transform(flat[4000:]))
     raw = model.predict(photos[4000:], verbose=0)
     guesses = {
         "autoencoder": keras.ops.convert_to_numpy(head.decode(raw)),
-        "principal components": back.reshape(truth.shape),
+        "principal components": back.reshape(y_true.shape),
         "mean face": grey[:4000].mean(0, keepdims=True),
     }
     for name, guess in guesses.items():
-        print(f"{name}: RMSE {np.sqrt(np.mean((guess - truth) ** 2)):.4f}")
+        print(f"{name}: RMSE {np.sqrt(np.mean((guess - y_true) ** 2)):.4f}")
 
 
 if __name__ == "__main__":

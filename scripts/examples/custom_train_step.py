@@ -45,14 +45,14 @@ def main() -> None:
     """Train on generated descriptions, print the accuracy on fresh ones."""
     epochs = options(__doc__, epochs=4).epochs
     keras.utils.set_random_seed(0)
-    _, truth, tokens, size = descriptions(3000, 1000)
-    truth, model = truth[:, None], WaterproofModel(size)
+    _, y_true, tokens, size = descriptions(3000, 1000)
+    y_true, model = y_true[:, None], WaterproofModel(size)
     model(tokens[:1])  # builds the layers
     model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
-    model.fit(tokens[:3000], truth[:3000], batch_size=64, epochs=epochs, verbose=0)
+    model.fit(tokens[:3000], y_true[:3000], batch_size=64, epochs=epochs, verbose=0)
     guess = model.predict(tokens[3000:], verbose=0) > 0
-    print(f"own train_step: accuracy {(guess == truth[3000:]).mean():.3f}")
-    print(f"larger class: accuracy {abs(truth[3000:].mean() - 0.5) + 0.5:.3f}")
+    print(f"own train_step: accuracy {(guess == y_true[3000:]).mean():.3f}")
+    print(f"larger class: accuracy {abs(y_true[3000:].mean() - 0.5) + 0.5:.3f}")
 
 
 if __name__ == "__main__":

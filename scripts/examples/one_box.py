@@ -48,7 +48,7 @@ def main() -> None:
     table = largest(objects(given.data)).drop(columns=["category", "split"])
     table["image"] = [str(Path(name).relative_to(given.data)) for name in table["image"]]
     fold = np.random.default_rng(0).permutation(len(table)) % given.folds
-    truth, found = table[CORNERS].to_numpy(float), np.zeros((2, len(table), 4))
+    y_true, found = table[CORNERS].to_numpy(float), np.zeros((2, len(table), 4))
     training = {"epochs": given.epochs, "patience": given.epochs, "baselines": False}
     config = multimodal.Config.parse({**CONFIG, "training": {**training, "batch_size": 32}})
     for k in range(given.folds):
@@ -65,7 +65,7 @@ def main() -> None:
             frame = run.predict(table[fold == k], images=given.data).frame
         found[0, fold == k] = frame[[f"box_{name}" for name in CORNERS]]
         found[1, fold == k] = mean_box(table[fold != k], table[fold == k], given.data)
-    model, mean = (iou(boxes, truth) for boxes in found)
+    model, mean = (iou(boxes, y_true) for boxes in found)
     for name, overlap in (("model", model), ("mean box", mean), ("gain", model - mean)):
         low, high = bootstrap_interval(lambda i, o=overlap: float(o[i].mean()), len(table))
         right = "" if name == "gain" else f"; {np.mean(overlap >= 0.5):.3f} of them at least .5"

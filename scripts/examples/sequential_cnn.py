@@ -39,7 +39,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     with np.load(arguments.data) as file:
         x, y = file["x_train"][: arguments.rows], file["y_train"][: arguments.rows]
-        x_test, truth = file["x_test"], file["y_test"]
+        x_test, y_true = file["x_test"], file["y_test"]
     x, x_test = (np.repeat(array[..., None], 3, -1) for array in (x, x_test))
     model, head = build()
     schedule = cosine(2e-3, len(x), 128, arguments.epochs)
@@ -48,8 +48,8 @@ def main() -> None:
     model.fit(x, y.astype("int32"), batch_size=128, epochs=arguments.epochs, verbose=0)
     seconds = time.perf_counter() - start
     guess = model.predict(x_test, batch_size=500, verbose=0).argmax(1)
-    print(f"Sequential CNN: accuracy {np.mean(guess == truth):.4f} in {seconds:.0f} s")
-    print(f"largest class: accuracy {np.bincount(truth).max() / len(truth):.4f}")
+    print(f"Sequential CNN: accuracy {np.mean(guess == y_true):.4f} in {seconds:.0f} s")
+    print(f"largest class: accuracy {np.bincount(y_true).max() / len(y_true):.4f}")
 
 
 if __name__ == "__main__":

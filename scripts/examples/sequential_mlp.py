@@ -22,7 +22,7 @@ def main() -> None:
     """Train on three quarters of the rows, print the accuracy on the rest."""
     keras.utils.set_random_seed(0)
     numbers, labels = load_breast_cancer(return_X_y=True)
-    train, test, learned, truth = train_test_split(
+    train, test, learned, y_true = train_test_split(
         numbers.astype("float32"), labels.astype("int32"), stratify=labels, random_state=0
     )
     mean, scale = train.mean(0), train.std(0)
@@ -35,9 +35,9 @@ def main() -> None:
     model.fit(train, learned, batch_size=32, epochs=30, verbose=0)
     malignant = keras.ops.convert_to_numpy(head.decode(model.predict(test, verbose=0)))[:, 1]
     linear = LogisticRegression(max_iter=1000).fit(train, learned)
-    print(f"Sequential MLP: accuracy {np.mean((malignant > 0.5) == truth):.3f}")
-    print(f"logistic regression: accuracy {linear.score(test, truth):.3f}")
-    print(f"larger class: accuracy {max(truth.mean(), 1 - truth.mean()):.3f}")
+    print(f"Sequential MLP: accuracy {np.mean((malignant > 0.5) == y_true):.3f}")
+    print(f"logistic regression: accuracy {linear.score(test, y_true):.3f}")
+    print(f"larger class: accuracy {max(y_true.mean(), 1 - y_true.mean()):.3f}")
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ def main() -> None:
     model.fit(*data["train"], batch_size=64, epochs=epochs, verbose=0)
     far = {name: model.predict(x, verbose=0)[:, 0] for name, (x, _) in data.items()}
     raw = {name: np.abs(a / 255 - b / 255).mean((1, 2, 3)) for name, ((a, b), _) in data.items()}
-    truth = {name: same for name, (_, same) in data.items()}
-    print(f"Siamese network: accuracy {accuracy(far, truth):.3f}")
-    print(f"distance of pixels: accuracy {accuracy(raw, truth):.3f}")
+    y_true = {name: same for name, (_, same) in data.items()}
+    print(f"Siamese network: accuracy {accuracy(far, y_true):.3f}")
+    print(f"distance of pixels: accuracy {accuracy(raw, y_true):.3f}")
 
 
 if __name__ == "__main__":

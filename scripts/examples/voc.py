@@ -13,8 +13,8 @@ from multimodal.data.labels.boxes import (
     bootstrap_interval,
     iou,
     mean_average_precision,
+    to_fractions,
     to_pixels,
-    to_shares,
 )
 
 CORNERS = ["xmin", "ymin", "xmax", "ymax"]
@@ -70,15 +70,19 @@ def cut_outs(table: pd.DataFrame, count: dict[str, int], out: Path, seed: int = 
 def mean_box(train: pd.DataFrame, test: pd.DataFrame, folder: Path) -> np.ndarray:
     """Return the mean box of the training photos, as shares, in pixels of each test photo."""
     sizes = [[Image.open(folder / name).size for name in table["image"]] for table in (train, test)]
-    mean = to_shares(train[CORNERS], sizes[0]).mean(axis=0)
+    mean = to_fractions(train[CORNERS], sizes[0]).mean(axis=0)
     return to_pixels(np.tile(mean, (len(test), 1)), sizes[1])
 
 
 def report(
-    name: str, boxes: np.ndarray, classes: np.ndarray, sure: np.ndarray, truth: pd.DataFrame
+    name: str, boxes: np.ndarray, classes: np.ndarray, sure: np.ndarray, y_true: pd.DataFrame
 ) -> None:
     """Print mean IoU and mAP@.5, each with a 95 % bootstrap interval."""
-    overlap, true, kinds = iou(boxes, truth[CORNERS]), truth[CORNERS].to_numpy(), truth["category"]
+    overlap, true, kinds = (
+        iou(boxes, y_true[CORNERS]),
+        y_true[CORNERS].to_numpy(),
+        y_true["category"],
+    )
     measures = {
         "IoU": lambda i: float(overlap[i].mean()),
         "mAP@.5": lambda i: mean_average_precision(
@@ -86,5 +90,5 @@ def report(
         ),
     }
     for measure, function in measures.items():
-        low, high = bootstrap_interval(function, len(truth))
-        print(f"{name}: {measure} {function(np.arange(len(truth))):.3f} ({low:.3f} to {high:.3f})")
+        low, high = bootstrap_interval(function, len(y_true))
+        print(f"{name}: {measure} {function(np.arange(len(y_true))):.3f} ({low:.3f} to {high:.3f})")

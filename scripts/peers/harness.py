@@ -119,11 +119,11 @@ def read(file: Path, columns: Columns, folds: str) -> tuple[pd.DataFrame, pd.Ser
     return table.loc[kept, [name for name in named if name != folds]], fold[kept]
 
 
-def score(truth: pd.Series, guess: pd.Series, classes: bool) -> float:
+def score(y_true: pd.Series, guess: pd.Series, classes: bool) -> float:
     """Return accuracy of classes, log-RMSE of numbers."""
     if classes:
-        return float((truth.astype(str) == guess.astype(str)).mean())
-    logs = np.log1p(guess.astype(float).clip(lower=0)) - np.log1p(truth.astype(float))
+        return float((y_true.astype(str) == guess.astype(str)).mean())
+    logs = np.log1p(guess.astype(float).clip(lower=0)) - np.log1p(y_true.astype(float))
     return float(np.sqrt(np.mean(logs**2)))
 
 
@@ -161,9 +161,9 @@ def one_fold(
     start = time.perf_counter()
     epochs = peer.fit(fresh(train), fresh(validation), options.root, columns, options)
     seconds = time.perf_counter() - start
-    truth = rows.loc[inside, columns.target]
+    y_true = rows.loc[inside, columns.target]
     asked = rows[inside].drop(columns=columns.target)
-    found = pd.DataFrame({"truth": truth, "prediction": np.ravel(peer.predict(fresh(asked)))})
+    found = pd.DataFrame({"truth": y_true, "prediction": np.ravel(peer.predict(fresh(asked)))})
     usual = float(np.median(epochs[1:] or epochs))  # the first epoch may compile or decode
     print(f"  {len(epochs)} epochs, {usual:.2f} s to train one, {len(train) / usual:,.0f} rows/s")
     if options.speed:
@@ -184,7 +184,7 @@ def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace)
             raise SystemExit(f"No row is in fold {each}. Folds: {sorted(fold.unique())}")
         part = one_fold(peer(), rows, inside, columns, options)
         found.append(part.assign(fold=float(each)))
-        scores.append(score(part.truth, part.prediction, columns.classes))
+        scores.append(score(part.y_true, part.prediction, columns.classes))
         print(
             f"fold {float(each):g}: {kind} {scores[-1]:.4f}, {len(part):,} rows, "
             f"{part.seconds.iloc[0]:.0f} s",
@@ -192,7 +192,7 @@ def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace)
         )
         answers = pd.concat(found).rename_axis("row")
         answers[["fold", "truth", "prediction"]].to_csv(options.out)
-    pooled = score(answers.truth, answers.prediction, columns.classes)
+    pooled = score(answers.y_true, answers.prediction, columns.classes)
     print(
         f"{kind}: mean {np.mean(scores):.4f} ± {np.std(scores):.4f} over {len(found)} folds, "
         f"all rows {pooled:.4f}"

@@ -64,13 +64,13 @@ class BoostingPeer:
             parts.append(self.counted[name].transform(frame[name]))
         return sparse.hstack(parts).tocsr() if parts else None
 
-    def means(self, known: pd.DataFrame, truth: Any, asked: pd.DataFrame) -> Any:
+    def means(self, known: pd.DataFrame, y_true: Any, asked: pd.DataFrame) -> Any:
         """Return what the categories of `asked` mean for the target in `known`."""
         found = []
         for name in self.columns.categories:
-            by = pd.Series(truth, known.index).groupby(known[name])
-            mean = (by.sum() + PRIOR * truth.mean()) / (by.count() + PRIOR)
-            found.append(asked[name].map(mean).fillna(truth.mean()).to_numpy())
+            by = pd.Series(y_true, known.index).groupby(known[name])
+            mean = (by.sum() + PRIOR * y_true.mean()) / (by.count() + PRIOR)
+            found.append(asked[name].map(mean).fillna(y_true.mean()).to_numpy())
         return np.array(found).reshape(len(found), len(asked)).T
 
     def cells(self, frame: pd.DataFrame) -> Any:
@@ -111,16 +111,16 @@ class BoostingPeer:
             self.fit_numbers(rows, words, self.scale.scaled(rows[columns.target]).astype(float))
         return [time.perf_counter() - start]
 
-    def fit_numbers(self, rows: pd.DataFrame, words: Any, truth: Any) -> None:
+    def fit_numbers(self, rows: pd.DataFrame, words: Any, y_true: Any) -> None:
         """Fit the linear model, then the trees on what it says of rows it has not seen."""
         said, means = np.zeros(len(rows)), np.zeros((len(rows), len(self.columns.categories)))
         parts = list(KFold(FOLDS, shuffle=True, random_state=0).split(rows))
         for known, own in parts:
-            means[own] = self.means(rows.iloc[known], truth[known], rows.iloc[own])
+            means[own] = self.means(rows.iloc[known], y_true[known], rows.iloc[own])
             if words is not None:
-                said[own] = Ridge(1.0).fit(words[known], truth[known]).predict(words[own])
+                said[own] = Ridge(1.0).fit(words[known], y_true[known]).predict(words[own])
         if words is not None:
-            self.linear = Ridge(1.0).fit(words, truth)
+            self.linear = Ridge(1.0).fit(words, y_true)
             size = min(100, len(rows) - 1, words.shape[1] - 1)
             self.svd = TruncatedSVD(size, random_state=0).fit(words)
         features, guess = self.features(rows, means, words, said), np.zeros(len(rows))
@@ -128,13 +128,13 @@ class BoostingPeer:
         for known, own in parts:
             for seed in range(SEEDS):
                 model = lightgbm.LGBMRegressor(random_state=seed, **TREES)
-                model.fit(features[known], truth[known])
+                model.fit(features[known], y_true[known])
                 guess[own] += model.predict(features[own]) / SEEDS
                 self.trees.append(model)
         self.shares = np.array([1.0, 0.0])
         if words is not None:
-            self.shares = nnls(np.stack([guess, said], axis=1), truth)[0]
-        self.rows, self.truth = rows, truth
+            self.shares = nnls(np.stack([guess, said], axis=1), y_true)[0]
+        self.rows, self.y_true = rows, y_true
 
     def predict(self, frame: pd.DataFrame) -> Any:
         """Return prices or classes of raw rows."""
@@ -142,7 +142,7 @@ class BoostingPeer:
         if self.columns.classes:
             return self.linear.predict(words)
         said = np.zeros(len(frame)) if words is None else self.linear.predict(words)
-        means = self.means(self.rows, self.truth, frame)
+        means = self.means(self.rows, self.y_true, frame)
         features = self.features(frame, means, words, said)
         guess = np.mean([model.predict(features) for model in self.trees], axis=0)
         return self.scale.price(self.shares[0] * guess + self.shares[1] * said)

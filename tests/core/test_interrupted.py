@@ -91,7 +91,7 @@ def test_a_failure_leaves_what_one_can_go_on_from(kept: str, tmp_path: Path) -> 
 HOLD = """
 import sys, time
 from pathlib import Path
-from multimodal.unfinished import claimed
+from multimodal.core.interrupted import claimed
 with claimed(Path(sys.argv[1]), {}):
     print("held", flush=True)
     time.sleep(60)

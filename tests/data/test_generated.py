@@ -29,11 +29,11 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_file_and_its_noise(tiny: Path) -> None:
     path, noise = catalogue("small", seed=4)
     rows = pd.read_csv(path)
-    truth = pd.read_csv(path.parent / "truth.csv")
+    y_true = pd.read_csv(path.parent / "truth.csv")
     assert path.is_relative_to(tiny / "multimodal")
     assert noise.dtype == np.float64
     assert noise.shape == (len(rows),) == (9,)
-    expected = np.exp(truth["expected_log_price"] + noise)
+    expected = np.exp(y_true["expected_log_price"] + noise)
     np.testing.assert_allclose(rows[TARGET], expected, rtol=0.01, atol=0.01)
     config = Config().merge(**CONFIG)
     assert set(rows[config.data.split.column]) == {"train", "validation", "test"}

@@ -166,9 +166,9 @@ def test_an_unreadable_photo_stays_unreadable(
 
 
 def _facts(path: Path) -> Any:
-    from multimodal.data.photos.read import PhotoFacts
+    from multimodal.data.photos.read import PhotoStatistics
 
-    return PhotoFacts(digest=str(hash(path.read_bytes())))
+    return PhotoStatistics(digest=str(hash(path.read_bytes())))
 
 
 def test_a_large_table_goes_to_the_cache_folder_and_says_so(

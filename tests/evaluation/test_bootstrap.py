@@ -37,18 +37,18 @@ def test_a_weight_is_a_number_of_copies(statistic, plain) -> None:
 
 
 def test_average_precision_is_that_of_scikit_learn_also_with_ties() -> None:
-    truth = RANDOM.random((300, 3)) < [0.5, 0.1, 0.0]
-    chance = (RANDOM.random((300, 3)) + 0.3 * truth).round(1)
+    y_true = RANDOM.random((300, 3)) < [0.5, 0.1, 0.0]
+    chance = (RANDOM.random((300, 3)) + 0.3 * y_true).round(1)
     expected = [
         np.mean(
             [
-                average_precision_score(truth[:, i], chance[:, i], sample_weight=weight)
+                average_precision_score(y_true[:, i], chance[:, i], sample_weight=weight)
                 for i in range(2)  # nobody has the third label
             ]
         )
         for weight in WEIGHTS
     ]
-    np.testing.assert_allclose(precision_of(truth, chance)(WEIGHTS), expected)
+    np.testing.assert_allclose(precision_of(y_true, chance)(WEIGHTS), expected)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_formula() -> None:

@@ -104,9 +104,9 @@ def test_intervals_come_from_the_rows_own_arrays(
 ) -> None:
     for name in ("price", "range"):
         low, high = found.interval(name, arrays["outputs"][name], 0.8, arrays["inputs"])
-        truth = arrays["truths"][name]
-        known = np.isfinite(truth)
-        assert ((low <= truth) & (truth <= high))[known].mean() == pytest.approx(0.8, abs=0.03)
+        y_true = arrays["truths"][name]
+        known = np.isfinite(y_true)
+        assert ((low <= y_true) & (y_true <= high))[known].mean() == pytest.approx(0.8, abs=0.03)
     with pytest.raises(RunError, match="mood: there were no rows to calibrate"):
         found.interval("mood", arrays["outputs"]["price"], 0.8, arrays["inputs"])
 

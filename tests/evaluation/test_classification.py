@@ -35,9 +35,9 @@ def test_classes_agree_with_scikit_learn(weight: np.ndarray | None) -> None:
 
 
 def test_two_classes_have_an_area_under_the_curve() -> None:
-    truth, chance = TRUTH % 2, RANDOM.random(150)
-    found = class_metrics(truth, np.stack([1 - chance, chance], axis=1), WEIGHT)
-    expected = reference.roc_auc_score(truth, chance, sample_weight=WEIGHT)
+    y_true, chance = TRUTH % 2, RANDOM.random(150)
+    found = class_metrics(y_true, np.stack([1 - chance, chance], axis=1), WEIGHT)
+    expected = reference.roc_auc_score(y_true, chance, sample_weight=WEIGHT)
     assert found["roc_auc"] == pytest.approx(expected)
     assert "roc_auc" not in class_metrics([1, 1], [[0.5, 0.5], [0.2, 0.8]])
 
@@ -78,7 +78,7 @@ def test_rows_of_weight_zero_do_not_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "chances", "reason"),
+    ("y_true", "chances", "reason"),
     [
         ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "classes must be from 0 to 1. Received: 0 to 2"),
         ([0], [[np.nan, 1.0]], "probabilities must be finite. Received: .* at position 0"),
@@ -86,9 +86,9 @@ def test_rows_of_weight_zero_do_not_exist() -> None:
         (np.zeros(0, int), np.zeros((0, 2)), "no rows to evaluate"),
     ],
 )
-def test_bad_input_is_named(truth: object, chances: object, reason: str) -> None:
+def test_bad_input_is_named(y_true: object, chances: object, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
-        class_metrics(truth, chances)  # type: ignore[arg-type]
+        class_metrics(y_true, chances)  # type: ignore[arg-type]
 
 
 def test_labels_must_have_one_shape() -> None:

@@ -13,7 +13,13 @@ from tiny import plain_config, plain_rows, tiny_config
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.photos.read import decode_rows
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.evaluation.novelty import GroupUsual, Usual, fit_usual, reasons, unusual_rows
+from multimodal.evaluation.novelty import (
+    GroupNovelty,
+    NoveltyDetector,
+    fit_novelty,
+    novel_rows,
+    reasons,
+)
 from multimodal.evaluation.novelty.photos import photo_statistics
 
 
@@ -22,17 +28,17 @@ def statistics(found: Preprocessor, frame: pd.DataFrame, root: Path) -> dict[str
     return {name: photo_statistics(*decode_rows(each)[:2]) for name, each in photos.items()}
 
 
-def learned(prepared: Prepared) -> tuple[Usual, Preprocessor]:
+def learned(prepared: Prepared) -> tuple[NoveltyDetector, Preprocessor]:
     frame, root = prepared.table.frame, prepared.photo_root
     found = Preprocessor(prepared.spec, prepared.schema)
     train, held_out = frame.iloc[prepared.rows("train")], frame.iloc[prepared.rows("validation")]
     arrays = found.arrays(held_out, root)
-    return fit_usual(found, train, held_out, arrays, statistics(found, train, root)), found
+    return fit_novelty(found, train, held_out, arrays, statistics(found, train, root)), found
 
 
-def odd(usual: Usual, found: Preprocessor, frame: pd.DataFrame, root: Path) -> list[str]:
+def odd(usual: NoveltyDetector, found: Preprocessor, frame: pd.DataFrame, root: Path) -> list[str]:
     arrays, photos = found.arrays(frame, root), statistics(found, frame, root)
-    return reasons(unusual_rows(usual, found, frame, arrays, photos), len(frame))
+    return reasons(novel_rows(usual, found, frame, arrays, photos), len(frame))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +90,8 @@ def test_a_name_that_is_often_unknown_is_not_unusual() -> None:
 def test_it_knows_whose_groups_it_speaks_of(catalogue: Prepared) -> None:
     usual, _ = learned(catalogue)
     assert usual.fits(catalogue.spec)
-    assert not Usual(groups=[GroupUsual(group="other")]).fits(catalogue.spec)
-    assert Usual.model_validate_json(usual.model_dump_json()) == usual
+    assert not NoveltyDetector(groups=[GroupNovelty(group="other")]).fits(catalogue.spec)
+    assert NoveltyDetector.model_validate_json(usual.model_dump_json()) == usual
 
 
 def test_a_reason_is_said_once() -> None:

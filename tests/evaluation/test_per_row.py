@@ -34,18 +34,18 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_ratio_of_the_rows_is_the_metric(name: str) -> None:
-    task, truth, outputs = CASES[name]
+    task, y_true, outputs = CASES[name]
     weight = RANDOM.random(N) + 0.1
-    expected = measure(task, truth, outputs, weight)
-    for metric in compared_metrics(task, truth):
-        added, counted = parts(metric, task, truth, outputs)
+    expected = measure(task, y_true, outputs, weight)
+    for metric in compared_metrics(task, y_true):
+        added, counted = parts(metric, task, y_true, outputs)
         found = whole(metric, np.sum(weight * added) / np.sum(weight * counted))
         assert found == pytest.approx(expected[metric]), metric
         assert added.shape == counted.shape == (N,)
 
 
 def test_the_main_metric_follows_the_task() -> None:
-    main = {name: compared_metrics(task, truth)[0] for name, (task, truth, _) in CASES.items()}
+    main = {name: compared_metrics(task, y_true)[0] for name, (task, y_true, _) in CASES.items()}
     assert main == {
         "positive": "log_rmse",
         "signed": "rmse",

@@ -11,7 +11,7 @@ import pytest
 from multimodal.core.config import Head
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedHead
-from multimodal.evaluation.task import Task, has_answer, has_truth, measure
+from multimodal.evaluation.task import Task, has_label, has_prediction, measure
 
 
 def test_a_task_follows_from_config_spec_and_layer() -> None:
@@ -25,7 +25,7 @@ def test_a_task_follows_from_config_spec_and_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "truth", "outputs", "metric", "value"),
+    ("kind", "y_true", "outputs", "metric", "value"),
     [
         ("number", [1.0, np.nan, 3.0], [[1.0], [2.0], [np.nan]], "mae", 0),
         ("class", [0, -1, 1], [[0.9, 0.1]] * 2 + [[np.nan] * 2], "accuracy", 1),
@@ -40,15 +40,15 @@ def test_a_task_follows_from_config_spec_and_layer() -> None:
     ],
 )
 def test_rows_without_label_or_answer_are_not_scored(
-    kind: Any, truth: Any, outputs: Any, metric: str, value: float
+    kind: Any, y_true: Any, outputs: Any, metric: str, value: float
 ) -> None:
     task = Task("t", kind, ["a", "b"])
-    found = measure(task, truth, outputs)
+    found = measure(task, y_true, outputs)
     assert (found["n"], found[metric]) == (1, value)
-    assert has_truth(task, truth).tolist() == [True, False, True]
-    assert has_answer(outputs).tolist() == [True, True, False]
+    assert has_label(task, y_true).tolist() == [True, False, True]
+    assert has_prediction(outputs).tolist() == [True, True, False]
     with pytest.raises(DataError, match="no row has both a label of 't' and a prediction"):
-        measure(task, truth, outputs, [0, 1, 1])
+        measure(task, y_true, outputs, [0, 1, 1])
 
 
 def test_quantiles_have_pinball_and_coverage() -> None:

@@ -20,9 +20,9 @@ from multimodal.models.build import members
 from multimodal.runs.run import Run, load
 
 
-def measured(run: Run, rows: pd.DataFrame, root: Path, truth: Any, weight: Any = None) -> Any:
+def measured(run: Run, rows: pd.DataFrame, root: Path, y_true: Any, weight: Any = None) -> Any:
     weights = np.ones(len(rows)) if weight is None else weight
-    return importance(run, rows, root, {"price": truth}, {"price": weights}).heads["price"]
+    return importance(run, rows, root, {"price": y_true}, {"price": weights}).heads["price"]
 
 
 def silence(run: Run, rows: pd.DataFrame, groups: tuple[str, ...]) -> None:
@@ -48,9 +48,9 @@ def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int, li
     run = untrained_on(catalogue_folder, tiny_config(linear=linear), count)
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
     silence(run, rows, ("words", "photos"))
-    truth = run.predict(rows, images=catalogue_folder).frame["price_prediction"].to_numpy(float)
-    truth = truth * np.random.default_rng(0).uniform(0.98, 1.02, len(truth))
-    found = measured(run, rows, catalogue_folder, truth)
+    y_true = run.predict(rows, images=catalogue_folder).frame["price_prediction"].to_numpy(float)
+    y_true = y_true * np.random.default_rng(0).uniform(0.98, 1.02, len(y_true))
+    found = measured(run, rows, catalogue_folder, y_true)
     needs = {need.name: need for need in found.needs}
     assert list(needs) == ["table", "words", "photos", "weight_g", "year", "category", "brand"]
     assert needs["words"].change == pytest.approx(0, abs=1e-4)
@@ -59,7 +59,7 @@ def test_what_is_not_read_does_not_matter(catalogue_folder: Path, count: int, li
     for need in found.needs:
         assert need.low <= need.change + 1e-6 or need.low <= need.high
         assert need.error == pytest.approx(found.error + need.change)
-    again = measured(run, rows, catalogue_folder, truth)
+    again = measured(run, rows, catalogue_folder, y_true)
     assert again == found
 
 
@@ -72,21 +72,21 @@ def test_what_only_the_linear_model_reads_matters(catalogue_folder: Path, group:
     ):
         layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)
-    truth = run.predict(rows).frame["price_prediction"].to_numpy(float)
-    needs = {n.name: n for n in measured(run, rows, catalogue_folder, truth).needs}
+    y_true = run.predict(rows).frame["price_prediction"].to_numpy(float)
+    needs = {n.name: n for n in measured(run, rows, catalogue_folder, y_true).needs}
     assert needs[group].change > 0.01
 
 
 def test_rows_without_label_or_weight_do_not_count(catalogue_folder: Path) -> None:
     run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS))
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(40)
-    truth = rows["price"].to_numpy(float).copy()
+    y_true = rows["price"].to_numpy(float).copy()
     weight = np.ones(40)
-    truth[:5], weight[5:9] = np.nan, 0.0
-    found = measured(run, rows, catalogue_folder, truth, weight)
+    y_true[:5], weight[5:9] = np.nan, 0.0
+    found = measured(run, rows, catalogue_folder, y_true, weight)
     assert (found.rows, found.metric) == (31, "log_rmse")
     kept = rows.iloc[9:].reset_index(drop=True)
-    alone = measured(run, kept, catalogue_folder, truth[9:])
+    alone = measured(run, kept, catalogue_folder, y_true[9:])
     assert alone.error == pytest.approx(found.error, rel=1e-5)
 
 

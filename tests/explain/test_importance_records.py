@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 from multimodal.core.errors import RunError
-from multimodal.evaluation.records import IMPORTANCE_FILE, HeadImportance, Importance, Need
+from multimodal.evaluation.records import (
+    IMPORTANCE_FILE,
+    HeadImportance,
+    Importance,
+    PermutationImportance,
+)
 
 
-def need(name: str, kind: str, change: float) -> Need:
+def need(name: str, kind: str, change: float) -> PermutationImportance:
     values = {"name": name, "kind": kind, "error": 1.0, "change": change, "low": 0.0, "high": 1.0}
-    return Need.model_validate(values)
+    return PermutationImportance.model_validate(values)
 
 
 def test_needs_are_ranked_by_kind() -> None:

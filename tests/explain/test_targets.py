@@ -9,7 +9,7 @@ import pytest
 
 from multimodal.core.errors import DataError
 from multimodal.evaluation.task import Task
-from multimodal.explain.targets import Question, ask
+from multimodal.explain.targets import ExplanationTarget, ask
 from multimodal.heads import (
     BinaryHead,
     BoundingBoxHead,
@@ -81,9 +81,9 @@ def test_unknown_classes_are_named() -> None:
     [(0.0, "× 1.000"), (0.2, "× 1.22"), (-2.0, "× 0.14"), (-9.0, "× 0.00012"), (9.0, "× 8,103")],
 )
 def test_factors_are_written_with_the_digits_they_need(score: float, shown: str) -> None:
-    found = Question(Task("p"), "p", [1.0], "factor").effect(score)
+    found = ExplanationTarget(Task("p"), "p", [1.0], "factor").effect(score)
     assert found.replace("\u00a0", " ") == shown
 
 
 def test_extreme_scores_are_still_numbers() -> None:
-    assert np.isfinite(float(Question(Task("p"), "p", [1.0], "factor").effect(-1e9)[2:]))
+    assert np.isfinite(float(ExplanationTarget(Task("p"), "p", [1.0], "factor").effect(-1e9)[2:]))

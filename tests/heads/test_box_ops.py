@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from plain import iou
 
-from multimodal.data.labels.boxes import iou
 from multimodal.heads.box_ops import (
     centre_and_size,
     corners,

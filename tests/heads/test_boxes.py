@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from plain import iou
 
-from multimodal.data.labels.boxes import iou
 from multimodal.heads import BoundingBoxHead, MulticlassHead
 
 
@@ -46,8 +46,8 @@ def test_box_and_category_are_learned_from_one_trunk() -> None:
         weighted_metrics={name: head.make_metrics() for name, head in heads.items()},
         jit_compile=keras.backend.backend() == "jax",
     )
-    truth = {"box": boxes.astype("float32"), "category": large}
-    history = model.fit(photos, truth, epochs=40, batch_size=50, verbose=0).history
+    y_true = {"box": boxes.astype("float32"), "category": large}
+    history = model.fit(photos, y_true, epochs=40, batch_size=50, verbose=0).history
     found = array(heads["box"].decode(model(photos)["box"]))
     mean_box = np.tile(boxes.mean(axis=0), (200, 1))
     assert iou(found, boxes).mean() > 0.7 > 2 * iou(mean_box, boxes).mean()

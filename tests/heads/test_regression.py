@@ -100,10 +100,10 @@ def test_refuses_arguments(arguments: dict[str, Any], message: str) -> None:
 
 
 def test_huber_is_moved_less_by_a_wild_target() -> None:
-    truth, raw = np.array([[0.0], [100.0]], "float32"), np.zeros((2, 1), "float32")
+    y_true, raw = np.array([[0.0], [100.0]], "float32"), np.zeros((2, 1), "float32")
     huber = RegressionHead("none", loss="huber", delta=2.0).make_loss()
-    assert float(huber(truth, raw)) == pytest.approx((2 + 2 * 98) / 2)
-    assert float(RegressionHead("none").make_loss()(truth, raw)) == 5000
+    assert float(huber(y_true, raw)) == pytest.approx((2 + 2 * 98) / 2)
+    assert float(RegressionHead("none").make_loss()(y_true, raw)) == 5000
 
 
 def test_learned_weight_is_one_more_column_that_decode_removes() -> None:

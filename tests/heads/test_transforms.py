@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from multimodal.heads.labels import TRANSFORMS, decode, encode, grade_probabilities
+from multimodal.heads.labels import TRANSFORMS, decode, encode, ordinal_probabilities
 
 PRICES = np.array([0.0, 1.0, 99.0, 25_000.0], "float32")
 
@@ -49,7 +49,7 @@ def test_bounds_apply_to_the_logarithm_alone(transform: str, expected: Any) -> N
 
 def test_grade_probabilities_sum_to_one() -> None:
     raw = np.array([[2.0, 0.5, -1.0], [0.0, 0.0, 0.0]], "float32")
-    found = keras.ops.convert_to_numpy(grade_probabilities(raw))
+    found = keras.ops.convert_to_numpy(ordinal_probabilities(raw))
     above = 1 / (1 + np.exp(-raw))
     expected = [1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1] - above[:, 2], above[:, 2]]
     np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)

@@ -55,12 +55,12 @@ def test_the_median_of_the_training_rows_is_guessed() -> None:
 
 
 def test_the_median_counts_weights() -> None:
-    truth, rows = np.array([1.0, 2.0, 3.0, 9.0]), np.arange(4)
-    plain = constant_score(PRICE, truth, rows, rows, np.ones(4))
+    y_true, rows = np.array([1.0, 2.0, 3.0, 9.0]), np.arange(4)
+    plain = constant_score(PRICE, y_true, rows, rows, np.ones(4))
     assert plain.metrics["mae"] == pytest.approx((1.5 + 0.5 + 0.5 + 6.5) / 4)
-    heavy = constant_score(PRICE, truth, rows, rows, np.array([1.0, 1.0, 1.0, 9.0]))
+    heavy = constant_score(PRICE, y_true, rows, rows, np.array([1.0, 1.0, 1.0, 9.0]))
     assert heavy.metrics["mae"] == pytest.approx((8 + 7 + 6) / 12)
-    alone = constant_score(PRICE, truth, rows, rows, np.array([0.0, 2.0, 0.0, 0.0]))
+    alone = constant_score(PRICE, y_true, rows, rows, np.array([0.0, 2.0, 0.0, 0.0]))
     assert (alone.metrics["mae"], alone.metrics["n"]) == (0.0, 1.0)
 
 
@@ -94,9 +94,9 @@ def test_rows_that_weigh_nothing_are_not_learned_from() -> None:
     spoiled = TRUTH.copy()
     spoiled[:80] = 1e6
 
-    def error(truth: np.ndarray) -> float:
+    def error(y_true: np.ndarray) -> float:
         found = tree_scores(
-            PRICE, spec, SOURCE, FRAME, truth, TRAIN, TEST, weight=weight, log=True, seed=0
+            PRICE, spec, SOURCE, FRAME, y_true, TRAIN, TEST, weight=weight, log=True, seed=0
         )
         return found[0].metrics["log_rmse"]
 

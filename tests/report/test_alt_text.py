@@ -29,10 +29,10 @@ def test_equal_predictions_have_no_correlation() -> None:
 
 
 def test_parts_are_told_with_their_errors() -> None:
-    truth = np.arange(1.0, 201.0)
-    rows = pd.DataFrame({"weight": 1.0, "true": truth, "prediction": truth + 2})
+    y_true = np.arange(1.0, 201.0)
+    rows = pd.DataFrame({"weight": 1.0, "true": y_true, "prediction": y_true + 2})
     told = alt_text.of_tenths(
-        truth, truth + 2, by_prediction(rows, measured(rows, "number", [])), "price"
+        y_true, y_true + 2, by_prediction(rows, measured(rows, "number", [])), "price"
     )
     assert told.startswith("Boxes of the error by predicted price, of all 200 rows a median of 2: ")
     assert told.count("median error 2") == 10

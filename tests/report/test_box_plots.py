@@ -21,9 +21,9 @@ def test_sheet_shows_both_boxes_worst_first(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(rows)]
     for path in paths[1:]:
         Image.new("RGB", (640, 480)).save(path)
-    truth = np.tile([10.0, 20, 110, 70], (rows, 1))
+    y_true = np.tile([10.0, 20, 110, 70], (rows, 1))
     shares = np.linspace(0, 1, rows)
-    figure = contact_sheet(paths, truth, truth + 5, shares)
+    figure = contact_sheet(paths, y_true, y_true + 5, shares)
     titles = [axes.get_title() for axes in figure.axes]
     assert len(titles) == MOST and titles[0] == "overlap 0" and titles[-1] == "overlap 1"
     assert not figure.axes[0].patches  # cannot be read

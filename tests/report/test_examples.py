@@ -118,7 +118,7 @@ def test_as_text(value: object, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "prediction", "words"),
+    ("y_true", "prediction", "words"),
     [
         (10, 10, "exact"),
         (100, 130, "30% too high"),
@@ -128,5 +128,5 @@ def test_as_text(value: object, shown: str) -> None:
         (-5, -7.5, "2.5 too low"),
     ],
 )
-def test_off_by(truth: float, prediction: float, words: str) -> None:
-    assert off_by(truth, prediction) == words
+def test_off_by(y_true: float, prediction: float, words: str) -> None:
+    assert off_by(y_true, prediction) == words

@@ -49,9 +49,9 @@ CASES: dict[str, tuple[Task, Any, Any]] = {
 }
 
 
-def write(folder: Path, task: Task, truth: Any, outputs: Any, **columns: Any) -> RunFiles:
+def write(folder: Path, task: Task, y_true: Any, outputs: Any, **columns: Any) -> RunFiles:
     """Write the files of a run with one head, and read them."""
-    known = {**truths(task, truth), **answers(task, outputs)}
+    known = {**truths(task, y_true), **answers(task, outputs)}
     table = pd.DataFrame({"row": 2 * np.arange(len(outputs)), **columns})
     table = table.assign(**{f"{task.name}_{end}": values for end, values in known.items()})
     table.to_csv(folder / "predictions.csv", index=False)
@@ -62,10 +62,10 @@ def write(folder: Path, task: Task, truth: Any, outputs: Any, **columns: Any) ->
 
 @pytest.mark.parametrize("case", CASES)
 def test_statistics_are_the_metrics(case: str, tmp_path: Path) -> None:
-    task, truth, outputs = CASES[case]
+    task, y_true, outputs = CASES[case]
     weight = RANDOM.integers(1, 4, N).astype(float)
-    rows = head_rows(write(tmp_path, task, truth, outputs, weight=weight), "y")
-    expected = measure(task, truth, outputs, weight)
+    rows = head_rows(write(tmp_path, task, y_true, outputs, weight=weight), "y")
+    expected = measure(task, y_true, outputs, weight)
     found = {}
     for metric in expected:
         drawn = statistic(metric, rows, task.classes)
@@ -86,8 +86,8 @@ def test_statistics_are_the_metrics(case: str, tmp_path: Path) -> None:
 
 
 def test_rows_without_truth_answer_or_weight_are_left_out(tmp_path: Path) -> None:
-    truth, outputs = np.array([1.0, np.nan, 3, 4, 5]), np.array([[1.0], [2], [np.nan], [4], [5]])
-    run = write(tmp_path, Task("y"), truth, outputs, weight=[1.0, 1, 1, 0, 2])
+    y_true, outputs = np.array([1.0, np.nan, 3, 4, 5]), np.array([[1.0], [2], [np.nan], [4], [5]])
+    run = write(tmp_path, Task("y"), y_true, outputs, weight=[1.0, 1, 1, 0, 2])
     assert head_rows(run, "y").index.tolist() == [0, 4]
     assert head_rows(run, "y")["row"].tolist() == [0, 8]
     assert not len(head_rows(run, "absent"))
@@ -105,13 +105,13 @@ def test_a_head_whose_name_begins_with_another_is_apart(tmp_path: Path) -> None:
 
 
 def test_baselines_are_joined_by_row(tmp_path: Path) -> None:
-    task, truth, outputs = CASES["class"]
-    write(tmp_path, task, truth, outputs)
+    task, y_true, outputs = CASES["class"]
+    write(tmp_path, task, y_true, outputs)
     kept = answers_of(task, "Shares", np.array([4, 2, 999, 2]), CHANCE[:4])
     kept.to_csv(tmp_path / ANSWERS_FILE, index=False)
     found = baseline_rows(read_files(tmp_path, {}, None), "y")
     assert list(found) == ["Shares"] and found["Shares"].index.tolist() == [1, 2]
-    assert found["Shares"]["true"].tolist() == [CLASSES[truth[1]], CLASSES[truth[2]]]
+    assert found["Shares"]["true"].tolist() == [CLASSES[y_true[1]], CLASSES[y_true[2]]]
     assert found["Shares"]["probability_mid"].tolist() == pytest.approx(
         [CHANCE[1, 1], CHANCE[0, 1]]
     )
@@ -120,8 +120,8 @@ def test_baselines_are_joined_by_row(tmp_path: Path) -> None:
 
 def test_a_head_is_not_lost_among_others(tmp_path: Path) -> None:
     """The lines of one head have no values in the columns of another."""
-    task, truth, outputs = CASES["quantiles"]
-    write(tmp_path, task, truth, outputs)
+    task, y_true, outputs = CASES["quantiles"]
+    write(tmp_path, task, y_true, outputs)
     other = answers_of(Task("mood", "class", CLASSES), "Shares", np.arange(3), CHANCE[:3])
     mine = answers_of(task, "Quantiles", 2 * np.arange(N), SPREAD)
     write_answers(tmp_path, [mine, other])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from multimodal.evaluation.records import HeadImportance, Need
+from multimodal.evaluation.records import HeadImportance, PermutationImportance
 from multimodal.report.views import importance_rows
 
 
 def head_of(error: float) -> HeadImportance:
     needs = [
-        Need(name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5),
-        Need(name="photos", kind="group", error=2.5, change=0.5, low=-0.1, high=0.9),
+        PermutationImportance(name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5),
+        PermutationImportance(
+            name="photos", kind="group", error=2.5, change=0.5, low=-0.1, high=0.9
+        ),
     ]
     return HeadImportance(metric="rmse", error=error, rows=9, repeats=5, needs=needs)
 

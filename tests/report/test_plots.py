@@ -128,8 +128,8 @@ def test_residual_box_spans_the_middle_half() -> None:
 
 
 def test_errors_are_shown_by_what_is_predicted() -> None:
-    truth = np.r_[np.full(50, 10.0), np.full(50, 1000.0)]
-    figure = residuals_by_decile(truth, np.r_[np.full(99, 20.0), 21.0], "price", parts=3)
+    y_true = np.r_[np.full(50, 10.0), np.full(50, 1000.0)]
+    figure = residuals_by_decile(y_true, np.r_[np.full(99, 20.0), 21.0], "price", parts=3)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
         "20 to 20",
         "21 to 21",
@@ -168,8 +168,8 @@ def test_import_does_not_load_matplotlib() -> None:
 
 
 def test_labels_of_large_linear_prices_do_not_overlap() -> None:
-    truth = np.linspace(69_900, 1_500_000, 80)
-    figure = predicted_against_true(truth, truth * 1.1, "price")
+    y_true = np.linspace(69_900, 1_500_000, 80)
+    figure = predicted_against_true(y_true, y_true * 1.1, "price")
     figure.canvas.draw()
     boxes = [t.get_window_extent() for t in figure.axes[0].get_xticklabels() if t.get_text()]
     assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))

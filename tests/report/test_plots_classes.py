@@ -20,8 +20,8 @@ def test_confusion_counts_rows() -> None:
 
 def test_rare_classes_are_counted_together(tmp_path: Path) -> None:
     names = [f"class {i}" for i in range(40)]
-    truth = [*names, *names[:3]]
-    figure = confusion(truth, truth, names, "kind $x$")
+    y_true = [*names, *names[:3]]
+    figure = confusion(y_true, y_true, names, "kind $x$")
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(labels) == MOST_CLASSES and labels[:3] == names[:3] and labels[-1] == OTHERS
     total = sum(int(text.get_text()) for text in figure.axes[0].texts)

@@ -14,7 +14,7 @@ from multimodal.evaluation.records import (
     METRICS_FILE,
     HeadImportance,
     Importance,
-    Need,
+    PermutationImportance,
     RunMetrics,
 )
 from multimodal.report.model_card import CARD_FILE
@@ -91,8 +91,10 @@ def test_a_run_that_was_not_calibrated_says_nothing(tmp_path: Path) -> None:
 
 def test_what_a_model_needs_is_drawn(run: Path) -> None:
     needs = [
-        Need(name="words", kind="group", error=3.0, change=1.0, low=0.5, high=1.5),
-        Need(name="<b>", kind="column", error=2.0, change=-0.1, low=-0.2, high=0.1),
+        PermutationImportance(name="words", kind="group", error=3.0, change=1.0, low=0.5, high=1.5),
+        PermutationImportance(
+            name="<b>", kind="column", error=2.0, change=-0.1, low=-0.2, high=0.1
+        ),
     ]
     head = HeadImportance(metric="log_rmse", error=2.0, rows=300, repeats=5, needs=needs)
     (run / IMPORTANCE_FILE).write_text(Importance(heads={"price": head}).model_dump_json())

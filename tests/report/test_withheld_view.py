@@ -6,18 +6,18 @@ from pathlib import Path
 
 from multimodal.evaluation.records import METRICS_FILE, HeadMetrics, ModelScore, RunMetrics
 from multimodal.report.report import write_report
-from multimodal.report.views import FULL, withheld_rows
+from multimodal.report.views import FULL, ablation_rows
 
 
 def test_the_report_says_by_how_much_errors_grow() -> None:
     scores = {FULL: {"rmse": 2.0, "mae": 1.0}, "text": {"rmse": 3.0, "mae": 2.0}}
     model = ModelScore("Fusion", "fusion", "table + text", {"rmse": 2.0})
     record = RunMetrics(comparison={"price": [model]}, withheld={"price": scores})
-    assert withheld_rows(record, "price") == [
+    assert ablation_rows(record, "price") == [
         {"name": "everything there", "values": ["2.00", "1.00", "–", "–"], "change": ""},
         {"name": "without text", "values": ["3.00", "2.00", "–", "–"], "change": "+50%"},
     ]
-    assert withheld_rows(record, "weight") == []
+    assert ablation_rows(record, "weight") == []
 
 
 def test_the_page_shows_the_table(tmp_path: Path) -> None:
@@ -37,4 +37,4 @@ def test_the_growth_of_an_accuracys_shortfall() -> None:
     scores = {FULL: {"accuracy": 0.9}, "photos": {"accuracy": 0.8}, "text": {}}
     model = ModelScore("Fusion", "fusion", "text + photos", {"accuracy": 0.9})
     record = RunMetrics(comparison={"mood": [model]}, withheld={"mood": scores})
-    assert [row["change"] for row in withheld_rows(record, "mood")] == ["", "+100%", "–"]
+    assert [row["change"] for row in ablation_rows(record, "mood")] == ["", "+100%", "–"]

@@ -14,7 +14,7 @@ from multimodal.runs import ablation
 from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.runs.run import Run
-from multimodal.runs.ablation import withheld_scores, withhold
+from multimodal.runs.ablation import ablation_scores, ablate
 from multimodal.report.views import FULL
 
 CELLS = {"table": TABLE["columns"], "text": ["description"], "photos": ["image"]}
@@ -47,7 +47,7 @@ def test_a_withheld_modality_looks_as_in_a_row_without_it(
     rows = rows_of(catalogue_folder).head(9)
     arrays = run.preprocessor.arrays(rows, catalogue_folder)
     before = {key: array.copy() for key, array in arrays.inputs.items()}
-    found = withhold(arrays, run.spec, MODALITIES[name])
+    found = ablate(arrays, run.spec, MODALITIES[name])
     expected = run.preprocessor.arrays(without(rows, name), catalogue_folder)
     groups = [g.name for g in run.spec.groups if g.modality == MODALITIES[name]]
     found.inputs.update(run.preprocessor.terms_without(rows, groups))
@@ -69,7 +69,7 @@ def test_scores_are_those_of_rows_without_it(
     truths = {"price": prepared.truths["price"][chosen]}
     weights = {"price": prepared.source.weights["price"][chosen]}
     frame = prepared.table.frame.iloc[chosen]
-    scores = withheld_scores(run, frame, prepared.photo_root, truths, weights)["price"]
+    scores = ablation_scores(run, frame, prepared.photo_root, truths, weights)["price"]
     assert list(scores) == [FULL, *CASES]
     tested = rows.iloc[chosen]
     for name in CASES:
@@ -85,7 +85,7 @@ def test_at_most_so_many_rows(
     monkeypatch.setattr(ablation, "MOST_ROWS", 5)
     rows = prepared.table.frame.head(8)
     known = {"price": np.ones(8)}
-    scores = withheld_scores(run, rows, prepared.photo_root, known, known)["price"]
+    scores = ablation_scores(run, rows, prepared.photo_root, known, known)["price"]
     assert {found["n"] for found in scores.values()} == {5}
 
 
@@ -93,7 +93,7 @@ def test_one_modality_has_nothing_to_withhold(catalogue_folder: Path) -> None:
     alone = prepare(catalogue_folder / "catalogue.csv", ["price"], tiny_config(TABLE))
     known = {"price": np.ones(4)}
     rows = alone.table.frame.head(4)
-    assert withheld_scores(untrained(alone), rows, alone.photo_root, known, known) == {}
+    assert ablation_scores(untrained(alone), rows, alone.photo_root, known, known) == {}
 
 
 @pytest.mark.parametrize("groups", [(TABLE, WORDS, PHOTOS), (TABLE, WORDS), (WORDS, PHOTOS)])

@@ -12,7 +12,7 @@ from multimodal.runs import comparison
 from multimodal.runs.comparison import baseline_scores, input_name
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.metrics import regression_metrics
-from multimodal.models.training.state import Fitted
+from multimodal.models.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +36,18 @@ def test_baselines_learn_and_are_weighed(prepared: Prepared) -> None:
     assert scores["Gradient boosting"].metrics["rmse"] < 0.8 * floor
     assert scores["Sequential MLP"].metrics["rmse"] < 0.8 * floor
     assert scores["Sequential MLP"].parameters > 0
-    truth = prepared.truths["price"]
+    y_true = prepared.truths["price"]
     train = prepared.rows("train")
     heavy = prepared.source.weights["price"] > 0
-    guess = np.full(len(test), np.median(truth[train][heavy[train]]))
-    expected = regression_metrics(truth[test], guess, prepared.source.weights["price"][test])
+    guess = np.full(len(test), np.median(y_true[train][heavy[train]]))
+    expected = regression_metrics(y_true[test], guess, prepared.source.weights["price"][test])
     assert scores["Median"].metrics == pytest.approx(expected)
 
 
 def test_ctrl_c_in_a_baseline_ends_the_comparison(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = Fitted(interrupted=True)
+    stopped = TrainingState(interrupted=True)
     monkeypatch.setattr(comparison, "fit_compiled", lambda *a, **k: stopped)
     monkeypatch.setattr(comparison, "tree_scores", lambda *a, **k: [])
     scores: Any = baseline_scores(prepared, 0, lambda name: None)

@@ -20,7 +20,7 @@ from multimodal.runs.scoring import (
     predicted,
     seen,
 )
-from multimodal.models.stack.stack import Held
+from multimodal.models.stack.stack import OutOfFold
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_truths_and_answers_stand_side_by_side(plain: tuple[Run, Prepared]) -> N
 
 def test_rows_held_out_come_with_their_inputs(plain: tuple[Run, Prepared]) -> None:
     _, prepared = plain
-    held = Held(np.array([4, 2]), {"price": np.ones((2, 1))}, {7: "damaged"})
+    held = OutOfFold(np.array([4, 2]), {"price": np.ones((2, 1))}, {7: "damaged"})
     faults = {1: "cut"}
     found = held_out(prepared, held, faults)
     assert faults == {1: "cut", 7: "damaged"}

@@ -204,8 +204,8 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
     weights = rows["weight"].to_numpy()[frame["row"]]
     assert 0 < weights.sum() < len(frame) and (frame["weight"] == weights).all()
     for head in ("junk", "cost"):
-        truth, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
-        assert record.heads[head].test == pytest.approx(regression_metrics(truth, guess, weights))
+        y_true, guess = frame[f"{head}_true"], frame[f"{head}_prediction"]
+        assert record.heads[head].test == pytest.approx(regression_metrics(y_true, guess, weights))
         counted = {score.metrics["n"] for score in record.comparison[head]}
         assert counted == {weights.sum()}
         assert len(record.comparison[head]) == 4

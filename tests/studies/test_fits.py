@@ -15,7 +15,7 @@ from multimodal.evaluation.task import measure
 from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
-from multimodal.models.training.state import Fitted, TrainingError
+from multimodal.models.training.state import TrainingError, TrainingState
 from multimodal.studies.fits import answered, fit_rows, narrowed, tasks, width
 
 
@@ -43,8 +43,8 @@ def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
         "cost": (len(rows), 1),
     }
     for task in tasks(plain):
-        truth = plain.truths[task.name][rows]
-        assert measure(task, truth, fit.outputs[task.name])["r2"] > 0.5
+        y_true = plain.truths[task.name][rows]
+        assert measure(task, y_true, fit.outputs[task.name])["r2"] > 0.5
     assert fit.parameters > 100 and fit.seconds > 0 and 1 <= fit.epochs <= 25
 
 
@@ -92,7 +92,7 @@ def test_answers_that_are_no_number_are_an_error(mixed: Prepared) -> None:
 
 
 def test_ctrl_c_ends_it(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*args: object, fitted: Fitted, **rest: object) -> Fitted:
+    def interrupted(*args: object, fitted: TrainingState, **rest: object) -> TrainingState:
         fitted.interrupted = True
         return fitted
 

@@ -10,7 +10,7 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
-from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Arm
+from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Candidate
 from multimodal.studies.fits import Fit, tasks
 from multimodal.studies.folder import write_answers
 
@@ -20,15 +20,15 @@ def test_every_answer_with_its_truth(tmp_path: Path) -> None:
     rows["mood"] = np.where(rows["price"] > rows["price"].median(), "glad", "sad")
     prepared = prepare(rows, ["price", "mood"], plain_config())
     folds = np.arange(60) % 2
-    truth = prepared.truths["price"]
-    both = Arm("both", "fusion", "table", "both")
-    one = Arm("one", "sequential", "table", "one")
+    y_true = prepared.truths["price"]
+    both = Candidate("both", "fusion", "table", "both")
+    one = Candidate("one", "sequential", "table", "one")
     shares = np.tile([0.25, 0.75], (30, 1))
     fits = {
         one: {0: [Fit({"price": np.full((30, 1), fold)}) for fold in range(2)]},
         both: {
             seed: [
-                Fit({"price": truth[folds == fold, None] + seed, "mood": shares})
+                Fit({"price": y_true[folds == fold, None] + seed, "mood": shares})
                 for fold in range(2)
             ]
             for seed in (0, 1)

@@ -47,7 +47,7 @@ def compare(
     """Compare models on the same folds of FILE: what do photos and sentences add?"""
     load_backend()
     from multimodal.studies.compare.compare import compare as run
-    from multimodal.studies.compare.summary import show_standings
+    from multimodal.studies.compare.summary import show_leaderboard
 
     out, command = _study(out, "comparison")
     record = run(
@@ -65,7 +65,7 @@ def compare(
         command=command,
         say=say,
     )
-    show_standings(record, console_on(sys.stdout))
+    show_leaderboard(record, console_on(sys.stdout))
     say(f"table, picture and every answer: {out}")
 
 

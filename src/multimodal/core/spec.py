@@ -105,7 +105,7 @@ class FittedHead(Record):
     maximum: float = 0.0
 
 
-class Waves(Record):
+class FourierFeatures(Record):
     """Waves over the numbers of a group of the table and what its categories mean.
 
     `targets` is the number T of means that each category has. The rest is base64 of little-endian
@@ -169,7 +169,7 @@ class TermBlock(Record):
     ]
     scale: float
     bins: list[float] = []
-    waves: Waves | None = None
+    waves: FourierFeatures | None = None
 
 
 def _numbers(kind: str, written: str) -> array[Any]:

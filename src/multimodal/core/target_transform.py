@@ -13,11 +13,11 @@ _MOST_LOG = 700.0
 Floats = NDArray[np.float64]
 
 
-class NumberSpace(BaseModel):
+class TargetTransform(BaseModel):
     """A transform with its mean and scale, as `multimodal.heads.labels` has them.
 
     Example:
-    >>> space = NumberSpace(transform="log1p", mean=2.0, scale=0.5)
+    >>> space = TargetTransform(transform="log1p", mean=2.0, scale=0.5)
     >>> space.decode(space.encode([0.0, 99.0])).round(6).tolist()
     [0.0, 99.0]
     """
@@ -29,7 +29,7 @@ class NumberSpace(BaseModel):
     scale: float = Field(1.0, gt=0)
 
     @classmethod
-    def of(cls, layer: Any) -> NumberSpace:
+    def of(cls, layer: Any) -> TargetTransform:
         """Return the space of a head; one that names none works in the user's units."""
         names = ("transform", "mean", "scale")
         return cls(**{name: getattr(layer, name) for name in names if hasattr(layer, name)})

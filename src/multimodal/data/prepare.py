@@ -21,7 +21,7 @@ from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
 from multimodal.data.labels.cells import Label
-from multimodal.data.labels.checks import check_sides, check_transform, rare_notes
+from multimodal.data.labels.checks import check_splits, check_transform, rare_notes
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import label_arrays, placed, read_labels
 from multimodal.data.photos import checks
@@ -39,14 +39,14 @@ from multimodal.data.read.sampling import (
 )
 from multimodal.data.read.table import Table
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
-from multimodal.data.sparse.random_features import wave_targets
+from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
 from multimodal.data.split.folds import (
     in_parts,
     member_folds,
     split_targets,
     with_members,
-    with_pace,
+    with_training_schedule,
 )
 from multimodal.data.split.leakage import leakage_warnings
 from multimodal.data.split.sides import leaking_rows, split_rows
@@ -131,13 +131,13 @@ def prepare(
         source=table.name,
         place=table.place,
     )
-    check_sides(table, config.heads, found, sides)
-    config = with_pace(with_members(config, table, sides), sides)
+    check_splits(table, config.heads, found, sides)
+    config = with_training_schedule(with_members(config, table, sides), sides)
     parts = in_parts(config, table)
     folds = member_folds(config, groups, sides, found, parts)
     spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
     truths = {
-        fitted.name: found[head.name].truth(fitted.classes)
+        fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
     leaks = leaks_of(*looked_at(table, found), used)
@@ -150,7 +150,7 @@ def prepare(
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
-        measured = wave_targets(config.heads, spec.heads, truths)
+        measured = random_feature_targets(config.heads, spec.heads, truths)
         spec = with_terms(spec, schema, table, sides, measured)
     return Prepared(
         config,

@@ -67,12 +67,12 @@ def median_of(values: ArrayLike) -> Statistic:
     return median
 
 
-def precision_of(truth: ArrayLike, probability: ArrayLike) -> Statistic:
+def precision_of(y_true: ArrayLike, probability: ArrayLike) -> Statistic:
     """Return the mean average precision of labels as a statistic, both (N, C).
 
     As in :func:`multimodal.evaluation.metrics.label_metrics`, labels that nobody has are left out.
     """
-    y, p = np.asarray(truth, bool), np.asarray(probability, np.float64)
+    y, p = np.asarray(y_true, bool), np.asarray(probability, np.float64)
     parts = [_average_precision(y[:, i], p[:, i]) for i in range(y.shape[1]) if y[:, i].any()]
     return lambda weights: np.asarray(np.nanmean([part(weights) for part in parts], axis=0))
 

@@ -45,7 +45,7 @@ class ConfidenceCheck(BaseModel):
 
 
 def confidence_bins(
-    truth: ArrayLike,
+    y_true: ArrayLike,
     probabilities: ArrayLike,
     weight: ArrayLike | None = None,
     *,
@@ -58,7 +58,7 @@ def confidence_bins(
     label of each row with the probability of the side that is named.
 
     Args:
-        truth: Classes (N,), or labels (N, C) of 0 and 1.
+        y_true: Classes (N,), or labels (N, C) of 0 and 1.
         probabilities: (N, C).
         weight: Row weights (N,).
         ordered: Whether classes are grades, of which the median is named.
@@ -68,7 +68,7 @@ def confidence_bins(
     >>> confidence_bins([0, 1], [[0.9, 0.1], [0.7, 0.3]], bins=1)
     [ConfidenceBin(probability=0.8, right=0.5, n=2)]
     """
-    y, p = np.asarray(truth), np.asarray(probabilities, np.float64)
+    y, p = np.asarray(y_true), np.asarray(probabilities, np.float64)
     w = np.ones(len(y)) if weight is None else check_weights(weight, len(y))
     if y.ndim == 1:
         best = best_class(p, ordered=ordered)
@@ -103,14 +103,14 @@ def expected_calibration_error(bins: list[ConfidenceBin]) -> float:
     return float(np.average(gaps, weights=[each.n for each in bins]))
 
 
-def log_loss(truth: ArrayLike, probabilities: ArrayLike, weight: Floats) -> float:
+def log_loss(y_true: ArrayLike, probabilities: ArrayLike, weight: Floats) -> float:
     """Return the mean negative log-likelihood of classes (N,), or of labels (N, C).
 
     Example:
     >>> round(log_loss([0], [[0.5, 0.5]], np.ones(1)), 4)
     0.6931
     """
-    y, p = np.asarray(truth), np.asarray(probabilities, np.float64)
+    y, p = np.asarray(y_true), np.asarray(probabilities, np.float64)
     if y.ndim == 1:
         share = p[np.arange(len(y)), y.astype(int)] / np.maximum(p.sum(axis=1), 1e-12)
     else:
@@ -164,7 +164,7 @@ class Ends(NamedTuple):
 
 
 def check_intervals(
-    truth: ArrayLike,
+    y_true: ArrayLike,
     prediction: ArrayLike,
     ends: Mapping[float, Ends],
     constant: Ends,
@@ -176,7 +176,7 @@ def check_intervals(
     """Compare intervals with the truth, both finite and (N,) in the user's units.
 
     Args:
-        truth: What came true.
+        y_true: What came true.
         prediction: What was predicted; it sorts rows into parts.
         ends: Intervals by level; one of them is `level`.
         constant: Intervals of `level` that have one width in the head's space.
@@ -192,7 +192,7 @@ def check_intervals(
     >>> check_intervals([1.0, 3.0], [1.0, 1.0], ends, Ends([0, 0], [4, 4]), 0.9).coverage
     0.5
     """
-    y, p = check_pair(truth, prediction)
+    y, p = check_pair(y_true, prediction)
     w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
     low, high = _checked(ends[level], len(y))
     flat = _checked(constant, len(y))
@@ -221,7 +221,7 @@ def check_intervals(
 
 
 def interval_score(
-    truth: ArrayLike, low: ArrayLike, high: ArrayLike, level: float
+    y_true: ArrayLike, low: ArrayLike, high: ArrayLike, level: float
 ) -> NDArray[np.float64]:
     """Return the interval score (N,) of intervals at `level`; lower is better.
 
@@ -233,7 +233,7 @@ def interval_score(
         Winkler, A Decision-Theoretic Approach to Interval Estimation, 1972; Gneiting and Raftery,
         Strictly Proper Scoring Rules, 2007.
     """
-    y, a, b = (np.asarray(each, np.float64) for each in (truth, low, high))
+    y, a, b = (np.asarray(each, np.float64) for each in (y_true, low, high))
     outside = np.maximum(a - y, 0) + np.maximum(y - b, 0)
     return np.asarray(b - a + 2 / (1 - level) * outside, np.float64)
 

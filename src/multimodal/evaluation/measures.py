@@ -146,12 +146,12 @@ Floats = NDArray[np.float64]
 Parts = tuple[Floats, Floats]
 
 
-def compared_metrics(task: Task, truth: ArrayLike) -> list[str]:
+def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
     """Name the metrics to compare models by, the main one first; each is known per row.
 
     Args:
         task: What the head is asked.
-        truth: Labels (N,) that are there.
+        y_true: Labels (N,) that are there.
 
     Example:
     >>> compared_metrics(Task("price"), [1.0, 2.0]), compared_metrics(Task("gain"), [-1.0, 2.0])
@@ -165,16 +165,16 @@ def compared_metrics(task: Task, truth: ArrayLike) -> list[str]:
         return ["mean_iou", "iou_50"]
     if task.quantiles:
         return ["pinball", "mae"]
-    return ["log_rmse" if np.all(np.asarray(truth) > 0) else "rmse", "mae"]
+    return ["log_rmse" if np.all(np.asarray(y_true) > 0) else "rmse", "mae"]
 
 
-def parts(metric: str, task: Task, truth: ArrayLike, outputs: ArrayLike) -> Parts:
+def parts(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> Parts:
     """Return what each row adds to the ratio of a metric, and what it counts, both (N,).
 
     Args:
         metric: One of `compared_metrics`.
         task: What the head is asked.
-        truth: Labels as :func:`multimodal.evaluation.task.measure` takes them, none missing.
+        y_true: Labels as :func:`multimodal.evaluation.task.measure` takes them, none missing.
         outputs: Decoded outputs (N, width).
 
     Example:
@@ -182,7 +182,7 @@ def parts(metric: str, task: Task, truth: ArrayLike, outputs: ArrayLike) -> Part
     >>> added.tolist(), counted.tolist()
     ([0.0, 4.0], [1.0, 1.0])
     """
-    y, p = np.asarray(truth), np.asarray(outputs, np.float64)
+    y, p = np.asarray(y_true), np.asarray(outputs, np.float64)
     if metric == "micro_f1":
         known, guess = y > 0.5, p >= 0.5
         return 2.0 * (known & guess).sum(axis=1), 1.0 * known.sum(axis=1) + guess.sum(axis=1)

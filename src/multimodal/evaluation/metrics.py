@@ -17,7 +17,7 @@ LOG_FLOOR = 1e-3
 
 
 def regression_metrics(
-    truth: ArrayLike, prediction: ArrayLike, weight: ArrayLike | None = None
+    y_true: ArrayLike, prediction: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float]:
     """Measure predictions against the truth, both (N,) or (N, 1) in the user's units.
 
@@ -34,7 +34,7 @@ def regression_metrics(
     >>> regression_metrics([100.0, 200.0], [110.0, 180.0])["mape"]
     0.1
     """
-    y, p = check_pair(truth, prediction)
+    y, p = check_pair(y_true, prediction)
     w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
     y, p, w = y[w > 0], p[w > 0], w[w > 0]
     error = np.abs(p - y)
@@ -53,7 +53,7 @@ def regression_metrics(
 
 
 def quantile_metrics(
-    truth: ArrayLike,
+    y_true: ArrayLike,
     prediction: ArrayLike,
     quantiles: Sequence[float],
     weight: ArrayLike | None = None,
@@ -72,8 +72,8 @@ def quantile_metrics(
     0.5
     """
     p = np.asarray(prediction, dtype=np.float64)
-    result = regression_metrics(truth, p[:, middle(quantiles)], weight)
-    y = _column(truth, "truth")
+    result = regression_metrics(y_true, p[:, middle(quantiles)], weight)
+    y = _column(y_true, "truth")
     w = np.ones_like(y) if weight is None else check_weights(weight, len(y))
     share, error = np.asarray(quantiles), y[:, None] - p
     pinball = np.maximum(share * error, (share - 1) * error).mean(axis=1)
@@ -102,7 +102,7 @@ def deciles(values: ArrayLike, parts: int = 10) -> NDArray[np.int64]:
     return np.asarray(np.searchsorted(edges, y, side="left") + 1, dtype=np.int64)
 
 
-def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int]:
+def worst_rows(y_true: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int]:
     """Return the positions of the `k` worst rows, worst first.
 
     Worst is the largest absolute log error when all truths are positive, else the largest absolute
@@ -112,13 +112,13 @@ def worst_rows(truth: ArrayLike, prediction: ArrayLike, k: int = 20) -> list[int
     >>> worst_rows([10.0, 1000.0], [20.0, 1100.0], k=1)
     [0]
     """
-    y, p = check_pair(truth, prediction)
+    y, p = check_pair(y_true, prediction)
     error = np.abs(log_floored(p, y) - np.log(y)) if np.all(y > 0) else np.abs(p - y)
     order = np.argsort(-error, kind="stable")[: max(k, 0)]
     return [int(position) for position in order]
 
 
-def check_pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
+def check_pair(y_true: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]:
     """Return truth and prediction as finite float64 (N,), whatever held them.
 
     Raises:
@@ -128,7 +128,7 @@ def check_pair(truth: ArrayLike, prediction: ArrayLike) -> tuple[Floats, Floats]
     >>> check_pair([1, 2], [[1.5], [2.5]])
     (array([1., 2.]), array([1.5, 2.5]))
     """
-    y, p = _column(truth, "truth"), _column(prediction, "prediction")
+    y, p = _column(y_true, "truth"), _column(prediction, "prediction")
     if len(y) != len(p):
         raise DataError(
             f"truth and prediction must have equal lengths. Received: {len(y)} and {len(p)}"
@@ -191,9 +191,9 @@ def _median(values: Floats, w: Floats) -> float:
     return float(values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2
 
 
-def log_floored(prediction: Floats, truth: Floats) -> Floats:
+def log_floored(prediction: Floats, y_true: Floats) -> Floats:
     """Return logarithms (N,) of predictions raised to `LOG_FLOOR` times the smallest truth."""
-    floor = max(LOG_FLOOR * float(truth.min()), np.finfo(np.float64).tiny)
+    floor = max(LOG_FLOOR * float(y_true.min()), np.finfo(np.float64).tiny)
     return np.asarray(np.log(np.maximum(prediction, floor)), dtype=np.float64)
 
 
@@ -202,7 +202,7 @@ LEAST = 1e-7
 
 
 def class_metrics(
-    truth: ArrayLike,
+    y_true: ArrayLike,
     probabilities: ArrayLike,
     weight: ArrayLike | None = None,
     *,
@@ -223,7 +223,7 @@ def class_metrics(
     >>> class_metrics([0, 1], [[0.9, 0.1], [0.6, 0.4]])["accuracy"]
     0.5
     """
-    y, p, w = _checked(truth, probabilities, weight)
+    y, p, w = _checked(y_true, probabilities, weight)
     classes = p.shape[1]
     best = best_class(p, ordered=ordered)
     matrix = np.zeros((classes, classes))
@@ -261,7 +261,7 @@ def best_class(probabilities: ArrayLike, *, ordered: bool = False) -> NDArray[np
 
 
 def label_metrics(
-    truth: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None
+    y_true: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float]:
     """Measure label probabilities (N, C) against the true labels (N, C) of 0 and 1.
 
@@ -277,7 +277,7 @@ def label_metrics(
     0.5
     """
     p = np.asarray(probabilities, dtype=np.float64)
-    y = np.asarray(truth, dtype=np.float64)
+    y = np.asarray(y_true, dtype=np.float64)
     if y.shape != p.shape:
         raise DataError(f"truth and labels must have one shape. Received: {y.shape} and {p.shape}")
     _check_rows(p)
@@ -307,9 +307,9 @@ def _mean_precision(y: NDArray[np.bool_], p: Floats, w: Floats) -> float:
 
 
 def _checked(
-    truth: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None
+    y_true: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
-    y, p = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
+    y, p = np.asarray(y_true), np.asarray(probabilities, dtype=np.float64)
     if y.ndim != 1 or p.ndim != 2 or len(y) != len(p):
         raise DataError(
             "classes must have shape (N,) and probabilities (N, C). Received: "
@@ -340,7 +340,7 @@ def _mean_share(part: Floats, whole: Floats) -> float:
 
 
 def box_metrics(
-    truth: ArrayLike, prediction: ArrayLike, weight: ArrayLike | None = None
+    y_true: ArrayLike, prediction: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float]:
     """Measure predicted boxes (N, 4) against the true ones, in one and the same unit.
 
@@ -355,7 +355,7 @@ def box_metrics(
     >>> box_metrics([[0, 0, 2, 2]], [[0, 0, 2, 1]])["mean_iou"]
     0.5
     """
-    y, p = (np.asarray(boxes, dtype=np.float64) for boxes in (truth, prediction))
+    y, p = (np.asarray(boxes, dtype=np.float64) for boxes in (y_true, prediction))
     if not len(y):
         raise DataError("there are no rows to evaluate. Received: 0 rows")
     if not (np.isfinite(y).all() and np.isfinite(p).all()):

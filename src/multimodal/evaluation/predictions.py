@@ -17,7 +17,7 @@ from multimodal.core.files import replace_file
 from multimodal.core.spec import unique_slugs
 from multimodal.data.labels.boxes import to_pixels
 from multimodal.evaluation.metrics import best_class
-from multimodal.evaluation.task import Task, has_answer, has_truth
+from multimodal.evaluation.task import Task, has_label, has_prediction
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 MOST_COLUMNS = 20
@@ -54,24 +54,24 @@ def answers(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> C
     return {"prediction": values[:, task.middle], **quantiles}
 
 
-def truths(task: Task, truth: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
+def truths(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
     """Return the truth of a head by the ending of its column: `true`, or `xmin_true` and so on.
 
     Args:
         task: What the head is asked.
-        truth: As :func:`multimodal.evaluation.task.measure` takes it.
+        y_true: As :func:`multimodal.evaluation.task.measure` takes it.
         sizes: As for `answers`.
 
     Example:
     >>> truths(Task("mood", "class", ["sad", "glad"]), [1, -1])["true"].tolist()
     ['glad', None]
     """
-    values = np.asarray(truth)
+    values = np.asarray(y_true)
     if task.kind == "box":
         corners = _scaled(values, sizes).T
         return {f"{name}_true": column for name, column in zip(CORNERS, corners, strict=True)}
     if task.kind == "class":
-        return {"true": _names(task, values, has_truth(task, values))}
+        return {"true": _names(task, values, has_label(task, values))}
     return {"true": _joined(task, values) if task.kind == "labels" else values}
 
 
@@ -90,7 +90,7 @@ def one_answer(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -
 
 
 def _class(task: Task, values: NDArray[np.float64]) -> Columns:
-    whole = has_answer(values)
+    whole = has_prediction(values)
     best = best_class(values, ordered=task.ordered)
     best = np.minimum(best, values.shape[1] - 1)
     chosen = np.where(whole, values[np.arange(len(values)), best], np.nan)
@@ -107,7 +107,7 @@ def _names(task: Task, codes: NDArray[Any], there: NDArray[np.bool_]) -> NDArray
 def _joined(task: Task, values: NDArray[np.float64]) -> NDArray[Any]:
     """Join the names of the labels from 0.5 on; None where the row has no answer."""
     result = np.full(len(values), None, dtype=object)
-    for row in np.flatnonzero(has_answer(values)):
+    for row in np.flatnonzero(has_prediction(values)):
         chosen = np.flatnonzero(values[row] >= 0.5)
         result[row] = SEPARATOR.join(task.classes[i] for i in chosen) or NO_LABEL
     return result

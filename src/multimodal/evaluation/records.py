@@ -153,7 +153,7 @@ IMPORTANCE_FILE = "importance.json"
 MOST_IMPORTANCE_BYTES = 1 << 22
 
 
-class Need(Record):
+class PermutationImportance(Record):
     """One group or column: the error where its values are shuffled among the rows.
 
     `change` is by how much that is above the error of the rows as they are, `low` to `high` its
@@ -175,9 +175,9 @@ class HeadImportance(Record):
     error: float
     rows: int = Field(ge=0)
     repeats: int = Field(ge=1)
-    needs: list[Need] = Field(max_length=10_000)
+    needs: list[PermutationImportance] = Field(max_length=10_000)
 
-    def ranked(self, kind: Literal["group", "column"]) -> list[Need]:
+    def ranked(self, kind: Literal["group", "column"]) -> list[PermutationImportance]:
         """Return the groups or the columns, that which is needed most first."""
         return sorted((n for n in self.needs if n.kind == kind), key=lambda need: -need.change)
 

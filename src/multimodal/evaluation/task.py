@@ -50,28 +50,28 @@ class Task:
         return middle(self.quantiles) if self.quantiles else 0
 
 
-def has_truth(task: Task, truth: ArrayLike) -> NDArray[np.bool_]:
+def has_label(task: Task, y_true: ArrayLike) -> NDArray[np.bool_]:
     """Tell which rows (N,) have a label: no NaN in it, and a class of at least 0."""
-    values = np.asarray(truth)
+    values = np.asarray(y_true)
     if task.kind == "class":
         return np.asarray(values >= 0)
     finite = np.isfinite(values.astype(np.float64))
     return np.asarray(finite.reshape(len(values), -1).all(axis=1))
 
 
-def has_answer(outputs: ArrayLike) -> NDArray[np.bool_]:
+def has_prediction(outputs: ArrayLike) -> NDArray[np.bool_]:
     """Tell which rows (N,) of decoded outputs (N, width) are whole."""
     return np.asarray(np.isfinite(np.asarray(outputs, np.float64)).all(axis=1))
 
 
 def measure(
-    task: Task, truth: ArrayLike, outputs: ArrayLike, weight: ArrayLike | None = None
+    task: Task, y_true: ArrayLike, outputs: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float]:
     """Measure the decoded outputs (N, width) of a head; rows without label or answer are left out.
 
     Args:
         task: What the head is asked.
-        truth: Number (N,), NaN where missing; class (N,), -1 where missing; labels (N, C) or box
+        y_true: Number (N,), NaN where missing; class (N,), -1 where missing; labels (N, C) or box
             (N, 4) with rows of NaN where missing.
         outputs: What `decode` returned.
         weight: Row weights (N,).
@@ -83,9 +83,9 @@ def measure(
     >>> measure(Task("price"), [1.0, np.nan], [[1.5], [9.0]])["mae"]
     0.5
     """
-    y, p = np.asarray(truth), np.asarray(outputs, np.float64)
+    y, p = np.asarray(y_true), np.asarray(outputs, np.float64)
     w = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
-    counts = has_truth(task, y) & has_answer(p) & (w > 0)
+    counts = has_label(task, y) & has_prediction(p) & (w > 0)
     if not counts.any():
         raise DataError(f"no row has both a label of '{task.name}' and a prediction.")
     check_weights(w[counts], int(counts.sum()))

@@ -1,7 +1,31 @@
-"""Why a prediction is what it is: groups, words, columns, photos and like rows; what matters."""
+"""Why a prediction is what it is: groups, words, columns, photos and like rows; what matters.
 
-from multimodal.explain.importance import IMPORTANCE_FILE, Importance
-from multimodal.explain.records import Explanation
-from multimodal.explain.rows import explain_rows
+Names are loaded on first use: `contributions` and `gates` of an own Keras model need no data.
+"""
 
-__all__ = ["IMPORTANCE_FILE", "Explanation", "Importance", "explain_rows"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multimodal.evaluation.records import Importance
+    from multimodal.explain.attribution import contributions, gates
+    from multimodal.explain.records import Explanation
+    from multimodal.explain.rows import explain_rows
+
+_HOMES = {
+    "Explanation": "explain.records",
+    "Importance": "evaluation.records",
+    "contributions": "explain.attribution",
+    "explain_rows": "explain.rows",
+    "gates": "explain.attribution",
+}
+
+__all__ = ["Explanation", "Importance", "contributions", "explain_rows", "gates"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'multimodal.explain' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"multimodal.{_HOMES[name]}"), name)

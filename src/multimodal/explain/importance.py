@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.measures import MAIN, shortfall
-from multimodal.evaluation.records import IMPORTANCE_FILE, HeadImportance, Importance, Need
-from multimodal.evaluation.task import has_answer, has_truth, measure
+from multimodal.evaluation.records import (
+    IMPORTANCE_FILE,
+    HeadImportance,
+    Importance,
+    PermutationImportance,
+)
+from multimodal.evaluation.task import has_label, has_prediction, measure
 from multimodal.explain.columns import Shuffled, sources
 from multimodal.explain.records import Floats
 from multimodal.explain.submodels import Cut, Encoded, encode_rows
@@ -66,14 +71,14 @@ def importance(
         if terms is None and whole.linear is not None:
             terms = whole.linear.matrices(rows)
         test = Shuffled(model, task, whole, arrays, encoded, terms or [])
-        truth, weight = truths[task.name], weights[task.name]
+        y_true, weight = truths[task.name], weights[task.name]
         plain = test.outputs({})
-        known = has_truth(task, truth) & (weight > 0) & has_answer(plain)
+        known = has_label(task, y_true) & (weight > 0) & has_prediction(plain)
         known[list(faults)] = False
         scored = np.flatnonzero(known)
         if len(scored) > 1:
             random = np.random.default_rng(seed)
-            heads[task.name] = _head(test, plain, scored, truth, weight, random)
+            heads[task.name] = _head(test, plain, scored, y_true, weight, random)
     return Importance(heads=heads)
 
 
@@ -81,7 +86,7 @@ def _head(
     test: Shuffled,
     plain: Floats,
     rows: NDArray[np.int64],
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     weight: NDArray[Any],
     random: np.random.Generator,
 ) -> HeadImportance:
@@ -89,11 +94,11 @@ def _head(
     metric = next(
         name
         for name in (*MAIN, "rmse")
-        if name in measure(task, truth[rows], plain[rows], weight[rows])
+        if name in measure(task, y_true[rows], plain[rows], weight[rows])
     )
 
     def error(outputs: Floats, chosen: NDArray[np.int64]) -> float:
-        found = measure(task, truth[chosen], outputs[chosen], weight[chosen])
+        found = measure(task, y_true[chosen], outputs[chosen], weight[chosen])
         return shortfall(metric, found.get(metric, np.nan))
 
     drawn = [random.choice(rows, len(rows)) for _ in range(DRAWS)]
@@ -101,11 +106,13 @@ def _head(
     size = len(plain)
     orders = [_order(random, rows, size) for _ in range(REPEATS)]
 
-    def need(name: str, kind: Any, shuffled: list[Floats]) -> Need:
+    def need(name: str, kind: Any, shuffled: list[Floats]) -> PermutationImportance:
         after = float(np.mean([error(each, rows) for each in shuffled]))
         changes = [error(shuffled[i % REPEATS], each) - base[i] for i, each in enumerate(drawn)]
         low, high = np.nanquantile(changes, [0.025, 0.975])
-        return Need(name=name, kind=kind, error=after, change=after - before, low=low, high=high)
+        return PermutationImportance(
+            name=name, kind=kind, error=after, change=after - before, low=low, high=high
+        )
 
     needs = [
         need(group.name, "group", [test.outputs({group.name: order}) for order in orders])

@@ -16,12 +16,12 @@ from multimodal.data.features.text import words
 from multimodal.data.sparse.blocks import (
     block_matrices,
     cut,
+    random_feature_matrix,
     typical_matrices,
-    wave_matrix,
     word_matrix,
 )
 from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
-from multimodal.data.sparse.random_features import counted, waves_of
+from multimodal.data.sparse.random_features import counted, random_features_of
 from multimodal.explain.attribution import floats
 from multimodal.explain.records import Floats
 from multimodal.models.stack.blend import Blend
@@ -76,7 +76,10 @@ class LinearPart:
             if block.waves is not None and any(key in inputs for key in keys):
                 arrays = [np.asarray(inputs.get(key, empty)) for key in keys]
                 cells = counted(self.spec.group(block.group), *arrays)
-                yield i, wave_matrix(self.terms, i, waves_of(block.waves, cells))
+                yield (
+                    i,
+                    random_feature_matrix(self.terms, i, random_features_of(block.waves, cells)),
+                )
 
     def raw(self, matrices: Iterable[Matrix], rows: int) -> Floats:
         """Return what blocks add to the raw outputs of the whole model, (rows, width)."""

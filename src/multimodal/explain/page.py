@@ -15,7 +15,7 @@ from multimodal.core.errors import DataError
 from multimodal.data.photos.read import decode, locate
 from multimodal.evaluation.measures import readable
 from multimodal.explain.records import Explanation, Floats, Neighbour, PhotoMaps, WordScores
-from multimodal.explain.targets import Question
+from multimodal.explain.targets import ExplanationTarget
 from multimodal.explain.words import GRADIENTS
 
 __all__ = ["INDEX_FILE", "page", "write_pages"]
@@ -83,7 +83,7 @@ def _listed(explanation: Explanation) -> Part:
     }
 
 
-def _bars(scores: Sequence[tuple[str, float]], question: Question) -> list[Part]:
+def _bars(scores: Sequence[tuple[str, float]], question: ExplanationTarget) -> list[Part]:
     """Return name, effect and the bar of each score: where it begins and how wide it is, in %."""
     largest = max((abs(score) for _, score in scores), default=0.0) or 1.0
     return [
@@ -98,7 +98,7 @@ def _bars(scores: Sequence[tuple[str, float]], question: Question) -> list[Part]
     ]
 
 
-def _columns(explanation: Explanation, question: Question) -> list[Part]:
+def _columns(explanation: Explanation, question: ExplanationTarget) -> list[Part]:
     found = explanation.columns
     assert found is not None
     ranked = sorted(found.columns, key=lambda column: -abs(column.score))
@@ -109,7 +109,7 @@ def _columns(explanation: Explanation, question: Question) -> list[Part]:
     ]
 
 
-def _text(words: WordScores, question: Question) -> Part:
+def _text(words: WordScores, question: ExplanationTarget) -> Part:
     """Cut a text into pieces, each a word with its colour or what stands between words.
 
     `near` are the pieces that the networks read, `far` those that only the linear model does.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.config import Modality
-from multimodal.explain.targets import Question
+from multimodal.explain.targets import ExplanationTarget
 
 Floats = NDArray[np.float64]
 
@@ -122,7 +122,7 @@ class Explanation:
     place: str
     identifier: str
     remarks: list[str]
-    question: Question | None = None
+    question: ExplanationTarget | None = None
     answer: str = ""
     nothing: str = ""
     score: float = 0.0

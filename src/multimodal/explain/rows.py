@@ -26,7 +26,7 @@ from multimodal.explain.neighbours import Neighbours
 from multimodal.explain.photos import explain_photos
 from multimodal.explain.records import Explanation, GroupScore
 from multimodal.explain.submodels import Cut, Encoding, nothing
-from multimodal.explain.targets import Question, ask
+from multimodal.explain.targets import ExplanationTarget, ask
 from multimodal.explain.words import explain_words
 from multimodal.fusion.contributions import MAX_GROUPS
 from multimodal.models.build import head_layer
@@ -145,7 +145,7 @@ def _explain(
 
 def _question(
     model: FittedModel, task: Task, layer: Any, outputs: NDArray[np.float64], label: str | None
-) -> Question:
+) -> ExplanationTarget:
     """Return what is explained; odds are those of probabilities as sure as they may be."""
     found = ask(task, layer, outputs, label)
     known = {} if model.calibration is None else model.calibration.temperatures
@@ -202,10 +202,12 @@ def _identifier(model: FittedModel, frame: pd.DataFrame) -> str:
 
 def _trees(model: FittedModel, task: Task) -> tuple[float, float, float] | None:
     """Return what Keras model, linear model beside it, and trees count in a run's predictions."""
-    expert = model.experts.heads.get(task.name) if model.experts is not None else None
-    if expert is None or not expert.shares[2]:
+    boosted_model = (
+        model.boosted_models.heads.get(task.name) if model.boosted_models is not None else None
+    )
+    if boosted_model is None or not boosted_model.shares[2]:
         return None
-    keras, linear, trees = (float(share) for share in expert.shares)
+    keras, linear, trees = (float(share) for share in boosted_model.shares)
     return keras, linear, trees
 
 

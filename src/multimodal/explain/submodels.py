@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multimodal.data.features.preprocess import Arrays, withhold
+from multimodal.data.features.preprocess import Arrays, ablate
 from multimodal.explain.attribution import Part, Row, cut, floats, raw_outputs
 from multimodal.explain.linear import LinearPart, LinearScores, linear_part
 from multimodal.explain.records import Floats
@@ -168,7 +168,7 @@ def whole_inputs(arrays: Arrays) -> tuple[dict[str, NDArray[Any]], dict[int, str
 def nothing(arrays: Arrays, spec: FittedSpec) -> Arrays:
     """Return arrays in which every group is as in a row that lacks it."""
     for modality in dict.fromkeys(group.modality for group in spec.groups):
-        arrays = withhold(arrays, spec, modality)
+        arrays = ablate(arrays, spec, modality)
     return arrays
 
 

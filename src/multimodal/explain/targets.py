@@ -22,7 +22,7 @@ Unit = Literal["factor", "amount", "odds"]
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplanationTarget:
     """One score of one head.
 
     Attributes:
@@ -44,8 +44,8 @@ class Question:
         """Write what a part of the score does to the answer, in the user's units.
 
         Example:
-        >>> price = Question(Task("price"), "price", [1.0], "factor", 0.5)
-        >>> rent = Question(Task("rent"), "rent", [1.0], "amount", 30.0)
+        >>> price = ExplanationTarget(Task("price"), "price", [1.0], "factor", 0.5)
+        >>> rent = ExplanationTarget(Task("rent"), "rent", [1.0], "amount", 30.0)
         >>> price.effect(0.4).split(), rent.effect(-2.0).split()
         (['×', '1.22'], ['−', '60'])
         """
@@ -59,7 +59,7 @@ class Question:
         return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 
-def ask(task: Task, layer: Any, outputs: ArrayLike, label: str | None = None) -> Question:
+def ask(task: Task, layer: Any, outputs: ArrayLike, label: str | None = None) -> ExplanationTarget:
     """Return what is explained of a head.
 
     A number is explained itself, of quantiles the one nearest to the median. Of classes it is the
@@ -86,20 +86,22 @@ def ask(task: Task, layer: Any, outputs: ArrayLike, label: str | None = None) ->
         transform = getattr(layer, "transform", "none")
         scale = 1.0 if transform == "none" else float(layer.scale)
         unit: Unit = "factor" if transform == "log1p" else "amount"
-        return Question(task, task.name, _one(width, task.middle) + spare, unit, scale)
+        return ExplanationTarget(task, task.name, _one(width, task.middle) + spare, unit, scale)
     if task.kind == "box":
-        return Question(task, f"{task.name}: size of the box", [0.0, 0.0, 1.0, 1.0] + spare, "odds")
+        return ExplanationTarget(
+            task, f"{task.name}: size of the box", [0.0, 0.0, 1.0, 1.0] + spare, "odds"
+        )
     if task.ordered:
-        return Question(task, f"{task.name}: how high", _one(width, 0) + spare, "odds")
+        return ExplanationTarget(task, f"{task.name}: how high", _one(width, 0) + spare, "odds")
     chosen = _chosen(task, outputs) if label is None else task.classes.index(label)
     name = f"{task.name}: {task.classes[chosen]}"
     if task.kind == "labels":
-        return Question(task, name, _one(width, chosen) + spare, "odds")
+        return ExplanationTarget(task, name, _one(width, chosen) + spare, "odds")
     if width == 1:
-        return Question(task, name, [1.0 if chosen else -1.0] + spare, "odds")
+        return ExplanationTarget(task, name, [1.0 if chosen else -1.0] + spare, "odds")
     others = [-1.0 / (width - 1)] * width
     others[chosen] = 1.0
-    return Question(task, name, others + spare, "odds")
+    return ExplanationTarget(task, name, others + spare, "odds")
 
 
 def _one(width: int, place: int) -> list[float]:

@@ -159,7 +159,7 @@ class Fusion(keras.layers.Layer):
     ) -> Tensor:
         keep = dict(presence or {})
         if training and self.modality_dropout:
-            keep = self._withhold(inputs, keep)
+            keep = self._ablate(inputs, keep)
         return self.fuse(inputs, keep, mask or {}, training)
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
@@ -183,7 +183,7 @@ class Fusion(keras.layers.Layer):
         ones = ops.ones((ops.shape(inputs[self.groups[0]])[0],), dtype="bool")
         return ops.stack([keep.get(group, ones) for group in self.groups], axis=1)
 
-    def _withhold(self, inputs: Tensors, keep: Tensors) -> Tensors:
+    def _ablate(self, inputs: Tensors, keep: Tensors) -> Tensors:
         """Return presence with groups withheld at random, at least one kept where one was there."""
         there = self.keep_matrix(inputs, keep)
         draw = keras.random.uniform(ops.shape(there), seed=self._generator)

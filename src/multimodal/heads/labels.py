@@ -114,7 +114,7 @@ def decode(
     return ops.expm1(values)
 
 
-def grade_probabilities(raw: Tensor) -> Tensor:
+def ordinal_probabilities(raw: Tensor) -> Tensor:
     """Turn logits `(B, C - 1)` of being above each grade into probabilities `(B, C)` of the grades.
 
     The logits must not rise along a row; the probabilities then sum to 1.

@@ -88,8 +88,8 @@ class BinaryCrossentropy(HeadLoss):
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         ids = class_ids(y_true)
-        truth = ops.expand_dims(ops.cast(ids, "float32"), -1)
-        return _only_valid(ops.mean(logit_crossentropy(truth, raw), axis=-1), ids, 2)
+        y_true = ops.expand_dims(ops.cast(ids, "float32"), -1)
+        return _only_valid(ops.mean(logit_crossentropy(y_true, raw), axis=-1), ids, 2)
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -120,8 +120,8 @@ class MulticlassCrossentropy(HeadLoss):
         ids, count = class_ids(y_true), raw.shape[1]
         logs = ops.log_softmax(raw, axis=-1)
         hits = ops.cast(ops.expand_dims(ids, -1) == ops.arange(count, dtype="int32"), "float32")
-        truth = hits * (1 - self.label_smoothing) + self.label_smoothing / count
-        return _only_valid(-ops.sum(truth * logs, axis=-1), ids, count)
+        y_true = hits * (1 - self.label_smoothing) + self.label_smoothing / count
+        return _only_valid(-ops.sum(y_true * logs, axis=-1), ids, count)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
@@ -144,9 +144,9 @@ class OrdinalCrossentropy(HeadLoss):
         return _only_valid(ops.mean(values, axis=-1), ids, count + 1)
 
 
-def logit_crossentropy(truth: Tensor, logits: Tensor) -> Tensor:
+def logit_crossentropy(y_true: Tensor, logits: Tensor) -> Tensor:
     """Return the binary cross-entropy of each logit, without overflow."""
-    return ops.softplus(logits) - truth * logits
+    return ops.softplus(logits) - y_true * logits
 
 
 def _only_valid(values: Tensor, ids: Tensor, count: int) -> Tensor:
@@ -266,10 +266,10 @@ class ReconstructionLoss(HeadLoss):
         self.loss = loss
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
-        truth = flat(y_true, raw.shape[1])
+        y_true = flat(y_true, raw.shape[1])
         if self.loss == "squared":
-            return ops.mean(ops.square(truth - raw), axis=-1)
-        return ops.mean(ops.softplus(raw) - truth * raw, axis=-1)
+            return ops.mean(ops.square(y_true - raw), axis=-1)
+        return ops.mean(ops.softplus(raw) - y_true * raw, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": self.loss}
@@ -298,9 +298,9 @@ class BoxLoss(HeadLoss):
         self.l1_weight = l1_weight
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
-        truth, guess = columns(y_true, 4), corners(raw)
-        distance = ops.sum(ops.abs(centre_and_size(truth) - centre_and_size(guess)), axis=-1)
-        overlap = generalized_iou(truth, guess)
+        y_true, guess = columns(y_true, 4), corners(raw)
+        distance = ops.sum(ops.abs(centre_and_size(y_true) - centre_and_size(guess)), axis=-1)
+        overlap = generalized_iou(y_true, guess)
         return self.giou_weight * (1 - overlap) + self.l1_weight * distance
 
     def get_config(self) -> dict[str, Any]:

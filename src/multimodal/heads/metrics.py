@@ -14,8 +14,8 @@ from multimodal.heads.labels import (
     columns,
     decode,
     flat,
-    grade_probabilities,
     known,
+    ordinal_probabilities,
     split_raw,
 )
 from multimodal.heads.losses import pairwise_distances, pinball, relations
@@ -110,7 +110,7 @@ class OrdinalAccuracy(_Accuracy):
     """Share of the rows whose likeliest grade is right, from the logits `(B, C - 1)` of above."""
 
     def guess(self, raw: Tensor) -> Tensor:
-        return ops.cast(ops.argmax(grade_probabilities(raw), axis=-1), "int32")
+        return ops.cast(ops.argmax(ordinal_probabilities(raw), axis=-1), "int32")
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -133,8 +133,8 @@ class MultilabelAccuracy(HeadMetric):
         super().__init__(name=name, **kwargs)
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
-        truth = columns(y_true, raw.shape[1]) > 0.5
-        return ops.mean(ops.cast(truth == (raw > 0), "float32"), axis=-1)
+        y_true = columns(y_true, raw.shape[1]) > 0.5
+        return ops.mean(ops.cast(y_true == (raw > 0), "float32"), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -148,9 +148,9 @@ class MultilabelJaccard(HeadMetric):
         super().__init__(name=name, **kwargs)
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
-        truth, guess = columns(y_true, raw.shape[1]) > 0.5, raw > 0
-        both = ops.sum(ops.cast(ops.logical_and(truth, guess), "float32"), axis=-1)
-        either = ops.sum(ops.cast(ops.logical_or(truth, guess), "float32"), axis=-1)
+        y_true, guess = columns(y_true, raw.shape[1]) > 0.5, raw > 0
+        both = ops.sum(ops.cast(ops.logical_and(y_true, guess), "float32"), axis=-1)
+        either = ops.sum(ops.cast(ops.logical_or(y_true, guess), "float32"), axis=-1)
         return ops.where(either > 0, both / ops.maximum(either, 1.0), ops.ones_like(both))
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from multimodal.core.spec import FittedHead
 from multimodal.heads.classification import check_num_classes
-from multimodal.heads.labels import grade_probabilities, split_raw
+from multimodal.heads.labels import ordinal_probabilities, split_raw
 from multimodal.heads.losses import OrdinalCrossentropy
 from multimodal.heads.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
 from multimodal.layers.base import HeadLayer, Shape, Tensor
@@ -96,7 +96,7 @@ class OrdinalHead(HeadLayer):
 
     def decode(self, raw: Tensor) -> Tensor:
         """Turn raw outputs into probabilities `(B, C)`, lowest grade first."""
-        return grade_probabilities(split_raw(raw, self.learned_weight)[0])
+        return ordinal_probabilities(split_raw(raw, self.learned_weight)[0])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes}

@@ -115,7 +115,7 @@ def forget(score: ModelScore, rows: NDArray[Any], outputs: NDArray[Any]) -> None
 
 def constant_score(
     task: Task,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     train: NDArray[Any],
     test: NDArray[Any],
     weight: NDArray[Any],
@@ -128,25 +128,25 @@ def constant_score(
     handed the answers.
     """
     train = train[weight[train] > 0]
-    name, answer = _constant(task, truth[train], weight[train].astype(np.float64))
+    name, answer = _constant(task, y_true[train], weight[train].astype(np.float64))
     outputs = np.tile(answer, (len(test), 1))
     score = ModelScore(
-        name, "constant", "nothing", measure(task, truth[test], outputs, weight[test])
+        name, "constant", "nothing", measure(task, y_true[test], outputs, weight[test])
     )
     keep(score, test, outputs)
     return score
 
 
-def _constant(task: Task, truth: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
+def _constant(task: Task, y_true: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
     if task.kind == "class":
-        shares = np.bincount(truth, weights=weight, minlength=len(task.classes)) / weight.sum()
+        shares = np.bincount(y_true, weights=weight, minlength=len(task.classes)) / weight.sum()
         return "Class shares", shares
     if task.kind in ("labels", "box"):
-        mean = np.average(truth, axis=0, weights=weight)
+        mean = np.average(y_true, axis=0, weights=weight)
         return ("Label shares" if task.kind == "labels" else "Mean box"), mean
     if task.quantiles:
-        return "Quantiles", np.array([_quantile(truth, weight, q) for q in task.quantiles])
-    return "Median", np.array([_quantile(truth, weight, 0.5)])
+        return "Quantiles", np.array([_quantile(y_true, weight, q) for q in task.quantiles])
+    return "Median", np.array([_quantile(y_true, weight, 0.5)])
 
 
 def serves(task: Task) -> bool:
@@ -159,7 +159,7 @@ def tree_scores(
     spec: FittedSpec,
     source: Source,
     frame: pd.DataFrame,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     train: NDArray[Any],
     test: NDArray[Any],
     *,
@@ -177,7 +177,7 @@ def tree_scores(
         spec: Fitted spec; its tabular and text groups are used.
         source: Arrays of all rows.
         frame: The same rows, raw.
-        truth: Numbers in the user's units, or classes (rows,).
+        y_true: Numbers in the user's units, or classes (rows,).
         train: Positions of the training rows.
         test: Positions of the test rows.
         weight: Row weights (rows,); rows that weigh nothing are not learned from.
@@ -186,7 +186,7 @@ def tree_scores(
         keep: Handed the predictions of each score.
     """
     train = train[weight[train] > 0]
-    if not serves(task) or (task.kind == "class" and len(np.unique(truth[train])) < 2):
+    if not serves(task) or (task.kind == "class" and len(np.unique(y_true[train])) < 2):
         return []
     table, categorical = _table(spec, source)
     texts = _tfidf(spec, frame, train, seed)
@@ -200,13 +200,13 @@ def tree_scores(
         features = np.hstack(parts)
         options = {"categorical_features": columns or None, "random_state": seed}
         options |= options_for(len(train))
-        known = (features[train], truth[train], weight[train])
+        known = (features[train], y_true[train], weight[train])
         with few_threads(len(train)):
             if task.kind == "class":
                 outputs = _classify(*known, features[test], len(task.classes), options)
             else:
                 outputs = _regress(*known, features[test], task.quantiles, log, options)
-        metrics = measure(task, truth[test], outputs, weight[test])
+        metrics = measure(task, y_true[test], outputs, weight[test])
         seconds = time.perf_counter() - start
         scores.append(ModelScore("Gradient boosting", "trees", name, metrics, 0, seconds))
         keep(scores[-1], test, outputs)
@@ -215,7 +215,7 @@ def tree_scores(
 
 def _regress(
     features: Matrix,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     weight: NDArray[Any],
     asked: Matrix,
     quantiles: Sequence[float],
@@ -229,7 +229,7 @@ def _regress(
     found = []
     for loss in losses or [{}]:
         model = HistGradientBoostingRegressor(**loss, **options)
-        model.fit(features, np.log1p(truth) if log else truth, sample_weight=uneven(weight))
+        model.fit(features, np.log1p(y_true) if log else y_true, sample_weight=uneven(weight))
         guess = model.predict(asked)
         found.append(np.expm1(guess) if log else guess)
     return np.sort(np.stack(found, axis=1), axis=1)
@@ -237,7 +237,7 @@ def _regress(
 
 def _classify(
     features: Matrix,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     weight: NDArray[Any],
     asked: Matrix,
     classes: int,
@@ -248,10 +248,10 @@ def _classify(
 
     rounds = max(500 // classes, 100)  # each round grows one tree per class
     options = {**options, "learning_rate": 0.1, "max_iter": rounds}
-    if np.unique(truth, return_counts=True)[1].min() < 2:
+    if np.unique(y_true, return_counts=True)[1].min() < 2:
         options = {**options, "early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(**options)
-    model.fit(features, truth, sample_weight=uneven(weight))
+    model.fit(features, y_true, sample_weight=uneven(weight))
     result = np.zeros((len(asked), classes))
     result[:, model.classes_.astype(int)] = model.predict_proba(asked)
     return result

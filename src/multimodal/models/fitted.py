@@ -19,7 +19,7 @@ from multimodal.evaluation.calibration import Calibration
 from multimodal.evaluation.task import Task
 from multimodal.models.build import decoded, head_layer
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.boosted_heads import Experts, terms_of
+from multimodal.models.stack.boosted_heads import BoostedModels, terms_of
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class FittedModel:
         model: The trained model: networks, averaged, and the sparse linear model beside them.
         calibration: Temperatures, intervals and novelty, learned on rows that the model did not
             learn from; without it probabilities are as the model gives them.
-        experts: Boosted trees that have a weight in the predictions of a head, if any.
+        boosted_models: Boosted trees that have a weight in the predictions of a head, if any.
     """
 
     config: Config
@@ -43,7 +43,7 @@ class FittedModel:
     spec: FittedSpec
     model: keras.Model
     calibration: Calibration | None = None
-    experts: Experts | None = None
+    boosted_models: BoostedModels | None = None
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
@@ -78,24 +78,24 @@ class FittedModel:
         self, arrays: Arrays, watch: Callable[..., None] | None = None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Return what `predictor.predict` does, with probabilities as sure as they may be."""
-        if self.experts is None:
+        if self.boosted_models is None:
             outputs, faults = self.predictor.predict(arrays, watch)
         else:
-            outputs, faults = self._with_trees(arrays, self.experts, watch)
+            outputs, faults = self._with_trees(arrays, self.boosted_models, watch)
         if self.calibration is None:
             return outputs, faults
         return self.calibration.tempered(self.tasks, outputs), faults
 
     def _with_trees(
-        self, arrays: Arrays, experts: Experts, watch: Callable[..., None] | None
+        self, arrays: Arrays, boosted_models: BoostedModels, watch: Callable[..., None] | None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         raw, faults = self._raw_predictor.predict(arrays, watch)
         assert self.spec.terms is not None
         terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
-        for name in experts.heads:
+        for name in boosted_models.heads:
             layer = self.model.get_layer(name)
             kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
             linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
-            raw[name] = experts.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
+            raw[name] = boosted_models.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
         found = {name: decoded(self.model, name, each) for name, each in raw.items()}
         return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults

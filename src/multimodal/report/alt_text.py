@@ -38,7 +38,7 @@ def of_comparison(
     return f"Bars of {label(metric, unit)}, the best first: {', '.join(bars)}."
 
 
-def of_numbers(truth: ArrayLike, prediction: ArrayLike, name: str, write: Write) -> str:
+def of_numbers(y_true: ArrayLike, prediction: ArrayLike, name: str, write: Write) -> str:
     """Tell the dots of `plots.predicted_against_true`.
 
     Example:
@@ -46,7 +46,7 @@ def of_numbers(truth: ArrayLike, prediction: ArrayLike, name: str, write: Write)
     'Dots of predicted against true price: 3 rows, truths from 1 to 3, predictions from 1 to 4, 0 \
 too low and 1 too high; correlation of ranks 1.00.'
     """
-    y, p = np.asarray(truth, float), np.asarray(prediction, float)
+    y, p = np.asarray(y_true, float), np.asarray(prediction, float)
     ranks = (
         ""
         if min(np.ptp(y), np.ptp(p)) == 0
@@ -59,9 +59,9 @@ too low and 1 too high; correlation of ranks 1.00.'
     )
 
 
-def of_tenths(truth: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice], name: str) -> str:
+def of_tenths(y_true: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice], name: str) -> str:
     """Tell the boxes of `plots.residuals_by_decile`; each part stands in the table, too."""
-    y, p = np.asarray(truth, float), np.asarray(prediction, float)
+    y, p = np.asarray(y_true, float), np.asarray(prediction, float)
     shown = (
         f"{readable(each.lower, 3)} to {readable(each.upper, 3)}: median error "
         f"{readable(each.bias, 3)}"
@@ -89,7 +89,7 @@ def of_dots(names: Sequence[str], found: Sequence[Interval], what: str, write: W
     return f"{what}: {', '.join(shown)}{more}."
 
 
-def of_confusion(truth: Sequence[str], prediction: Sequence[str], name: str) -> str:
+def of_confusion(y_true: Sequence[str], prediction: Sequence[str], name: str) -> str:
     """Tell the grid of `class_plots.confusion`: how much is right, and the most common mistakes.
 
     Example:
@@ -97,7 +97,7 @@ def of_confusion(truth: Sequence[str], prediction: Sequence[str], name: str) -> 
     'Grid of what letter was taken for: 2 of 3 rows right. Most common mistakes: b taken for a in \
 1 row.'
     """
-    pairs = Counter(zip(truth, prediction, strict=True))
+    pairs = Counter(zip(y_true, prediction, strict=True))
     right = sum(count for (y, p), count in pairs.items() if y == p)
     wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]][:5]
     told = ", ".join(
@@ -105,7 +105,7 @@ def of_confusion(truth: Sequence[str], prediction: Sequence[str], name: str) -> 
         for (y, p), count in wrong
     )
     mistakes = f" Most common mistakes: {told}." if wrong else " No mistake."
-    return f"Grid of what {name} was taken for: {right:,} of {len(truth):,} rows right.{mistakes}"
+    return f"Grid of what {name} was taken for: {right:,} of {len(y_true):,} rows right.{mistakes}"
 
 
 def of_reliability(probability: ArrayLike, right: ArrayLike, bins: int) -> str:

@@ -130,19 +130,19 @@ def as_text(value: Any) -> str:
     return readable(value) if isinstance(value, float) else str(value)
 
 
-def off_by(truth: float, prediction: float) -> str:
+def off_by(y_true: float, prediction: float) -> str:
     """Say how far a prediction is off: as a multiple or percentage of a positive truth.
 
     Example:
     >>> off_by(100, 310), off_by(100, 20), off_by(100, 112), off_by(-1, 2)
     ('3.1 times too high', '5 times too low', '12% too high', '3 too high')
     """
-    way = "too high" if prediction > truth else "too low"
-    if prediction == truth:
+    way = "too high" if prediction > y_true else "too low"
+    if prediction == y_true:
         return "exact"
-    if truth <= 0 or prediction <= 0:
-        return f"{readable(abs(prediction - truth))} {way}"
-    times = max(prediction / truth, truth / prediction)
+    if y_true <= 0 or prediction <= 0:
+        return f"{readable(abs(prediction - y_true))} {way}"
+    times = max(prediction / y_true, y_true / prediction)
     if times >= 1.5:
         return f"{readable(times, 2)} times {way}"
-    return f"{abs(prediction / truth - 1):.0%} {way}"
+    return f"{abs(prediction / y_true - 1):.0%} {way}"

@@ -50,11 +50,11 @@ def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
     if not len(table) or not len(own):
         return {}
     known = [c for c in map(str, own) if c.endswith("true") or c in ("row", "weight")]
-    truth = own[known].rename_axis("position").reset_index()
+    y_true = own[known].rename_axis("position").reset_index()
     result = {}
     for model, lines in table[table["head"] == head].groupby("model", sort=False):
         lines = lines.drop(columns=["head", "model"]).dropna(axis="columns", how="all")
-        joined = truth.merge(lines.drop_duplicates("row"), on="row").set_index("position")
+        joined = y_true.merge(lines.drop_duplicates("row"), on="row").set_index("position")
         result[str(model)] = _whole(joined, run, head)
     return result
 
@@ -89,8 +89,8 @@ def marks(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> NDAr
 
 def overlap(rows: pd.DataFrame) -> Floats:
     """Return the overlap (rows,) of true and predicted boxes."""
-    truth = rows[[f"{corner}_true" for corner in CORNERS]].to_numpy(float)
-    return np.asarray(iou(truth, rows[list(CORNERS)].to_numpy(float)), np.float64)
+    y_true = rows[[f"{corner}_true" for corner in CORNERS]].to_numpy(float)
+    return np.asarray(iou(y_true, rows[list(CORNERS)].to_numpy(float)), np.float64)
 
 
 def statistic(metric: str, rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
@@ -241,8 +241,8 @@ def _classes(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
 
 
 def _labels(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
-    truth, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
-    misses = pd.Series((truth != guess).sum(axis=1), index=rows.index)
+    y_true, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
+    misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
     order = misses.sort_values(ascending=False, kind="stable").index
     return [i for i in order if misses[i]], [i for i in order if not misses[i]][::-1]
 

@@ -60,15 +60,15 @@ def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
 
 def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     name, unit, phrase = known["name"], known["unit"], known["phrase"]
-    truth, guess = rows["true"], rows["prediction"]
+    y_true, guess = rows["true"], rows["prediction"]
     tenths = by_prediction(rows, measured(rows, "number", ()))
     worst, best = wrong_and_right("number", rows, ())
 
     def told(i: int) -> Section:
         return {
-            "truth": amount(truth[i], phrase),
+            "truth": amount(y_true[i], phrase),
             "prediction": amount(guess[i], phrase),
-            "error": off_by(truth[i], guess[i]),
+            "error": off_by(y_true[i], guess[i]),
         }
 
     def write(value: float) -> str:
@@ -76,19 +76,19 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
     figures: Drawn = {
         "predicted": (
-            plots.predicted_against_true(truth, guess, name, unit=unit),
-            alt_text.of_numbers(truth, guess, name, write),
+            plots.predicted_against_true(y_true, guess, name, unit=unit),
+            alt_text.of_numbers(y_true, guess, name, write),
         ),
         "residuals": (
-            plots.residuals_by_decile(truth, guess, name, unit=unit, parts=parts_for(len(rows))),
-            alt_text.of_tenths(truth, guess, tenths, name),
+            plots.residuals_by_decile(y_true, guess, name, unit=unit, parts=parts_for(len(rows))),
+            alt_text.of_tenths(y_true, guess, tenths, name),
         ),
     }
-    by = "the ratio of prediction and truth" if (truth > 0).all() else "the size of the error"
+    by = "the ratio of prediction and truth" if (y_true > 0).all() else "the size of the error"
     return {
         "pictures": _draw(run, known, figures),
         "ranking": by,
-        "tenths": [_tenth(each, phrase, bool((truth > 0).all())) for each in tenths],
+        "tenths": [_tenth(each, phrase, bool((y_true > 0).all())) for each in tenths],
         "thirds": _thirds(rows, phrase),
         "stated": _stated(rows),
         "worst": [*_told(run, worst[:WORST], told)],
@@ -148,12 +148,12 @@ def _thirds(rows: pd.DataFrame, phrase: str) -> list[Section]:
 
 def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     name, classes = known["name"], run.classes(known["name"])
-    truth, guess = rows["true"], rows["prediction"]
-    right = truth == guess
+    y_true, guess = rows["true"], rows["prediction"]
+    right = y_true == guess
     figures: Drawn = {
         "confusion": (
-            plots_classes.confusion([*truth], [*guess], classes, name),
-            alt_text.of_confusion([*truth], [*guess], name),
+            plots_classes.confusion([*y_true], [*guess], classes, name),
+            alt_text.of_confusion([*y_true], [*guess], name),
         ),
     }
     sure = rows.get("probability", pd.Series(1.0, index=rows.index))
@@ -165,11 +165,11 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     def told(i: int) -> Section:
         end = "right" if right[i] else "wrong"
         error = f"{sure[i]:.0%} sure, and {end}" if "probability" in rows else end
-        return {"truth": truth[i], "prediction": guess[i], "error": error}
+        return {"truth": y_true[i], "prediction": guess[i], "error": error}
 
     return {
         "pictures": _draw(run, known, figures),
-        "classes": [_class_row(each, truth == each, guess == each) for each in classes],
+        "classes": [_class_row(each, y_true == each, guess == each) for each in classes],
         "ranking": "how sure the model was of its mistake",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
@@ -178,11 +178,11 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
 def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     name, classes = known["name"], run.classes(known["name"])
-    truth, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
-    misses = pd.Series((truth != guess).sum(axis=1), index=rows.index)
+    y_true, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
+    misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
     figures: Drawn = {}
     if set(chances(classes)) <= set(rows):
-        sure, known_labels = rows[chances(classes)].to_numpy(float).ravel(), truth.ravel()
+        sure, known_labels = rows[chances(classes)].to_numpy(float).ravel(), y_true.ravel()
         words = alt_text.of_reliability(sure, known_labels, plots_classes.BINS)
         figures["reliability"] = (plots_classes.reliability(sure, known_labels, name), words)
     worst, best = wrong_and_right("labels", rows, classes)
@@ -196,7 +196,7 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
     return {
         "pictures": _draw(run, known, figures),
-        "classes": [_class_row(each, truth[:, i], guess[:, i]) for i, each in enumerate(classes)],
+        "classes": [_class_row(each, y_true[:, i], guess[:, i]) for i, each in enumerate(classes)],
         "ranking": "the number of wrong labels",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
@@ -205,7 +205,7 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
 def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     shares = pd.Series(overlap(rows), index=rows.index)
-    truth, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
+    y_true, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
     figures: Drawn = {
         "overlaps": (plots_classes.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
     }
@@ -213,7 +213,7 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     if seen:
         paths = [run.photos[int(i)][0] for i in seen]
         sheet = plots_classes.contact_sheet(
-            paths, truth.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
+            paths, y_true.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
         )
         low, high = readable(shares[seen].min(), 2), readable(shares[seen].max(), 2)
         words = f"Photos with their true and predicted boxes, overlaps from {low} to {high}."
@@ -221,7 +221,7 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
     def told(i: int) -> Section:
         return {
-            "truth": _corners(truth.loc[i]),
+            "truth": _corners(y_true.loc[i]),
             "prediction": _corners(guess.loc[i]),
             "error": f"overlap {readable(shares[i], 2)}",
         }
@@ -243,9 +243,9 @@ _KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
 }
 
 
-def _class_row(name: str, truth: Any, guess: Any) -> Section:
-    hits, there, taken = (int(each.sum()) for each in (truth & guess, truth, guess))
-    found = share((truth & guess)[truth]) if there else None
+def _class_row(name: str, y_true: Any, guess: Any) -> Section:
+    hits, there, taken = (int(each.sum()) for each in (y_true & guess, y_true, guess))
+    found = share((y_true & guess)[y_true]) if there else None
     return {
         "name": name,
         "rows": f"{there:,}",

@@ -128,14 +128,14 @@ def learning_curves(log: pd.DataFrame) -> Figure:
 
 
 def predicted_against_true(
-    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = ""
+    y_true: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = ""
 ) -> Figure:
     """Draw one dot per row, both (N,); a perfect prediction lies on the line.
 
     Both axes are logarithmic where all truths are positive and span more than two powers of ten;
     predictions too small for that are drawn at the lower edge.
     """
-    y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+    y, p = np.asarray(y_true, dtype=float), np.asarray(prediction, dtype=float)
     figure, axes = new_axes(5.0)
     logarithmic = _wide(y)
     if logarithmic:
@@ -158,14 +158,14 @@ def predicted_against_true(
 
 
 def residuals_by_decile(
-    truth: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = "", parts: int = 10
+    y_true: ArrayLike, prediction: ArrayLike, name: str, *, unit: str = "", parts: int = 10
 ) -> Figure:
     """Draw how far off the rows of each tenth of the prediction are: median, middle half, 90 %.
 
     With `parts`, it is another equal part. Errors are in per cent of the truth where all truths
     are positive, else in the target's unit.
     """
-    y, p = np.asarray(truth, dtype=float), np.asarray(prediction, dtype=float)
+    y, p = np.asarray(y_true, dtype=float), np.asarray(prediction, dtype=float)
     relative = bool(np.all(y > 0))
     error = 100 * (p - y) / y if relative else p - y
     tenth = deciles(p, parts)

@@ -27,7 +27,7 @@ BINS = 10
 
 
 def confusion(
-    truth: Sequence[str], prediction: Sequence[str], classes: Sequence[str], name: str
+    y_true: Sequence[str], prediction: Sequence[str], classes: Sequence[str], name: str
 ) -> Figure:
     """Draw how many rows of each true class were taken for which class; colours are row shares.
 
@@ -36,7 +36,7 @@ def confusion(
     Example:
     >>> figure = confusion(["a", "b"], ["a", "a"], ["a", "b"], "letter")
     """
-    known, guessed, names = _fewer(truth, prediction, classes)
+    known, guessed, names = _fewer(y_true, prediction, classes)
     size = len(names)
     counts = np.zeros((size, size), int)
     np.add.at(counts, (known, guessed), 1)
@@ -107,18 +107,18 @@ def reliability(probability: ArrayLike, right: ArrayLike, name: str) -> Figure:
 
 
 def _fewer(
-    truth: Sequence[str], prediction: Sequence[str], classes: Sequence[str]
+    y_true: Sequence[str], prediction: Sequence[str], classes: Sequence[str]
 ) -> tuple[list[int], list[int], list[str]]:
     """Return the positions of both in the list of names to show, and that list."""
-    names = list(dict.fromkeys([*classes, *truth, *prediction]))
+    names = list(dict.fromkeys([*classes, *y_true, *prediction]))
     if len(names) > MOST_CLASSES:
-        found, counts = np.unique(list(truth), return_counts=True)
+        found, counts = np.unique(list(y_true), return_counts=True)
         most = set(found[np.argsort(-counts, kind="stable")[: MOST_CLASSES - 1]])
         names = [*(name for name in names if name in most), OTHERS]
     where = {name: i for i, name in enumerate(names)}
     last = len(names) - 1
     known, guessed = (
-        [where.get(each, last) for each in each_side] for each_side in (truth, prediction)
+        [where.get(each, last) for each in each_side] for each_side in (y_true, prediction)
     )
     return known, guessed, names
 
@@ -146,7 +146,7 @@ def overlaps(shares: ArrayLike, name: str) -> Figure:
 
 
 def contact_sheet(
-    photos: Sequence[Path], truth: ArrayLike, prediction: ArrayLike, shares: ArrayLike
+    photos: Sequence[Path], y_true: ArrayLike, prediction: ArrayLike, shares: ArrayLike
 ) -> Figure:
     """Draw up to twelve photos with true (solid) and predicted (dashed) boxes, worst first.
 
@@ -165,7 +165,7 @@ def contact_sheet(
     places = np.atleast_1d(figure.subplots(rows, ACROSS)).ravel()
     for axes in places:
         axes.set_axis_off()
-    both = np.asarray(truth, float), np.asarray(prediction, float)
+    both = np.asarray(y_true, float), np.asarray(prediction, float)
     for axes, i in zip(places, chosen, strict=False):
         _draw(axes, photos[i], both[0][i], both[1][i])
         axes.set_title(f"overlap {readable(float(np.asarray(shares)[i]), 2)}", fontsize=9)
@@ -177,7 +177,7 @@ def contact_sheet(
     return figure
 
 
-def _draw(axes: Any, path: Path, truth: Any, prediction: Any) -> None:
+def _draw(axes: Any, path: Path, y_true: Any, prediction: Any) -> None:
     from matplotlib.patches import Rectangle
     from PIL import Image, ImageOps
 
@@ -189,7 +189,7 @@ def _draw(axes: Any, path: Path, truth: Any, prediction: Any) -> None:
     width, height = upright.size
     upright.thumbnail((SIDE, SIDE))
     axes.imshow(np.asarray(upright), extent=(0, width, height, 0))
-    for box, colour, style in ((truth, BLUE, "-"), (prediction, ORANGE, "--")):
+    for box, colour, style in ((y_true, BLUE, "-"), (prediction, ORANGE, "--")):
         corner, size = (box[0], box[1]), box[2:] - box[:2]
         axes.add_patch(
             Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=1.8, linestyle=style)

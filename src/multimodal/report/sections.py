@@ -14,7 +14,7 @@ from multimodal.report.plots import picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_category, flagged, measured
 from multimodal.report.verdict import Compared, compare, said, said_change, verdict
-from multimodal.report.views import calibration_section, importance_rows, withheld_rows
+from multimodal.report.views import ablation_rows, calibration_section, importance_rows
 
 MOST_DOTS = 16
 
@@ -24,7 +24,7 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     found = compare(run, name)
     known = _results_of(run, name, found) | {
         "slug": slug,
-        "withheld": withheld_rows(run.metrics, name),
+        "withheld": ablation_rows(run.metrics, name),
         "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()),
         "pictures": {},

@@ -174,12 +174,12 @@ def _absent(cell: Any) -> bool:
 
 
 def _slice(
-    name: str, chosen: Any, found: Measured, truth: Any = None, prediction: Any = None
+    name: str, chosen: Any, found: Measured, y_true: Any = None, prediction: Any = None
 ) -> Slice:
     rows, result = int(chosen.sum()), found.on(chosen)
     shown: dict[str, float] = {}
-    if truth is not None:
-        y, p = truth[chosen], prediction[chosen]
+    if y_true is not None:
+        y, p = y_true[chosen], prediction[chosen]
         shown = {
             "lower": float(p.min()),
             "upper": float(p.max()),

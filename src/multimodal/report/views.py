@@ -119,8 +119,10 @@ def importance_rows(head: HeadImportance | None) -> list[dict[str, str]]:
     itself.
 
     Example:
-    >>> from multimodal.evaluation.records import Need
-    >>> need = Need(name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5)
+    >>> from multimodal.evaluation.records import PermutationImportance
+    >>> need = PermutationImportance(
+    ...     name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5
+    ... )
     >>> head = HeadImportance(metric="rmse", error=2.0, rows=9, repeats=5, needs=[need])
     >>> importance_rows(head)[0]["change"], importance_rows(head)[0]["interval"]
     ('+50%', '+25% to +75%')
@@ -145,7 +147,7 @@ def _share(change: float, error: float) -> str:
 FULL = "nothing"
 
 
-def withheld_rows(record: RunMetrics, head: str) -> list[dict[str, Any]]:
+def ablation_rows(record: RunMetrics, head: str) -> list[dict[str, Any]]:
     """Return the lines of a head's table in the report: name, metrics as written, the change.
 
     The columns are those of the table of models; the change is that of the first one.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from multimodal.runs.comparison import INPUT_NAMES
 from multimodal.core.config import Modality
 from multimodal.data.photos.read import PhotoPaths
-from multimodal.data.features.preprocess import withhold
+from multimodal.data.features.preprocess import ablate
 from multimodal.evaluation.task import measure
 from multimodal.runs.run import Run
 from multimodal.core.spec import MISSING, PADDING, FittedSpec
@@ -26,7 +26,7 @@ MOST_ROWS = 5000
 Scores = dict[str, dict[str, dict[str, float]]]
 
 
-def withheld_scores(
+def ablation_scores(
     run: Run,
     rows: pd.DataFrame,
     root: Path,
@@ -56,7 +56,7 @@ def withheld_scores(
     arrays = run.preprocessor.arrays(rows, root)
     cases = {FULL: arrays}
     for each in modalities:
-        case = withhold(arrays, run.spec, each)
+        case = ablate(arrays, run.spec, each)
         groups = [group.name for group in run.spec.groups if group.modality == each]
         case.inputs.update(run.preprocessor.terms_without(rows, groups))
         cases[INPUT_NAMES[each]] = case
@@ -64,6 +64,6 @@ def withheld_scores(
     for name, case in cases.items():
         outputs, _ = run.decoded(case)
         for task in run.tasks:
-            truth, weight = (part[task.name][: case.rows] for part in (truths, weights))
-            scores[task.name][name] = measure(task, truth, outputs[task.name], weight)
+            y_true, weight = (part[task.name][: case.rows] for part in (truths, weights))
+            scores[task.name][name] = measure(task, y_true, outputs[task.name], weight)
     return scores

@@ -16,16 +16,16 @@ from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.prepare import Prepared
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.read.sampling import sample_rows
-from multimodal.evaluation.novelty import Usual, fit_usual, unusual_rows
+from multimodal.evaluation.novelty import NoveltyDetector, fit_novelty, novel_rows
 from multimodal.evaluation.novelty.photos import photo_statistics
 from multimodal.core.errors import RunError
 from multimodal.evaluation.confidence import ConfidenceCheck
 from multimodal.evaluation.confidence import Ends, IntervalCheck, check_intervals
-from multimodal.evaluation.task import Task, has_answer, has_truth
+from multimodal.evaluation.task import Task, has_prediction, has_label
 from multimodal.evaluation.confidence import confidence_bins, expected_calibration_error, log_loss
 from multimodal.evaluation.calibration.intervals import interval_of
 from multimodal.models.build import head_layer
-from multimodal.core.target_transform import NumberSpace
+from multimodal.core.target_transform import TargetTransform
 from multimodal.runs.run import Run
 from multimodal.evaluation.calibration import tempered
 
@@ -110,11 +110,11 @@ def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) 
 def _labels(
     prepared: Prepared, rows: NDArray[np.int64]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    truths = {name: truth[rows] for name, truth in prepared.truths.items()}
+    truths = {name: y_true[rows] for name, y_true in prepared.truths.items()}
     return truths, {name: each[rows] for name, each in prepared.source.weights.items()}
 
 
-def _usual(run: Run, prepared: Prepared, found: Predicted) -> Usual:
+def _usual(run: Run, prepared: Prepared, found: Predicted) -> NoveltyDetector:
     """Learn from many training rows and the held-out ones what rows are like."""
     frame, train = prepared.table.frame, sample_rows(prepared.table.frame, prepared.rows("train"))
     some = train[:: -(-len(train) // MOST_ROWS) or 1]
@@ -124,7 +124,7 @@ def _usual(run: Run, prepared: Prepared, found: Predicted) -> Usual:
     }
     arrays = Arrays(found.inputs)
     known, others = (in_memory(frame.iloc[rows]) for rows in (some, found.rows))
-    return fit_usual(run.preprocessor, known, others, arrays, statistics)
+    return fit_novelty(run.preprocessor, known, others, arrays, statistics)
 
 
 def _photos(prepared: Prepared, group: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -141,7 +141,7 @@ def _constant(
     truths, weights = _labels(prepared, held_out.rows)
     record = constant_number(
         held_out.outputs[task.name], truths[task.name], weights[task.name],
-        NumberSpace.of(head_layer(run.model, task.name)), quantiles=task.quantiles,
+        TargetTransform.of(head_layer(run.model, task.name)), quantiles=task.quantiles,
     )
     if record is None or record.most < LEVEL:
         return None
@@ -149,11 +149,11 @@ def _constant(
 
 
 def _intervals(
-    run: Run, task: Task, tested: Predicted, truth: Floats, weight: Floats, flat: Ends | None
+    run: Run, task: Task, tested: Predicted, y_true: Floats, weight: Floats, flat: Ends | None
 ) -> IntervalCheck | None:
     """Return None where the rows to calibrate on were too few, or none can be checked."""
     outputs, calibration = tested.outputs[task.name], run.calibration
-    known = has_truth(task, truth) & has_answer(outputs) & (weight > 0)
+    known = has_label(task, y_true) & has_prediction(outputs) & (weight > 0)
     if calibration is None or flat is None or not known.any():
         return None
     inputs = {key: values[known] for key, values in tested.inputs.items()}
@@ -167,16 +167,16 @@ def _intervals(
         return None
     flat = Ends(np.asarray(flat.low)[known], np.asarray(flat.high)[known])
     guess = outputs[known, task.middle]
-    return check_intervals(truth[known], guess, ends, flat, LEVEL, weight[known])
+    return check_intervals(y_true[known], guess, ends, flat, LEVEL, weight[known])
 
 
 def _confidence(
-    task: Task, outputs: Floats, truth: NDArray[Any], weight: Floats, temperature: float
+    task: Task, outputs: Floats, y_true: NDArray[Any], weight: Floats, temperature: float
 ) -> ConfidenceCheck | None:
-    known = has_truth(task, truth) & has_answer(outputs) & (weight > 0)
+    known = has_label(task, y_true) & has_prediction(outputs) & (weight > 0)
     if not known.any():
         return None
-    p, y, w = outputs[known], truth[known], weight[known]
+    p, y, w = outputs[known], y_true[known], weight[known]
     before = tempered(task, p, 1 / temperature)
     bins, bins_before = (confidence_bins(y, each, w, ordered=task.ordered) for each in (p, before))
     return ConfidenceCheck(
@@ -196,7 +196,7 @@ def _unusual(run: Run, prepared: Prepared, tested: Predicted) -> Mapping[str, fl
     if usual is None or not len(tested.rows):
         return {}
     frame, arrays = prepared.table.frame.iloc[tested.rows], Arrays(tested.inputs)
-    found = unusual_rows(usual, run.preprocessor, frame, arrays, tested.statistics)
+    found = novel_rows(usual, run.preprocessor, frame, arrays, tested.statistics)
     checks = Counter(check for _, check in {(each.row, each.check) for each in found})
     shares = {check: n / len(tested.rows) for check, n in sorted(checks.items())}
     return {**shares, "any": len({each.row for each in found}) / len(tested.rows)}

@@ -42,13 +42,13 @@ def baseline_scores(
     """
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
     task = Task.of(head, fitted, head_layer(head, fitted))
-    truth, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
+    y_true, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
     train, test = prepared.rows("train"), prepared.rows("test")
-    yield constant_score(task, truth, train, test, weight, keep)
+    yield constant_score(task, y_true, train, test, weight, keep)
     if serves(task):
         say("gradient boosting")
     yield from tree_scores(
-        task, prepared.spec, prepared.source, prepared.table.frame, truth, train, test,
+        task, prepared.spec, prepared.source, prepared.table.frame, y_true, train, test,
         weight=weight, log=head.head.options.get("transform") == "log1p",
         seed=prepared.config.training.seed, keep=keep,
     )

@@ -12,8 +12,8 @@ from multimodal.evaluation.calibration import CALIBRATION
 from multimodal.core.config import Config
 from multimodal.data.columns.schema import Schema
 from multimodal.core.errors import MultimodalError, RunError, first_line
-from multimodal.models.stack.boosted_heads import Experts
-from multimodal.models.stack.boosted_heads import TREES, write_experts
+from multimodal.models.stack.boosted_heads import BoostedModels
+from multimodal.models.stack.boosted_heads import TREES, write_boosted_models
 from multimodal.core.interrupted import MODEL, RECORD
 from multimodal.core.files import read_text, replace_file, write_text
 from multimodal.core.manifest import MANIFEST, check_manifest, is_listed, write_manifest
@@ -134,7 +134,7 @@ def _damaged(folder: Path) -> Iterator[None]:
 
 def save_parts(
     folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None,
-    experts: Experts | None = None,
+    boosted_models: BoostedModels | None = None,
 ) -> None:
     """Write the files that `load` reads, each whole or not at all, and with a model the manifest.
 
@@ -153,8 +153,8 @@ def save_parts(
             plain.save(beside)
         for gone in (CALIBRATION, TREES):
             (folder / gone).unlink(missing_ok=True)
-        if experts is not None:
-            write_experts(folder / TREES, experts)
+        if boosted_models is not None:
+            write_boosted_models(folder / TREES, boosted_models)
         write_manifest(folder)
 
 

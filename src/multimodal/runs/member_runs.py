@@ -11,7 +11,7 @@ import keras
 from multimodal.models.training.checkpoints import Checkpoints
 from multimodal.data.prepare import Prepared
 from multimodal.models.training.engines import engine, leads, processes
-from multimodal.models.training.state import Fitted, Safety, added
+from multimodal.models.training.state import TrainingState, FaultTolerance, added
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
 from multimodal.models.training.checkpoints import LogFile
 from multimodal.runs.request import Request, Say
@@ -46,13 +46,13 @@ class NetworkFits:
     logs: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
     @engine()
-    def run(self, termination: Termination | None) -> tuple[list[keras.Model], Fitted]:
+    def run(self, termination: Termination | None) -> tuple[list[keras.Model], TrainingState]:
         """Return the networks, and how their training went; without checkpoints if nobody ends it.
 
         Raises:
             TrainingError: A loss is not a number, or the memory is not enough.
         """
-        count, total = int(self.prepared.config.training.members), Fitted()
+        count, total = int(self.prepared.config.training.members), TrainingState()
         networks: list[keras.Model] = []
         for i in range(count):
             network, fitted = self._fit_one(i, termination)
@@ -67,7 +67,7 @@ class NetworkFits:
             self.say("interrupted; the best weights so far are kept")
         return networks, total
 
-    def _fit_one(self, i: int, termination: Termination | None) -> tuple[keras.Model, Fitted]:
+    def _fit_one(self, i: int, termination: Termination | None) -> tuple[keras.Model, TrainingState]:
         """Fit from the last checkpoint on; the weights of the best epoch stay."""
         prepared, training = self.prepared, self.prepared.config.training
         model, notes = new_network(prepared, i, self.origin)
@@ -77,16 +77,16 @@ class NetworkFits:
         folder = self.request.out / CHECKPOINTS
         checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
         start = checkpoints.latest(self.say)
-        fitted = Fitted() if start is None else Fitted.of(start)
-        safety = None
+        fitted = TrainingState() if start is None else TrainingState.of(start)
+        fault_tolerance = None
         if termination is not None:
             rows_of = partial(named_rows, prepared, i)
-            safety = Safety(checkpoints, termination, rows_of, training.checkpoint_seconds)
+            fault_tolerance = FaultTolerance(checkpoints, termination, rows_of, training.checkpoint_seconds)
         self._announce(i, model, fitted)
         self.logs[i] = fitted.log
         log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
         fit_network(
-            model, prepared, i, fitted, safety=safety, start=start,
+            model, prepared, i, fitted, fault_tolerance=fault_tolerance, start=start,
             callbacks=[*log, *self.callbacks],
         )
         if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself
@@ -94,7 +94,7 @@ class NetworkFits:
                 callback.on_train_end()
         return model, fitted
 
-    def _announce(self, i: int, model: keras.Model, fitted: Fitted) -> None:
+    def _announce(self, i: int, model: keras.Model, fitted: TrainingState) -> None:
         rows, _ = self.prepared.member_rows(i)
         count = self.prepared.config.training.members
         number = "training" if count == 1 else f"training network {i + 1} of {count}"

@@ -16,7 +16,7 @@ from multimodal.data.photos.read import locate
 from multimodal.data.columns.schema import Schema
 from multimodal.data.read.table import Table
 from multimodal.core.errors import DataError
-from multimodal.evaluation.task import Task, has_answer, has_truth, measure
+from multimodal.evaluation.task import Task, has_prediction, has_label, measure
 from multimodal.core.spec import FittedSpec
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,14 +85,14 @@ def scored(
     """Return the metrics of each head that has a truth and an answer in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
     for task in (task for task in tasks if task.name in truths):
-        truth, answered = truths[task.name], outputs[task.name]
-        known = has_truth(task, truth) & has_answer(answered) & (weights > 0)
+        y_true, answered = truths[task.name], outputs[task.name]
+        known = has_label(task, y_true) & has_prediction(answered) & (weights > 0)
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
             say(f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
                 "truth, a weight or a prediction")
         if known.any():
-            scores[task.name] = measure(task, truth, answered, weights)
+            scores[task.name] = measure(task, y_true, answered, weights)
     return scores
 
 

@@ -25,12 +25,12 @@ from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.sampling import sampled
 from multimodal.data.columns.schema import Schema
 from multimodal.data.read.table import Table
-from multimodal.evaluation.novelty import reasons, unusual_rows
+from multimodal.evaluation.novelty import reasons, novel_rows
 from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.core.errors import DataError
 from multimodal.evaluation.task import Task
-from multimodal.models.stack.boosted_heads import Experts, terms_of
-from multimodal.models.stack.boosted_heads import TREES, read_experts
+from multimodal.models.stack.boosted_heads import BoostedModels, terms_of
+from multimodal.models.stack.boosted_heads import TREES, read_boosted_models
 from multimodal.core.manifest import is_listed
 from multimodal.models.build import decoded, head_layer
 from multimodal.runs.rows import Outputs, Predictions, check_level, interval_ends, predictions_frame
@@ -230,7 +230,7 @@ class Run(FittedModel):
         lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
         odd = None
         if usual is not None:
-            found = unusual_rows(usual, self.preprocessor, frame, arrays, statistics)
+            found = novel_rows(usual, self.preprocessor, frame, arrays, statistics)
             odd = reasons(found, len(frame))
             lost["rows unlike the training rows"] = sum(map(bool, odd))
         counts = unseen | counts | lost
@@ -262,8 +262,8 @@ def load(path: str | Path) -> Run:
     model = read_model(folder, config, spec)
     there = (folder / CALIBRATION).exists() or is_listed(folder, CALIBRATION)
     calibration = read_calibration(folder, spec) if there else None
-    experts = None
+    boosted_models = None
     if config.training.trees and ((folder / TREES).exists() or is_listed(folder, TREES)):
         widths = {name: int(model.output[name].shape[-1]) for name, _ in blended(config, spec)}
-        experts = read_experts(folder / TREES, spec, widths)
-    return Run(config, schema, spec, model, calibration, experts, path=folder)
+        boosted_models = read_boosted_models(folder / TREES, spec, widths)
+    return Run(config, schema, spec, model, calibration, boosted_models, path=folder)

@@ -20,7 +20,7 @@ from multimodal.evaluation.task import Task, measure
 from multimodal.models.predictor import batches
 from multimodal.runs.run import Run
 from multimodal.runs.calibrate import Predicted
-from multimodal.models.stack.stack import Held
+from multimodal.models.stack.stack import OutOfFold
 
 
 def predicted(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Predicted:
@@ -53,7 +53,7 @@ def _whole(side: Predicted, wrong: dict[int, str], faults: dict[int, str]) -> Pr
     return side.of(~np.isin(np.arange(len(side.rows)), list(wrong)))
 
 
-def held_out(prepared: Prepared, held: Held, faults: dict[int, str]) -> Predicted:
+def held_out(prepared: Prepared, held: OutOfFold, faults: dict[int, str]) -> Predicted:
     """Return rows with the answers of what did not learn from them; others go to `faults`."""
     rows, source = held.rows, prepared.source.inputs
     faults.update(held.faults)
@@ -113,10 +113,10 @@ def fusion_scores(
         name: [ModelScore("Fusion", "fusion", inputs, head.test, count, seconds)]
         for name, head in heads.items()
     }
-    if run.experts is not None:
-        side = predicted(replace(run, experts=None), prepared, "test", {})
+    if run.boosted_models is not None:
+        side = predicted(replace(run, boosted_models=None), prepared, "test", {})
         for task in run.tasks:
-            if task.name in run.experts.heads:
+            if task.name in run.boosted_models.heads:
                 alone = _measured(prepared, task, side)
                 name = "Fusion without trees"
                 found[task.name].append(ModelScore(name, "fusion", inputs, alone, count, seconds))
@@ -124,9 +124,9 @@ def fusion_scores(
 
 
 def _measured(prepared: Prepared, task: Task, side: Predicted) -> dict[str, float]:
-    truth = prepared.truths[task.name][side.rows]
+    y_true = prepared.truths[task.name][side.rows]
     weights = prepared.source.weights[task.name][side.rows]
-    return measure(task, truth, side.outputs[task.name], weights)
+    return measure(task, y_true, side.outputs[task.name], weights)
 
 
 def damage_warning(prepared: Prepared, faults: dict[int, str]) -> list[str]:

@@ -37,12 +37,12 @@ from multimodal.models.training.engines import leads
 from multimodal.core.errors import first_line
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
-from multimodal.models.stack.boosted_heads import Experts
+from multimodal.models.stack.boosted_heads import BoostedModels
 from multimodal.runs.example_rows import explain_extremes
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.runs.example_rows import keep_neighbours
 from multimodal.core.files import write_text
-from multimodal.models.training.state import Fitted
+from multimodal.models.training.state import TrainingState
 from multimodal.core.manifest import write_manifest
 from multimodal.models.build import average
 from multimodal.runs.member_runs import NetworkFits
@@ -67,8 +67,8 @@ from multimodal.runs.calibrate import Predicted, check, learn
 from multimodal.core.interrupted import on_signals
 from multimodal.models.training.optimizer import lowest_precision
 from multimodal.core.interrupted import claimed, finished, write_record
-from multimodal.models.stack.stack import Held, whole_model
-from multimodal.runs.ablation import withheld_scores
+from multimodal.models.stack.stack import OutOfFold, stack_networks
+from multimodal.runs.ablation import ablation_scores
 
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
 
@@ -97,8 +97,8 @@ class Steps:
         self.say = say
         self.fits = NetworkFits(request, prepared, origin, say, callbacks)
         self.precision = ""
-        self.held: Held | None = None
-        self.experts: Experts | None = None
+        self.held: OutOfFold | None = None
+        self.boosted_models: BoostedModels | None = None
         self.metrics = RunMetrics(
             data=records.DataSummary(**prepared.summary()),
             versions=versions(),
@@ -126,7 +126,7 @@ class Steps:
             model = self._whole(networks)
             run, tested = self._score(load(out), model, fitted)
             if not fitted.interrupted:
-                self._withhold(run, tested)
+                self._ablate(run, tested)
                 self._explain(run, tested)
                 if prepared.config.training.baselines:
                     self._compare(run.tasks)
@@ -150,7 +150,7 @@ class Steps:
     def _save_model(self, model: keras.Model) -> None:
         """Save the run; an impatient second Ctrl-C does not cost the training."""
         prepared = self.prepared
-        kept = (prepared.config, prepared.schema, prepared.spec, model, self.experts)
+        kept = (prepared.config, prepared.schema, prepared.spec, model, self.boosted_models)
         parts = (self.request.out, *kept)
         try:
             save_parts(*parts)
@@ -165,12 +165,12 @@ class Steps:
         plain = [build(config, spec) for _ in networks]
         for network, trained in zip(plain, networks, strict=True):
             network.set_weights(trained.get_weights())
-        whole = whole_model(self.prepared, plain, self.say)
-        self.held, self.experts = whole.held, whole.experts
+        whole = stack_networks(self.prepared, plain, self.say)
+        self.held, self.boosted_models = whole.held, whole.boosted_models
         self._save_model(whole.model)
         return whole.model
 
-    def _score(self, run: Run, model: keras.Model, fitted: Fitted) -> tuple[Run, NDArray[np.int64]]:
+    def _score(self, run: Run, model: keras.Model, fitted: TrainingState) -> tuple[Run, NDArray[np.int64]]:
         """Calibrate on the rows held out, then predict the test rows as `predict` would.
 
         Returns the calibrated run, and the rows tested.
@@ -216,12 +216,12 @@ class Steps:
         write_manifest(self.request.out)
         return run.calibrated(calibration)
 
-    def _withhold(self, run: Run, tested: NDArray[np.int64]) -> None:
+    def _ablate(self, run: Run, tested: NDArray[np.int64]) -> None:
         """Measure the test rows with each modality withheld."""
         prepared, weights = self.prepared, self.prepared.source.weights
-        found = withheld_scores(
+        found = ablation_scores(
             run, prepared.table.frame.iloc[tested], prepared.photo_root,
-            {name: truth[tested] for name, truth in prepared.truths.items()},
+            {name: y_true[tested] for name, y_true in prepared.truths.items()},
             {name: weight[tested] for name, weight in weights.items()},
         )
         self._save({"withheld": found})
@@ -233,7 +233,7 @@ class Steps:
         frame = in_memory(prepared.table.frame.iloc[rows])
         found = importance(
             run, frame, prepared.photo_root,
-            {name: truth[rows] for name, truth in prepared.truths.items()}, weights,
+            {name: y_true[rows] for name, y_true in prepared.truths.items()}, weights,
             seed=prepared.config.training.seed,
         )
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))

@@ -21,13 +21,13 @@ from multimodal.data.batches import evaluation_dataset
 from multimodal.data.features.fit import with_terms
 from multimodal.data.prepare import Prepared
 from multimodal.data.sparse.blocks import term_inputs
-from multimodal.data.sparse.random_features import wave_targets
+from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.evaluation.task import Task
 from multimodal.models import baselines
 from multimodal.models.build import head_layer
-from multimodal.models.stack.stack import whole_model
+from multimodal.models.stack.stack import stack_networks
 from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
-from multimodal.models.training.state import Fitted, TrainingError
+from multimodal.models.training.state import TrainingError, TrainingState
 
 
 def fit_rows(
@@ -54,7 +54,7 @@ def fit_rows(
     keras.utils.clear_session()  # the models before this one are done with
     found = [_fit_network(prepared, i, callbacks) for i in range(count)]
     networks = [network for network, _ in found]
-    model = whole_model(prepared, networks, lambda message: None).model
+    model = stack_networks(prepared, networks, lambda message: None).model
     seconds = time.perf_counter() - start
     rows = np.concatenate([prepared.rows(side) for side in sides])
     outputs = answered(model, prepared, rows)
@@ -103,7 +103,7 @@ def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
         lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
     )
     if spec.terms is not None:
-        measured = wave_targets(config.heads, spec.heads, prepared.truths)
+        measured = random_feature_targets(config.heads, spec.heads, prepared.truths)
         spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides, measured)
     return replace(prepared, config=config, spec=spec, source=source)
 
@@ -149,7 +149,7 @@ def _with_terms(
 
 def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[keras.Model, int]:
     """Return network `i` of the best epoch, and how many epochs it took."""
-    (model, _), fitted = new_network(prepared, i), Fitted()
+    (model, _), fitted = new_network(prepared, i), TrainingState()
     fit_network(model, prepared, i, fitted, callbacks=callbacks)
     if fitted.interrupted:
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from multimodal.core.interrupted import LOCK, check_same, locked, read_record
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.predictions import answers, truths
 from multimodal.evaluation.task import Task
-from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Arm
+from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Candidate
 from multimodal.studies.fits import Fit
 
 ASKED, FITS = "asked.json", "fits"
@@ -122,7 +122,9 @@ def _frames(
         yield pd.DataFrame(found)
 
 
-def _served_by(fits: Mapping[Arm, Mapping[int, Sequence[Fit]]]) -> list[tuple[Arm, int]]:
+def _served_by(
+    fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]],
+) -> list[tuple[Candidate, int]]:
     """Return arms and seeds, first those that serve most heads, which tell the columns."""
     each = [(arm, seed) for arm, seeds in fits.items() for seed in sorted(seeds)]
     heads = np.array([-len(fits[arm][seed][0].outputs) for arm, seed in each])

@@ -32,10 +32,10 @@ def drawn(rows: int = ROWS) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     return frame, kinds.astype(object), prices.to_numpy(copy=True)
 
 
-def suspects(frame: pd.DataFrame, truth: np.ndarray, groups: Any = None) -> list[Any]:
+def suspects(frame: pd.DataFrame, y_true: np.ndarray, groups: Any = None) -> list[Any]:
     schema = infer_schema(read_table(frame), overrides={"text": "text"})
     groups = np.arange(len(frame)) if groups is None else groups
-    return label_suspects(frame, schema, truth, groups)
+    return label_suspects(frame, schema, y_true, groups)
 
 
 def test_swapped_classes_are_found() -> None:
@@ -90,12 +90,12 @@ def test_a_copy_with_the_same_wrong_label_does_not_cover_up() -> None:
 def test_where_nothing_can_be_known_nothing_is_a_suspect(kind: str) -> None:
     frame, _, _ = drawn()
     rng = np.random.default_rng(1)
-    truth = {
+    y_true = {
         "classes": rng.choice(["yes", "no"], ROWS).astype(object),
         "numbers": rng.standard_cauchy(ROWS),
         "nearly one number": np.where(np.arange(ROWS) < 3, 2.0, 1.0),
     }[kind]
-    assert suspects(frame, truth) == []
+    assert suspects(frame, y_true) == []
 
 
 def test_at_most_a_few_are_returned() -> None:
@@ -104,6 +104,6 @@ def test_at_most_a_few_are_returned() -> None:
     assert len(suspects(frame, prices)) == MOST
 
 
-@pytest.mark.parametrize("truth", [np.full(ROWS, "one", object), np.full(ROWS, 3.0)])
-def test_nothing_to_learn(truth: np.ndarray) -> None:
-    assert suspects(drawn()[0], truth) == []
+@pytest.mark.parametrize("y_true", [np.full(ROWS, "one", object), np.full(ROWS, 3.0)])
+def test_nothing_to_learn(y_true: np.ndarray) -> None:
+    assert suspects(drawn()[0], y_true) == []

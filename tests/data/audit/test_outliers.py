@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from multimodal.data.audit.outliers import odd_values
+from multimodal.data.audit.outliers import outliers
 from multimodal.data.columns.schema import infer_schema
 from multimodal.data.read.readers import read_table
 
@@ -20,7 +20,7 @@ def odd(cells: list[Any], kind: Any = None) -> list[str]:
     targets = ["x"] if kind == "target" else []
     told = {} if kind in (None, "target") else {"x": kind}
     schema = infer_schema(table, targets=targets, overrides=told)
-    return odd_values(table.frame["x"], schema.columns[0], table.lines)
+    return outliers(table.frame["x"], schema.columns[0], table.lines)
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ def test_a_number() -> None:
     label, faults = read("number", {"p": ["3", "4.50", None, "dear", "1e300"]})
     np.testing.assert_array_equal(label.values, [3, 4.5, np.nan, np.nan, np.nan])
     assert sorted(faults) == [3, 4] and label.names() == []
-    assert label.truth([]) is label.values
+    assert label.y_true([]) is label.values
 
 
 def test_a_class() -> None:
     label, faults = read("class", {"c": ["b", "a", None, "b"]})
     assert label.values.tolist() == ["b", "a", None, "b"] and not faults
     assert label.known.tolist() == [True, True, False, True]
-    assert label.names() == ["a", "b"] and label.truth(["b"]).tolist() == [0, -1, -1, 0]
+    assert label.names() == ["a", "b"] and label.y_true(["b"]).tolist() == [0, -1, -1, 0]
     assert label.take(np.array([0, 3])).names() == ["b"]
     assert read("class", {"c": ["b", "a"]}, ["x", "b", "a"])[0].names() == ["x", "b", "a"]
 
@@ -40,7 +40,7 @@ def test_a_class() -> None:
 def test_labels_keep_the_order_of_their_columns() -> None:
     label, faults = read("labels", {"z": [1, 0, None], "a": [1, 1, None]})
     assert label.names() == ["z", "a"] == label.take(np.array([2])).names() and not faults
-    np.testing.assert_array_equal(label.truth(["z", "a"]), [[1, 1], [0, 1], [np.nan, np.nan]])
+    np.testing.assert_array_equal(label.y_true(["z", "a"]), [[1, 1], [0, 1], [np.nan, np.nan]])
 
 
 def test_a_box() -> None:
@@ -64,5 +64,5 @@ def test_a_column_that_is_not_there(kind: LabelKind) -> None:
 
 
 def test_no_rows() -> None:
-    for truth in (np.zeros(0), np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, object)):
-        assert known_rows(truth).shape == (0,)
+    for y_true in (np.zeros(0), np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, object)):
+        assert known_rows(y_true).shape == (0,)

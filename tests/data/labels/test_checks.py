@@ -12,7 +12,7 @@ from multimodal.core.errors import DataError
 from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import (
     check_label,
-    check_sides,
+    check_splits,
     check_together,
     check_transform,
     check_varies,
@@ -134,10 +134,10 @@ def test_negative_under_log1p() -> None:
 
 def test_every_side_has_labels_of_every_head() -> None:
     sides = np.array(["train", "validation", "test", "test"], object)
-    check_sides(TABLE, [head()], {"h": numbers(1, 2, np.nan, 3)}, sides)
+    check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, 3)}, sides)
     message = r"head 'h' \(column 'price'\): none of the 2 test rows has its label. Use more rows"
     with pytest.raises(DataError, match=message):
-        check_sides(TABLE, [head()], {"h": numbers(1, 2, np.nan, np.nan)}, sides)
+        check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, np.nan)}, sides)
 
 
 def test_rare_classes_are_said() -> None:

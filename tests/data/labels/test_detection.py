@@ -14,8 +14,8 @@ from multimodal.data.labels.boxes import (
     bootstrap_interval,
     iou,
     mean_average_precision,
+    to_fractions,
     to_pixels,
-    to_shares,
 )
 
 BOX = [0.0, 0.0, 2.0, 2.0]
@@ -26,7 +26,7 @@ def test_pixels_and_shares_undo_each_other() -> None:
     boxes, sizes = [[0.1, 0.2, 0.5, 1.0], [0, 0, 1, 1]], [[200, 100], [30, 60]]
     pixels = to_pixels(boxes, sizes)
     np.testing.assert_allclose(pixels, [[20, 20, 100, 100], [0, 0, 30, 60]])
-    np.testing.assert_allclose(to_shares(pixels, sizes), boxes)
+    np.testing.assert_allclose(to_fractions(pixels, sizes), boxes)
 
 
 def test_iou() -> None:

@@ -140,8 +140,8 @@ def test_classes_are_read_as_text() -> None:
     assert labels["mood"].values.tolist() == ["sad", "glad", "3", "3", "NA"]
     assert labels["mood"].names() == ["3", "NA", "glad", "sad"]
     assert [fault.row for fault in table.quarantine] == [5]
-    truth = labels["mood"].truth(["sad", "glad", "3"])
-    assert truth.dtype == np.int64 and truth.tolist() == [0, 1, 2, 2, -1]
+    y_true = labels["mood"].y_true(["sad", "glad", "3"])
+    assert y_true.dtype == np.int64 and y_true.tolist() == [0, 1, 2, 2, -1]
 
 
 def test_truth_values_are_classes() -> None:
@@ -153,13 +153,13 @@ def test_declared_classes_fix_the_order_and_refuse_others() -> None:
     mood = declared("mood", "ordinal", classes=["low", "mid", "high"])
     table, labels, _ = read({"mood": ["high", "low", "huge", "low"]}, mood)
     assert labels["mood"].names() == ["low", "mid", "high"]
-    assert labels["mood"].truth(["low", "mid", "high"]).tolist() == [2, 0, 0]
+    assert labels["mood"].y_true(["low", "mid", "high"]).tolist() == [2, 0, 0]
     assert [fault.reason for fault in table.quarantine] == [
         "column 'mood': expected one of low, mid, high, got 'huge'"
     ]
     tags = declared("tags", "multilabel", classes=["a", "b"])
     table, labels, _ = read({"tags": ["a|b", "a|c", "b"]}, tags)
-    assert labels["tags"].truth(["a", "b"]).tolist() == [[1, 1], [0, 1]]
+    assert labels["tags"].y_true(["a", "b"]).tolist() == [[1, 1], [0, 1]]
     assert table.quarantine[0].reason.endswith("expected one of a, b, got 'a|c'")
 
 
@@ -167,7 +167,7 @@ def test_labels_in_one_cell() -> None:
     cells = ["red|big", ["red"], [], "big", None]
     table, labels, _ = read({"tags": cells}, declared("tags", "multilabel"))
     assert labels["tags"].names() == ["big", "red"]
-    assert labels["tags"].truth(["big", "red"]).tolist() == [[1, 1], [0, 1], [0, 0], [1, 0]]
+    assert labels["tags"].y_true(["big", "red"]).tolist() == [[1, 1], [0, 1], [0, 0], [1, 0]]
     assert table.quarantine[0].row == 4
 
 
@@ -176,7 +176,7 @@ def test_labels_in_columns() -> None:
     table, labels, _ = read(columns, declared(["red", "big"], "multilabel"))
     label = labels["multilabel"]
     assert label.names() == ["red", "big"]
-    assert label.truth(["red", "big"]).tolist() == [[1, 1], [0, 0], [1, 0]]
+    assert label.y_true(["red", "big"]).tolist() == [[1, 1], [0, 0], [1, 0]]
     assert [fault.reason for fault in table.quarantine] == [
         "columns 'red', 'big': the target is missing",
         "column 'big': expected 0 or 1, got '7'",
@@ -302,7 +302,7 @@ def test_label_arrays_name_every_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "known"),
+    ("y_true", "known"),
     [
         (np.array([1.0, np.nan]), [True, False]),
         (np.array([0, -1]), [True, False]),
@@ -311,8 +311,8 @@ def test_label_arrays_name_every_head() -> None:
         (np.array([(), None], object), [True, False]),
     ],
 )
-def test_known_rows(truth: np.ndarray, known: list[bool]) -> None:
-    assert known_rows(truth).tolist() == known
+def test_known_rows(y_true: np.ndarray, known: list[bool]) -> None:
+    assert known_rows(y_true).tolist() == known
 
 
 def truth_of(fitted: FittedHead, rows: list[dict[str, Any]], **more: Any) -> tuple[Any, list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal.data.photos.checks import photo_column, without_bad_photos
-from multimodal.data.photos.read import PhotoFacts
+from multimodal.data.photos.read import PhotoStatistics
 from multimodal.data.read.readers import read_table
 
 
@@ -50,6 +50,6 @@ def test_no_photos() -> None:
 
 
 def test_a_fault_counts_once() -> None:
-    facts = {"a": PhotoFacts(fault="a: no such photo", absent=True)}
+    facts = {"a": PhotoStatistics(fault="a: no such photo", absent=True)}
     found = photo_column("p", [["a"], ["a"]], facts)
     assert (found.rows, found.photos, found.missing, found.tiny) == (2, 1, 1, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.data.read.table import Quarantined, Table
+from multimodal.data.read.table import RejectedRow, Table
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def table() -> Table:
         pd.DataFrame({"a": ["x", "y", "z"]}),
         np.array([0, 2, 3]),
         np.array([2, 5, 6]),
-        [Quarantined(1, 3, "short")],
+        [RejectedRow(1, 3, "short")],
         Path("rows.csv"),
         Path("."),
     )
@@ -30,9 +30,9 @@ def test_drop_moves_rows_to_the_quarantine_in_source_order(table: Table) -> None
     assert list(left.frame.index) == [0]
     assert (left.rows.tolist(), left.lines.tolist()) == ([2], [5])
     assert left.quarantine == [
-        Quarantined(0, 2, "no price"),
-        Quarantined(1, 3, "short"),
-        Quarantined(3, 6, "no photo"),
+        RejectedRow(0, 2, "no price"),
+        RejectedRow(1, 3, "short"),
+        RejectedRow(3, 6, "no photo"),
     ]
 
 

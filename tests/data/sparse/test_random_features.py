@@ -7,16 +7,16 @@ from tiny import plain_config, plain_rows
 from multimodal.core.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
 from multimodal.data.prepare import prepare
 from multimodal.data.sparse.blocks import hashes_of, term_matrix
-from multimodal.data.sparse.ngrams import wave_hashes
+from multimodal.data.sparse.ngrams import random_feature_hashes
 from multimodal.data.sparse.random_features import (
     COUNT,
     Cells,
-    fit_waves,
+    fit_random_features,
+    random_feature_targets,
+    random_features_of,
+    random_features_out_of_fold,
     read_cells,
     typical_cells,
-    wave_targets,
-    waves_of,
-    waves_out_of_fold,
 )
 
 GROUP = FittedGroup(
@@ -38,19 +38,19 @@ TARGETS = RANDOM.normal(size=(60, 1)) + (NAMES == "b")[:, None]
 def test_the_waves_of_two_rows_are_alike_where_the_rows_are():
     random = np.random.default_rng(0)
     group = GROUP.model_copy(update={"categorical": []})
-    waves = fit_waves(group, Cells(NUMBERS, CODES[:, :0], THERE), TARGETS)
+    waves = fit_random_features(group, Cells(NUMBERS, CODES[:, :0], THERE), TARGETS)
     x = np.array([[0.0], [0.1], [0.5], [2.0], [5.0]]) + random.normal()
-    found = waves_of(waves, Cells(x, np.zeros((5, 0), int), np.ones(5, bool)))
+    found = random_features_of(waves, Cells(x, np.zeros((5, 0), int), np.ones(5, bool)))
     alike = np.exp(-0.5 * (x - x.T) ** 2)  # what the products come to with ever more waves
     assert np.abs(found @ found.T - alike).max() < 4 / np.sqrt(COUNT)
 
 
 def test_a_category_stands_for_its_mean_target():
-    waves = fit_waves(GROUP, CELLS, TARGETS)
+    waves = fit_random_features(GROUP, CELLS, TARGETS)
     rows = Cells(np.zeros((2, 1)), np.array([[2], [3]]), THERE[:2])
-    one, other = waves_of(waves, rows)
+    one, other = random_features_of(waves, rows)
     assert not np.allclose(one, other)
-    same = waves_of(waves, rows, np.zeros((4, 1)))
+    same = random_features_of(waves, rows, np.zeros((4, 1)))
     np.testing.assert_allclose(same[0], same[1])
 
 
@@ -58,29 +58,32 @@ def test_a_rows_own_fold_does_not_tell_what_its_category_means():
     folds = np.arange(60) % 3
     moved = TARGETS.copy()
     moved[folds == 0] += RANDOM.normal(size=(20, 1)) * 100
-    waves = fit_waves(GROUP, CELLS, TARGETS)
-    first = waves_out_of_fold(waves, GROUP, CELLS, TARGETS, folds)
-    second = waves_out_of_fold(waves, GROUP, CELLS, moved, folds)
+    waves = fit_random_features(GROUP, CELLS, TARGETS)
+    first = random_features_out_of_fold(waves, GROUP, CELLS, TARGETS, folds)
+    second = random_features_out_of_fold(waves, GROUP, CELLS, moved, folds)
     np.testing.assert_allclose(first[folds == 0], second[folds == 0])
     assert not np.allclose(first[folds == 1], second[folds == 1])
 
 
 def test_rows_without_a_fold_stand_as_they_will_be_predicted():
-    waves = fit_waves(GROUP, CELLS, TARGETS)
-    found = waves_out_of_fold(waves, GROUP, CELLS, TARGETS, np.full(60, -1))
-    np.testing.assert_allclose(found, waves_of(waves, CELLS))
+    waves = fit_random_features(GROUP, CELLS, TARGETS)
+    found = random_features_out_of_fold(waves, GROUP, CELLS, TARGETS, np.full(60, -1))
+    np.testing.assert_allclose(found, random_features_of(waves, CELLS))
 
 
 def test_no_rows_have_no_waves():
     none = Cells(*(each[:0] for each in CELLS))
-    assert waves_of(fit_waves(GROUP, CELLS, TARGETS), none).shape == (0, COUNT)
+    assert random_features_of(fit_random_features(GROUP, CELLS, TARGETS), none).shape == (0, COUNT)
     numbers = GROUP.model_copy(update={"categorical": []})
     bare = Cells(NUMBERS, CODES[:, :0], THERE)
-    assert waves_of(fit_waves(numbers, bare, TARGETS), bare).shape == (60, COUNT)
+    assert random_features_of(fit_random_features(numbers, bare, TARGETS), bare).shape == (
+        60,
+        COUNT,
+    )
 
 
 def test_heads_that_no_category_can_be_measured_by_leave_no_targets():
-    assert wave_targets([], [], {"where": np.zeros((60, 4))}).shape == (60, 0)
+    assert random_feature_targets([], [], {"where": np.zeros((60, 4))}).shape == (60, 0)
 
 
 def test_raw_cells_are_read_as_networks_read_them():
@@ -96,9 +99,9 @@ def test_raw_cells_are_read_as_networks_read_them():
 def test_targets_of_all_heads_are_of_one_scale_and_missing_ones_stay_missing():
     rows = plain_rows().assign(mood=["glad", "sad"] * 40)
     prepared = prepare(rows, ["price", "mood"], plain_config())
-    truths = {name: truth.copy() for name, truth in prepared.truths.items()}
+    truths = {name: y_true.copy() for name, y_true in prepared.truths.items()}
     truths["mood"][3] = -1
-    found = wave_targets(prepared.config.heads, prepared.spec.heads, truths)
+    found = random_feature_targets(prepared.config.heads, prepared.spec.heads, truths)
     assert found.shape == (80, 2) and np.isnan(found).sum() == 1
     np.testing.assert_allclose(np.nanmean(found, axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(np.nanstd(found, axis=0), 1)
@@ -110,9 +113,9 @@ def test_waves_stand_among_the_terms():
     (block,) = (block for block in spec.terms.blocks if block.kind == "waves")
     place = spec.terms.blocks.index(block)
     matrix = term_matrix(spec.terms, spec, {}, prepared.table.frame)
-    columns = np.searchsorted(hashes_of(spec.terms), wave_hashes(place, block.waves))
+    columns = np.searchsorted(hashes_of(spec.terms), random_feature_hashes(place, block.waves))
     cells = read_cells(spec.group(block.group), {}, prepared.table.frame)
-    expected = waves_of(block.waves, cells) * block.scale
+    expected = random_features_of(block.waves, cells) * block.scale
     np.testing.assert_allclose(matrix[:, columns].toarray(), expected, rtol=1e-5, atol=1e-6)
 
 

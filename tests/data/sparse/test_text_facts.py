@@ -9,17 +9,17 @@ import pytest
 
 from multimodal.core.spec import FACT_KINDS
 from multimodal.data.features import text
-from multimodal.data.sparse.ngrams import FACTS, fact_shares, fact_values
+from multimodal.data.sparse.ngrams import TEXT_STATISTICS, fact_shares, text_statistics
 
 ODD = ["", " ", "no number", "1.2.3", "12,50", "9" * 400, "3 x 1,500 g, 0.5 %", "٣ 4", "-7"]
 
 
 def of(kind: str, cell: str) -> float:
-    return float(np.expm1(fact_values(kind, [cell])[0]))
+    return float(np.expm1(text_statistics(kind, [cell])[0]))
 
 
 def test_the_spec_knows_the_facts() -> None:
-    assert tuple(FACTS) == FACT_KINDS
+    assert tuple(TEXT_STATISTICS) == FACT_KINDS
 
 
 def test_numbers_are_read_as_the_table_reads_them() -> None:
@@ -30,16 +30,16 @@ def test_numbers_are_read_as_the_table_reads_them() -> None:
     assert of("length", cell) == pytest.approx(len(cell))
 
 
-@pytest.mark.parametrize("kind", FACTS)
+@pytest.mark.parametrize("kind", TEXT_STATISTICS)
 def test_any_text_has_finite_facts_or_none(kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = fact_values(kind, ODD)
+        found = text_statistics(kind, ODD)
     assert found.shape == (len(ODD),) and not np.isinf(found).any()
     assert np.isnan(found[0]) and (kind in ("greatest", "least")) == bool(np.isnan(found[2]))
 
 
-@pytest.mark.parametrize("kind", FACTS)
+@pytest.mark.parametrize("kind", TEXT_STATISTICS)
 @pytest.mark.parametrize("cell", [cell for cell in ODD if text.words(cell)])
 def test_words_share_a_fact_wholly_or_not_at_all(kind: str, cell: str) -> None:
     shares = fact_shares(kind, cell)

@@ -43,14 +43,14 @@ def test_joined_keys() -> None:
 @pytest.mark.parametrize("how", ["sum", "product"])
 def test_numbers_that_make_up_the_target(how: str) -> None:
     a, b, c = (RNG.lognormal(size=300) for _ in range(3))
-    truth = a + 2 * b if how == "sum" else a * b
-    found = together({"a": a, "noise": c, "b": b}, truth)
+    y_true = a + 2 * b if how == "sum" else a * b
+    found = together({"a": a, "noise": c, "b": b}, y_true)
     assert found is not None and found[:2] == (["a", "b"], how) and found[2] > 0.999
 
 
 def test_good_features_are_no_copy() -> None:
     a, b = RNG.normal(size=(2, 300))
-    truth = a + b + 0.3 * RNG.normal(size=300)
-    assert together({"a": a, "b": b}, truth) is None
+    y_true = a + b + 0.3 * RNG.normal(size=300)
+    assert together({"a": a, "b": b}, y_true) is None
     assert together({"a": a}, a) is None
     assert together({"a": a[:30], "b": b[:30]}, (a + b)[:30]) is None

@@ -11,7 +11,7 @@ import pytest
 from multimodal.core.errors import DataError
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
-from multimodal.data.split.folds import deal_folds, fold_sides, read_folds, rows_apart
+from multimodal.data.split.folds import deal_folds, fold_splits, read_folds, rows_apart
 
 RANDOM = np.random.default_rng(0)
 N = 300
@@ -50,7 +50,7 @@ def test_fewer_groups_than_folds() -> None:
 
 def test_one_fold_tests_and_some_of_the_others_validate() -> None:
     folds = deal_folds(5, GROUPS, [PRICE], seed=1)
-    sides = fold_sides(folds, 2, GROUPS, [PRICE], 0.1, seed=0)
+    sides = fold_splits(folds, 2, GROUPS, [PRICE], 0.1, seed=0)
     assert ((sides == "test") == (folds == 2)).all()
     assert np.mean(sides == "validation") == pytest.approx(0.1, abs=0.02)
     number = np.array([["train", "validation", "test"].index(side) for side in sides])

@@ -78,10 +78,10 @@ def test_few_known_numbers_say_nothing() -> None:
 
 
 def test_missing_targets_are_passed_over() -> None:
-    truth = np.where(np.arange(200) < 50, np.nan, PRICES)
+    y_true = np.where(np.arange(200) < 50, np.nan, PRICES)
     table = read_table(pd.DataFrame({"x": PRICES, "t": [f"for {p:.0f}" for p in PRICES]}))
     schema = infer_schema(table, overrides={"t": "text", "x": "number"})
-    assert len(leakage_warnings(table.frame, schema, "price", truth)) == 2
+    assert len(leakage_warnings(table.frame, schema, "price", y_true)) == 2
 
 
 @pytest.mark.real_data
@@ -102,12 +102,12 @@ def test_real_tables() -> None:
         assert [line for line in warnings if "what follows is not read" not in line] == []
 
 
-def class_warnings(cells: Any, kinds: Any, truth: Any) -> list[str]:
+def class_warnings(cells: Any, kinds: Any, y_true: Any) -> list[str]:
     columns = {f"x{i}": pd.Series(each, dtype=object) for i, each in enumerate(cells)}
-    table = read_table(pd.DataFrame({**columns, "y": truth}))
+    table = read_table(pd.DataFrame({**columns, "y": y_true}))
     told = {f"x{i}": kind for i, kind in enumerate(kinds)}
     schema = infer_schema(table, targets=["y"], overrides=told)
-    return leakage_warnings(table.frame, schema, "y", np.array(truth, object))
+    return leakage_warnings(table.frame, schema, "y", np.array(y_true, object))
 
 
 KINDS = RNG.choice(["chair", "lamp", "rug"], 300)
@@ -131,9 +131,9 @@ def test_a_number_that_tells_the_class() -> None:
 
 def test_a_pair_that_tells_the_class() -> None:
     first, second = RNG.integers(0, 4, (2, 300))
-    truth = np.array([f"kind {(a + b) % 4}" for a, b in zip(first, second, strict=True)])
+    y_true = np.array([f"kind {(a + b) % 4}" for a, b in zip(first, second, strict=True)])
     cells = [[f"a{k}" for k in first], [f"b{k}" for k in second], [f"c{k % 3}" for k in first]]
-    (sentence,) = class_warnings(cells, ["category"] * 3, truth)
+    (sentence,) = class_warnings(cells, ["category"] * 3, y_true)
     assert sentence.startswith("columns 'x0' and 'x1' together tell the y: in 100% of the rows")
 
 
@@ -147,8 +147,8 @@ def test_texts_that_name_their_class() -> None:
 
 
 def test_a_rare_class_is_not_told_by_its_rarity() -> None:
-    truth = np.array(["no"] * 295 + ["yes"] * 5)
-    assert class_warnings([RNG.choice(["a", "b"], 300)], ["category"], truth) == []
+    y_true = np.array(["no"] * 295 + ["yes"] * 5)
+    assert class_warnings([RNG.choice(["a", "b"], 300)], ["category"], y_true) == []
 
 
 def test_a_category_that_tells_the_number() -> None:

@@ -16,7 +16,7 @@ from multimodal.data.split.folds import (
     member_folds,
     split_targets,
     with_members,
-    with_pace,
+    with_training_schedule,
 )
 
 
@@ -40,20 +40,20 @@ def test_few_rows_have_several_networks_and_very_few_one(rows: int, members: int
 )
 def test_many_rows_are_read_less_often(rows: int, epochs: int) -> None:
     sides = np.repeat(np.array(["train", "test"], object), [rows, 9])
-    assert with_pace(Config(), sides).training.epochs == epochs
+    assert with_training_schedule(Config(), sides).training.epochs == epochs
 
 
 @pytest.mark.parametrize(("rows", "batch"), [(0, 16), (2_000, 16), (2_001, 64)])
 def test_few_rows_are_read_in_small_batches(rows: int, batch: int) -> None:
     sides = np.repeat(np.array(["train", "test"], object), [rows, 9_999])
-    assert with_pace(Config(), sides).training.batch_size == batch
+    assert with_training_schedule(Config(), sides).training.batch_size == batch
 
 
 def test_epochs_and_batches_that_are_asked_for_stay() -> None:
     sides = np.array(["train"] * 9, object)
     asked = Config.parse({"training": {"epochs": 3, "batch_size": 5}})
-    assert with_pace(asked, sides) is asked
-    half = with_pace(Config.parse({"training": {"epochs": 3}}), sides).training
+    assert with_training_schedule(asked, sides) is asked
+    half = with_training_schedule(Config.parse({"training": {"epochs": 3}}), sides).training
     assert (half.epochs, half.batch_size) == (3, 16)
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from multimodal.core.errors import ConfigError, RunError
-from multimodal.core.target_transform import NumberSpace
+from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
     NumberCalibration,
     Shape,
@@ -15,14 +15,14 @@ from multimodal.evaluation.calibration.intervals import (
     reaches,
     score_at,
 )
-from multimodal.evaluation.calibration.scale import Spread
+from multimodal.evaluation.calibration.scale import ConditionalScale
 
 NINE = [float(i) for i in range(1, 10)]
 
 
 def record(**changes: object) -> NumberCalibration:
     plain = NumberCalibration(
-        space=NumberSpace(), shape=Shape(), spread=Spread(), rows=9, upper=NINE
+        space=TargetTransform(), shape=Shape(), spread=ConditionalScale(), rows=9, upper=NINE
     )
     return plain.model_copy(update=changes)
 
@@ -64,7 +64,7 @@ def test_rows_without_a_prediction_have_no_interval() -> None:
 
 
 def test_prices_stay_above_zero_and_finite() -> None:
-    space = NumberSpace(transform="log1p", mean=0.0, scale=1.0)
+    space = TargetTransform(transform="log1p", mean=0.0, scale=1.0)
     wide = record(space=space, upper=[900.0] * 9)
     low, high = interval_of(wide, [[5.0]], 0.9)
     assert low[0] == 0.0 and np.isfinite(high[0])
@@ -80,7 +80,7 @@ def test_quantiles_keep_their_proportions() -> None:
     "wrong",
     [
         {"shape": Shape(middle=3)},
-        {"spread": Spread(knots=[[0.0, 1.0]] * 2, heights=[[0.0, 0.0]] * 2)},
+        {"spread": ConditionalScale(knots=[[0.0, 1.0]] * 2, heights=[[0.0, 0.0]] * 2)},
     ],
 )
 def test_a_record_of_another_head_is_refused(wrong: dict[str, object]) -> None:

@@ -75,10 +75,10 @@ def test_it_finds_the_temperature_that_was_lost(kind: str, true: float) -> None:
     raw = logits(task, 4000)
     chance = np.asarray(head.decode(raw / np.float32(true)), np.float64)
     if task.kind == "labels":
-        truth: np.ndarray = (RANDOM.uniform(size=chance.shape) < chance).astype(float)
+        y_true: np.ndarray = (RANDOM.uniform(size=chance.shape) < chance).astype(float)
     else:
-        truth = (RANDOM.uniform(size=(4000, 1)) > chance.cumsum(axis=1)).sum(axis=1).clip(0, 3)
-    found = fit_temperature(task, np.asarray(head.decode(raw)), truth, np.ones(4000))
+        y_true = (RANDOM.uniform(size=(4000, 1)) > chance.cumsum(axis=1)).sum(axis=1).clip(0, 3)
+    found = fit_temperature(task, np.asarray(head.decode(raw)), y_true, np.ones(4000))
     assert found == pytest.approx(true, rel=0.1)
 
 

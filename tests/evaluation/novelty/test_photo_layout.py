@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from multimodal.evaluation.novelty.photos import NUMBERS, LayoutUsual, fit_layouts, layout
+from multimodal.evaluation.novelty.photos import NUMBERS, LayoutNovelty, fit_layouts, layout
 
 RANDOM = np.random.default_rng(0)
 
@@ -19,7 +19,7 @@ def scenes(count: int, *, light: str = "above", side: int = 40) -> np.ndarray:
     return (ramp * np.ones((side, side)))[..., None] + tint + noise
 
 
-def learned(layouts: np.ndarray) -> LayoutUsual:
+def learned(layouts: np.ndarray) -> LayoutNovelty:
     usual = fit_layouts(layouts)
     assert usual is not None
     return usual
@@ -68,8 +68,8 @@ def test_absent_photos_are_not_far() -> None:
 
 def test_it_is_kept_in_json_and_checked() -> None:
     usual = learned(layout(scenes(100)))
-    again = LayoutUsual.model_validate_json(usual.model_dump_json())
+    again = LayoutNovelty.model_validate_json(usual.model_dump_json())
     assert again == usual
     for spoilt in ({"mean": usual.inverse}, {"limit": 0}, {"mean": "no"}, {"mean": "////" * 84}):
         with pytest.raises(ValidationError):
-            LayoutUsual(**(usual.model_dump() | spoilt))
+            LayoutNovelty(**(usual.model_dump() | spoilt))

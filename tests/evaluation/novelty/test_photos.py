@@ -7,7 +7,7 @@ import pytest
 
 from multimodal.core.spec import FittedSpec
 from multimodal.evaluation.novelty.photos import (
-    PhotoUsual,
+    PhotoNovelty,
     fit_photos,
     photo_statistics,
     strange_photos,
@@ -36,13 +36,13 @@ def statistics(photos: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def usual() -> PhotoUsual:
+def usual() -> PhotoNovelty:
     found = fit_photos("p", statistics(scenes(500)))
     assert found is not None
     return found
 
 
-def strange(usual: PhotoUsual, photos: np.ndarray) -> list[str]:
+def strange(usual: PhotoNovelty, photos: np.ndarray) -> list[str]:
     return [each.reason for each in strange_photos(usual, ["front"], statistics(photos))]
 
 
@@ -59,29 +59,29 @@ def test_large_photos_are_looked_at_in_part() -> None:
     np.testing.assert_array_equal(statistics(large), statistics(photos))
 
 
-def test_few_fresh_photos_are_strange(usual: PhotoUsual) -> None:
+def test_few_fresh_photos_are_strange(usual: PhotoNovelty) -> None:
     assert len(strange(usual, scenes(1000))) <= 20
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_blank_photos_are_strange(usual: PhotoUsual, value: int) -> None:
+def test_blank_photos_are_strange(usual: PhotoNovelty, value: int) -> None:
     blank = np.full((1, 1, 32, 32, 3), value, np.uint8)
     assert strange(usual, blank) == ["front: a photo nearly blank"]
 
 
-def test_noise_is_strange(usual: PhotoUsual) -> None:
+def test_noise_is_strange(usual: PhotoNovelty) -> None:
     noise = RANDOM.integers(0, 256, (1, 1, 32, 32, 3), dtype=np.uint8)
     assert strange(usual, noise) == ["front: a photo as rough as noise"]
 
 
-def test_absent_photos_are_not(usual: PhotoUsual) -> None:
+def test_absent_photos_are_not(usual: PhotoNovelty) -> None:
     nothing = photo_statistics(np.zeros((1, 1, 8, 8, 3), np.uint8), np.array([[False]]))
     assert np.isnan(nothing).all() and not list(strange_photos(usual, ["front"], nothing))
     assert fit_photos("p", nothing) is None
     assert fit_photos("p", statistics(scenes(29))) is None
 
 
-def test_each_slot_is_named_after_its_column(usual: PhotoUsual) -> None:
+def test_each_slot_is_named_after_its_column(usual: PhotoNovelty) -> None:
     pair = np.concatenate([scenes(1), np.zeros((1, 1, 32, 32, 3), np.uint8)], axis=1)
     found = list(strange_photos(usual, ["front", "back"], statistics(pair)))
     assert [(each.row, each.check) for each in found] == [(0, "photo:back")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.spec import OUT_OF_VOCABULARY
-from multimodal.evaluation.novelty.texts import TextUsual, fit_texts, main_script, strange_texts
+from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, main_script, strange_texts
 
 RANDOM = np.random.default_rng(0)
 
@@ -16,7 +16,7 @@ def tokens(rows: int, words: int, share: float) -> np.ndarray:
     return np.pad(found, ((0, 0), (0, 4))).astype(np.int32)
 
 
-def fitted(share: float, rows: int = 300, words: int = 30) -> TextUsual:
+def fitted(share: float, rows: int = 300, words: int = 30) -> TextNovelty:
     return fit_texts("t", tokens(rows, words, share), ["plain words here"] * rows)
 
 

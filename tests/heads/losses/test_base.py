@@ -21,9 +21,9 @@ def number(tensor: Any) -> float:
 
 def test_one_labelled_row_in_many_teaches_at_full_strength() -> None:
     loss, raw = TransformedMeanSquaredError(), np.zeros((64, 1), "float32")
-    truth, weights = np.full((64, 1), 3.0, "float32"), np.zeros(64, "float32")
+    y_true, weights = np.full((64, 1), 3.0, "float32"), np.zeros(64, "float32")
     weights[5] = 1
-    assert number(loss(truth, raw, weights)) == pytest.approx(9)
+    assert number(loss(y_true, raw, weights)) == pytest.approx(9)
 
 
 def test_learned_weight_by_hand() -> None:
@@ -67,7 +67,7 @@ def two_headed(learned_weight: bool) -> tuple[keras.Model, dict[str, Any]]:
 def test_the_log_variance_approaches_the_loss_of_its_own_head() -> None:
     """At the minimum it is the logarithm of the mean loss, and a head without labels stays."""
     model, heads = two_headed(True)
-    truth = {"age": 40 + 10 * RANDOM.normal(size=(64, 1)), "mood": np.zeros(64, "int32")}
+    y_true = {"age": 40 + 10 * RANDOM.normal(size=(64, 1)), "mood": np.zeros(64, "int32")}
     weights = {"age": np.ones(64, "float32"), "mood": np.zeros(64, "float32")}
     heads["age"].dense.trainable = False
     model.layers[1].trainable = False
@@ -76,9 +76,9 @@ def test_the_log_variance_approaches_the_loss_of_its_own_head() -> None:
         loss={n: h.make_loss() for n, h in heads.items()},
         jit_compile=keras.backend.backend() == "jax",
     )
-    model.fit(X, truth, sample_weight=weights, batch_size=64, epochs=120, verbose=0)
+    model.fit(X, y_true, sample_weight=weights, batch_size=64, epochs=120, verbose=0)
     raw = keras.ops.convert_to_numpy(model(X)["age"])
-    expected = np.log(np.mean((raw[:, 0] - (truth["age"][:, 0] - 40) / 10) ** 2))
+    expected = np.log(np.mean((raw[:, 0] - (y_true["age"][:, 0] - 40) / 10) ** 2))
     assert number(heads["age"].log_variance) == pytest.approx(expected, abs=0.05)
     assert number(heads["mood"].log_variance) == 0
 
@@ -88,8 +88,8 @@ def test_two_sources_with_one_label_each_train_one_model() -> None:
     age, mood = 40 + 10 * X[:, :1], (X[:, 1] > 0).astype("int32")
     first = np.arange(64) < 32
     weights = {"age": first.astype("float32"), "mood": (~first).astype("float32")}
-    truth = {"age": np.where(first[:, None], age, np.nan), "mood": np.where(first, -1, mood)}
-    model.fit(X, truth, sample_weight=weights, batch_size=16, epochs=60, verbose=0)
+    y_true = {"age": np.where(first[:, None], age, np.nan), "mood": np.where(first, -1, mood)}
+    model.fit(X, y_true, sample_weight=weights, batch_size=16, epochs=60, verbose=0)
     found = model.evaluate(X, {"age": age, "mood": mood}, verbose=0, return_dict=True)
     assert found["age_rmse"] < 5 < np.std(age)
     assert found["mood_accuracy"] > 0.8

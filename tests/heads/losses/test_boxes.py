@@ -24,14 +24,14 @@ def test_by_hand(giou: float, l1: float) -> None:
 
 
 def test_descends_to_a_box_that_it_does_not_touch() -> None:
-    truth = np.array([[0.02, 0.9, 0.08, 0.98]], "float32")
+    y_true = np.array([[0.02, 0.9, 0.08, 0.98]], "float32")
     head = keras.layers.Dense(4)
     model = keras.Sequential([keras.Input((1,)), head])
     model.compile(
         keras.optimizers.Adam(0.1), BoxLoss(), jit_compile=keras.backend.backend() == "jax"
     )
     one = np.ones((1, 1), "float32")
-    model.fit(one, truth, epochs=1, verbose=0)
+    model.fit(one, y_true, epochs=1, verbose=0)
     for _ in range(300):
-        loss = model.train_on_batch(one, truth)
+        loss = model.train_on_batch(one, y_true)
     assert float(loss) < 1, "boxes that do not touch cost at least 2"

@@ -29,30 +29,30 @@ def mean(rows: np.ndarray) -> float:
     return float((WEIGHTS * rows).sum() / WEIGHTS.sum())
 
 
-def cross(truth: np.ndarray, logits: np.ndarray) -> np.ndarray:
+def cross(y_true: np.ndarray, logits: np.ndarray) -> np.ndarray:
     p = 1 / (1 + np.exp(-logits.astype("float64")))
-    return -(truth * np.log(p) + (1 - truth) * np.log(1 - p))
+    return -(y_true * np.log(p) + (1 - y_true) * np.log(1 - p))
 
 
 def test_binary() -> None:
-    truth = (IDS > 0).astype("int32")
-    expected = mean(cross(truth[:, None], RAW[:, :1])[:, 0])
-    assert number(BinaryCrossentropy()(truth, RAW[:, :1], WEIGHTS)) == pytest.approx(expected)
-    found = number(BinaryCrossentropy()(truth[:, None], RAW[:, :1], WEIGHTS))
+    y_true = (IDS > 0).astype("int32")
+    expected = mean(cross(y_true[:, None], RAW[:, :1])[:, 0])
+    assert number(BinaryCrossentropy()(y_true, RAW[:, :1], WEIGHTS)) == pytest.approx(expected)
+    found = number(BinaryCrossentropy()(y_true[:, None], RAW[:, :1], WEIGHTS))
     assert found == pytest.approx(expected)
 
 
 def test_multilabel() -> None:
-    truth = RANDOM.integers(0, 2, RAW.shape)
-    expected = mean(cross(truth, RAW).mean(axis=1))
-    assert number(MultilabelCrossentropy()(truth, RAW, WEIGHTS)) == pytest.approx(expected)
+    y_true = RANDOM.integers(0, 2, RAW.shape)
+    expected = mean(cross(y_true, RAW).mean(axis=1))
+    assert number(MultilabelCrossentropy()(y_true, RAW, WEIGHTS)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_multiclass(smoothing: float) -> None:
     logs = RAW - np.log(np.exp(RAW).sum(axis=1, keepdims=True))
-    truth = np.eye(3)[IDS] * (1 - smoothing) + smoothing / 3
-    expected = mean(-(truth * logs).sum(axis=1))
+    y_true = np.eye(3)[IDS] * (1 - smoothing) + smoothing / 3
+    expected = mean(-(y_true * logs).sum(axis=1))
     loss = MulticlassCrossentropy(label_smoothing=smoothing)
     assert number(loss(IDS, RAW, WEIGHTS)) == pytest.approx(expected, rel=1e-5)
     assert loss.get_config()["label_smoothing"] == smoothing

@@ -59,8 +59,8 @@ def test_survives_serialization(arguments: dict[str, object]) -> None:
 
 def test_huber_is_squared_within_delta_and_straight_beyond() -> None:
     loss = TransformedHuber(delta=2.0, reduction=None)
-    truth, raw = np.array([[1.0], [5.0], [-5.0]], "float32"), np.zeros((3, 1), "float32")
-    found = keras.ops.convert_to_numpy(loss(truth, raw))
+    y_true, raw = np.array([[1.0], [5.0], [-5.0]], "float32"), np.zeros((3, 1), "float32")
+    found = keras.ops.convert_to_numpy(loss(y_true, raw))
     np.testing.assert_allclose(found, [0.5, 0.5 * 4 + 2 * 3, 0.5 * 4 + 2 * 3])
     assert TransformedHuber("log1p", 1.0, 2.0, delta=3.0).get_config()["delta"] == 3
 
@@ -77,21 +77,21 @@ def test_pinball_agrees_with_numpy() -> None:
 
 
 def test_the_best_constants_under_pinball_are_the_quantiles() -> None:
-    truth = np.arange(101, dtype="float32")[:, None]
+    y_true = np.arange(101, dtype="float32")[:, None]
     loss = PinballLoss([0.25])
-    costs = [float(loss(truth, np.full((101, 1), c, "float32"))) for c in range(101)]
+    costs = [float(loss(y_true, np.full((101, 1), c, "float32"))) for c in range(101)]
     assert int(np.argmin(costs)) == 25
 
 
 @pytest.mark.parametrize("kind", ["squared", "binary"])
 def test_reconstruction_compares_number_by_number(kind: str) -> None:
     random = np.random.default_rng(0)
-    truth = random.uniform(size=(3, 2, 2)).astype("float32")
+    y_true = random.uniform(size=(3, 2, 2)).astype("float32")
     raw = random.normal(size=(3, 4)).astype("float32")
-    flat, p = truth.reshape(3, 4), 1 / (1 + np.exp(-raw))
+    flat, p = y_true.reshape(3, 4), 1 / (1 + np.exp(-raw))
     cells = (flat - raw) ** 2
     if kind == "binary":
         cells = -(flat * np.log(p) + (1 - flat) * np.log(1 - p))
     loss = ReconstructionLoss(kind)
-    assert float(loss(truth, raw)) == pytest.approx(cells.mean(), rel=1e-5)
+    assert float(loss(y_true, raw)) == pytest.approx(cells.mean(), rel=1e-5)
     assert loss.get_config()["loss"] == kind

@@ -12,8 +12,8 @@ MIDDLE = [0.25, 0.25, 0.75, 0.75]
 
 def test_by_hand() -> None:
     metric = BoxIoU()
-    truth = np.array([MIDDLE, [0.25, 0.25, 0.5, 0.75], [0, 0, 0.1, 0.1]], "float32")
-    metric.update_state(truth, np.zeros((3, 4), "float32"), np.array([1.0, 2.0, 1.0]))
+    y_true = np.array([MIDDLE, [0.25, 0.25, 0.5, 0.75], [0, 0, 0.1, 0.1]], "float32")
+    metric.update_state(y_true, np.zeros((3, 4), "float32"), np.array([1.0, 2.0, 1.0]))
     assert float(metric.result()) == pytest.approx((1 + 2 * 0.5 + 0) / 4, rel=1e-5)
 
 

@@ -20,7 +20,7 @@ WEIGHTS = np.array([1.0, 2.0, 1.0])
 
 
 @pytest.mark.parametrize(
-    ("metric", "truth", "raw", "rows"),
+    ("metric", "y_true", "raw", "rows"),
     [
         (BinaryAccuracy, [1, 1, 0], [[2.0], [-1.0], [-3.0]], [1, 0, 1]),
         (MulticlassAccuracy, [1, 2, 0], [[0, 1, 0], [3, 0, 1], [1, 0, 0]], [1, 0, 1]),
@@ -45,10 +45,10 @@ WEIGHTS = np.array([1.0, 2.0, 1.0])
         ),
     ],
 )
-def test_by_hand(metric: Any, truth: Any, raw: Any, rows: list[float]) -> None:
+def test_by_hand(metric: Any, y_true: Any, raw: Any, rows: list[float]) -> None:
     for batches in (1, 3):
         each = metric()
-        parts = (np.array(truth), np.array(raw, "float32"), WEIGHTS)
+        parts = (np.array(y_true), np.array(raw, "float32"), WEIGHTS)
         for batch in zip(*(np.split(part, batches) for part in parts), strict=True):
             each.update_state(*batch)
         assert float(each.result()) == pytest.approx((WEIGHTS * rows).sum() / WEIGHTS.sum())

@@ -89,10 +89,10 @@ def test_quantiles_are_measured_in_the_users_units() -> None:
 
 @pytest.mark.parametrize("loss", ["squared", "binary"])
 def test_reconstruction(loss: str) -> None:
-    truth = np.array([[[0.0, 1.0]], [[0.5, 0.5]]], "float32")
+    y_true = np.array([[[0.0, 1.0]], [[0.5, 0.5]]], "float32")
     raw = np.array([[1.0, -1.0], [0.0, 2.0]], "float32")
     metric = ReconstructionError(loss)
-    metric.update_state(truth, raw)
+    metric.update_state(y_true, raw)
     guess = raw if loss == "squared" else 1 / (1 + np.exp(-raw))
-    expected = math.sqrt(np.mean((truth.reshape(2, 2) - guess) ** 2))
+    expected = math.sqrt(np.mean((y_true.reshape(2, 2) - guess) ** 2))
     assert float(metric.result()) == pytest.approx(expected, rel=1e-5)

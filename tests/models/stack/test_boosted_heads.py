@@ -35,8 +35,8 @@ def run(tmp_path_factory):
 
 
 def test_trees_have_a_share_in_what_is_predicted(run):
-    assert set(run.experts.heads) == {"price", "mood"}
-    assert run.experts.heads["mood"].shares[2] > 0.05
+    assert set(run.boosted_models.heads) == {"price", "mood"}
+    assert run.boosted_models.heads["mood"].shares[2] > 0.05
     whole = run.predict(ROWS).frame["mood_probability_glad"]
     alone = multimodal.runs.run.Run(run.config, run.schema, run.spec, run.model)
     assert np.abs(whole - alone.predict(ROWS).frame["mood_probability_glad"]).max() > 0.005
@@ -71,7 +71,10 @@ def test_measures_are_of_the_whole(run):
 def test_the_keras_model_alone_is_measured_beside_the_whole(run):
     scores = {score.name: score for score in RunMetrics.read(run.path).comparison["mood"]}
     rows = ROWS.iloc[pd.read_csv(run.path / "predictions.csv")["row"]].reset_index(drop=True)
-    for name, model in {"Fusion": run, "Fusion without trees": replace(run, experts=None)}.items():
+    for name, model in {
+        "Fusion": run,
+        "Fusion without trees": replace(run, boosted_models=None),
+    }.items():
         sure = model.predict(rows).frame["mood_probability_glad"].to_numpy(float)
         told = np.where(rows["mood"] == "glad", sure, 1 - sure)
         assert scores[name].metrics["log_loss"] == pytest.approx(-np.log(told).mean(), rel=1e-3)
@@ -79,7 +82,7 @@ def test_the_keras_model_alone_is_measured_beside_the_whole(run):
 
 def test_an_explanation_says_what_it_leaves_out(run):
     (found,) = run.explain(ROWS[:1], head="mood")
-    assert found.trees == pytest.approx(run.experts.heads["mood"].shares.tolist())
+    assert found.trees == pytest.approx(run.boosted_models.heads["mood"].shares.tolist())
     assert "gradient boosting, which is not explained" in page(found, run.path)
 
 

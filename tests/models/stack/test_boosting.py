@@ -22,30 +22,30 @@ def test_arrays_answer_as_the_grown_trees_do():
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logits_of_classes(classes):
-    truth = np.digitize(SIGNAL, [-1.0, 1.0][: classes - 1])
+    y_true = np.digitize(SIGNAL, [-1.0, 1.0][: classes - 1])
     outputs = 1 if classes == 2 else 3
-    forest = grow("binary" if classes == 2 else "class", FEATURES, truth, ONES, outputs, seed=0)
+    forest = grow("binary" if classes == 2 else "class", FEATURES, y_true, ONES, outputs, seed=0)
     options = {**options_for(400), "max_iter": max(250 // outputs, 100)}
-    model = HistGradientBoostingClassifier(random_state=0, **options).fit(FEATURES, truth)
+    model = HistGradientBoostingClassifier(random_state=0, **options).fit(FEATURES, y_true)
     raw = forest.raw(FEATURES)
     wanted = model.decision_function(FEATURES)
     np.testing.assert_allclose(raw, wanted.reshape(raw.shape), rtol=1e-8, atol=1e-8)
 
 
 def test_classes_that_are_not_there_are_rare():
-    truth = np.where(SIGNAL > 0, 2, 0)
-    raw = grow("class", FEATURES, truth, ONES, 4, seed=0).raw(FEATURES)
-    assert np.mean(raw.argmax(axis=1) == truth) > 0.95
+    y_true = np.where(SIGNAL > 0, 2, 0)
+    raw = grow("class", FEATURES, y_true, ONES, 4, seed=0).raw(FEATURES)
+    assert np.mean(raw.argmax(axis=1) == y_true) > 0.95
     alone = grow("class", FEATURES, np.full(400, 3), ONES, 4, seed=0).raw(FEATURES[:2])
     assert alone.argmax(axis=1).tolist() == [3, 3]
     assert grow("binary", FEATURES, np.zeros(400, int), ONES, 1, 0).raw(FEATURES[:1])[0, 0] < 0
 
 
 def test_labels_stand_side_by_side():
-    truth = np.stack([SIGNAL > 0, SIGNAL > 1], axis=1).astype(float)
-    forest = grow("labels", FEATURES, truth, ONES, 2, seed=0)
+    y_true = np.stack([SIGNAL > 0, SIGNAL > 1], axis=1).astype(float)
+    forest = grow("labels", FEATURES, y_true, ONES, 2, seed=0)
     forest.check(4, 2)
-    assert np.mean((forest.raw(FEATURES) > 0) == truth) > 0.95
+    assert np.mean((forest.raw(FEATURES) > 0) == y_true) > 0.95
 
 
 def test_no_rows_have_no_outputs():

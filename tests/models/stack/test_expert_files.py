@@ -12,10 +12,10 @@ from multimodal.core.errors import RunError
 from multimodal.data.sparse.fit import fit_terms
 from multimodal.models.stack.boosted_heads import (
     TREES,
-    Expert,
-    Experts,
-    read_experts,
-    write_experts,
+    BoostedModel,
+    BoostedModels,
+    read_boosted_models,
+    write_boosted_models,
 )
 from multimodal.models.stack.boosting import grow
 
@@ -28,14 +28,18 @@ FEATURES = RANDOM.normal(size=(60, 5))  # a number, a category's meaning, the li
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     forest = grow("number", FEATURES, FEATURES[:, 0], np.ones(60), 1, seed=0)
-    expert = Expert(forest, np.array([0.75, -0.1, 0.25]), np.array([[0.0], [0.1], [0.2], [0.3]]))
+    boosted_model = BoostedModel(
+        forest, np.array([0.75, -0.1, 0.25]), np.array([[0.0], [0.1], [0.2], [0.3]])
+    )
     summaries = RANDOM.normal(size=(3, 2)).astype(np.float32)
-    write_experts(tmp_path / TREES, Experts(np.array([0, 2, 5]), summaries, {"price": expert}))
+    write_boosted_models(
+        tmp_path / TREES, BoostedModels(np.array([0, 2, 5]), summaries, {"price": boosted_model})
+    )
     return tmp_path / TREES
 
 
 def test_trees_come_back_and_answer_alike(file: Path) -> None:
-    found = read_experts(file, KNOWN, {"price": 1})
+    found = read_boosted_models(file, KNOWN, {"price": 1})
     with np.load(file, allow_pickle=False) as content:
         np.testing.assert_array_equal(found.summaries, content["summaries"])
     raw = grow("number", FEATURES, FEATURES[:, 0], np.ones(60), 1, seed=0).raw(FEATURES)
@@ -63,4 +67,4 @@ def test_a_damaged_file_is_refused(file: Path, fault: str) -> None:
         arrays[f"price/{fault}"] = arrays[f"price/{fault}"] + 10**6
     np.savez(file, **arrays)
     with pytest.raises(RunError, match=r"trees\.npz: damaged, or of another run"):
-        read_experts(file, KNOWN, {"price": 2 if fault == "width" else 1})
+        read_boosted_models(file, KNOWN, {"price": 2 if fault == "width" else 1})

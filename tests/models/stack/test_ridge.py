@@ -22,21 +22,21 @@ def test_products_of_common_rare_and_lone_terms():
 
 
 def test_rows_of_very_different_weights():
-    truth, weight = RANDOM.normal(size=120), np.geomspace(1e-6, 1e6, 120)
-    ((slopes, bias),) = fit_ridge(WIDE * 30, truth, weight, [0.3])
-    errors = truth - (WIDE * 30) @ slopes - bias
+    y_true, weight = RANDOM.normal(size=120), np.geomspace(1e-6, 1e6, 120)
+    ((slopes, bias),) = fit_ridge(WIDE * 30, y_true, weight, [0.3])
+    errors = y_true - (WIDE * 30) @ slopes - bias
     assert np.abs(errors[-20:]).max() < 1e-3  # the heavy ones are met
 
 
 @pytest.mark.parametrize("terms", [WIDE, WIDE[:, :60]], ids=["more terms", "more rows"])
 def test_each_strength_is_the_best_there_is(terms):
-    truth, weight = RANDOM.normal(size=120) + 5, RANDOM.uniform(0.1, 3, size=120)
+    y_true, weight = RANDOM.normal(size=120) + 5, RANDOM.uniform(0.1, 3, size=120)
     strengths = [10.0, 0.3]
     for strength, (slopes, bias) in zip(
-        strengths, fit_ridge(terms, truth, weight, strengths), strict=True
+        strengths, fit_ridge(terms, y_true, weight, strengths), strict=True
     ):
         known = Ridge(alpha=strength, solver="cholesky", tol=1e-12)
-        known.fit(terms.toarray().astype(np.float64), truth, sample_weight=weight)
+        known.fit(terms.toarray().astype(np.float64), y_true, sample_weight=weight)
         np.testing.assert_allclose(slopes, known.coef_, atol=1e-4)
         assert bias == pytest.approx(known.intercept_, abs=1e-4)
 

@@ -25,11 +25,11 @@ def test_a_line_is_found_and_measured_out_of_fold():
 
 
 def test_out_of_fold_rows_teach_nothing_about_themselves():
-    truth = SIGNAL.copy()
-    truth[7] += 1000.0
-    first = fit_linear(Labelled("number", TERMS, truth, ONES, FOLDS, 1))
-    truth[7] -= 2000.0
-    second = fit_linear(Labelled("number", TERMS, truth, ONES, FOLDS, 1))
+    y_true = SIGNAL.copy()
+    y_true[7] += 1000.0
+    first = fit_linear(Labelled("number", TERMS, y_true, ONES, FOLDS, 1))
+    y_true[7] -= 2000.0
+    second = fit_linear(Labelled("number", TERMS, y_true, ONES, FOLDS, 1))
     own = FOLDS == FOLDS[7]
     if first.strength == second.strength:
         np.testing.assert_allclose(first.out_of_fold[own], second.out_of_fold[own])
@@ -50,9 +50,9 @@ def test_far_off_rows_count_fully_where_the_mean_needs_them():
 
 
 def test_rows_without_weight_are_predicted_but_not_learned_from():
-    truth, weight = SIGNAL.copy(), ONES.copy()
-    truth[:50], weight[:50] = 1e6, 0.0
-    linear = fit_linear(Labelled("number", TERMS, truth, weight, FOLDS, 1))
+    y_true, weight = SIGNAL.copy(), ONES.copy()
+    y_true[:50], weight[:50] = 1e6, 0.0
+    linear = fit_linear(Labelled("number", TERMS, y_true, weight, FOLDS, 1))
     np.testing.assert_allclose(linear.kernel[:, 0], SLOPES, atol=0.05)
     assert np.isfinite(linear.out_of_fold).all()
 
@@ -66,43 +66,43 @@ def test_rows_without_a_fold_have_no_measure():
 
 
 @pytest.mark.parametrize(
-    ("kind", "truth", "outputs"),
+    ("kind", "y_true", "outputs"),
     [
         ("binary", (SIGNAL > 0).astype(int), 1),
         ("class", np.digitize(SIGNAL, [-2, 2]), 3),
         ("labels", np.stack([SIGNAL > 0, SIGNAL > 3], axis=1).astype(float), 2),
     ],
 )
-def test_classes(kind, truth, outputs):
-    linear = fit_linear(Labelled(kind, TERMS, truth, ONES, FOLDS, outputs))
+def test_classes(kind, y_true, outputs):
+    linear = fit_linear(Labelled(kind, TERMS, y_true, ONES, FOLDS, outputs))
     assert linear.kernel.shape == (6, outputs)
     raw = linear.out_of_fold
     guess = raw.argmax(axis=1) if kind == "class" else (raw > 0).astype(int)
-    assert np.mean(guess.reshape(truth.shape) == truth) > 0.9
+    assert np.mean(guess.reshape(y_true.shape) == y_true) > 0.9
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_class_that_is_alone_in_training_is_what_is_predicted(outputs):
     kind = "binary" if outputs == 1 else "class"
     folds = np.where(np.arange(300) < 150, 0, 1)
-    truth = (np.arange(300) < 150).astype(int)
-    raw = fit_linear(Labelled(kind, TERMS, truth, ONES, folds, outputs)).out_of_fold
+    y_true = (np.arange(300) < 150).astype(int)
+    raw = fit_linear(Labelled(kind, TERMS, y_true, ONES, folds, outputs)).out_of_fold
     guess = raw.argmax(axis=1) if outputs > 1 else (raw[:, 0] > 0).astype(int)
-    assert (guess == 1 - truth).all()
+    assert (guess == 1 - y_true).all()
 
 
 def test_two_of_three_classes():
-    truth = np.where(SIGNAL > 0, 2, 0)
-    raw = fit_linear(Labelled("class", TERMS, truth, ONES, FOLDS, 3)).out_of_fold
-    assert np.mean(raw.argmax(axis=1) == truth) > 0.9
+    y_true = np.where(SIGNAL > 0, 2, 0)
+    raw = fit_linear(Labelled("class", TERMS, y_true, ONES, FOLDS, 3)).out_of_fold
+    assert np.mean(raw.argmax(axis=1) == y_true) > 0.9
 
 
 @pytest.mark.parametrize("kind", ["number", "binary"])
 def test_what_is_told_of_other_folds_does_not_know_a_folds_truths(kind):
-    truth = SIGNAL if kind == "number" else (SIGNAL > 0).astype(int)
-    linear = fit_linear(Labelled(kind, TERMS, truth, ONES, FOLDS, 1))
-    moved = np.where(FOLDS == 2, np.roll(truth, 5), truth)
-    first = nested_out_of_fold(Labelled(kind, TERMS, truth, ONES, FOLDS, 1), linear)
+    y_true = SIGNAL if kind == "number" else (SIGNAL > 0).astype(int)
+    linear = fit_linear(Labelled(kind, TERMS, y_true, ONES, FOLDS, 1))
+    moved = np.where(FOLDS == 2, np.roll(y_true, 5), y_true)
+    first = nested_out_of_fold(Labelled(kind, TERMS, y_true, ONES, FOLDS, 1), linear)
     second = nested_out_of_fold(Labelled(kind, TERMS, moved, ONES, FOLDS, 1), linear)
     others = FOLDS != 2
     np.testing.assert_array_equal(first[2][others], second[2][others])

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "run"
     seen = {}
     patch = pytest.MonkeyPatch()
-    real = stack.whole_model
+    real = stack.stack_networks
 
     def spy(prepared, networks, say):
         seen["prepared"], seen["whole"] = prepared, real(prepared, networks, say)
@@ -102,7 +102,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
     sides = np.repeat(["train", "validation", "test"], 40)
     split = {"data": {"split": {"method": "column", "column": "side"}}}
     asked = Config.parse({**config(members=2, linear=False).model_dump(), **split})
-    seen, real = [], stack.whole_model
+    seen, real = [], stack.stack_networks
 
     def spy(prepared, *others):
         seen.append((prepared, real(prepared, *others)))

@@ -19,7 +19,7 @@ from multimodal.models.training.kfold import (
     new_network,
     stages,
 )
-from multimodal.models.training.state import Fitted
+from multimodal.models.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_frozen_groups_learn_in_the_second_stage(
     monkeypatch.setattr(kfold, "fit", watched)
     config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
     frozen = replace(plain, config=config)
-    fit_network(new_network(frozen, 0)[0], frozen, 0, Fitted())
+    fit_network(new_network(frozen, 0)[0], frozen, 0, TrainingState())
     assert seen == [((0, 1), False), ((1, 4), True)]
 
 
@@ -69,8 +69,8 @@ def test_a_fit_goes_on_from_where_it_is(plain: Prepared, monkeypatch: pytest.Mon
     config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
     frozen = replace(plain, config=config)
     model, _ = new_network(frozen, 0)
-    fit_network(model, frozen, 0, Fitted(stage=1, epoch=2))
-    fit_network(model, frozen, 0, Fitted(interrupted=True))
+    fit_network(model, frozen, 0, TrainingState(stage=1, epoch=2))
+    fit_network(model, frozen, 0, TrainingState(interrupted=True))
     assert seen == [(1, 4)]
 
 

@@ -18,7 +18,13 @@ from multimodal.core.interrupted import Termination, on_signals
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
 from multimodal.models.training.optimizer import make_optimizer
-from multimodal.models.training.state import Fitted, Safety, TrainingError, fit, fit_compiled
+from multimodal.models.training.state import (
+    FaultTolerance,
+    TrainingError,
+    TrainingState,
+    fit,
+    fit_compiled,
+)
 
 X = np.linspace(-1, 1, 16, dtype="float32")[:, None]
 Y = 3 * X + 1
@@ -43,7 +49,7 @@ def train(x: np.ndarray = X, y: np.ndarray = Y) -> Any:
 
 def fit_linear(
     model: keras.Model, training: Training, *, valid_y: Any = Y, **options: Any
-) -> Fitted:
+) -> TrainingState:
     validation = batches(X, valid_y, 1)
     return fit_compiled(model, training, train(), validation, steps_per_epoch=2, **options)
 
@@ -101,7 +107,7 @@ def test_interruption_in_the_first_epoch_leaves_a_model() -> None:
 
 
 def test_a_later_stage_counts_on() -> None:
-    result = fit_linear(linear(), Training(epochs=5, patience=9), fitted=Fitted(epoch=3))
+    result = fit_linear(linear(), Training(epochs=5, patience=9), fitted=TrainingState(epoch=3))
     assert [epoch["epoch"] for epoch in result.log] == [4, 5]
     assert result.best_epoch in (4, 5)
 
@@ -152,7 +158,7 @@ def test_fit_compiles_what_the_builder_made() -> None:
 def test_weights_of_an_earlier_stage_stay_where_none_is_better() -> None:
     model = linear()
     best = [np.full_like(weight, 7) for weight in model.get_weights()]
-    fitted = Fitted(best_loss=0.0, best_epoch=1, best=best, epoch=1)
+    fitted = TrainingState(best_loss=0.0, best_epoch=1, best=best, epoch=1)
     fit_linear(model, Training(epochs=3, patience=9), fitted=fitted)
     assert fitted.best_epoch == 1 and len(fitted.log) == 2
     for found, expected in zip(model.get_weights(), best, strict=True):
@@ -219,13 +225,22 @@ def life(
     *callbacks: Any,
     termination: Termination | None = None,
     every: float = 0.0,
-) -> tuple[keras.Model, Fitted]:
+) -> tuple[keras.Model, TrainingState]:
     """Train from the last checkpoint in `folder` on."""
     checkpoints = Checkpoints(folder)
     start = checkpoints.latest()
-    model, fitted = noisy(training), Fitted() if start is None else Fitted.of(start)
-    safety = Safety(checkpoints, termination or Termination(), lambda e, s: f"{e}:{s}", every)
-    fit_linear(model, training, fitted=fitted, safety=safety, start=start, callbacks=callbacks)
+    model, fitted = noisy(training), TrainingState() if start is None else TrainingState.of(start)
+    fault_tolerance = FaultTolerance(
+        checkpoints, termination or Termination(), lambda e, s: f"{e}:{s}", every
+    )
+    fit_linear(
+        model,
+        training,
+        fitted=fitted,
+        fault_tolerance=fault_tolerance,
+        start=start,
+        callbacks=callbacks,
+    )
     return model, fitted
 
 
@@ -335,10 +350,10 @@ def test_nan_names_step_and_rows_and_keeps_the_last_good_checkpoint(tmp_path: Pa
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     """The loss of a step is that before its update."""
-    safety = Safety(Checkpoints(tmp_path), Termination(), lambda e, s: "", 0.0)
+    fault_tolerance = FaultTolerance(Checkpoints(tmp_path), Termination(), lambda e, s: "", 0.0)
     with pytest.raises(TrainingError, match="in epoch 1, step 2") as caught:
-        fit_linear(linear(learning_rate=1e39), Training(epochs=2), safety=safety)
-    assert not safety.checkpoints.there and "checkpoint" not in str(caught.value)
+        fit_linear(linear(learning_rate=1e39), Training(epochs=2), fault_tolerance=fault_tolerance)
+    assert not fault_tolerance.checkpoints.there and "checkpoint" not in str(caught.value)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -346,7 +361,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         life(tmp_path, Training(epochs=2), Break(3))
     start, model = Checkpoints(tmp_path).latest(), linear()
     with pytest.raises(RunError, match="of another model"):
-        fit_linear(model, Training(epochs=2), fitted=Fitted(), start=start)
+        fit_linear(model, Training(epochs=2), fitted=TrainingState(), start=start)
 
 
 def test_the_best_weights_are_averages(tmp_path: Path) -> None:
@@ -375,9 +390,9 @@ def test_a_fit_that_is_through_is_saved(tmp_path: Path) -> None:
     _, whole = life(tmp_path, Training(epochs=3, patience=9), every=3600)
     start = Checkpoints(tmp_path).latest()
     assert start is not None and start.progress["epoch"] == 3
-    assert Fitted.of(start).log == whole.log
+    assert TrainingState.of(start).log == whole.log
 
 
 def test_a_checkpoint_of_another_version_is_refused() -> None:
     with pytest.raises(RunError, match="of another version"):
-        Fitted.of(Checkpoint({"epochs": 3}, [], []))
+        TrainingState.of(Checkpoint({"epochs": 3}, [], []))

@@ -98,20 +98,20 @@ def test_trees_learn_from_validation_rows_too_and_answer_in_order(prepared: Prep
     found = fit_job(trees, prepared, seed=5)["trees-table"].outputs["price"]
     (task,), test = tasks(prepared), prepared.rows("test")
     known = np.concatenate([prepared.rows("train"), prepared.rows("validation")])
-    truth, weight = prepared.truths["price"], prepared.source.weights["price"]
+    y_true, weight = prepared.truths["price"], prepared.source.weights["price"]
     expected, *_ = tree_scores(
         task,
         prepared.spec,
         prepared.source,
         prepared.table.frame,
-        truth,
+        y_true,
         known,
         test,
         weight=weight,
         log=True,
         seed=5,
     )
-    assert measure(task, truth[test], found) == pytest.approx(expected.metrics)
+    assert measure(task, y_true[test], found) == pytest.approx(expected.metrics)
 
 
 def test_sequential_answers_are_in_the_order_of_the_test_rows(prepared: Prepared) -> None:

@@ -18,11 +18,11 @@ from multimodal.data.prepare import prepare
 from multimodal.data.split.folds import deal_folds
 from multimodal.studies.compare import experiment
 from multimodal.studies.compare.candidates import Job, chosen_fusions, jobs
-from multimodal.studies.compare.experiment import Contest
+from multimodal.studies.compare.experiment import Experiment
 from multimodal.studies.compare.results import RECORD_FILE
 from multimodal.studies.fits import Fit
 
-Make = Callable[..., Contest]
+Make = Callable[..., Experiment]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Make:
     groups = np.arange(60)
     folds = deal_folds(3, groups, [prepared.truths["price"]], seed=0)
     found = jobs(prepared, chosen_fusions(prepared.config, []))
-    whole = Contest(
+    whole = Experiment(
         tmp_path, prepared, folds, groups, found, [0], time.monotonic() + 600, "", lambda m: None
     )
     return lambda **changes: replace(whole, done={}, failed={}, splits={}, **changes)

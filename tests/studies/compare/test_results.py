@@ -7,7 +7,7 @@ import pytest
 from candidates import BOTH, FOLDS, MEDIAN, RANDOM, TABLE, TREES, TRUTH, N, answered, stand
 
 from multimodal.evaluation.task import Task, measure
-from multimodal.studies.compare.results import Answered, head_standings
+from multimodal.studies.compare.results import Answered, leaderboard
 from multimodal.studies.fits import Fit
 
 
@@ -55,9 +55,9 @@ def test_a_tie_is_a_tie() -> None:
 
 
 def test_rows_without_label_or_weight_do_not_count() -> None:
-    truth, weight = TRUTH.copy(), np.ones(N)
-    truth[:20], weight[20:50] = np.nan, 0.0
-    found = stand(answered({TREES: 0.5}, weight=weight, truth=truth))
+    y_true, weight = TRUTH.copy(), np.ones(N)
+    y_true[:20], weight[20:50] = np.nan, 0.0
+    found = stand(answered({TREES: 0.5}, weight=weight, y_true=y_true))
     assert found.rows == N - 50
 
 
@@ -74,7 +74,7 @@ def test_seeds_that_both_have_are_compared() -> None:
 def test_a_model_that_does_not_serve_a_head_is_not_there() -> None:
     given = answered({TREES: 0.5, BOTH: 0.4})
     assert (
-        head_standings(
+        leaderboard(
             Task("mood"),
             "mood",
             Answered({"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits),
@@ -86,17 +86,17 @@ def test_a_model_that_does_not_serve_a_head_is_not_there() -> None:
 
 
 def test_classes() -> None:
-    truth = RANDOM.integers(0, 2, N)
-    right = np.eye(2)[truth] * 0.8 + 0.1
+    y_true = RANDOM.integers(0, 2, N)
+    right = np.eye(2)[y_true] * 0.8 + 0.1
     wrong = right.copy()
     wrong[:60] = wrong[:60, ::-1]
     fits = {
         arm: {0: [Fit({"mood": p[FOLDS == fold]}) for fold in range(5)]}
         for arm, p in ((TREES, wrong), (BOTH, right))
     }
-    given = Answered({"mood": truth}, {"mood": np.ones(N)}, FOLDS, np.arange(N), fits)
+    given = Answered({"mood": y_true}, {"mood": np.ones(N)}, FOLDS, np.arange(N), fits)
     task = Task("mood", "class", ["sad", "glad"])
-    found = head_standings(task, "mood", given, BOTH.name, [])
+    found = leaderboard(task, "mood", given, BOTH.name, [])
     assert found is not None and found.metrics == ["accuracy", "log_loss"]
     assert found.standings[0].values["accuracy"][0] == 1.0
     assert found.standings[1].values["accuracy"][0] == pytest.approx(0.8)

@@ -9,7 +9,11 @@ from candidates import BOTH, MEDIAN, TABLE, TREES, answered, stand
 from rich.console import Console
 
 from multimodal.studies.compare.results import ComparisonRecord
-from multimodal.studies.compare.summary import show_standings, standings_figure, standings_frame
+from multimodal.studies.compare.summary import (
+    leaderboard_figure,
+    leaderboard_frame,
+    show_leaderboard,
+)
 
 HEAD = stand(answered({MEDIAN: 1.0, TREES: 0.5, TABLE: 0.6, BOTH: 0.4}))
 RECORD = ComparisonRecord(
@@ -23,7 +27,7 @@ RECORD = ComparisonRecord(
 
 def shown(width: int) -> str:
     text = StringIO()
-    show_standings(RECORD, Console(file=text, width=width))
+    show_leaderboard(RECORD, Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -41,7 +45,7 @@ def test_the_terminal_shows_model_value_gain_and_cost() -> None:
 
 
 def test_the_csv_has_everything() -> None:
-    frame = standings_frame(RECORD)
+    frame = leaderboard_frame(RECORD)
     assert frame["name"].tolist() == [each.name for each in HEAD.standings]
     assert {
         "head",
@@ -61,7 +65,7 @@ def test_the_csv_has_everything() -> None:
 
 
 def test_the_picture_has_a_dot_and_a_line_for_each_model() -> None:
-    figure = standings_figure(HEAD)
+    figure = leaderboard_figure(HEAD)
     (axes,) = figure.axes
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == [

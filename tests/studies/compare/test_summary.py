@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from multimodal.studies.compare.results import Addition, Difference, HeadStandings, Standing
+from multimodal.studies.compare.results import Addition, Difference, Leaderboard, LeaderboardRow
 from multimodal.studies.compare.summary import (
     addition_words,
     comparison_verdict,
@@ -17,11 +17,11 @@ def difference(gain: float, low: float, high: float, p_folds: float | None = 0.0
     return Difference(gain=gain, low=low, high=high, p=0.01, p_folds=p_folds)
 
 
-def head(versus: Difference | None, *additions: Addition, full: str = "full") -> HeadStandings:
+def head(versus: Difference | None, *additions: Addition, full: str = "full") -> Leaderboard:
     values = {"log_rmse": (0.4, 0.3, 0.5)}
     names = {"values": values, "metrics": {}, "by_fold": [], "seeds": [0]}
     standings = [
-        Standing(
+        LeaderboardRow(
             name="full",
             kind="fusion",
             inputs="table + text + photos",
@@ -29,7 +29,7 @@ def head(versus: Difference | None, *additions: Addition, full: str = "full") ->
             versus=versus,
             **names,
         ),
-        Standing(
+        LeaderboardRow(
             name="trees",
             kind="trees",
             inputs="table + TF-IDF",
@@ -37,7 +37,7 @@ def head(versus: Difference | None, *additions: Addition, full: str = "full") ->
             **names,
         ),
     ]
-    return HeadStandings(
+    return Leaderboard(
         head="price",
         column="price",
         kind="number",

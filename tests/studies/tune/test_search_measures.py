@@ -50,13 +50,13 @@ def test_errors_are_those_of_the_side(prepared: Prepared) -> None:
 def test_one_answer_is_the_yardstick(prepared: Prepared) -> None:
     price, _ = tasks(prepared)
     rows, train = prepared.rows("validation"), prepared.rows("train")
-    truth, weight = prepared.truths["price"], prepared.source.weights["price"]
+    y_true, weight = prepared.truths["price"], prepared.source.weights["price"]
     found = guessed_errors(prepared)
-    order = np.argsort(truth[train])
+    order = np.argsort(y_true[train])
     below = np.cumsum(weight[train][order]) / weight[train].sum()
-    median = truth[train][order][np.searchsorted(below, 0.5)]
+    median = y_true[train][order][np.searchsorted(below, 0.5)]
     guess = np.full((len(rows), 1), median)
-    expected = measure(price, truth[rows], guess, weight[rows])["log_rmse"]
+    expected = measure(price, y_true[rows], guess, weight[rows])["log_rmse"]
     assert found["price"] == pytest.approx(expected, rel=0.02)
     assert found["mood"] > 0.5
 

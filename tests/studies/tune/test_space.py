@@ -13,7 +13,7 @@ from multimodal.core.config import Config
 from multimodal.data.defaults import encoder_named
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.build import build
-from multimodal.studies.tune.space import AS_IT_IS, Knob, knobs, turned
+from multimodal.studies.tune.space import AS_IT_IS, Hyperparameter, hyperparameters, turned
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,18 @@ def prepared(catalogue_folder: Path) -> Prepared:
     return prepare(catalogue_folder / "catalogue.csv", ["price"], config)
 
 
-def values(space: list[Knob], **changed: Any) -> dict[str, Any]:
-    return {knob.name: knob.start for knob in space} | changed
+def values(space: list[Hyperparameter], **changed: Any) -> dict[str, Any]:
+    return {hyperparameter.name: hyperparameter.start for hyperparameter in space} | changed
 
 
 def test_the_start_is_the_config_itself(prepared: Prepared) -> None:
-    space = knobs(prepared.config)
+    space = hyperparameters(prepared.config)
     assert turned(prepared.config, space, values(space)) == prepared.config
-    for knob in space:
+    for hyperparameter in space:
         assert (
-            knob.start == knob.choices[0] if knob.choices else knob.low <= knob.start <= knob.high
+            hyperparameter.start == hyperparameter.choices[0]
+            if hyperparameter.choices
+            else hyperparameter.low <= hyperparameter.start <= hyperparameter.high
         )
     assert {
         "learning_rate",
@@ -44,41 +46,46 @@ def test_the_start_is_the_config_itself(prepared: Prepared) -> None:
         "image_encoder",
         "tabular_encoder",
         "numeric_embedding",
-    } <= {knob.name for knob in space}
+    } <= {hyperparameter.name for hyperparameter in space}
 
 
 def test_odd_starts_lie_in_the_space(prepared: Prepared) -> None:
     config = prepared.config.merge(
         training={"learning_rate": 0.5, "weight_decay": 0.0, "batch_size": 7}
     )
-    space = {knob.name: knob for knob in knobs(config)}
+    space = {hyperparameter.name: hyperparameter for hyperparameter in hyperparameters(config)}
     assert space["learning_rate"].high == 0.5
     assert 0.0 in space["weight_decay"].choices and 7 in space["batch_size"].choices
 
 
 def test_every_value_of_every_knob_can_be_built(prepared: Prepared) -> None:
-    space = knobs(prepared.config)
-    for knob in space:
-        for value in knob.choices[1:] or (knob.low, knob.high):
-            config = turned(prepared.config, space, values(space, **{knob.name: value}))
-            assert config != prepared.config or value == knob.start, (knob.name, value)
+    space = hyperparameters(prepared.config)
+    for hyperparameter in space:
+        for value in hyperparameter.choices[1:] or (hyperparameter.low, hyperparameter.high):
+            config = turned(prepared.config, space, values(space, **{hyperparameter.name: value}))
+            assert config != prepared.config or value == hyperparameter.start, (
+                hyperparameter.name,
+                value,
+            )
             build(config, prepared.spec)
 
 
 def test_random_values_can_be_built(prepared: Prepared) -> None:
-    space, random = knobs(prepared.config), np.random.default_rng(0)
+    space, random = hyperparameters(prepared.config), np.random.default_rng(0)
     for _ in range(12):
         drawn = {
-            knob.name: knob.choices[random.integers(len(knob.choices))]
-            if knob.choices
-            else knob.low
-            for knob in space
+            hyperparameter.name: hyperparameter.choices[
+                random.integers(len(hyperparameter.choices))
+            ]
+            if hyperparameter.choices
+            else hyperparameter.low
+            for hyperparameter in space
         }
         build(turned(prepared.config, space, drawn), prepared.spec)
 
 
 def test_knobs_do_what_they_say(prepared: Prepared) -> None:
-    space = knobs(prepared.config)
+    space = hyperparameters(prepared.config)
     config = turned(
         prepared.config,
         space,
@@ -106,7 +113,7 @@ def test_knobs_do_what_they_say(prepared: Prepared) -> None:
 
 def test_the_default_fusion_has_its_ensemble_there_too() -> None:
     config = Config.parse({"groups": [TABLE, WORDS], "fusion": "gated"})
-    space = knobs(config)
+    space = hyperparameters(config)
     found = turned(config, space, values(space, fusion="concat")).fusion
     assert found.name == "concat" and found.options["num_members"] == 8
 
@@ -114,24 +121,30 @@ def test_the_default_fusion_has_its_ensemble_there_too() -> None:
 def test_an_encoder_of_the_defaults_has_their_options_and_is_no_change_to_them() -> None:
     words = {**WORDS, "encoder": "recurrent"}
     config = Config.parse({"groups": [TABLE, words]})
-    space = knobs(config)
+    space = hyperparameters(config)
     usual = encoder_named("text", "convolutional")
     found = turned(config, space, values(space, text_encoder="convolutional"))
     assert usual.options and found.groups[1].encoder == usual
-    (knob,) = [knob for knob in knobs(found) if knob.name == "text_encoder"]
-    assert "convolutional" not in knob.choices and "recurrent" in knob.choices
+    (hyperparameter,) = [
+        hyperparameter
+        for hyperparameter in hyperparameters(found)
+        if hyperparameter.name == "text_encoder"
+    ]
+    assert "convolutional" not in hyperparameter.choices and "recurrent" in hyperparameter.choices
 
 
 def test_groups_with_word_vectors_keep_encoder_and_dimension() -> None:
     words = {**WORDS, "vectors": "glove.txt", "encoder": "recurrent"}
     config = Config.parse({"groups": [TABLE, words]})
-    space = knobs(config)
-    assert "text_encoder" not in {knob.name for knob in space}
+    space = hyperparameters(config)
+    assert "text_encoder" not in {hyperparameter.name for hyperparameter in space}
     wide = turned(config, space, values(space, width=2.0)).groups[1]
     assert "embedding_dim" not in wide.encoder.options and wide.encoder.options["hidden_dim"]
 
 
 def test_one_group_has_no_fusion_to_choose() -> None:
-    names = {knob.name for knob in knobs(Config.parse({"groups": [TABLE]}))}
+    names = {
+        hyperparameter.name for hyperparameter in hyperparameters(Config.parse({"groups": [TABLE]}))
+    }
     assert not names & {"fusion", "modality_dropout", "augment"}
     assert AS_IT_IS

@@ -14,7 +14,7 @@ from tiny import TABLE, WORDS
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, RunError
-from multimodal.studies.tune.space import knobs
+from multimodal.studies.tune.space import hyperparameters
 from multimodal.studies.tune.trials import (
     Ended,
     Trial,
@@ -29,8 +29,8 @@ from multimodal.studies.tune.trials import (
 )
 
 pytest.importorskip("optuna")
-SPACE = knobs(Config.parse({"groups": [TABLE, WORDS]}))
-START = {knob.name: knob.start for knob in SPACE}
+SPACE = hyperparameters(Config.parse({"groups": [TABLE, WORDS]}))
+START = {hyperparameter.name: hyperparameter.start for hyperparameter in SPACE}
 
 
 def trial(number: int, value: float | None = 0.5, **changed: Any) -> Trial:

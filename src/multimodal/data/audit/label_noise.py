@@ -34,7 +34,7 @@ class Suspect(NamedTuple):
 
 
 def label_suspects(
-    frame: pd.DataFrame, schema: Schema, truth: NDArray[Any], groups: NDArray[np.int64]
+    frame: pd.DataFrame, schema: Schema, y_true: NDArray[Any], groups: NDArray[np.int64]
 ) -> list[Suspect]:
     """Return the labels that out-of-fold predictions contradict most, the strongest first.
 
@@ -48,13 +48,13 @@ def label_suspects(
     Args:
         frame: the rows.
         schema: the columns to read; others are passed over.
-        truth: (N,) float64 numbers, or objects: classes; NaN or None where missing.
+        y_true: (N,) float64 numbers, or objects: classes; NaN or None where missing.
         groups: int64 (N,), duplicates.
 
     References:
         Northcutt, Jiang and Chuang, Confident learning, 2021, for the idea.
     """
-    known = np.flatnonzero(pd.notna(truth))
+    known = np.flatnonzero(pd.notna(y_true))
     if len(known) > LOOKED_AT:
         known = np.sort(np.random.default_rng(0).choice(known, LOOKED_AT, replace=False))
     if len(known) < _LEAST_ROWS:
@@ -63,10 +63,10 @@ def label_suspects(
     if features is None:
         return []
     folds = _folds(groups[known])
-    if truth.dtype == object:
-        found = _classes(features, truth[known], folds)
+    if y_true.dtype == object:
+        found = _classes(features, y_true[known], folds)
     else:
-        found = _numbers(features, truth[known].astype(np.float64), folds)
+        found = _numbers(features, y_true[known].astype(np.float64), folds)
     found.sort(key=lambda each: -each.strength)
     return [each._replace(row=int(known[each.row])) for each in found[:MOST]]
 
@@ -134,9 +134,9 @@ def _out_of_fold(features: Any, goal: Floats, folds: NDArray[np.int64]) -> Float
     return found
 
 
-def _numbers(features: Any, truth: Floats, folds: NDArray[np.int64]) -> list[Suspect]:
-    logarithms = bool((truth > 0).all())
-    goal = np.log(truth) if logarithms else truth
+def _numbers(features: Any, y_true: Floats, folds: NDArray[np.int64]) -> list[Suspect]:
+    logarithms = bool((y_true > 0).all())
+    goal = np.log(y_true) if logarithms else y_true
     expected = _out_of_fold(features, goal, folds)
     missed = np.abs(goal - expected)
     spread = 1.4826 * float(np.median(missed))
@@ -145,7 +145,7 @@ def _numbers(features: Any, truth: Floats, folds: NDArray[np.int64]) -> list[Sus
     shown = np.exp(expected) if logarithms else expected
     return [
         Suspect(
-            int(i), f"{truth[i]:,.12g}", _rounded(shown[i]), round(float(missed[i] / spread), 1)
+            int(i), f"{y_true[i]:,.12g}", _rounded(shown[i]), round(float(missed[i] / spread), 1)
         )
         for i in np.flatnonzero(missed > FAR * spread)
     ]
@@ -155,8 +155,8 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _classes(features: Any, truth: NDArray[np.object_], folds: NDArray[np.int64]) -> list[Suspect]:
-    codes, names = pd.factorize(truth)
+def _classes(features: Any, y_true: NDArray[np.object_], folds: NDArray[np.int64]) -> list[Suspect]:
+    codes, names = pd.factorize(y_true)
     if not 2 <= len(names) <= 200:
         return []
     goal = np.eye(len(names))[codes] if len(names) > 2 else np.eye(2)[codes][:, :1]

@@ -24,7 +24,7 @@ _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _EARLIEST = 1900
 
 
-def odd_values(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def outliers(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
     """Return a sentence for each kind of odd value in a column, with an example and its line.
 
     Named are: cells of a number or date column that are none; numbers further from the middle half
@@ -43,7 +43,7 @@ def odd_values(series: pd.Series[Any], column: Column, lines: NDArray[np.int64])
     >>> from multimodal.data.columns.schema import infer_schema
     >>> table = read_table([{"colour": c} for c in ["red", "Red", "blue", "blue"]])
     >>> column = infer_schema(table).columns[0]
-    >>> odd_values(table.frame["colour"], column, table.lines)
+    >>> outliers(table.frame["colour"], column, table.lines)
     ["the same but for case or blanks: 'red' (1) / 'Red' (1)"]
     """
     checks = _CHECKS.get(column.kind, ())

@@ -33,7 +33,7 @@ from multimodal.data.audit.findings import (
     sample_note,
 )
 from multimodal.data.audit.label_noise import label_suspects
-from multimodal.data.audit.outliers import odd_values
+from multimodal.data.audit.outliers import outliers
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.schema import Column, Schema, infer_schema
 from multimodal.data.defaults import complete
@@ -289,7 +289,7 @@ def _audit(rows: _Rows) -> Audit:
 def _column(rows: _Rows, column: Column) -> ColumnAudit:
     series = rows.table.frame[column.name]
     fields = column.model_dump(include={"name", "kind", "missing", "distinct", "example", "note"})
-    values = odd_values(series, column, rows.table.lines)
+    values = outliers(series, column, rows.table.lines)
     return ColumnAudit(type=_type(series), odd=values, **fields)
 
 

@@ -291,7 +291,7 @@ def fit_rows(
         for head, name in zip(config.heads, names[len(config.groups) :], strict=True)
     ]
     rows = sample_rows(table.frame, np.flatnonzero(train))
-    target = found[config.heads[0].name].truth(heads[0].classes)[rows]
+    target = found[config.heads[0].name].y_true(heads[0].classes)[rows]
     frame = in_memory(table.frame.iloc[rows])
     spec = fit_spec(config, schema, frame, base[1] if base else None, target)
     groups = spec.groups

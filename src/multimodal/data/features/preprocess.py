@@ -216,7 +216,7 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
+def ablate(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
     """Return arrays in which every group of a modality is as it is in a row that lacks it.
 
     Terms stay; those without it are learned from the raw rows, by `Preprocessor.terms_without`.
@@ -229,7 +229,7 @@ def withhold(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
     Example:
     >>> group = {"name": "t", "modality": "text", "columns": ["t"], "lengths": [8]}
     >>> spec = FittedSpec.model_validate({"groups": [group], "heads": []})
-    >>> withhold(Arrays({"t_tokens": np.array([[7, 8]])}), spec, "text").inputs["t_tokens"].tolist()
+    >>> ablate(Arrays({"t_tokens": np.array([[7, 8]])}), spec, "text").inputs["t_tokens"].tolist()
     [[0, 0]]
     """
     inputs, photos = dict(arrays.inputs), dict(arrays.photos)

@@ -78,7 +78,7 @@ def place_boxes(
     A box may reach one pixel over the photo's edge, as those that count pixels from 1 do; it is
     cut off there. One that reaches further, or has no photo, is a fault.
     """
-    shares = to_shares(boxes, sizes).clip(0, 1)
+    shares = to_fractions(boxes, sizes).clip(0, 1)
     there = np.isfinite(boxes).all(axis=1)
     lost = there & ~np.isfinite(sizes).all(axis=1)
     out = there & ((boxes < -1).any(axis=1) | (boxes > np.tile(sizes, 2) + 1).any(axis=1))
@@ -108,11 +108,11 @@ def to_pixels(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
     return _boxes(boxes, "boxes") * _scales(boxes, sizes)
 
 
-def to_shares(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
+def to_fractions(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
     """Turn boxes (N, 4) in pixels into shares of photos of `sizes` (N, 2): width, height.
 
     Example:
-    >>> to_shares([[160, 240, 320, 480]], [[640, 480]]).tolist()
+    >>> to_fractions([[160, 240, 320, 480]], [[640, 480]]).tolist()
     [[0.25, 0.5, 0.5, 1.0]]
     """
     return _boxes(boxes, "boxes") / _scales(boxes, sizes)
@@ -168,13 +168,15 @@ def mean_average_precision(
         Everingham et al., The Pascal Visual Object Classes Challenge, 2010.
     """
     overlap = iou(boxes, true_boxes)
-    guess, truth, sure = _labels(classes, true_classes, scores, len(overlap))
-    right = (guess == truth) & (overlap >= threshold)
+    guess, y_true, sure = _labels(classes, true_classes, scores, len(overlap))
+    right = (guess == y_true) & (overlap >= threshold)
     return float(
         np.mean(
             [
-                _average_precision(right[guess == each], sure[guess == each], np.sum(truth == each))
-                for each in np.unique(truth)
+                _average_precision(
+                    right[guess == each], sure[guess == each], np.sum(y_true == each)
+                )
+                for each in np.unique(y_true)
             ]
         )
     )
@@ -246,11 +248,11 @@ def _area(boxes: Floats) -> Floats:
 def _labels(
     classes: ArrayLike, true_classes: ArrayLike, scores: ArrayLike, rows: int
 ) -> tuple[NDArray[np.generic], NDArray[np.generic], Floats]:
-    guess, truth = np.asarray(classes), np.asarray(true_classes)
+    guess, y_true = np.asarray(classes), np.asarray(true_classes)
     sure = np.asarray(scores, dtype=np.float64)
-    for name, array in (("classes", guess), ("true_classes", truth), ("scores", sure)):
+    for name, array in (("classes", guess), ("true_classes", y_true), ("scores", sure)):
         if array.shape != (rows,):
             raise DataError(f"`{name}` must have shape ({rows},). Received: {array.shape}")
     if not rows:
         raise DataError("there are no boxes to evaluate. Received: 0 rows")
-    return guess, truth, sure
+    return guess, y_true, sure

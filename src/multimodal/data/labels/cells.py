@@ -58,18 +58,18 @@ class Label:
         each = there if self.kind == "class" else [name for names in there for name in names]
         return order_classes(each)
 
-    def truth(self, classes: Sequence[str]) -> NDArray[Any]:
+    def y_true(self, classes: Sequence[str]) -> NDArray[Any]:
         """Return the label as numbers; see `read_truth`."""
         if self.kind == "class":
             return encode_classes(self.values, classes)
         return encode_labels(self.values, classes) if self.kind == "labels" else self.values
 
 
-def known_rows(truth: NDArray[Any]) -> NDArray[np.bool_]:
+def known_rows(y_true: NDArray[Any]) -> NDArray[np.bool_]:
     """Return bool (N,): the row has a label; NaN, None and the class -1 are none."""
-    if truth.dtype == object:
-        return np.array([each is not None for each in truth], bool)
-    there = truth >= 0 if truth.dtype.kind == "i" else np.isfinite(truth)
+    if y_true.dtype == object:
+        return np.array([each is not None for each in y_true], bool)
+    there = y_true >= 0 if y_true.dtype.kind == "i" else np.isfinite(y_true)
     return np.asarray(there.all(axis=tuple(range(1, there.ndim))), bool)
 
 

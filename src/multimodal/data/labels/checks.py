@@ -93,7 +93,7 @@ def check_transform(table: Table, head: Head, values: NDArray[Any]) -> None:
         )
 
 
-def check_sides(
+def check_splits(
     table: Table, heads: Sequence[Head], found: Mapping[str, Label], sides: NDArray[Any]
 ) -> None:
     """Raise DataError where no row on a side of the split has the label of a head."""

@@ -113,8 +113,8 @@ def read_truth(
     if head.kind == "box":
         label, wrong = placed(label, photo_sizes(table.frame, groups, root))
         faults |= wrong
-    truth = label.truth(head.classes)
-    unseen = label.known & ~known_rows(truth)
+    y_true = label.y_true(head.classes)
+    unseen = label.known & ~known_rows(y_true)
     bad = {"unreadable": sorted(faults), "of unknown class": np.flatnonzero(unseen).tolist()}
     for what, rows in bad.items():
         if rows:
@@ -122,7 +122,7 @@ def read_truth(
                 f"{head.name}: labels that do not count, since {what}: {len(rows):,}, the first in "
                 f"{table.place(rows[0])}"
             )
-    return truth
+    return y_true
 
 
 def fit_head(head: Head, name: str, label: Label, rows: NDArray[np.bool_]) -> FittedHead:
@@ -164,10 +164,10 @@ def label_arrays(
     return targets, {name: (weights * there).astype(np.float32) for name, there in known.items()}
 
 
-def _target(truth: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
-    if truth.dtype.kind == "i":
-        return np.where(known, truth, 0).astype(np.int32)
-    columns = truth[:, None] if truth.ndim == 1 else truth
+def _target(y_true: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+    if y_true.dtype.kind == "i":
+        return np.where(known, y_true, 0).astype(np.int32)
+    columns = y_true[:, None] if y_true.ndim == 1 else y_true
     return np.where(known[:, None], columns, 0).astype(np.float32)
 
 
@@ -180,7 +180,7 @@ def placed(label: Label, sizes: Values) -> tuple[Label, Faults]:
 def _read_head(table: Table, schema: Schema, head: Head, kind: LabelKind) -> tuple[Label, Faults]:
     """Read a head's columns; classes that the head does not name are faults."""
     label, faults = read_label(table, schema, kind, head.columns, head.classes)
-    strange = label.known & ~known_rows(label.truth(head.classes)) if head.classes else ()
+    strange = label.known & ~known_rows(label.y_true(head.classes)) if head.classes else ()
     for row in np.flatnonzero(strange):
         came = label.values[row]
         faults[int(row)] = (

@@ -16,7 +16,14 @@ from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import photo_paths
-from multimodal.data.photos.read import ABSENT, CUT_OFF, UNREADABLE, PhotoFacts, examine, locate
+from multimodal.data.photos.read import (
+    ABSENT,
+    CUT_OFF,
+    UNREADABLE,
+    PhotoStatistics,
+    examine,
+    locate,
+)
 from multimodal.data.read.table import Table
 
 _PHOTO = "photo: "
@@ -100,7 +107,7 @@ def _others(unit: str, lines: Sequence[int]) -> str:
     return f" {len(lines):,} more rows have such paths ({unit}s {said})."
 
 
-def _examined(paths: list[str]) -> dict[str, PhotoFacts]:
+def _examined(paths: list[str]) -> dict[str, PhotoStatistics]:
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda chunk: [examine(Path(path)) for path in chunk], chunks)
@@ -198,7 +205,7 @@ class PhotoColumn(BaseModel):
 
 
 def photo_column(
-    name: str, rows: Sequence[Sequence[str]], facts: Mapping[str, PhotoFacts]
+    name: str, rows: Sequence[Sequence[str]], facts: Mapping[str, PhotoStatistics]
 ) -> PhotoColumn:
     """Count what the photos of a column are like.
 
@@ -208,7 +215,8 @@ def photo_column(
         facts: what is known of each path.
 
     Example:
-    >>> known = {"a": PhotoFacts("x", width=9, height=9), "b": PhotoFacts("x", width=64, height=64)}
+    >>> small = PhotoStatistics("x", width=9, height=9)
+    >>> known = {"a": small, "b": PhotoStatistics("x", width=64, height=64)}
     >>> found = photo_column("photo", [["a"], ["b", "a"], []], known)
     >>> found.rows, found.photos, found.tiny, found.duplicate
     (2, 2, 1, 2)
@@ -232,7 +240,7 @@ def photo_column(
 _KINDS = ("missing", "unreadable", "tiny", "huge", "not_rgb", "rotated")
 
 
-def _kinds(facts: PhotoFacts) -> list[str]:
+def _kinds(facts: PhotoStatistics) -> list[str]:
     """Name what is worth a word about one photo."""
     if facts.fault:
         return ["missing" if facts.absent else "unreadable"]

@@ -38,7 +38,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoFacts:
+class PhotoStatistics:
     """What a look at a photo's bytes and header told.
 
     Args:
@@ -105,7 +105,7 @@ def _leads_inside(place: str, top: str) -> bool:
     return os.path.commonpath([real, folder]) == folder
 
 
-def examine(path: Path) -> PhotoFacts:
+def examine(path: Path) -> PhotoStatistics:
     """Read a photo's bytes and say whether it is whole.
 
     A JPEG must have its end mark, a PNG the right checksum of every part up to its end; other
@@ -119,9 +119,9 @@ def examine(path: Path) -> PhotoFacts:
             shape = (image.width, image.height, image.mode, _rotated(image))
     except Exception as error:  # a decoder met with damaged bytes may raise anything
         reason = _reason(error)
-        return PhotoFacts(fault=f"{path}: {reason}", absent=reason == ABSENT)
+        return PhotoStatistics(fault=f"{path}: {reason}", absent=reason == ABSENT)
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return PhotoFacts(digest, None, False, *shape)
+    return PhotoStatistics(digest, None, False, *shape)
 
 
 def decode(source: str | Path | BytesIO, size: int) -> Pixels:

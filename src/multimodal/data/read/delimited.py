@@ -15,7 +15,7 @@ import pandas as pd
 
 from multimodal.core.errors import DataError
 from multimodal.data.read.encodings import text_lines
-from multimodal.data.read.table import IntArray, Quarantined
+from multimodal.data.read.table import IntArray, RejectedRow
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _FIELD_LIMIT = 100_000_000
@@ -28,7 +28,7 @@ class Parsed(NamedTuple):
     frame: pd.DataFrame
     rows: IntArray
     lines: IntArray
-    quarantine: list[Quarantined]
+    quarantine: list[RejectedRow]
 
 
 def read_delimited(path: Path, encoding: str = "utf-8", separator: str | None = None) -> Parsed:
@@ -136,7 +136,7 @@ def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str
     for row, (line, cells) in enumerate(records):
         if len(cells) != len(names):
             reason = f"expected {len(names)} values, got {len(cells)}"
-            quarantine.append(Quarantined(row, line, reason, raw=_joined(cells)))
+            quarantine.append(RejectedRow(row, line, reason, raw=_joined(cells)))
             continue
         rows.append(row)
         lines.append(line)

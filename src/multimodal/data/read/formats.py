@@ -17,7 +17,7 @@ from multimodal.core.errors import DataError, first_line
 from multimodal.data.read.delimited import Parsed, check_names
 from multimodal.data.read.encodings import text_lines
 from multimodal.data.read.lazy_text import DiskText, TextFile
-from multimodal.data.read.table import IntArray, Quarantined
+from multimodal.data.read.table import IntArray, RejectedRow
 
 _INDEX = re.compile(r"__index_level_\d+__")  # of a frame that had no name
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -77,7 +77,7 @@ def read_json_lines(path: Path, encoding: str = "utf-8") -> Parsed:
             lines.append(line)
         except ValueError as error:
             reason = f"expected a JSON object: {error}"
-            quarantine.append(Quarantined(row, line, reason, raw=text.rstrip("\r\n")))
+            quarantine.append(RejectedRow(row, line, reason, raw=text.rstrip("\r\n")))
         row += 1
     if quarantine and not rows:
         raise DataError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import as_text, is_missing
-from multimodal.data.read.table import Quarantined, Table
+from multimodal.data.read.table import RejectedRow, Table
 
 QUARANTINE_FILE = "quarantine.csv"
 LINE, REASON, RAW = "quarantine_line", "quarantine_reason", "quarantine_raw"
@@ -92,7 +92,7 @@ def _unmended(reason: str | None) -> str:
     return reason if reason.startswith(_UNMENDED) else f"{_UNMENDED}{reason}; {_HINT}"
 
 
-def _with_raw(fault: Quarantined, texts: dict[int, str]) -> Quarantined:
+def _with_raw(fault: RejectedRow, texts: dict[int, str]) -> RejectedRow:
     if fault.row not in texts:
         return fault
     return replace(fault, cells=(), raw=texts[fault.row])

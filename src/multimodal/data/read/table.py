@@ -15,7 +15,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Quarantined:
+class RejectedRow:
     """One row that cannot be used.
 
     Args:
@@ -50,7 +50,7 @@ class Table:
     frame: pd.DataFrame
     rows: IntArray
     lines: IntArray
-    quarantine: list[Quarantined]
+    quarantine: list[RejectedRow]
     source: Path | None
     root: Path
 
@@ -75,7 +75,7 @@ class Table:
         """
         return f"{self.name}, {self.unit} {self.lines[position]}"
 
-    def place_of(self, fault: Quarantined) -> str:
+    def place_of(self, fault: RejectedRow) -> str:
         """Name the source and line of a row that was set aside."""
         return f"{self.name}, {self.unit} {fault.line}"
 
@@ -94,7 +94,7 @@ class Table:
         >>> rows = np.arange(2)
         >>> table = Table(pd.DataFrame({"a": [1, 2]}), rows, rows + 1, [], None, Path())
         >>> table.drop({0: "photo is absent"}).quarantine
-        [Quarantined(row=0, line=1, reason='photo is absent')]
+        [RejectedRow(row=0, line=1, reason='photo is absent')]
         """
         if not faults:
             return self
@@ -102,7 +102,7 @@ class Table:
         keep[list(faults)] = False
         gone = self.frame.iloc[list(faults)]
         moved = [
-            Quarantined(int(self.rows[i]), int(self.lines[i]), why, _Cells(gone, at))
+            RejectedRow(int(self.rows[i]), int(self.lines[i]), why, _Cells(gone, at))
             for at, (i, why) in enumerate(faults.items())
         ]
         return replace(

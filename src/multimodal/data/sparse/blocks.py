@@ -22,23 +22,23 @@ from multimodal.data.features.cell_arrays import Frame, Units
 from multimodal.data.sparse.ngrams import (
     ABSENT,
     BY_RARITY,
-    FACTS,
     LEAST_ROWS,
     OF_TEXTS,
+    TEXT_STATISTICS,
     Bags,
     Matrix,
     absent_hash,
     bags_of,
     fact_shares,
-    fact_values,
     filled,
     hashed,
     letters_of,
     named,
+    random_feature_hashes,
+    text_statistics,
     triples,
-    wave_hashes,
 )
-from multimodal.data.sparse.random_features import read_cells, typical_cells, waves_of
+from multimodal.data.sparse.random_features import random_features_of, read_cells, typical_cells
 
 Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def block_matrices(
             continue
         if block.waves is not None:
             cells = read_cells(spec.group(block.group), units, frame)
-            found = wave_matrix(terms, i, waves_of(block.waves, cells))
+            found = random_feature_matrix(terms, i, random_features_of(block.waves, cells))
             if not cells.there.all():
                 bare = [[] if there else [ABSENT] for there in cells.there]
                 found = found + bag_matrix(terms, i, bare)
@@ -141,13 +141,15 @@ def bag_matrix(
     return _weighed(counts, terms.blocks[position], decode(terms.weights, "<f4"))
 
 
-def wave_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
+def random_feature_matrix(terms: FittedTerms, position: int, waves: Floats) -> Matrix:
     """Return the waves (rows, waves) of a block as `block_matrices` does, (rows, terms)."""
     import scipy.sparse as sparse
 
     block, hashes = terms.blocks[position], hashes_of(terms)
     assert block.waves is not None
-    places = np.searchsorted(hashes, wave_hashes(position, block.waves)).clip(0, len(hashes) - 1)
+    places = np.searchsorted(hashes, random_feature_hashes(position, block.waves)).clip(
+        0, len(hashes) - 1
+    )
     starts = np.arange(len(waves) + 1) * len(places)
     values = (waves * block.scale).astype(np.float32).ravel()
     found = sparse.csr_matrix(
@@ -236,8 +238,8 @@ def word_matrix(terms: FittedTerms, position: int, cell: str) -> Matrix:
         bags = [threes[max(i - 2, 0) : i + 1] for i in range(len(found))]
         counts = bag_counts(terms, position, bags, [[1 / 3] * len(bag) for bag in bags])
         whole = bag_matrix(terms, position, [threes or [ABSENT]])
-    elif kind in FACTS:
-        facts = filled(fact_values(kind, [cell]), terms.blocks[position])
+    elif kind in TEXT_STATISTICS:
+        facts = filled(text_statistics(kind, [cell]), terms.blocks[position])
         shares = sparse.csr_matrix(fact_shares(kind, cell)[:, None])
         return sparse.csr_matrix(shares @ bag_matrix(terms, position, *facts))
     else:
@@ -261,7 +263,7 @@ def typical_matrices(terms: FittedTerms, spec: FittedSpec) -> Iterator[Matrix]:
     for i, block in enumerate(terms.blocks):
         if block.waves is not None:
             cells = typical_cells(spec.group(block.group))
-            yield wave_matrix(terms, i, waves_of(block.waves, cells))
+            yield random_feature_matrix(terms, i, random_features_of(block.waves, cells))
             continue
         yield bag_matrix(terms, i, *_typical(block, spec.group(block.group)))
 

@@ -16,16 +16,16 @@ from multimodal.data.features.bins import fit_bins
 from multimodal.data.features.cell_arrays import Units
 from multimodal.data.sparse.blocks import term_matrix
 from multimodal.data.sparse.ngrams import (
-    FACTS,
     LEAST_ROWS,
+    TEXT_STATISTICS,
     Matrix,
     absent_hash,
     bags_of,
-    fact_values,
     hashed,
-    wave_hashes,
+    random_feature_hashes,
+    text_statistics,
 )
-from multimodal.data.sparse.random_features import MOST_ROWS, fit_waves, read_cells
+from multimodal.data.sparse.random_features import MOST_ROWS, fit_random_features, read_cells
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
 MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count
@@ -36,7 +36,7 @@ SCALES = {
     "words": 1.0,
     "triples": 1.0,
     "letters": 1.0,
-    **dict.fromkeys(FACTS, 0.2),
+    **dict.fromkeys(TEXT_STATISTICS, 0.2),
     "value": 0.7,
     "value_letters": 1.0,
     "number": 0.4,
@@ -62,9 +62,9 @@ def fit_terms(
     """
     blocks: list[TermBlock] = []
     hashes, weights = [], []
-    for block in [*_blocks(spec, frame), *_wave_blocks(spec, units, frame, targets)]:
+    for block in [*_blocks(spec, frame), *_random_feature_blocks(spec, units, frame, targets)]:
         if block.waves is not None:
-            kept = np.sort(wave_hashes(len(blocks), block.waves))
+            kept = np.sort(random_feature_hashes(len(blocks), block.waves))
             rows = np.full(len(kept), len(frame))
         else:
             kept, rows = _kept(hashed(bags_of(block, len(blocks), spec, units, frame)))
@@ -95,8 +95,8 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
             most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
             for kind in (kind for kind, limit in most.items() if letters <= limit):
                 yield _block(group, group.name, kind)
-            for fact in FACTS:
-                bins = fit_bins(fact_values(fact, cells), FACT_BINS)
+            for fact in TEXT_STATISTICS:
+                bins = fit_bins(text_statistics(fact, cells), FACT_BINS)
                 if len(bins) > 2:
                     yield _block(group, group.name, fact, bins)
         for category in group.categorical:
@@ -108,14 +108,14 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
                 yield _block(group, number.name, "number", number.bins)
 
 
-def _wave_blocks(
+def _random_feature_blocks(
     spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None
 ) -> Iterator[TermBlock]:
     if targets is None or not targets.shape[1] or len(frame) > MOST_ROWS:
         return
     for group in spec.groups:
         if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
-            waves = fit_waves(group, read_cells(group, units, frame), targets)
+            waves = fit_random_features(group, read_cells(group, units, frame), targets)
             yield TermBlock(
                 group=group.name,
                 source=group.name,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.spec import FittedGroup, FittedSpec, TermBlock, Waves
+from multimodal.core.spec import FittedGroup, FittedSpec, FourierFeatures, TermBlock
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.features import cell_arrays, text
@@ -23,20 +23,21 @@ from multimodal.data.features.cell_arrays import Frame, Units
 Floats = NDArray[np.float64]
 
 
-def fact_values(kind: str, cells: Sequence[str]) -> Floats:
+def text_statistics(kind: str, cells: Sequence[str]) -> Floats:
     """Return a fact of each text on a logarithmic scale, (rows,), NaN where it has none.
 
     Args:
-        kind: A name in `FACTS`.
+        kind: A name in `TEXT_STATISTICS`.
         cells: The texts; an empty one has no facts.
 
     Example:
-    >>> np.expm1(fact_values("greatest", ["pack of 3, 1,500 g", "a shoe", ""])).round(3).tolist()
+    >>> texts = ["pack of 3, 1,500 g", "a shoe", ""]
+    >>> np.expm1(text_statistics("greatest", texts)).round(3).tolist()
     [1500.0, nan, nan]
-    >>> np.expm1(fact_values("numbers", ["pack of 3, 1,500 g", "a shoe", ""])).round(3).tolist()
+    >>> np.expm1(text_statistics("numbers", texts)).round(3).tolist()
     [2.0, 0.0, nan]
     """
-    read = FACTS[kind]
+    read = TEXT_STATISTICS[kind]
     return np.log1p(np.array([read(cell) if cell else np.nan for cell in cells], np.float64))
 
 
@@ -73,7 +74,7 @@ def _extreme(cell: str, of: Callable[[Floats], Any]) -> float:
     return float(of(found)) if len(found) else np.nan
 
 
-FACTS: dict[str, Callable[[str], float]] = {
+TEXT_STATISTICS: dict[str, Callable[[str], float]] = {
     "greatest": lambda cell: _extreme(cell, np.max),
     "least": lambda cell: _extreme(cell, np.min),
     "numbers": lambda cell: float(len(_known(cell))),
@@ -88,7 +89,7 @@ ABSENT = "\x00absent"
 LEAST_ROWS = 2  # that hold a term, for it to be one
 BY_RARITY = ("words", "triples", "letters", "value_letters")
 """Kinds of blocks whose terms weigh by TF-IDF."""
-OF_TEXTS = ("words", "triples", "letters", *FACTS)
+OF_TEXTS = ("words", "triples", "letters", *TEXT_STATISTICS)
 """Kinds of blocks that a group of texts gives."""
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Bags = list[list[str]]
@@ -118,8 +119,8 @@ def bags_of(
 
 
 def _numbers_of(block: TermBlock, group: FittedGroup, units: Units, frame: Frame) -> NDArray[Any]:
-    if block.kind in FACTS:
-        return fact_values(block.kind, cell_arrays.texts(group.columns, frame))
+    if block.kind in TEXT_STATISTICS:
+        return text_statistics(block.kind, cell_arrays.texts(group.columns, frame))
     column = next(column for column in group.numeric if column.name == block.source)
     return cell_arrays.scaled(cell_arrays.numbers([column], units, frame).values, [column])[:, 0]
 
@@ -210,12 +211,12 @@ def absent_hash(block: int) -> int:
     return int(hashed([[named(block, ABSENT)]]).indices[0])
 
 
-def wave_hashes(position: int, waves: Waves) -> NDArray[np.int64]:
+def random_feature_hashes(position: int, waves: FourierFeatures) -> NDArray[np.int64]:
     """Return the hash of each wave of a block."""
-    return _wave_hashes(position, waves.count)
+    return _random_feature_hashes(position, waves.count)
 
 
 @cache
-def _wave_hashes(position: int, count: int) -> NDArray[np.int64]:
+def _random_feature_hashes(position: int, count: int) -> NDArray[np.int64]:
     names = [[named(position, f"wave {i}")] for i in range(count)]
     return np.asarray(hashed(names).indices, np.int64)

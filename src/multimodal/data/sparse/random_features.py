@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import decode, encode
 from multimodal.core.config import Head
-from multimodal.core.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, Waves
-from multimodal.core.target_transform import NumberSpace
+from multimodal.core.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, FourierFeatures
+from multimodal.core.target_transform import TargetTransform
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.cell_arrays import Frame, Units
 
@@ -40,7 +40,7 @@ class Cells(NamedTuple):
     there: NDArray[np.bool_]
 
 
-def wave_targets(
+def random_feature_targets(
     heads: Sequence[Head], fitted: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]]
 ) -> Floats:
     """Return what categories are measured by, (N, T) with mean 0 and variance 1, NaN where missing.
@@ -49,15 +49,15 @@ def wave_targets(
     """
     parts: list[Floats] = []
     for head, known in zip(heads, fitted, strict=True):
-        truth = np.asarray(truths[known.name], np.float64)
+        y_true = np.asarray(truths[known.name], np.float64)
         if known.kind == "number":
             transform = head.head.options.get("transform", "standardise")
-            space = NumberSpace(transform=transform, mean=known.mean, scale=known.scale)
-            parts.append(space.encode(truth).reshape(len(truth), -1))
+            space = TargetTransform(transform=transform, mean=known.mean, scale=known.scale)
+            parts.append(space.encode(y_true).reshape(len(y_true), -1))
         elif known.kind in ("class", "labels") and len(known.classes) <= MOST_CLASSES:
-            each = truth
+            each = y_true
             if known.kind == "class":
-                each = np.where(truth[:, None] < 0, np.nan, truth[:, None] == classes_of(known))
+                each = np.where(y_true[:, None] < 0, np.nan, y_true[:, None] == classes_of(known))
             parts.append(each)
     if not parts:
         return np.zeros((len(next(iter(truths.values()))), 0))
@@ -71,19 +71,19 @@ def classes_of(head: FittedHead) -> NDArray[np.int64]:
     return np.arange(1 if len(head.classes) == 2 else 0, len(head.classes))
 
 
-def fit_waves(group: FittedGroup, cells: Cells, targets: Floats) -> Waves:
+def fit_random_features(group: FittedGroup, cells: Cells, targets: Floats) -> FourierFeatures:
     """Draw waves for a group of the table, and learn what its categories mean.
 
     Args:
         group: The group.
         cells: Its training rows.
-        targets: Those of `wave_targets`, (N, T).
+        targets: Those of `random_feature_targets`, (N, T).
     """
     random = np.random.default_rng(0)
     width = cells.numbers.shape[1] + cells.codes.shape[1] * targets.shape[1]
     frequencies = random.normal(size=(width, COUNT)) / np.sqrt(width)
     phases = random.uniform(0, 2 * np.pi, COUNT)
-    return Waves(
+    return FourierFeatures(
         targets=targets.shape[1],
         frequencies=encode(frequencies, "<f4"),
         phases=encode(phases, "<f4"),
@@ -118,7 +118,9 @@ def typical_cells(group: FittedGroup) -> Cells:
     return counted(group, np.zeros((1, len(group.numeric))), np.array(codes, np.int64))
 
 
-def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floats:
+def random_features_of(
+    waves: FourierFeatures, cells: Cells, meanings: Floats | None = None
+) -> Floats:
     """Return the waves of rows, (N, 256), 0 for a row without any cell.
 
     Args:
@@ -137,8 +139,12 @@ def waves_of(waves: Waves, cells: Cells, meanings: Floats | None = None) -> Floa
     return np.asarray(np.cos(turns) * np.sqrt(2 / len(phases)) * cells.there[:, None])
 
 
-def waves_out_of_fold(
-    waves: Waves, group: FittedGroup, cells: Cells, targets: Floats, folds: NDArray[np.int64]
+def random_features_out_of_fold(
+    waves: FourierFeatures,
+    group: FittedGroup,
+    cells: Cells,
+    targets: Floats,
+    folds: NDArray[np.int64],
 ) -> Floats:
     """Return the waves of training rows, where no row's own fold tells what its categories mean.
 
@@ -146,27 +152,29 @@ def waves_out_of_fold(
         waves: The fitted waves.
         group: The group.
         cells: The rows that they were fitted on.
-        targets: Those of `wave_targets`, (N, T).
+        targets: Those of `random_feature_targets`, (N, T).
         folds: Fold of each row (N,), -1 for none.
     """
-    found = waves_of(waves, cells)
+    found = random_features_of(waves, cells)
     for fold in np.unique(folds[folds >= 0]):
         own = folds == fold
         others = _meanings(group, cells.codes[~own], targets[~own])
-        found[own] = waves_of(waves, Cells(*(each[own] for each in cells)), others)
+        found[own] = random_features_of(waves, Cells(*(each[own] for each in cells)), others)
     return found
 
 
 def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> Floats:
     count = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
     known = np.isfinite(targets)
-    return category_means(codes, count, np.where(known, targets, 0.0), known.astype(float))
+    return target_encoding(codes, count, np.where(known, targets, 0.0), known.astype(float))
 
 
 PRIOR = 10.0  # rows that the mean of all rows counts for in a category's mean
 
 
-def category_means(codes: NDArray[np.int64], count: int, targets: Floats, weight: Floats) -> Floats:
+def target_encoding(
+    codes: NDArray[np.int64], count: int, targets: Floats, weight: Floats
+) -> Floats:
     """Return the mean target of each category of each column, drawn towards that of all rows.
 
     Args:
@@ -180,7 +188,7 @@ def category_means(codes: NDArray[np.int64], count: int, targets: Floats, weight
 
     Example:
     >>> codes, targets = np.array([[0], [0], [1]]), np.array([[3.0], [3.0], [0.0]])
-    >>> category_means(codes, 2, targets, np.ones(3)).round(2).tolist()
+    >>> target_encoding(codes, 2, targets, np.ones(3)).round(2).tolist()
     [[2.17], [1.82]]
 
     References:

@@ -17,16 +17,16 @@ from multimodal.data.columns.cells import as_text
 from multimodal.data.features.fit import fit_rows, with_terms
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.labels.cells import Label
-from multimodal.data.labels.checks import check_sides
+from multimodal.data.labels.checks import check_splits
 from multimodal.data.labels.read import label_arrays
 from multimodal.data.photos.cache import PhotoCache
 from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
-from multimodal.data.sparse.random_features import wave_targets
+from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.data.split.duplicates import IntArray
-from multimodal.data.split.sides import SIDES, Sides, Targets, deal, names_validation
+from multimodal.data.split.sides import SIDES, Splits, Targets, deal, names_validation
 
 MOST_FOLDS = 100
 
@@ -103,9 +103,9 @@ def rows_apart(folds: IntArray, groups: IntArray) -> IntArray:
     return np.flatnonzero((low != high)[member]).astype(np.int64)
 
 
-def fold_sides(
+def fold_splits(
     folds: IntArray, fold: int, groups: IntArray, targets: Targets, validation: float, seed: int
-) -> Sides:
+) -> Splits:
     """Return the sides of one fold's training: its rows test, some of the others validate.
 
     Args:
@@ -120,7 +120,7 @@ def fold_sides(
         object (N,) of "train", "validation" and "test".
 
     Example:
-    >>> sides = fold_sides(np.arange(12) % 3, 1, np.arange(12), [np.arange(12.0)], 0.2, seed=0)
+    >>> sides = fold_splits(np.arange(12) % 3, 1, np.arange(12), [np.arange(12.0)], 0.2, seed=0)
     >>> [int((sides == side).sum()) for side in SIDES]
     [6, 2, 4]
     """
@@ -178,7 +178,7 @@ def _chosen(config: Config, table: Table) -> bool:
     )
 
 
-def with_pace(config: Config, sides: NDArray[Any]) -> Config:
+def with_training_schedule(config: Config, sides: NDArray[Any]) -> Config:
     """Return the config with a number of epochs and of rows in a step.
 
     The more training rows there are, the fewer are the epochs; the batches of few are small, for
@@ -219,7 +219,7 @@ def member_folds(
 def split_targets(label: Label) -> list[NDArray[Any]]:
     """Return what a split should share out evenly: numbers, classes, or a box's size."""
     if label.kind == "labels":
-        each = label.truth(label.names()).astype(object)
+        each = label.y_true(label.names()).astype(object)
         each[~label.known] = None
         return list(each.T)
     if label.kind == "box":
@@ -227,7 +227,7 @@ def split_targets(label: Label) -> list[NDArray[Any]]:
     return [label.values]
 
 
-def resplit(prepared: Prepared, sides: Sides) -> Prepared:
+def resplit(prepared: Prepared, sides: Splits) -> Prepared:
     """Return the rows of `prepared` on other sides, with scales, words and so on learned anew.
 
     Nothing is read again: the rows, kinds of columns and labels are those there are, and photos
@@ -247,11 +247,11 @@ def resplit(prepared: Prepared, sides: Sides) -> Prepared:
             f"{table.name}: larger than memory should hold, so it cannot be split again and again. "
             "Take a sample of its rows."
         )
-    check_sides(table, config.heads, found, sides)
+    check_splits(table, config.heads, found, sides)
     weights = row_weights(prepared)
     spec = fit_rows(config, prepared.schema, table, found, weights, sides == "train", None)
     truths = {
-        fitted.name: found[head.name].truth(fitted.classes)
+        fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
     arrays = Preprocessor(spec, prepared.schema).arrays(table.frame, prepared.photo_root)
@@ -261,7 +261,7 @@ def resplit(prepared: Prepared, sides: Sides) -> Prepared:
     groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
     folds = member_folds(config, groups, sides, found, prepared.parts)
     if config.training.linear:
-        measured = wave_targets(config.heads, spec.heads, truths)
+        measured = random_feature_targets(config.heads, spec.heads, truths)
         spec = with_terms(spec, prepared.schema, table, sides, measured)
     return replace(prepared, spec=spec, sides=sides, source=source, truths=truths, folds=folds)
 

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Truth: TypeAlias = "NDArray[Any]"
 
 
-def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, truth: Truth) -> list[str]:
+def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: Truth) -> list[str]:
     """Return a sentence for every column, or pair or sum of columns, that gives the target away.
 
     At most 10,000 rows are looked at, drawn evenly. Named are:
@@ -46,7 +46,7 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, truth: Tr
         frame: the rows.
         schema: the columns to look at; others are passed over.
         target: name of the target, for the sentences.
-        truth: (rows,), the target: float64 with NaN where it is missing, or objects, classes with
+        y_true: (rows,), the target: float64 with NaN where it is missing, or objects, classes with
             None where it is missing.
 
     Example:
@@ -60,7 +60,7 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, truth: Tr
     "column 'code' tells the kind: in 100% "
     """
     rows = _drawn(len(frame))
-    frame, truth = frame.iloc[rows], truth[rows]
+    frame, y_true = frame.iloc[rows], y_true[rows]
     numbers = {
         name: parse_numbers(frame[name], schema.column(name).unit).values
         for name in schema.names("number")
@@ -68,10 +68,10 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, truth: Tr
     numbers |= {
         name: date_parts(parse_dates(frame[name]).values, "days") for name in schema.names("date")
     }
-    if truth.dtype == object:
-        found = _class_leaks(frame, schema, target, truth, numbers)
+    if y_true.dtype == object:
+        found = _class_leaks(frame, schema, target, y_true, numbers)
     else:
-        found = _number_leaks(frame, schema, target, truth, numbers)
+        found = _number_leaks(frame, schema, target, y_true, numbers)
     return [sentence for sentence in found if sentence]
 
 
@@ -83,19 +83,19 @@ def _drawn(rows: int) -> NDArray[np.int64]:
 
 
 def _number_leaks(
-    frame: pd.DataFrame, schema: Schema, target: str, truth: Floats, numbers: dict[str, Floats]
+    frame: pd.DataFrame, schema: Schema, target: str, y_true: Floats, numbers: dict[str, Floats]
 ) -> list[str | None]:
     wordy = [*schema.names("text"), *schema.names("category")]
-    found = [_text_states(frame[name], name, target, truth) for name in wordy]
-    copies = [_number_copies(values, name, target, truth) for name, values in numbers.items()]
-    known = np.isfinite(truth)
+    found = [_text_states(frame[name], name, target, y_true) for name in wordy]
+    copies = [_number_copies(values, name, target, y_true) for name, values in numbers.items()]
+    known = np.isfinite(y_true)
 
     def strength(keys: NDArray[np.int64]) -> float:
-        guess = by_value(keys, np.where(known, truth, 0.0), known)
+        guess = by_value(keys, np.where(known, y_true, 0.0), known)
         both = np.isfinite(guess) & known
-        if both.sum() < max(20, len(truth) / 2) or not np.ptp(guess[both]):
+        if both.sum() < max(20, len(y_true) / 2) or not np.ptp(guess[both]):
             return 0.0
-        return _correlation(guess[both], truth[both])  # a rare value gives -1 by itself
+        return _correlation(guess[both], y_true[both])  # a rare value gives -1 by itself
 
     told = _by_category(frame, schema, target, strength, MIN_CORRELATION, "with a correlation of")
     free = {
@@ -103,14 +103,14 @@ def _number_leaks(
         for (name, values), said in zip(numbers.items(), copies, strict=True)
         if not said
     }
-    return [*found, *copies, *told, *_sums(free, target, truth)]
+    return [*found, *copies, *told, *_sums(free, target, y_true)]
 
 
 def _class_leaks(
-    frame: pd.DataFrame, schema: Schema, target: str, truth: Truth, numbers: dict[str, Floats]
+    frame: pd.DataFrame, schema: Schema, target: str, y_true: Truth, numbers: dict[str, Floats]
 ) -> list[str | None]:
-    codes = np.asarray(pd.factorize(truth)[0], np.int64)
-    found = [_text_names(frame[name], name, target, truth) for name in schema.names("text")]
+    codes = np.asarray(pd.factorize(y_true)[0], np.int64)
+    found = [_text_names(frame[name], name, target, y_true) for name in schema.names("text")]
     counts = np.bincount(codes[codes >= 0], minlength=1)
     commonest = counts.max() / max(counts.sum(), 1)
 
@@ -172,8 +172,8 @@ def _binned(values: Floats) -> NDArray[np.int64]:
     return np.where(known, np.searchsorted(edges, values, side="right"), -1)
 
 
-def _sums(numbers: dict[str, Floats], target: str, truth: Floats) -> list[str]:
-    found = together(numbers, truth)
+def _sums(numbers: dict[str, Floats], target: str, y_true: Floats) -> list[str]:
+    found = together(numbers, y_true)
     if found is None:
         return []
     names, how, share = found
@@ -186,11 +186,11 @@ def _sums(numbers: dict[str, Floats], target: str, truth: Floats) -> list[str]:
 
 
 def _text_states(
-    series: pd.Series[Any], name: str, target: str, truth: NDArray[np.float64]
+    series: pd.Series[Any], name: str, target: str, y_true: NDArray[np.float64]
 ) -> str | None:
     numbers = [_numbers_in(text) for text in series]
-    mixed = np.random.default_rng(0).permutation(truth)
-    own = np.array([value in stated for value, stated in zip(truth, numbers, strict=True)])
+    mixed = np.random.default_rng(0).permutation(y_true)
+    own = np.array([value in stated for value, stated in zip(y_true, numbers, strict=True)])
     other = [value in stated for value, stated in zip(mixed, numbers, strict=True)]
     if own.mean() <= MIN_SHARE or own.mean() <= 3 * np.mean(other):
         return None
@@ -207,29 +207,29 @@ def _numbers_in(text: object) -> set[float]:
     return {float(match.replace(",", "")) for match in _NUMBER.findall(text)}
 
 
-def _text_names(series: pd.Series[Any], name: str, target: str, truth: Truth) -> str | None:
+def _text_names(series: pd.Series[Any], name: str, target: str, y_true: Truth) -> str | None:
     """Say so if texts name a class, and it is the row's own."""
-    classes = sorted({each.casefold() for each in truth if each is not None}, key=len)[::-1]
+    classes = sorted({each.casefold() for each in y_true if each is not None}, key=len)[::-1]
     if len(classes) < 2:
         return None
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, classes))})\b")
     named = [set(pattern.findall((text or "").casefold())) for text in as_text(series)]
-    one = [i for i, found in enumerate(named) if len(found) == 1 and truth[i] is not None]
-    right = sum(truth[i].casefold() in named[i] for i in one)
-    if len(one) < MIN_NAMED * len(truth) or right < 0.95 * len(one):
+    one = [i for i, found in enumerate(named) if len(found) == 1 and y_true[i] is not None]
+    right = sum(y_true[i].casefold() in named[i] for i in one)
+    if len(one) < MIN_NAMED * len(y_true) or right < 0.95 * len(one):
         return None
     return (
-        f"column '{name}': {right:,} of {len(truth):,} cells name their own {target}. A model that "
-        "reads them learns to copy; tomorrow's rows may not name it. Remove the words, or set the "
-        "column's kind to 'ignored'."
+        f"column '{name}': {right:,} of {len(y_true):,} cells name their own {target}. A model "
+        "that reads them learns to copy; tomorrow's rows may not name it. Remove the words, or set "
+        "the column's kind to 'ignored'."
     )
 
 
-def _number_copies(numbers: Floats, name: str, target: str, truth: Floats) -> str | None:
-    both = np.isfinite(numbers) & np.isfinite(truth)
-    if both.sum() < 20 or not (np.ptp(numbers[both]) and np.ptp(truth[both])):
+def _number_copies(numbers: Floats, name: str, target: str, y_true: Floats) -> str | None:
+    both = np.isfinite(numbers) & np.isfinite(y_true)
+    if both.sum() < 20 or not (np.ptp(numbers[both]) and np.ptp(y_true[both])):
         return None
-    correlation = _correlation(numbers[both], truth[both])
+    correlation = _correlation(numbers[both], y_true[both])
     if not abs(correlation) >= MIN_CORRELATION:
         return None
     return (
@@ -316,7 +316,7 @@ def joined(first: Ints, second: Ints) -> Ints:
     return np.asarray(keys - (len(found) > 0 and found[0] < 0), np.int64)
 
 
-def together(numbers: Mapping[str, Floats], truth: Floats) -> tuple[list[str], str, float] | None:
+def together(numbers: Mapping[str, Floats], y_true: Floats) -> tuple[list[str], str, float] | None:
     """Return which numbers make up the target, as a `sum` or `product`, and the share explained.
 
     Half of the rows are fitted, by least squares, the other half judged; columns go one by one as
@@ -324,13 +324,13 @@ def together(numbers: Mapping[str, Floats], truth: Floats) -> tuple[list[str], s
 
     Args:
         numbers: by name, float64 (N,), NaN where missing.
-        truth: float64 (N,).
+        y_true: float64 (N,).
 
     Returns:
         None unless two or more columns explain 99.9 % together.
     """
     for how in ("sum", "product"):
-        columns = _usable(numbers, truth, how == "product")
+        columns = _usable(numbers, y_true, how == "product")
         if columns is None:
             continue
         names, matrix, goal = columns
@@ -346,20 +346,20 @@ def together(numbers: Mapping[str, Floats], truth: Floats) -> tuple[list[str], s
 
 
 def _usable(
-    numbers: Mapping[str, Floats], truth: Floats, logarithms: bool
+    numbers: Mapping[str, Floats], y_true: Floats, logarithms: bool
 ) -> tuple[list[str], Floats, Floats] | None:
     """Return names, numbers (rows, columns) and target of the rows that have them all."""
     names = [name for name, each in numbers.items() if np.isfinite(each).mean() > 0.5]
     if logarithms:
         names = [name for name in names if np.nanmin(numbers[name]) > 0]
-        truth = np.log(truth, out=np.full(len(truth), np.nan), where=truth > 0)
+        y_true = np.log(y_true, out=np.full(len(y_true), np.nan), where=y_true > 0)
     if len(names) < 2:
         return None
     matrix = np.stack([numbers[name] for name in names], axis=1)
-    whole = np.isfinite(matrix).all(axis=1) & np.isfinite(truth)
-    if whole.sum() < max(_LEAST_ROWS, 5 * len(names)) or truth[whole].min() == truth[whole].max():
+    whole = np.isfinite(matrix).all(axis=1) & np.isfinite(y_true)
+    if whole.sum() < max(_LEAST_ROWS, 5 * len(names)) or y_true[whole].min() == y_true[whole].max():
         return None
-    return names, np.log(matrix[whole]) if logarithms else matrix[whole], truth[whole]
+    return names, np.log(matrix[whole]) if logarithms else matrix[whole], y_true[whole]
 
 
 def _explained(matrix: Floats, goal: Floats) -> float:

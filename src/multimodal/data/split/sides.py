@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 SIDES = ("train", "validation", "test")
-Sides = npt.NDArray[np.object_]
+Splits = npt.NDArray[np.object_]
 Targets = Sequence[npt.NDArray[Any]]
 _WORDS = {
     "train": "train",
@@ -59,7 +59,7 @@ def split_rows(
     seed: int,
     source: str = "",
     place: Callable[[int], str] | None = None,
-) -> Sides:
+) -> Splits:
     """Assign every row to a side.
 
     - `random`: stratified by target decile (or class), duplicates together. Of several targets,
@@ -142,7 +142,7 @@ def not_sides(cells: pd.Series[Any]) -> IntArray | None:
     return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
 
 
-def leaking_rows(sides: Sides, groups: IntArray) -> IntArray:
+def leaking_rows(sides: Splits, groups: IntArray) -> IntArray:
     """Return the positions of rows whose duplicate lies on another side, ascending.
 
     Example:
@@ -168,7 +168,7 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 
 def _at_random(
     validation: float, test: float, groups: IntArray, targets: Targets, seed: int
-) -> Sides:
+) -> Splits:
     """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
     shares = [1 - validation - test, validation, test]
     return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
@@ -280,7 +280,7 @@ def _by_time(
     groups: IntArray,
     named: str,
     place: Callable[[int], str],
-) -> Sides:
+) -> Splits:
     """Cut the groups' latest moments where the shares come nearest."""
     moments = _moments(cells, place)
     latest = np.full(int(groups.max()) + 1, -np.inf)
@@ -322,7 +322,7 @@ def _by_column(
     targets: Targets,
     seed: int,
     place: Callable[[int], str],
-) -> Sides:
+) -> Splits:
     words = [None if text is None else _WORDS.get(text.lower()) for text in as_text(cells)]
     unknown = [i for i, word in enumerate(words) if word is None]
     if unknown:
@@ -344,7 +344,7 @@ def _more(rows: Sized) -> str:
     return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
 
 
-def _complete(sides: Sides, groups: IntArray, named: str) -> Sides:
+def _complete(sides: Splits, groups: IntArray, named: str) -> Splits:
     """Return `sides` if each has a row."""
     counts = Counter(sides.tolist())
     empty = [side for side in SIDES if not counts[side]]

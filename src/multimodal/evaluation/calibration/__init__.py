@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text, write_text
 from multimodal.core.spec import FittedSpec
-from multimodal.core.target_transform import NumberSpace
+from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.conformal import calibrate_number
 from multimodal.evaluation.calibration.intervals import (
     MOST_FEATURES,
@@ -28,8 +28,8 @@ from multimodal.evaluation.calibration.intervals import (
     row_features,
 )
 from multimodal.evaluation.confidence import log_loss
-from multimodal.evaluation.novelty import Usual
-from multimodal.evaluation.task import Task, has_answer, has_truth
+from multimodal.evaluation.novelty import NoveltyDetector
+from multimodal.evaluation.task import Task, has_label, has_prediction
 
 LOWEST, HIGHEST = 0.2, 10.0
 _PRIOR = 0.5  # standard deviation of the log temperature that is expected beforehand
@@ -64,7 +64,7 @@ def tempered(task: Task, outputs: ArrayLike, temperature: float) -> Floats:
 
 
 def fit_temperature(
-    task: Task, outputs: ArrayLike, truth: ArrayLike, weights: ArrayLike
+    task: Task, outputs: ArrayLike, y_true: ArrayLike, weights: ArrayLike
 ) -> float | None:
     """Return the temperature under which rows that the model did not learn from are likeliest.
 
@@ -73,7 +73,7 @@ def fit_temperature(
     Args:
         task: What the head is asked; classes or labels.
         outputs: Probabilities (N, C), as `decode` returns them.
-        truth: Classes (N,) or labels (N, C), as `evaluation.measure` takes them.
+        y_true: Classes (N,) or labels (N, C), as `evaluation.measure` takes them.
         weights: Row weights (N,).
 
     Returns:
@@ -88,10 +88,10 @@ def fit_temperature(
     >>> fit_temperature(task, sure, np.arange(200) % 4 > 0, np.ones(200)) > 2
     True
     """
-    p, y, w = np.asarray(outputs, np.float64), np.asarray(truth), np.asarray(weights, np.float64)
+    p, y, w = np.asarray(outputs, np.float64), np.asarray(y_true), np.asarray(weights, np.float64)
     if task.kind not in ("class", "labels"):
         return None
-    known = has_truth(task, y) & has_answer(p) & (w > 0)
+    known = has_label(task, y) & has_prediction(p) & (w > 0)
     if not known.any():
         return None
     p, y, w = p[known], y[known], w[known]
@@ -131,7 +131,7 @@ class Calibration(BaseModel):
     features: list[RowFeature] = Field([], max_length=MOST_FEATURES)
     numbers: dict[str, NumberCalibration] = {}
     temperatures: dict[str, float] = {}
-    usual: Usual | None = None
+    usual: NoveltyDetector | None = None
 
     def tempered(self, tasks: Sequence[Task], outputs: Outputs) -> dict[str, NDArray[np.float64]]:
         """Return decoded outputs by head with the probabilities as sure as they may be."""
@@ -195,7 +195,7 @@ def calibrate(
     for task in tasks:
         known = outputs[task.name], truths[task.name], weights[task.name]
         if task.kind == "number":
-            space = NumberSpace.of(layers[task.name])
+            space = TargetTransform.of(layers[task.name])
             found = calibrate_number(*known, space, quantiles=task.quantiles, features=features)
             numbers |= {} if found is None else {task.name: found}
         else:
@@ -230,7 +230,7 @@ def read_calibration(folder: Path, spec: FittedSpec) -> Calibration:
     kinds = {head.name: head.kind for head in spec.heads}
     wrong = [name for name in found.numbers if kinds.get(name) != "number"]
     wrong += [name for name in found.temperatures if kinds.get(name) not in ("class", "labels")]
-    if wrong or not fits(found.features, spec) or not (found.usual or Usual()).fits(spec):
+    if wrong or not fits(found.features, spec) or not (found.usual or NoveltyDetector()).fits(spec):
         raise RunError(f"{path}: damaged; it is of another model. {again}")
     if not all(LOWEST <= each <= HIGHEST for each in found.temperatures.values()):
         raise RunError(f"{path}: damaged; a temperature is not from {LOWEST} to {HIGHEST}.")

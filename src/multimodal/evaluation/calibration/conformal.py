@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from multimodal.core.target_transform import NumberSpace
+from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
     MOST_SCORES,
     NumberCalibration,
@@ -19,9 +19,9 @@ from multimodal.evaluation.calibration.intervals import (
 from multimodal.evaluation.calibration.scale import (
     FOLDS,
     MOST_ROWS,
-    Spread,
+    ConditionalScale,
     best_penalty,
-    fit_spread,
+    fit_conditional_scale,
     folds_of,
 )
 
@@ -36,9 +36,9 @@ Floats = NDArray[np.float64]
 
 def calibrate_number(
     outputs: ArrayLike,
-    truth: ArrayLike,
+    y_true: ArrayLike,
     weights: ArrayLike,
-    space: NumberSpace,
+    space: TargetTransform,
     *,
     quantiles: Sequence[float] = (),
     features: ArrayLike | None = None,
@@ -53,7 +53,7 @@ def calibrate_number(
 
     Args:
         outputs: What `decode` returned, (N, width), in the user's units.
-        truth: Numbers (N,), NaN where missing.
+        y_true: Numbers (N,), NaN where missing.
         weights: Row weights (N,): a row of weight 2 counts as two. Rows of weight 0 are left out.
         space: The space the head learns in.
         quantiles: What the outputs of a quantile head stand for.
@@ -71,13 +71,13 @@ def calibrate_number(
     >>> from multimodal.evaluation.calibration.intervals import interval_of
     >>> random = np.random.default_rng(0)
     >>> guess = random.uniform(0, 9, 500)
-    >>> truth = guess + random.normal(size=500)
-    >>> record = calibrate_number(guess[:, None], truth, np.ones(500), NumberSpace())
+    >>> y_true = guess + random.normal(size=500)
+    >>> record = calibrate_number(guess[:, None], y_true, np.ones(500), TargetTransform())
     >>> interval = interval_of(record, [[5.0]], 0.9)
     >>> bool(2.8 < interval.high[0] - interval.low[0] < 3.8)
     True
     """
-    known = _known(outputs, truth, weights, space)
+    known = _known(outputs, y_true, weights, space)
     if known is None:
         return None
     values, y, w, kept = known
@@ -96,9 +96,9 @@ def calibrate_number(
 
 def constant_number(
     outputs: ArrayLike,
-    truth: ArrayLike,
+    y_true: ArrayLike,
     weights: ArrayLike,
-    space: NumberSpace,
+    space: TargetTransform,
     *,
     quantiles: Sequence[float] = (),
 ) -> NumberCalibration | None:
@@ -107,20 +107,22 @@ def constant_number(
     Args:
         outputs, truth, weights, space, quantiles: As `calibrate_number` takes them.
     """
-    known = _known(outputs, truth, weights, space)
+    known = _known(outputs, y_true, weights, space)
     if known is None:
         return None
     values, y, w, _ = known
     shape = _shapes(values, quantiles)[-1]
     scores = _quantiles(np.abs(y - values[:, shape.middle]), w)
-    return NumberCalibration(space=space, shape=shape, spread=Spread(), rows=len(y), upper=scores)
+    return NumberCalibration(
+        space=space, shape=shape, spread=ConditionalScale(), rows=len(y), upper=scores
+    )
 
 
 def _known(
-    outputs: ArrayLike, truth: ArrayLike, weights: ArrayLike, space: NumberSpace
+    outputs: ArrayLike, y_true: ArrayLike, weights: ArrayLike, space: TargetTransform
 ) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]] | None:
     """Return outputs, truths and weights of the rows that have all, and which these are."""
-    values, y = space.encode(outputs), space.encode(truth)
+    values, y = space.encode(outputs), space.encode(y_true)
     w = np.asarray(weights, np.float64)
     kept = np.isfinite(values).all(axis=1) & np.isfinite(y) & np.isfinite(w) & (w > 0)
     return (values[kept], y[kept], w[kept], kept) if kept.any() else None
@@ -144,7 +146,7 @@ class _Way(NamedTuple):
     """
 
     shape: Shape
-    spread: Spread
+    spread: ConditionalScale
     error: Floats
     down: Floats
     up: Floats
@@ -157,11 +159,11 @@ def _way(values: Floats, y: Floats, w: Floats, shape: Shape, more: Floats) -> _W
     features = np.hstack([shape.features(values), more])
     some = np.flatnonzero(np.arange(len(y)) % max(-(-len(y) // MOST_ROWS), 1) == 0)
     penalty = best_penalty(relative[some], features[some], w[some])
-    spread = fit_spread(relative[some], features[some], w[some], penalty)
+    spread = fit_conditional_scale(relative[some], features[some], w[some], penalty)
     size, fold = spread.of(features), folds_of(len(some))
     for left_out in range(FOLDS) if spread.knots else ():
         kept, rest = some[fold != left_out], some[fold == left_out]
-        part = fit_spread(relative[kept], features[kept], w[kept], penalty)
+        part = fit_conditional_scale(relative[kept], features[kept], w[kept], penalty)
         size[rest] = part.of(features[rest])
     return _Way(shape, spread, error, down * size, up * size)
 

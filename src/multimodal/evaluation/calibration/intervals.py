@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.spec import FittedSpec
-from multimodal.core.target_transform import NumberSpace
-from multimodal.evaluation.calibration.scale import Spread
+from multimodal.core.target_transform import TargetTransform
+from multimodal.evaluation.calibration.scale import ConditionalScale
 
 MOST_SCORES, MOST_COLUMNS = 5000, 1000
 
@@ -79,9 +79,9 @@ class NumberCalibration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    space: NumberSpace
+    space: TargetTransform
     shape: Shape
-    spread: Spread
+    spread: ConditionalScale
     rows: int = Field(ge=1)
     upper: _Scores = Field(min_length=1)
     lower: _Scores = []
@@ -129,7 +129,11 @@ def interval_of(
 
     Example:
     >>> record = NumberCalibration(
-    ...     space=NumberSpace(), shape=Shape(), spread=Spread(), rows=9, upper=list(range(1, 10))
+    ...     space=TargetTransform(),
+    ...     shape=Shape(),
+    ...     spread=ConditionalScale(),
+    ...     rows=9,
+    ...     upper=list(range(1, 10)),
     ... )
     >>> interval_of(record, [[100.0]], 0.9)
     Interval(low=array([91.]), high=array([109.]))

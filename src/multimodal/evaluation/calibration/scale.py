@@ -23,7 +23,7 @@ _Knots = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 _Heights = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 
 
-class Spread(BaseModel):
+class ConditionalScale(BaseModel):
     """The expected size of the error, the same for all rows or more where features say so.
 
     Its logarithm is `level` plus, for each feature, a line through (`knots`, `heights`), flat
@@ -48,7 +48,8 @@ class Spread(BaseModel):
         """Return the expected size of the error (N,) of rows with `features` (N, F).
 
         Example:
-        >>> Spread(knots=[[0.0, 1.0]], heights=[[0.0, 0.7]]).of([[-9.0], [0.0], [9.0]]).round(2)
+        >>> scale = ConditionalScale(knots=[[0.0, 1.0]], heights=[[0.0, 0.7]])
+        >>> scale.of([[-9.0], [0.0], [9.0]]).round(2)
         array([1.  , 1.  , 2.01])
         """
         values = np.asarray(features, np.float64)
@@ -58,9 +59,9 @@ class Spread(BaseModel):
         return np.asarray(np.exp(self.level + logs.clip(-_RANGE, _RANGE)), np.float64)
 
 
-def fit_spread(
+def fit_conditional_scale(
     errors: ArrayLike, features: ArrayLike, weights: ArrayLike, penalty: float
-) -> Spread:
+) -> ConditionalScale:
     """Fit the expected size of `errors` (N,), of either sign, to `features` (N, F).
 
     The likelihood is that of a two-sided exponential, whose scale is the mean absolute error; its
@@ -76,16 +77,17 @@ def fit_spread(
     Example:
     >>> x = np.linspace(0, 1, 400)
     >>> errors = np.where(x < 0.5, 1.0, 4.0) * np.tile([1, -1], 200)
-    >>> [low, high] = fit_spread(errors, x[:, None], np.ones(400), 3.0).of([[0.1], [0.9]])
+    >>> scale = fit_conditional_scale(errors, x[:, None], np.ones(400), 3.0)
+    >>> [low, high] = scale.of([[0.1], [0.9]])
     >>> bool(3 < high / low < 5)
     True
     """
     size, x, w = _sizes(errors), np.asarray(features, np.float64), np.asarray(weights, np.float64)
     knots = [_knots(column) for column in x.T]
     if np.isinf(penalty) or all(len(each) < 2 for each in knots):
-        return Spread(level=_level(size, w))
+        return ConditionalScale(level=_level(size, w))
     level, heights = _fit(size, _basis(x, knots), w, penalty)
-    return Spread(
+    return ConditionalScale(
         level=level,
         knots=[each if len(each) > 1 else [0.0, 1.0] for each in knots],
         heights=[each.tolist() if len(each) > 1 else [0.0, 0.0] for each in heights],
@@ -93,7 +95,7 @@ def fit_spread(
 
 
 def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> float:
-    """Return the penalty of `fit_spread` with the best likelihood in cross-validation.
+    """Return the penalty of `fit_conditional_scale` with the best likelihood in cross-validation.
 
     It is infinite where the features tell nothing, or there are fewer than 60 rows.
     """

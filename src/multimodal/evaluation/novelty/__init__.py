@@ -20,8 +20,8 @@ from multimodal.evaluation.novelty.numbers import (
     fit_range,
     unknown_names,
 )
-from multimodal.evaluation.novelty.photos import PhotoUsual, fit_photos, strange_photos
-from multimodal.evaluation.novelty.texts import TextUsual, fit_texts, strange_texts
+from multimodal.evaluation.novelty.photos import PhotoNovelty, fit_photos, strange_photos
+from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, strange_texts
 
 OFTEN = 0.02
 """A name that is unknown in a larger share of the held-out rows is nothing unusual."""
@@ -30,7 +30,7 @@ _MOST = 10_000
 Statistics = Mapping[str, NDArray[np.float32]]
 
 
-class GroupUsual(BaseModel):
+class GroupNovelty(BaseModel):
     """What the rows of one group are like; what is not looked at is empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -38,29 +38,29 @@ class GroupUsual(BaseModel):
     group: str
     ranges: list[NumberRange] = Field([], max_length=_MOST)
     names: list[str] = Field([], max_length=_MOST)
-    texts: TextUsual | None = None
-    photos: PhotoUsual | None = None
+    texts: TextNovelty | None = None
+    photos: PhotoNovelty | None = None
 
 
-class Usual(BaseModel):
+class NoveltyDetector(BaseModel):
     """What the training rows are like, group by group."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    groups: list[GroupUsual] = Field([], max_length=_MOST)
+    groups: list[GroupNovelty] = Field([], max_length=_MOST)
 
     def fits(self, spec: FittedSpec) -> bool:
         """Whether it is about groups of this spec."""
         return {each.group for each in self.groups} <= {group.name for group in spec.groups}
 
 
-def fit_usual(
+def fit_novelty(
     preprocessor: Preprocessor,
     frame: pd.DataFrame,
     held_out: pd.DataFrame,
     arrays: Arrays,
     statistics: Statistics,
-) -> Usual:
+) -> NoveltyDetector:
     """Learn what usual rows are like.
 
     Args:
@@ -73,7 +73,7 @@ def fit_usual(
     both = pd.concat([frame, held_out]) if len(held_out) else frame
     found = []
     for group in preprocessor.spec.groups:
-        usual = GroupUsual(group=group.name)
+        usual = GroupNovelty(group=group.name)
         if group.modality == "tabular":
             usual = _fit_table(group, preprocessor, both, arrays)
         elif group.modality == "text":
@@ -81,16 +81,16 @@ def fit_usual(
                 cell_arrays.texts(group.columns, both),
                 arrays.inputs[_key(group, "tokens")],
             )
-            usual = GroupUsual(group=group.name, texts=fit_texts(group.name, words, texts))
+            usual = GroupNovelty(group=group.name, texts=fit_texts(group.name, words, texts))
         elif group.name in statistics:
             photos = fit_photos(group.name, statistics[group.name])
-            usual = GroupUsual(group=group.name, photos=photos)
+            usual = GroupNovelty(group=group.name, photos=photos)
         found.append(usual)
-    return Usual(groups=found)
+    return NoveltyDetector(groups=found)
 
 
-def unusual_rows(
-    usual: Usual,
+def novel_rows(
+    usual: NoveltyDetector,
     preprocessor: Preprocessor,
     frame: pd.DataFrame,
     arrays: Arrays,
@@ -99,7 +99,7 @@ def unusual_rows(
     """Return what is unusual about rows.
 
     Args:
-        usual: What `fit_usual` returned.
+        usual: What `fit_novelty` returned.
         preprocessor: That of the model.
         frame: The rows.
         arrays: Their arrays.
@@ -133,7 +133,7 @@ def reasons(findings: Sequence[Finding], rows: int) -> list[str]:
 
 def _fit_table(
     group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame, arrays: Arrays
-) -> GroupUsual:
+) -> GroupNovelty:
     values = cell_arrays.numbers(group.numeric, preprocessor.units, frame).values
     ranges = [fit_range(column, values[:, i]) for i, column in enumerate(group.numeric)]
     names = []
@@ -141,11 +141,11 @@ def _fit_table(
         codes = arrays.inputs[_key(group, "categorical")][:, i]
         if (codes == OUT_OF_VOCABULARY).sum() <= max(OFTEN * len(codes), 1):
             names.append(column.source)
-    return GroupUsual(group=group.name, ranges=[r for r in ranges if r is not None], names=names)
+    return GroupNovelty(group=group.name, ranges=[r for r in ranges if r is not None], names=names)
 
 
 def _findings(
-    usual: GroupUsual,
+    usual: GroupNovelty,
     group: FittedGroup,
     preprocessor: Preprocessor,
     frame: pd.DataFrame,

@@ -38,14 +38,14 @@ STATISTICS = (
 _UNLIKE = "that looks unlike the training photos: light, colours and edges lie elsewhere"
 
 
-class PhotoUsual(BaseModel):
+class PhotoNovelty(BaseModel):
     """What the photos of a group are like: limits of each statistic in their order, the layout."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     group: str
     limits: list[Limits] = Field(min_length=len(STATISTICS), max_length=len(STATISTICS))
-    layout: LayoutUsual | None = None
+    layout: LayoutNovelty | None = None
 
 
 def photo_statistics(pixels: NDArray[np.uint8], present: NDArray[np.bool_]) -> Floats:
@@ -96,7 +96,7 @@ def watch_photos(
     return found, watch
 
 
-def fit_photos(group: str, statistics: Floats) -> PhotoUsual | None:
+def fit_photos(group: str, statistics: Floats) -> PhotoNovelty | None:
     """Learn the limits of statistics (rows, K, 67); None with fewer than 30 photos.
 
     They lie half as far again from the median as the outermost photo of 200 rows.
@@ -109,11 +109,11 @@ def fit_photos(group: str, statistics: Floats) -> PhotoUsual | None:
     first, middle, last = np.quantile(scalars, [outer, 0.5, 1 - outer], axis=0)
     lows, highs = first - _BEYOND * (middle - first), last + _BEYOND * (last - middle)
     limits = [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]
-    return PhotoUsual(group=group, limits=limits, layout=fit_layouts(layouts))
+    return PhotoNovelty(group=group, limits=limits, layout=fit_layouts(layouts))
 
 
 def strange_photos(
-    usual: PhotoUsual, columns: Sequence[str], statistics: Floats
+    usual: PhotoNovelty, columns: Sequence[str], statistics: Floats
 ) -> Iterator[Finding]:
     """Yield photos beyond a limit, each with the first reason.
 
@@ -148,7 +148,7 @@ _FOLDS, _LIMIT_AT, _MARGIN = 5, 0.995, 0.15
 _Written = Annotated[str, StringConstraints(max_length=8 * NUMBERS * NUMBERS)]
 
 
-class LayoutUsual(BaseModel):
+class LayoutNovelty(BaseModel):
     """What the layout of photos is like: their mean, and the inverse of how they scatter.
 
     `limit` is on the squared Mahalanobis distance from the mean.
@@ -199,7 +199,7 @@ def layout(colours: Floats) -> Floats:
     return np.concatenate([_flat(_by_cell(colours)) / 255, 2 * shares], axis=-1, dtype=np.float32)
 
 
-def fit_layouts(layouts: Floats) -> LayoutUsual | None:
+def fit_layouts(layouts: Floats) -> LayoutNovelty | None:
     """Learn what layouts (N, 63) are like; None with fewer than 100 photos.
 
     The limit lies a little beyond that of 199 in 200 photos, each measured without its fold.
@@ -212,7 +212,9 @@ def fit_layouts(layouts: Floats) -> LayoutUsual | None:
     )
     middle, last = np.quantile(distances, [0.5, _LIMIT_AT])
     mean, inverse = (encode(each, "<f4") for each in _scatter(layouts))
-    return LayoutUsual(mean=mean, inverse=inverse, limit=max(last + _MARGIN * (last - middle), 1.0))
+    return LayoutNovelty(
+        mean=mean, inverse=inverse, limit=max(last + _MARGIN * (last - middle), 1.0)
+    )
 
 
 def _scatter(layouts: Floats) -> tuple[Floats, Floats]:

@@ -23,7 +23,7 @@ _WORDS = "{}: {} of {} words are unknown; in the held-out rows {:.0%} are"
 Tokens = NDArray[np.integer]
 
 
-class TextUsual(BaseModel):
+class TextNovelty(BaseModel):
     """What texts of a group are like: the mean share of unknown words, the most, their scripts.
 
     `most` is None where so many words are unknown in some rows that none is unusual for it.
@@ -37,7 +37,7 @@ class TextUsual(BaseModel):
     scripts: list[str] = Field([], max_length=200)
 
 
-def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextUsual:
+def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextNovelty:
     """Learn what the texts of a group are like.
 
     Args:
@@ -55,11 +55,11 @@ def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextUsual:
         rank = min(math.ceil((len(shares) + 1) * _HELD), len(shares))
         limit = float(shares[rank - 1]) * (1 - _MARGIN) + _MARGIN
         most = limit if limit <= _CEILING else None
-    return TextUsual(group=group, mean=mean, most=most, scripts=sorted(usual))
+    return TextNovelty(group=group, mean=mean, most=most, scripts=sorted(usual))
 
 
 def strange_texts(
-    usual: TextUsual, column: str, tokens: Tokens, texts: Sequence[str]
+    usual: TextNovelty, column: str, tokens: Tokens, texts: Sequence[str]
 ) -> Iterator[Finding]:
     """Yield the texts in another script, or with more unknown words than usual.
 

@@ -14,14 +14,14 @@ from multimodal.core.arrays import damage_told, read_arrays
 from multimodal.core.files import replace_file
 from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec, FittedTerms
 from multimodal.data.sparse.blocks import hashes_of
-from multimodal.data.sparse.ngrams import BY_RARITY, FACTS, OF_TEXTS, Matrix, absent_hash
-from multimodal.data.sparse.random_features import category_means
-from multimodal.models.stack.blend import fit_shares
+from multimodal.data.sparse.ngrams import BY_RARITY, OF_TEXTS, TEXT_STATISTICS, Matrix, absent_hash
+from multimodal.data.sparse.random_features import target_encoding
+from multimodal.models.stack.blend import fit_stacking_weights
 from multimodal.models.stack.boosting import Forest, grow
 from multimodal.models.stack.sparse_linear import (
     Labelled,
     Linear,
-    emphasis,
+    adaptive_weights,
     nested_out_of_fold,
     targets_of,
 )
@@ -53,7 +53,9 @@ def summarise(
     texts = sum((matrices[i] for i in rare), none)
     parts = [_singular(texts, seed), _telling(texts, targets)]
     parts += [
-        _fact(terms, i, matrices[i]) for i, block in enumerate(terms.blocks) if block.kind in FACTS
+        _fact(terms, i, matrices[i])
+        for i, block in enumerate(terms.blocks)
+        if block.kind in TEXT_STATISTICS
     ]
     added = sparse.block_diag([vectors for _, vectors in parts]).toarray()
     return np.concatenate([places for places, _ in parts]), added.astype(np.float32)
@@ -77,7 +79,7 @@ def _telling(texts: Matrix, targets: NDArray[np.float64]) -> Summary:
     common = np.flatnonzero(counts >= LEAST_ROWS)
     if not targets.shape[1] or not len(common):
         return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
-    telling = emphasis(texts[:, common], np.nan_to_num(targets), np.ones(len(targets)))
+    telling = adaptive_weights(texts[:, common], np.nan_to_num(targets), np.ones(len(targets)))
     best = np.sort(common[np.argsort(-telling, kind="stable")[:TELLING]])
     return best.astype(np.int64), np.eye(len(best), dtype=np.float32)
 
@@ -97,7 +99,7 @@ Inputs = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Expert:
+class BoostedModel:
     """The trees of one head.
 
     Attributes:
@@ -113,7 +115,7 @@ class Expert:
 
 
 @dataclass(frozen=True)
-class Experts:
+class BoostedModels:
     """The trees of a run by head, and how terms are summed up for them.
 
     Attributes:
@@ -124,7 +126,7 @@ class Experts:
 
     columns: NDArray[np.int64]
     summaries: NDArray[np.float32]
-    heads: dict[str, Expert]
+    heads: dict[str, BoostedModel]
 
     def features(
         self, spec: FittedSpec, inputs: Inputs, terms: Matrix, meanings: Floats, linear: Floats
@@ -160,11 +162,11 @@ class Experts:
         network: Floats,
     ) -> Floats:
         """Return the raw outputs of the Keras model (rows, outputs) with those of the trees."""
-        expert = self.heads[head]
-        meanings = expert.meanings[codes_of(spec, inputs, len(linear))]
+        boosted_model = self.heads[head]
+        meanings = boosted_model.meanings[codes_of(spec, inputs, len(linear))]
         found = self.features(spec, inputs, terms, meanings, linear)
-        parts = network, linear, expert.forest.raw(found)
-        return np.asarray(np.einsum("p,pno->no", expert.shares, np.stack(parts)))
+        parts = network, linear, boosted_model.forest.raw(found)
+        return np.asarray(np.einsum("p,pno->no", boosted_model.shares, np.stack(parts)))
 
 
 def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
@@ -204,8 +206,8 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
     return sparse.csr_matrix(entries, (len(ids), count))
 
 
-def fit_expert(
-    experts: Experts,
+def fit_boosted_model(
+    boosted_models: BoostedModels,
     spec: FittedSpec,
     inputs: Inputs,
     rows: Labelled,
@@ -213,14 +215,14 @@ def fit_expert(
     networks: Floats,
     blend: Floats,
     seed: int,
-) -> tuple[Expert, Floats]:
+) -> tuple[BoostedModel, Floats]:
     """Grow trees on all rows; return them with the raw outputs of all by trees without their fold.
 
     The trees that are kept read what the linear model says out of fold. Those that are measured on
     a fold read what linear models say that have not learned from that fold, either.
 
     Args:
-        experts: How terms are summed up.
+        boosted_models: How terms are summed up.
         spec: The fitted spec.
         inputs: Arrays of the rows (N, ...), as the networks read them.
         rows: Their terms and labels.
@@ -229,7 +231,7 @@ def fit_expert(
         blend: What networks and linear model count in the Keras model, (2,).
         seed: Seed of the trees.
     """
-    targets = targets_of(rows.kind, rows.truth, rows.outputs)
+    targets = targets_of(rows.kind, rows.y_true, rows.outputs)
     codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
     raw = np.full(targets.shape[:1] + (rows.outputs,), np.nan)
 
@@ -237,10 +239,10 @@ def fit_expert(
         """Return the features of all rows, each by truths of other folds."""
         known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
         finite = np.where(np.isfinite(said), said, 0.0)
-        return experts.features(spec, inputs, rows.terms.all, known, finite)
+        return boosted_models.features(spec, inputs, rows.terms.all, known, finite)
 
     def grown(learned: NDArray[np.bool_], read: Floats, number: int) -> Forest:
-        known = rows.truth[learned], rows.weight[learned], rows.outputs
+        known = rows.y_true[learned], rows.weight[learned], rows.outputs
         return grow(rows.kind, read[learned], *known, seed + number)
 
     for fold, said in nested.items():
@@ -253,12 +255,14 @@ def fit_expert(
     scored = (rows.weight > 0) & np.all([np.isfinite(each).all(axis=1) for each in parts], axis=0)
     counted = np.array([*blend, 0.0])
     if scored.any():
-        known = rows.truth[scored], rows.weight[scored]
-        counted = fit_shares(rows.kind, [each[scored] for each in parts], *known, trusted=1)
+        known = rows.y_true[scored], rows.weight[scored]
+        counted = fit_stacking_weights(
+            rows.kind, [each[scored] for each in parts], *known, trusted=1
+        )
     parts[1:] = [np.where(np.isfinite(each), each, 0.0) for each in parts[1:]]
     told = np.einsum("p,pno->no", counted, np.stack(parts))
     meanings = _meanings(spec, codes, targets, rows.weight)
-    return Expert(forest, beside(counted, blend), meanings), told
+    return BoostedModel(forest, beside(counted, blend), meanings), told
 
 
 def beside(counted: Floats, blend: Floats) -> Floats:
@@ -295,30 +299,37 @@ def _meanings(
     spec: FittedSpec, codes: NDArray[np.int64], targets: Floats, weight: Floats
 ) -> Floats:
     count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
-    return category_means(codes, count, targets, weight)
+    return target_encoding(codes, count, targets, weight)
 
 
 TREES = "trees.npz"
 MOST_BYTES = 1 << 30
 
 
-def write_experts(path: Path, experts: Experts) -> None:
+def write_boosted_models(path: Path, boosted_models: BoostedModels) -> None:
     """Write the trees of a run into one `.npz` file, whole or not at all.
 
     Raises:
         OSError: The disk is full or cannot be written.
     """
-    arrays: dict[str, NDArray[Any]] = {"columns": experts.columns, "summaries": experts.summaries}
-    for head, expert in experts.heads.items():
-        arrays |= {f"{head}/shares": expert.shares, f"{head}/meanings": expert.meanings}
+    arrays: dict[str, NDArray[Any]] = {
+        "columns": boosted_models.columns,
+        "summaries": boosted_models.summaries,
+    }
+    for head, boosted_model in boosted_models.heads.items():
         arrays |= {
-            f"{head}/{field.name}": getattr(expert.forest, field.name) for field in fields(Forest)
+            f"{head}/shares": boosted_model.shares,
+            f"{head}/meanings": boosted_model.meanings,
+        }
+        arrays |= {
+            f"{head}/{field.name}": getattr(boosted_model.forest, field.name)
+            for field in fields(Forest)
         }
     with replace_file(path) as beside, beside.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read_experts(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> Experts:
+def read_boosted_models(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> BoostedModels:
     """Return the trees in a file.
 
     Args:
@@ -335,7 +346,7 @@ def read_experts(path: Path, spec: FittedSpec, widths: Mapping[str, int]) -> Exp
 
 def _checked(
     arrays: Mapping[str, NDArray[Any]], spec: FittedSpec, widths: Mapping[str, int]
-) -> Experts:
+) -> BoostedModels:
     columns, summaries = arrays["columns"].astype(np.int64), arrays["summaries"].astype(np.float32)
     count = 0 if spec.terms is None else spec.terms.num_terms
     if columns.ndim != 1 or summaries.shape[:1] != columns.shape or summaries.ndim != 2:
@@ -369,5 +380,5 @@ def _checked(
             raise ValueError(f"'{head}' has shares or meanings of another shape")
         if not (np.isfinite(shares).all() and np.isfinite(meanings).all()):
             raise ValueError(f"'{head}' has shares or meanings that are no numbers")
-        heads[head] = Expert(forest, shares, meanings)
-    return Experts(columns, summaries, heads)
+        heads[head] = BoostedModel(forest, shares, meanings)
+    return BoostedModels(columns, summaries, heads)

@@ -105,7 +105,7 @@ class Forest:
 
 
 def grow(
-    kind: str, features: NDArray[Any], truth: NDArray[Any], weight: Floats, outputs: int, seed: int
+    kind: str, features: NDArray[Any], y_true: NDArray[Any], weight: Floats, outputs: int, seed: int
 ) -> Forest:
     """Grow trees on rows (N, F).
 
@@ -113,18 +113,18 @@ def grow(
         kind: `number` (truth in the space to predict in), `binary` or `class` (ids (N,)), or
             `labels` (0 or 1, (N, C)), as in `linear`.
         features: Numbers, NaN where missing.
-        truth: The labels.
+        y_true: The labels.
         weight: Weights of the rows.
         outputs: Number of raw outputs.
         seed: Fixes what is drawn.
     """
     if kind == "labels":
-        each = [grow("binary", features, truth[:, i], weight, 1, seed) for i in range(outputs)]
+        each = [grow("binary", features, y_true[:, i], weight, 1, seed) for i in range(outputs)]
         return _side_by_side(each)
-    with few_threads(len(truth)):
+    with few_threads(len(y_true)):
         if kind == "number":
-            return _regress(features, truth, weight, seed)
-        return _classify(features, truth, weight, outputs, seed)
+            return _regress(features, y_true, weight, seed)
+        return _classify(features, y_true, weight, outputs, seed)
 
 
 def few_threads(rows: int) -> AbstractContextManager[Any]:
@@ -145,28 +145,28 @@ def uneven(weight: NDArray[Any]) -> NDArray[Any] | None:
     return None if np.ptp(weight) == 0 else weight
 
 
-def _regress(features: Floats, truth: NDArray[Any], weight: Floats, seed: int) -> Forest:
+def _regress(features: Floats, y_true: NDArray[Any], weight: Floats, seed: int) -> Forest:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    model = HistGradientBoostingRegressor(random_state=seed, **options_for(len(truth)))
-    model.fit(features, truth, sample_weight=uneven(weight))
+    model = HistGradientBoostingRegressor(random_state=seed, **options_for(len(y_true)))
+    model.fit(features, y_true, sample_weight=uneven(weight))
     return _forest(model, np.array([0]), 1)
 
 
 def _classify(
-    features: Floats, truth: NDArray[Any], weight: Floats, outputs: int, seed: int
+    features: Floats, y_true: NDArray[Any], weight: Floats, outputs: int, seed: int
 ) -> Forest:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    there, counts = np.unique(truth, return_counts=True)
+    there, counts = np.unique(y_true, return_counts=True)
     if len(there) < 2:
         return _alone(int(there[0]), outputs)
-    options = options_for(len(truth))
+    options = options_for(len(y_true))
     options["max_iter"] = max(options["max_iter"] // outputs, 100)
     if counts.min() < 2:
         options |= {"early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(random_state=seed, **options)
-    model.fit(features, truth, sample_weight=uneven(weight))
+    model.fit(features, y_true, sample_weight=uneven(weight))
     if outputs > 1 and len(there) == 2:
         return _two_of_many(_forest(model, np.array([0]), 1), there, outputs)
     return _forest(model, np.array([0]) if outputs == 1 else there.astype(np.int64), outputs)

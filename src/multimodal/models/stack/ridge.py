@@ -25,7 +25,7 @@ REWEIGHTINGS = 2
 
 def fit_ridge(
     terms: Matrix,
-    truth: Floats,
+    y_true: Floats,
     weight: Floats,
     strengths: Sequence[float],
     *,
@@ -40,7 +40,7 @@ def fit_ridge(
 
     Args:
         terms: Sparse (N, V).
-        truth: Numbers (N,).
+        y_true: Numbers (N,).
         weight: Weights of the rows (N,), above 0.
         strengths: Above 0.
         robust: Whether Huber's loss takes the place of the square.
@@ -53,11 +53,11 @@ def fit_ridge(
     ([-1.0, -0.5, 1.5, 0.0, 0.0], 2.0)
     """
     wide = terms.shape[0] < min(terms.shape[1], MOST_ROWS + 1)
-    solve = _by_rows(terms, truth) if wide else _by_terms(terms, truth)
+    solve = _by_rows(terms, y_true) if wide else _by_terms(terms, y_true)
     for strength in strengths:
         slopes, bias = solve(weight, strength)
         for _ in range(REWEIGHTINGS if robust else 0):
-            counted = weight * huber_weights(terms @ slopes + bias - truth)
+            counted = weight * huber_weights(terms @ slopes + bias - y_true)
             counted *= weight.sum() / counted.sum()  # the penalty keeps its strength
             slopes, bias = solve(counted, strength)
         yield slopes, bias
@@ -75,19 +75,19 @@ def huber_weights(errors: Floats) -> Floats:
     return np.asarray(edge / np.maximum(sizes, edge))
 
 
-def _by_terms(terms: Matrix, truth: Floats) -> Solve:
+def _by_terms(terms: Matrix, y_true: Floats) -> Solve:
     """Return what solves for as many slopes as terms."""
     from sklearn.linear_model import Ridge
 
     def solve(weight: Floats, strength: float) -> tuple[Floats, float]:
         model = Ridge(alpha=strength, solver="sparse_cg", tol=1e-5)
-        model.fit(terms, truth, sample_weight=weight)
+        model.fit(terms, y_true, sample_weight=weight)
         return np.asarray(model.coef_, np.float64), float(model.intercept_)
 
     return solve
 
 
-def _by_rows(terms: Matrix, truth: Floats) -> Solve:
+def _by_rows(terms: Matrix, y_true: Floats) -> Solve:
     """Return what solves for as many numbers as rows, and makes slopes of them."""
     from scipy import linalg
 
@@ -95,13 +95,13 @@ def _by_rows(terms: Matrix, truth: Floats) -> Solve:
 
     def solve(weight: Floats, strength: float) -> tuple[Floats, float]:
         shares, roots = weight / weight.sum(), np.sqrt(weight)
-        mean, to_mean = float(shares @ truth), square @ shares
+        mean, to_mean = float(shares @ y_true), square @ shares
         system = square - to_mean[:, None]
         system -= to_mean - shares @ to_mean
         system *= roots[:, None]
         system *= roots
         system[np.diag_indices_from(system)] += strength
-        found = linalg.solve(system, roots * (truth - mean), assume_a="pos", overwrite_a=True)
+        found = linalg.solve(system, roots * (y_true - mean), assume_a="pos", overwrite_a=True)
         found *= roots
         found -= found.sum() * shares
         slopes = np.asarray(terms.T @ found).ravel()

@@ -72,7 +72,7 @@ class Labelled:
         kind: `number` (truth float (N,), transformed), `binary` or `class` (ids (N,)), or `labels`
             (0 or 1, (N, C)).
         terms: Terms of N rows.
-        truth: The labels.
+        y_true: The labels.
         weight: Weight of each row (N,); rows of weight 0 are predicted, not learned from.
         folds: Fold of each row (N,); -1 is in every training.
         outputs: Number of raw outputs: classes, labels, or 1.
@@ -80,7 +80,7 @@ class Labelled:
 
     kind: str
     terms: Terms
-    truth: NDArray[Any]
+    y_true: NDArray[Any]
     weight: Floats
     folds: NDArray[np.int64]
     outputs: int
@@ -151,7 +151,7 @@ def _measured(rows: Labelled, strengths: Sequence[float], *, robust: bool) -> li
     for strength, found in zip(strengths, outputs, strict=True):
         scored = (rows.weight > 0) & np.isfinite(found).all(axis=1)
         if scored.any():
-            loss = raw_loss(rows.kind, found[scored], rows.truth[scored], rows.weight[scored])
+            loss = raw_loss(rows.kind, found[scored], rows.y_true[scored], rows.weight[scored])
             measured.append(_Measured(loss, strength, robust, found))
     return measured
 
@@ -204,7 +204,7 @@ def _fits(
 ) -> Iterator[Fit]:
     """Yield a fit on the rows learned from, per strength."""
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
-    known = terms[learned], rows.truth[learned], weight[learned]
+    known = terms[learned], rows.y_true[learned], weight[learned]
     return fit_penalised(rows.kind, *known, strengths, rows.outputs, robust=robust)
 
 
@@ -216,7 +216,7 @@ Fit = tuple[Floats, Floats]  # kernel (V, outputs) and bias (outputs,)
 def fit_penalised(
     kind: str,
     terms: Matrix,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     weight: Floats,
     strengths: Sequence[float],
     outputs: int,
@@ -231,7 +231,7 @@ def fit_penalised(
     Args:
         kind: `number`, `binary`, `class` or `labels`, as in `linear.Labelled`.
         terms: Sparse (N, V).
-        truth: The labels.
+        y_true: The labels.
         weight: Weights of the rows (N,), above 0.
         strengths: Those of the penalty.
         outputs: Number of raw outputs: classes, labels, or 1.
@@ -239,14 +239,14 @@ def fit_penalised(
     """
     import scipy.sparse as sparse
 
-    factors = emphasis(terms, targets_of(kind, truth, outputs), weight)
+    factors = adaptive_weights(terms, targets_of(kind, y_true, outputs), weight)
     scaled = sparse.csr_matrix(terms @ sparse.diags(factors.astype(np.float32)))
     options = {"robust": True} if robust else {}
-    for kernel, bias in _FITS[kind](scaled, truth, weight, strengths, outputs, **options):
+    for kernel, bias in _FITS[kind](scaled, y_true, weight, strengths, outputs, **options):
         yield kernel * factors[:, None], bias
 
 
-def emphasis(terms: Matrix, targets: Floats, weight: Floats) -> Floats:
+def adaptive_weights(terms: Matrix, targets: Floats, weight: Floats) -> Floats:
     """Return what each term's values are multiplied by, (V,); rows keep their mean length.
 
     Args:
@@ -266,34 +266,34 @@ def emphasis(terms: Matrix, targets: Floats, weight: Floats) -> Floats:
     return np.asarray(factors * np.sqrt(before / after) if after > 0 else np.ones(len(power)))
 
 
-def targets_of(kind: str, truth: NDArray[Any], outputs: int) -> Floats:
+def targets_of(kind: str, y_true: NDArray[Any], outputs: int) -> Floats:
     """Return labels as numbers (N, T): a column for each class, or as they are."""
     if kind == "class":
-        return np.eye(outputs)[truth.astype(np.int64)]
-    return np.asarray(truth, np.float64).reshape(len(truth), -1)
+        return np.eye(outputs)[y_true.astype(np.int64)]
+    return np.asarray(y_true, np.float64).reshape(len(y_true), -1)
 
 
 def _ridge(
     terms: Matrix,
-    truth: NDArray[Any],
+    y_true: NDArray[Any],
     weight: Floats,
     strengths: Sequence[float],
     outputs: int,
     *,
     robust: bool = False,
 ) -> Iterator[Fit]:
-    for slopes, intercept in fit_ridge(terms, truth, weight, strengths, robust=robust):
+    for slopes, intercept in fit_ridge(terms, y_true, weight, strengths, robust=robust):
         yield slopes[:, None], np.array([intercept])
 
 
 def _logistic(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
+    terms: Matrix, y_true: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
 ) -> Iterator[Fit]:
     """Fit logits of the classes, or of the second of two; a class that is not there is rare."""
     from sklearn.linear_model import LogisticRegression
 
-    there = np.unique(truth).astype(np.int64)
-    rare = -np.log(len(truth) + 1.0)
+    there = np.unique(y_true).astype(np.int64)
+    rare = -np.log(len(y_true) + 1.0)
     for strength in strengths:
         kernel, bias = np.zeros((terms.shape[1], outputs)), np.full(outputs, rare)
         if len(there) == 1:
@@ -301,7 +301,7 @@ def _logistic(
             yield kernel, bias
             continue
         model = LogisticRegression(C=1 / strength, max_iter=500, tol=1e-5)
-        model.fit(terms, truth, sample_weight=weight)
+        model.fit(terms, y_true, sample_weight=weight)
         slopes, starts = model.coef_.T, model.intercept_
         if len(there) == 2 and outputs > 1:  # one logit for two of several classes
             slopes, starts = slopes * [-0.5, 0.5], starts * [-0.5, 0.5]
@@ -311,9 +311,9 @@ def _logistic(
 
 
 def _one_by_one(
-    terms: Matrix, truth: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
+    terms: Matrix, y_true: NDArray[Any], weight: Floats, strengths: Sequence[float], outputs: int
 ) -> Iterator[Fit]:
-    each = [_logistic(terms, truth[:, i], weight, strengths, 1) for i in range(outputs)]
+    each = [_logistic(terms, y_true[:, i], weight, strengths, 1) for i in range(outputs)]
     for fits in zip(*each, strict=True):
         yield np.hstack([kernel for kernel, _ in fits]), np.concatenate([bias for _, bias in fits])
 

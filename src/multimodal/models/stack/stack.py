@@ -16,20 +16,20 @@ from multimodal.data.sparse.blocks import (
     absent_contributions,
     block_length,
     block_matrices,
-    wave_matrix,
+    random_feature_matrix,
 )
 from multimodal.data.sparse.ngrams import Matrix
 from multimodal.data.sparse.random_features import (
+    random_feature_targets,
+    random_features_of,
+    random_features_out_of_fold,
     read_cells,
-    wave_targets,
-    waves_of,
-    waves_out_of_fold,
 )
 from multimodal.heads.labels import encode
 from multimodal.models.build import assemble, average, blended, decoded
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.blend import Blend, fit_shares
-from multimodal.models.stack.boosted_heads import Experts, fit_expert, summarise
+from multimodal.models.stack.blend import Blend, fit_stacking_weights
+from multimodal.models.stack.boosted_heads import BoostedModels, fit_boosted_model, summarise
 from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
 
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Held:
+class OutOfFold:
     """Outputs of rows by a model that did not learn from them.
 
     Attributes:
@@ -52,15 +52,15 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Whole:
+class StackedModel:
     """The model of a run, and what it says of rows that it has not learned from."""
 
     model: keras.Model
-    held: Held
-    experts: Experts | None
+    held: OutOfFold
+    boosted_models: BoostedModels | None
 
 
-def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -> Whole:
+def stack_networks(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -> StackedModel:
     """Average the networks and blend a linear model in, with the share that held-out rows show.
 
     With `training.trees`, gradient boosting is fitted beside the model, and its share found out
@@ -73,25 +73,25 @@ def whole_model(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -
     held, raw, faults = _held_out(prepared, networks)
     model = assemble(prepared.config, prepared.spec, networks)
     kinds = dict(blended(prepared.config, prepared.spec))
-    experts = None
+    boosted_models = None
     if kinds:
         learned = np.flatnonzero(prepared.sides != "test")
         matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
         if prepared.config.training.trees:
-            experts = _experts(prepared, matrices, learned)
+            boosted_models = _boosted_models(prepared, matrices, learned)
         for name, kind in kinds.items():
             rows = _labelled(prepared, kind, name, networks[0], matrices, learned)
             own = np.full((len(learned), rows.outputs), np.nan)
             own[places] = raw[name]
-            raw[name] = _fit_head(prepared, model, experts, name, rows, own, say)[places]
+            raw[name] = _fit_head(prepared, model, boosted_models, name, rows, own, say)[places]
     outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
-    return Whole(model, Held(held, outputs, faults), experts)
+    return StackedModel(model, OutOfFold(held, outputs, faults), boosted_models)
 
 
 def _fit_head(
     prepared: Prepared,
     model: keras.Model,
-    experts: Experts | None,
+    boosted_models: BoostedModels | None,
     name: str,
     rows: Labelled,
     raw: Floats,
@@ -102,15 +102,15 @@ def _fit_head(
     networks = raw
     raw, shares = _blend(model.get_layer(name), rows, linear, networks)
     say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
-    if experts is not None and linear is not None:
+    if boosted_models is not None and linear is not None:
         learned = prepared.sides != "test"
         inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
         seed = prepared.config.training.seed
-        expert, raw = fit_expert(
-            experts, prepared.spec, inputs, rows, linear, networks, shares, seed
+        boosted_model, raw = fit_boosted_model(
+            boosted_models, prepared.spec, inputs, rows, linear, networks, shares, seed
         )
-        experts.heads[name] = expert
-        say(f"{name}: with gradient boosting, that counts {expert.shares[2]:.2f}")
+        boosted_models.heads[name] = boosted_model
+        say(f"{name}: with gradient boosting, that counts {boosted_model.shares[2]:.2f}")
     return raw
 
 
@@ -151,26 +151,30 @@ def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
     """
     terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
     assert terms is not None
-    targets = wave_targets(prepared.config.heads, spec.heads, prepared.truths)
+    targets = random_feature_targets(prepared.config.heads, spec.heads, prepared.truths)
     units = _preprocessor(prepared).units
     matrices = list(block_matrices(terms, spec, units, frame))
     for i, block in enumerate(terms.blocks):
         if block.waves is not None:
             group = spec.group(block.group)
             cells = read_cells(group, units, frame)
-            moved = waves_out_of_fold(
+            moved = random_features_out_of_fold(
                 block.waves, group, cells, targets[rows], prepared.folds[rows]
-            ) - waves_of(block.waves, cells)
-            matrices[i] = matrices[i] + wave_matrix(terms, i, moved)
+            ) - random_features_of(block.waves, cells)
+            matrices[i] = matrices[i] + random_feature_matrix(terms, i, moved)
     return matrices
 
 
-def _experts(prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np.int64]) -> Experts:
+def _boosted_models(
+    prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np.int64]
+) -> BoostedModels:
     """Return how terms are summed up for trees, as yet without any."""
     assert prepared.spec.terms is not None
-    targets = wave_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[learned]
+    targets = random_feature_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[
+        learned
+    ]
     seed = prepared.config.training.seed
-    return Experts(*summarise(prepared.spec.terms, matrices, targets, seed), heads={})
+    return BoostedModels(*summarise(prepared.spec.terms, matrices, targets, seed), heads={})
 
 
 def _labelled(
@@ -182,21 +186,21 @@ def _labelled(
     learned: NDArray[np.int64],
 ) -> Labelled:
     """Return the terms of rows with the labels as the raw outputs should be."""
-    truth = np.asarray(prepared.source.targets[name])[learned]
+    y_true = np.asarray(prepared.source.targets[name])[learned]
     weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
     if kind == "number":
         head = network.get_layer(name)
         space = encode(
-            keras.ops.convert_to_tensor(truth.astype(np.float32)),
+            keras.ops.convert_to_tensor(y_true.astype(np.float32)),
             head.transform,
             head.mean,
             head.scale,
         )
-        truth = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
+        y_true = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
     assert prepared.spec.terms is not None
     lengths = [block_length(block) for block in prepared.spec.terms.blocks]
     outputs, folds = network.output[name].shape[-1], prepared.folds[learned]
-    return Labelled(kind, Terms(matrices, lengths), truth, weight, folds, outputs)
+    return Labelled(kind, Terms(matrices, lengths), y_true, weight, folds, outputs)
 
 
 def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:
@@ -224,8 +228,8 @@ def _blend(
         own = linear.out_of_fold
         scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
         if scored.any():
-            labels = rows.truth[scored], rows.weight[scored]
-            shares = fit_shares(rows.kind, [raw[scored], own[scored]], *labels, trusted=1)
+            labels = rows.y_true[scored], rows.weight[scored]
+            shares = fit_stacking_weights(rows.kind, [raw[scored], own[scored]], *labels, trusted=1)
             kernel, bias = linear.kernel, linear.bias
             raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
     layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))

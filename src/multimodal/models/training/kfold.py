@@ -17,7 +17,7 @@ from multimodal.models.pretrained_vectors import start_from_vectors
 from multimodal.models.training.checkpoints import Checkpoint
 from multimodal.models.training.engines import share
 from multimodal.models.training.optimizer import choose_precision, one_batch_size
-from multimodal.models.training.state import Fitted, Safety, fit
+from multimodal.models.training.state import FaultTolerance, TrainingState, fit
 
 BATCH = 256  # rows of a batch that nothing is learned from
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -70,9 +70,9 @@ def fit_network(
     model: keras.Model,
     prepared: Prepared,
     i: int,
-    fitted: Fitted,
+    fitted: TrainingState,
     *,
-    safety: Safety | None = None,
+    fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Callbacks = (),
 ) -> None:
@@ -83,7 +83,7 @@ def fit_network(
         prepared: Rows, split, and the config and spec of the network.
         i: Number of the network, from 0.
         fitted: How far its training has come; this fit is added.
-        safety: What guards the training.
+        fault_tolerance: What guards the training.
         start: The checkpoint to go on from.
         callbacks: Further Keras callbacks of the fit.
 
@@ -97,7 +97,7 @@ def fit_network(
             if number > fitted.stage:
                 fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0
                 start = None
-            _fit_stage(model, prepared, i, stage, fitted, safety, start, callbacks)
+            _fit_stage(model, prepared, i, stage, fitted, fault_tolerance, start, callbacks)
 
 
 def _fit_stage(
@@ -105,8 +105,8 @@ def _fit_stage(
     prepared: Prepared,
     i: int,
     stage: Stage,
-    fitted: Fitted,
-    safety: Safety | None,
+    fitted: TrainingState,
+    fault_tolerance: FaultTolerance | None,
     start: Checkpoint | None,
     callbacks: Callbacks,
 ) -> None:
@@ -138,7 +138,7 @@ def _fit_stage(
         epochs=(first, last),
         fitted=fitted,
         steps_per_epoch=math.ceil(len(rows) / int(training.batch_size)),
-        safety=safety,
+        fault_tolerance=fault_tolerance,
         start=start,
         callbacks=callbacks,
     )

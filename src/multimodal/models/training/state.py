@@ -34,7 +34,7 @@ class TrainingError(MultimodalError):
 
 
 @dataclass
-class Fitted:
+class TrainingState:
     """How far a training has come, and how it went.
 
     `log` has one dict of losses and metrics per finished epoch; `epoch` epochs and `step` batches
@@ -54,7 +54,7 @@ class Fitted:
     best: Weights = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, start: Checkpoint) -> Fitted:
+    def of(cls, start: Checkpoint) -> TrainingState:
         """Return what a checkpoint knows; raise RunError for one that knows something else."""
         kinds = {name: type(value) for name, value in cls().progress().items()}
         if {name: type(value) for name, value in start.progress.items()} != kinds:
@@ -69,9 +69,9 @@ class Fitted:
         return {name: value for name, value in vars(self).items() if name != "best"}
 
 
-def added(total: Fitted, fitted: Fitted) -> Fitted:
+def added(total: TrainingState, fitted: TrainingState) -> TrainingState:
     """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
-    return Fitted(
+    return TrainingState(
         log=[*total.log, *fitted.log],
         best_epoch=total.best_epoch or fitted.best_epoch,
         seconds=total.seconds + fitted.seconds,
@@ -80,7 +80,7 @@ def added(total: Fitted, fitted: Fitted) -> Fitted:
 
 
 @dataclass(frozen=True)
-class Safety:
+class FaultTolerance:
     """What guards a training: where checkpoints go, who asks for its end, which rows a batch holds.
 
     Args:
@@ -104,11 +104,11 @@ def fit(
     *,
     steps_per_epoch: int,
     epochs: tuple[int, int] | None = None,
-    fitted: Fitted | None = None,
-    safety: Safety | None = None,
+    fitted: TrainingState | None = None,
+    fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Fitted:
+) -> TrainingState:
     """Compile and fit `model`; leave it with the weights of its best epoch.
 
     Args:
@@ -119,7 +119,7 @@ def fit(
         steps_per_epoch: Batches of one epoch.
         epochs: Epoch to start with and to stop before; all of the config's by default.
         fitted: What earlier stages have done; this stage is added.
-        safety: What guards the training.
+        fault_tolerance: What guards the training.
         start: The checkpoint to go on from.
         callbacks: Further Keras callbacks.
 
@@ -130,7 +130,7 @@ def fit(
     first, last = epochs or (0, int(training.epochs))
     optimizer = make_optimizer(training, (last - first) * steps_per_epoch)
     compile_model(model, config, optimizer, **compiler_options())
-    fitted = fitted or Fitted(epoch=first)
+    fitted = fitted or TrainingState(epoch=first)
     return fit_compiled(
         model,
         training,
@@ -139,7 +139,7 @@ def fit(
         steps_per_epoch=steps_per_epoch,
         last=last,
         fitted=fitted,
-        safety=safety,
+        fault_tolerance=fault_tolerance,
         start=start,
         callbacks=callbacks,
     )
@@ -153,21 +153,21 @@ def fit_compiled(
     *,
     steps_per_epoch: int,
     last: int | None = None,
-    fitted: Fitted | None = None,
-    safety: Safety | None = None,
+    fitted: TrainingState | None = None,
+    fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Fitted:
+) -> TrainingState:
     """Fit a compiled model with early stopping; Ctrl-C ends it with the best weights so far."""
-    last, fitted = last or int(training.epochs), fitted or Fitted()
-    tracker = Tracker(fitted, training, steps_per_epoch, safety)
+    last, fitted = last or int(training.epochs), fitted or TrainingState()
+    tracker = Tracker(fitted, training, steps_per_epoch, fault_tolerance)
     if start is not None:
         tracker.restore(model, start, validation)
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_is_news)
     try:
-        if safety is not None:
-            safety.termination.waiting = True
+        if fault_tolerance is not None:
+            fault_tolerance.termination.waiting = True
         while fitted.epoch < last and fitted.wait < training.patience:
             model.fit(  # first the rest of an epoch
                 train(fitted.epoch, fitted.step),
@@ -185,11 +185,11 @@ def fit_compiled(
     except Exception as error:
         if not isinstance(error, MemoryError) and not any(m in str(error) for m in _MEMORY):
             raise
-        raise TrainingError(_too_large(training, safety)) from None
+        raise TrainingError(_too_large(training, fault_tolerance)) from None
     finally:
         logger.removeFilter(_is_news)
-        if safety is not None:
-            safety.termination.waiting = False
+        if fault_tolerance is not None:
+            fault_tolerance.termination.waiting = False
     if fitted.best:
         model.set_weights(fitted.best)
     fitted.seconds = tracker.elapsed()
@@ -204,13 +204,17 @@ class Tracker(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, fitted: Fitted, training: Training, steps: int, safety: Safety | None
+        self,
+        fitted: TrainingState,
+        training: Training,
+        steps: int,
+        fault_tolerance: FaultTolerance | None,
     ) -> None:
         super().__init__()
         self.fitted = fitted
         self.training = training
         self.steps = steps
-        self.safety = safety
+        self.fault_tolerance = fault_tolerance
         self._pending: Weights = []
         self._kept: Weights = []
         self._raw: Weights = []
@@ -241,7 +245,7 @@ class Tracker(keras.callbacks.Callback):
         """Take over or write the last checkpoint of a stage that is through."""
         if self._pending:
             self._take_over(model)
-        elif self.safety is not None:
+        elif self.fault_tolerance is not None:
             self.save(model)
 
     def _take_over(self, model: keras.Model) -> None:
@@ -272,7 +276,7 @@ class Tracker(keras.callbacks.Callback):
         self._end_if_interrupted()
 
     def _end_if_interrupted(self) -> None:
-        if self.safety is not None and self.safety.termination.interrupted:
+        if self.fault_tolerance is not None and self.fault_tolerance.termination.interrupted:
             raise KeyboardInterrupt
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -307,30 +311,36 @@ class Tracker(keras.callbacks.Callback):
         return weights
 
     def _save_if_due(self) -> None:
-        safety = self.safety
-        if safety is None:
+        fault_tolerance = self.fault_tolerance
+        if fault_tolerance is None:
             return
-        asked = safety.termination.asked
-        if asked or time.monotonic() - self._saved >= safety.every:
+        asked = fault_tolerance.termination.asked
+        if asked or time.monotonic() - self._saved >= fault_tolerance.every:
             self.save(self.model)
         if asked:
-            safety.termination.leave()
+            fault_tolerance.termination.leave()
 
     def save(self, model: keras.Model) -> None:
         """Write a checkpoint, unless a weight is not finite."""
-        assert self.safety is not None
+        assert self.fault_tolerance is not None
         arrays = [_value(variable) for variable in _variables(model)]
         if all(np.isfinite(array).all() for array in arrays):
             self.elapsed()
             number = self.fitted.epoch * self.steps + self.fitted.step
-            self.safety.checkpoints.save(number, self.fitted.progress(), arrays, self.fitted.best)
+            self.fault_tolerance.checkpoints.save(
+                number, self.fitted.progress(), arrays, self.fitted.best
+            )
         self._saved = time.monotonic()
 
     def _not_finite(self, step: int) -> str:
         epoch, rows, kept = self.fitted.epoch, "", ""
-        if self.safety is not None:
-            rows = f", with {self.safety.rows(epoch, step)}"
-            kept = " The last good checkpoint is kept." if self.safety.checkpoints.there else ""
+        if self.fault_tolerance is not None:
+            rows = f", with {self.fault_tolerance.rows(epoch, step)}"
+            kept = (
+                " The last good checkpoint is kept."
+                if self.fault_tolerance.checkpoints.there
+                else ""
+            )
         return (
             f"the loss is not a number in epoch {epoch + 1}, step {step + 1}{rows}. Lower "
             "`training.learning_rate`, or set `training.precision` to 'float32', and train into "
@@ -343,9 +353,9 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "retracing" not in str(record.msg)
 
 
-def _too_large(training: Training, safety: Safety | None) -> str:
+def _too_large(training: Training, fault_tolerance: FaultTolerance | None) -> str:
     kept = ""
-    if safety and safety.checkpoints.there:
+    if fault_tolerance and fault_tolerance.checkpoints.there:
         kept = " The last checkpoint is kept: with more memory, the same command goes on from it."
     return (
         f"the memory is not enough for batches of {training.batch_size} rows. Set "

@@ -19,7 +19,7 @@ from multimodal.evaluation.task import Task
 from multimodal.layers import registry
 from multimodal.models.baselines import NAMES, Keep, constant_score, serves, tree_scores
 from multimodal.runs.comparison import INPUT_NAMES, sequential_score
-from multimodal.studies.compare.results import Arm, Kind
+from multimodal.studies.compare.results import Candidate, Kind
 from multimodal.studies.fits import Fit, fit_rows, narrowed, tasks
 
 Reads = tuple[Modality, ...]
@@ -117,17 +117,17 @@ def _fusion_job(fusion: Component, reads: Reads) -> Job:
     return Job(fusion_name(fusion.name, reads), "fusion", label, reads, fusion)
 
 
-def arms(job: Job) -> list[Arm]:
+def arms(job: Job) -> list[Candidate]:
     """Return the models that a job may yield; trees depend on what there is to read."""
     if job.kind == "constant":
-        return [Arm(job.name, "constant", "nothing", "Always one answer")]
+        return [Candidate(job.name, "constant", "nothing", "Always one answer")]
     if job.kind == "trees":
         return [
-            Arm(f"trees-{name.replace(' + ', '-')}", "trees", inputs, f"{TREES} on {inputs}")
+            Candidate(f"trees-{name.replace(' + ', '-')}", "trees", inputs, f"{TREES} on {inputs}")
             for name, inputs in TREE_INPUTS.items()
         ]
     fusion = job.fusion.name if job.fusion else ""
-    return [Arm(job.name, job.kind, inputs_of(job.reads), job.label, fusion)]
+    return [Candidate(job.name, job.kind, inputs_of(job.reads), job.label, fusion)]
 
 
 def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
@@ -191,8 +191,8 @@ def _keep(
 
 
 def _fit_constant(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
-    truth, weight = prepared.truths[task.name], prepared.source.weights[task.name]
-    constant_score(task, truth, _known(prepared), prepared.rows("test"), weight, keep)
+    y_true, weight = prepared.truths[task.name], prepared.source.weights[task.name]
+    constant_score(task, y_true, _known(prepared), prepared.rows("test"), weight, keep)
 
 
 def _fit_trees(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:

@@ -21,7 +21,7 @@ from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.runs.request import Request, Say, record
 from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
-from multimodal.studies.compare.experiment import Contest
+from multimodal.studies.compare.experiment import Experiment
 from multimodal.studies.compare.results import ComparisonRecord
 from multimodal.studies.folder import held
 
@@ -102,7 +102,7 @@ def compare(
     }
     deadline = math.inf if minutes is None else start + 60 * minutes
     first = wanted.training.seed
-    contest = Contest(
+    experiment = Experiment(
         Path(out),
         prepared,
         numbers,
@@ -114,7 +114,7 @@ def compare(
         say,
     )
     with held(Path(out), asked):
-        return contest.run()
+        return experiment.run()
 
 
 def _settled(config: Config, folds: int, folds_column: str | None, seeds: int) -> Config:

@@ -14,7 +14,7 @@ from multimodal.core.errors import MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
 from multimodal.data.prepare import Prepared
-from multimodal.data.split.folds import fold_sides, resplit, row_weights, strata
+from multimodal.data.split.folds import fold_splits, resplit, row_weights, strata
 from multimodal.report.plots import save
 from multimodal.runs.request import Say
 from multimodal.studies.compare.candidates import Job, additions, arms, fit_job
@@ -22,15 +22,15 @@ from multimodal.studies.compare.results import (
     RECORD_FILE,
     TABLE_FILE,
     Answered,
-    Arm,
+    Candidate,
     ComparisonRecord,
-    head_standings,
+    leaderboard,
 )
 from multimodal.studies.compare.summary import (
     comparison_verdict,
     further_sentences,
-    standings_figure,
-    standings_frame,
+    leaderboard_figure,
+    leaderboard_frame,
 )
 from multimodal.studies.fits import Fit, read_fits, tasks, width, write_fits
 from multimodal.studies.folder import FITS, write_answers
@@ -39,7 +39,7 @@ Key = tuple[str, int, int]
 
 
 @dataclass
-class Contest:
+class Experiment:
     """All fits of a comparison.
 
     Args:
@@ -120,7 +120,7 @@ class Contest:
         """Return the rows with those of a fold to test on; made once for all its models."""
         if fold not in self.splits:
             config = self.prepared.config
-            sides = fold_sides(
+            sides = fold_splits(
                 self.folds,
                 fold,
                 self.groups,
@@ -144,7 +144,7 @@ class Contest:
         full, pairs = self._full(), additions(self.jobs)
         columns = [", ".join(head.columns) for head in self.prepared.spec.heads]
         found = [
-            head_standings(task, column, answered, full, pairs)
+            leaderboard(task, column, answered, full, pairs)
             for task, column in zip(asked, columns, strict=True)
         ]
         heads = [head for head in found if head is not None]
@@ -161,9 +161,9 @@ class Contest:
         )
         write_text(self.out / RECORD_FILE, summary.to_json())
         with replace_file(self.out / TABLE_FILE) as beside:
-            standings_frame(summary).to_csv(beside, index=False)
+            leaderboard_frame(summary).to_csv(beside, index=False)
         for head in heads:
-            save(standings_figure(head), self.out / f"comparison_{head.head}.png")
+            save(leaderboard_figure(head), self.out / f"comparison_{head.head}.png")
         if heads:
             write_answers(self.out, self.prepared, asked, answered)
         write_manifest(self.out)
@@ -175,7 +175,7 @@ class Contest:
         most = max(len(job.reads) for job in fusions)
         return next(job.name for job in fusions if len(job.reads) == most)
 
-    def _whole(self) -> dict[Arm, dict[int, list[Fit]]]:
+    def _whole(self) -> dict[Candidate, dict[int, list[Fit]]]:
         """Return, by model and seed, the fits of all folds, where none is missing."""
         folds, result = range(int(self.folds.max()) + 1), {}
         for job in self.jobs:

@@ -23,7 +23,7 @@ from multimodal.evaluation.bootstrap import (
     percentile_interval,
 )
 from multimodal.evaluation.measures import compared_metrics, measure_of, parts
-from multimodal.evaluation.task import Task, has_truth, measure
+from multimodal.evaluation.task import Task, has_label, measure
 from multimodal.studies.fits import Fit
 
 RECORD_FILE, TABLE_FILE, ANSWERS_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
@@ -37,7 +37,7 @@ TEST = (
 
 
 @dataclass(frozen=True)
-class Arm:
+class Candidate:
     """A model that is compared.
 
     `name` is that of its files, `inputs` says what it reads ("table + text"), `label` what it is
@@ -66,7 +66,7 @@ class Difference(MeasuredRecord):
     folds_won: int = 0
 
 
-class Standing(MeasuredRecord):
+class LeaderboardRow(MeasuredRecord):
     """One model: `values` of the compared metrics with their intervals, beside the best simple one.
 
     `metrics` has every metric, the mean over the seeds; `by_fold` the main one. `seconds` are those
@@ -98,7 +98,7 @@ class Addition(MeasuredRecord):
     difference: Difference
 
 
-class HeadStandings(MeasuredRecord):
+class Leaderboard(MeasuredRecord):
     """All models of one head, best first; `metrics` are compared, the first one decides.
 
     `reference` is the best of the simple models, which all others are compared with.
@@ -111,7 +111,7 @@ class HeadStandings(MeasuredRecord):
     rows: int
     reference: str
     full: str
-    standings: list[Standing]
+    standings: list[LeaderboardRow]
     additions: list[Addition]
 
 
@@ -133,7 +133,7 @@ class ComparisonRecord(MeasuredRecord):
     folds: int
     seeds: list[int]
     test: str = TEST
-    heads: list[HeadStandings] = []
+    heads: list[Leaderboard] = []
     verdicts: dict[str, str] = {}
     left_out: list[str] = []
     notes: list[str] = []
@@ -181,9 +181,9 @@ class Answered:
     weights: Mapping[str, NDArray[Any]]
     folds: NDArray[np.int64]
     clusters: NDArray[np.int64]
-    fits: Mapping[Arm, Mapping[int, Sequence[Fit]]]
+    fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]]
 
-    def outputs(self, arm: Arm, seed: int, head: str) -> Floats:
+    def outputs(self, arm: Candidate, seed: int, head: str) -> Floats:
         """Return the outputs (N, width) of all folds together."""
         found = [fit.outputs[head] for fit in self.fits[arm][seed]]
         together = np.empty((len(self.folds), found[0].shape[1]))
@@ -206,9 +206,9 @@ class _Series:
         return float(_error(metric, self.values[metric].mean()))
 
 
-def head_standings(
+def leaderboard(
     task: Task, column: str, answered: Answered, full: str, pairs: Sequence[tuple[str, str]]
-) -> HeadStandings | None:
+) -> Leaderboard | None:
     """Return how the models of one head stand; None where no model has answered all rows.
 
     Args:
@@ -218,12 +218,12 @@ def head_standings(
         full: Name of the model whose verdict it is: one fusion of everything.
         pairs: Names of models that differ by a modality: the one that reads it, the other.
     """
-    truth, weight = answered.truths[task.name], answered.weights[task.name]
-    rows = has_truth(task, truth) & (weight > 0)
+    y_true, weight = answered.truths[task.name], answered.weights[task.name]
+    rows = has_label(task, y_true) & (weight > 0)
     there = [arm for arm, seeds in answered.fits.items() if _serves(seeds, task.name)]
     if not there:
         return None
-    metrics = compared_metrics(task, truth[rows])
+    metrics = compared_metrics(task, y_true[rows])
     found = _series(task, metrics, answered, there, rows)
     order = sorted(there, key=lambda arm: found[arm].error(metrics[0]))
     simple = next((arm for arm in order if arm.kind in SIMPLE), None)
@@ -237,7 +237,7 @@ def head_standings(
         for first, second in pairs
         if first in named and second in named
     ]
-    return HeadStandings(
+    return Leaderboard(
         head=task.name,
         column=column,
         kind=task.kind,
@@ -259,16 +259,16 @@ def _series(
     task: Task,
     metrics: Sequence[str],
     answered: Answered,
-    arms: Sequence[Arm],
+    arms: Sequence[Candidate],
     rows: NDArray[np.bool_],
-) -> dict[Arm, _Series]:
+) -> dict[Candidate, _Series]:
     """Measure all models on the same draws."""
-    truth, weight = answered.truths[task.name][rows], answered.weights[task.name][rows]
+    y_true, weight = answered.truths[task.name][rows], answered.weights[task.name][rows]
     keys = [(arm, seed) for arm in arms for seed in sorted(answered.fits[arm])]
     result = {arm: _Series(sorted(answered.fits[arm]), {}, {}, np.empty(0)) for arm in arms}
     outputs = {key: answered.outputs(*key, task.name)[rows] for key in keys}
     for metric in reversed(metrics):  # the main one is the last, whose folds stay
-        each = [parts(metric, task, truth, outputs[key]) for key in keys]
+        each = [parts(metric, task, y_true, outputs[key]) for key in keys]
         values, drawn = drawn_metrics(metric, each, weight, answered.clusters[rows])
         by_fold = metric_by(metric, each, weight, answered.folds[rows])
         for arm in arms:
@@ -282,16 +282,16 @@ def _series(
 def _standing(
     task: Task,
     answered: Answered,
-    arm: Arm,
-    found: Mapping[Arm, _Series],
+    arm: Candidate,
+    found: Mapping[Candidate, _Series],
     rows: NDArray[np.bool_],
-    simple: Arm | None,
-) -> Standing:
-    series, truth = found[arm], answered.truths[task.name][rows]
-    weight, main = answered.weights[task.name][rows], compared_metrics(task, truth)[0]
+    simple: Candidate | None,
+) -> LeaderboardRow:
+    series, y_true = found[arm], answered.truths[task.name][rows]
+    weight, main = answered.weights[task.name][rows], compared_metrics(task, y_true)[0]
     fits = [fit for each in answered.fits[arm].values() for fit in each]
     each = [
-        measure(task, truth, answered.outputs(arm, seed, task.name)[rows], weight)
+        measure(task, y_true, answered.outputs(arm, seed, task.name)[rows], weight)
         for seed in series.seeds
     ]
     shared = [name for name in each[0] if all(name in one for one in each)]
@@ -300,14 +300,14 @@ def _standing(
         for name, value in series.values.items()
     }
     label = arm.label if arm.kind != "constant" else CONSTANTS[task.kind]
-    return Standing(
+    return LeaderboardRow(
         name=arm.name,
         kind=arm.kind,
         inputs=arm.inputs,
         fusion=arm.fusion,
         seeds=series.seeds,
         label="Quantiles" if arm.kind == "constant" and task.quantiles else label,
-        values={name: values[name] for name in compared_metrics(task, truth)},
+        values={name: values[name] for name in compared_metrics(task, y_true)},
         metrics={name: float(np.mean([one[name] for one in each])) for name in shared},
         by_fold=series.by_fold.mean(axis=1).tolist(),
         versus=None if simple is None else _difference(main, series, found[simple]),
@@ -316,7 +316,9 @@ def _standing(
     )
 
 
-def _addition(arm: Arm, without: Arm, metric: str, found: Mapping[Arm, _Series]) -> Addition:
+def _addition(
+    arm: Candidate, without: Candidate, metric: str, found: Mapping[Candidate, _Series]
+) -> Addition:
     known = without.inputs.split(" + ")
     adds = " + ".join(name for name in arm.inputs.split(" + ") if name not in known)
     family = f"the {arm.fusion} fusion" if arm.kind == "fusion" else "gradient boosting"

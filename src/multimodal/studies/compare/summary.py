@@ -19,8 +19,8 @@ from multimodal.studies.compare.results import (
     Addition,
     ComparisonRecord,
     Difference,
-    HeadStandings,
-    Standing,
+    Leaderboard,
+    LeaderboardRow,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table as Printed
 
 
-def comparison_verdict(head: HeadStandings) -> str:
+def comparison_verdict(head: Leaderboard) -> str:
     """Say whether reading everything was worth it, and what each modality adds to the table.
 
     A difference counts where its 95 % interval leaves zero out.
@@ -73,7 +73,7 @@ def addition_words(addition: Addition) -> str:
     )
 
 
-def further_sentences(head: HeadStandings) -> list[str]:
+def further_sentences(head: Leaderboard) -> list[str]:
     """Say what the verdict leaves out: each addition with its family, and what better means."""
     measured = short_label(head.metrics[0])
     found = [f"n % better: the error ({measured}) is n % smaller; ranges are 95 % intervals."]
@@ -84,7 +84,7 @@ def further_sentences(head: HeadStandings) -> list[str]:
     return found
 
 
-def _against(full: Standing, simple: Standing | None, rows: int) -> str:
+def _against(full: LeaderboardRow, simple: LeaderboardRow | None, rows: int) -> str:
     found = full.versus
     if simple is None or found is None:
         return "has nothing simple to be compared with"
@@ -148,7 +148,7 @@ _CAPTION = (
 )
 
 
-def show_standings(record: ComparisonRecord, console: Console) -> None:
+def show_leaderboard(record: ComparisonRecord, console: Console) -> None:
     """Print how the models of each head stand, best first, and the verdict."""
     for head in record.heads:
         console.print(_printed(record, head, wide=console.width >= _WIDE))
@@ -158,14 +158,14 @@ def show_standings(record: ComparisonRecord, console: Console) -> None:
         console.print(f"left out: {sentence}", soft_wrap=True)
 
 
-def standings_frame(record: ComparisonRecord) -> pd.DataFrame:
+def leaderboard_frame(record: ComparisonRecord) -> pd.DataFrame:
     """Return the comparison as a table: a line per head and model, best first."""
     import pandas as pd
 
     return pd.DataFrame([_line(head, each) for head in record.heads for each in head.standings])
 
 
-def standings_figure(head: HeadStandings) -> Figure:
+def leaderboard_figure(head: Leaderboard) -> Figure:
     """Draw each model's value of the main metric as a dot with its 95 % interval, best on top.
 
     The dashed line is the best simple model.
@@ -206,7 +206,7 @@ def standings_figure(head: HeadStandings) -> Figure:
     return figure
 
 
-def _printed(record: ComparisonRecord, head: HeadStandings, *, wide: bool) -> Printed:
+def _printed(record: ComparisonRecord, head: Leaderboard, *, wide: bool) -> Printed:
     from rich import box
     from rich.table import Table as Printed
 
@@ -232,7 +232,7 @@ def _printed(record: ComparisonRecord, head: HeadStandings, *, wide: bool) -> Pr
     return printed
 
 
-def _cells(each: Standing, head: HeadStandings, main: str, beside: Sequence[str]) -> list[str]:
+def _cells(each: LeaderboardRow, head: Leaderboard, main: str, beside: Sequence[str]) -> list[str]:
     value, low, high = (written(main, number) for number in each.values[main])
     shown = [written(name, each.metrics.get(name), 4) for name in beside]
     marked = "* " if each.name == head.full else ""
@@ -267,7 +267,7 @@ def _short(count: int) -> str:
     return f"{count / 1e3:,.0f}k" if count < 1e6 else f"{count / 1e6:,.1f}M"
 
 
-def _line(head: HeadStandings, each: Standing) -> dict[str, Any]:
+def _line(head: Leaderboard, each: LeaderboardRow) -> dict[str, Any]:
     found: dict[str, Any] = {
         "head": head.head,
         "name": each.name,

@@ -30,7 +30,7 @@ _STEP = 8  # sizes are multiples of it, as attention heads want
 
 
 @dataclass(frozen=True)
-class Knob:
+class Hyperparameter:
     """One thing to change.
 
     `choices` are its values, that of the start first; a knob without choices is a number between
@@ -45,17 +45,17 @@ class Knob:
     high: float = 0.0
 
 
-def knobs(config: Config) -> list[Knob]:
+def hyperparameters(config: Config) -> list[Hyperparameter]:
     """Return what a search over a config with groups may change; nothing that needs other data.
 
     Example:
     >>> group = {"name": "t", "modality": "tabular", "columns": ["a"], "encoder": "dense"}
-    >>> [knob.name for knob in knobs(Config(groups=[group]))][:3]
+    >>> [hyperparameter.name for hyperparameter in hyperparameters(Config(groups=[group]))][:3]
     ['learning_rate', 'weight_decay', 'batch_size']
     """
     training, rate = config.training, config.training.learning_rate
     found = [
-        Knob(
+        Hyperparameter(
             "learning_rate",
             rate,
             partial(_train, "learning_rate"),
@@ -66,26 +66,26 @@ def knobs(config: Config) -> list[Knob]:
         _choice("weight_decay", training.weight_decay, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), _train),
         _choice("batch_size", training.batch_size, (32, 64, 128), _train),
         _choice("ema_momentum", training.ema_momentum, (None, 0.99), _train),
-        Knob("dropout", AS_IT_IS, _drop, (AS_IT_IS, 0.0, 0.1, 0.2, 0.35, 0.5)),
-        Knob("width", 1.0, _widen, (1.0, 0.5, 2.0)),
+        Hyperparameter("dropout", AS_IT_IS, _drop, (AS_IT_IS, 0.0, 0.1, 0.2, 0.35, 0.5)),
+        Hyperparameter("width", 1.0, _widen, (1.0, 0.5, 2.0)),
     ]
     modalities = list(dict.fromkeys(group.modality for group in config.groups))
     for modality in modalities:
-        found.append(_encoder_knob(config, modality))
+        found.append(_encoder_hyperparameter(config, modality))
     if "tabular" in modalities:
         kinds = (AS_IT_IS, "linear", "piecewise_linear", "periodic")
-        found.append(Knob("numeric_embedding", AS_IT_IS, _embed, kinds))
+        found.append(Hyperparameter("numeric_embedding", AS_IT_IS, _embed, kinds))
     if "image" in modalities:
         found.append(_choice("augment", config.data.augment, (True, False), _feed))
     if len(config.groups) > 1:
         names = (AS_IT_IS, *(name for name in FUSIONS if name != config.fusion.name))
-        found.append(Knob("fusion", AS_IT_IS, _fuse, names))
+        found.append(Hyperparameter("fusion", AS_IT_IS, _fuse, names))
         shares = (AS_IT_IS, 0.0, 0.05, 0.15, 0.3)
-        found.append(Knob("modality_dropout", AS_IT_IS, _withhold, shares))
-    return [knob for knob in found if len(knob.choices) != 1]
+        found.append(Hyperparameter("modality_dropout", AS_IT_IS, _ablate, shares))
+    return [hyperparameter for hyperparameter in found if len(hyperparameter.choices) != 1]
 
 
-def turned(config: Config, space: Sequence[Knob], values: Mapping[str, Any]) -> Config:
+def turned(config: Config, space: Sequence[Hyperparameter], values: Mapping[str, Any]) -> Config:
     """Return the config with all knobs turned to `values`; with those of the start, itself.
 
     Parts are chosen first, then what applies to any part.
@@ -94,20 +94,20 @@ def turned(config: Config, space: Sequence[Knob], values: Mapping[str, Any]) -> 
         ConfigError: The values are those of no valid config.
     """
     last = ("dropout", "width", "modality_dropout", "numeric_embedding")
-    for knob in sorted(space, key=lambda knob: knob.name in last):
-        if values[knob.name] != knob.start:
-            config = knob.turn(config, values[knob.name])
+    for hyperparameter in sorted(space, key=lambda hyperparameter: hyperparameter.name in last):
+        if values[hyperparameter.name] != hyperparameter.start:
+            config = hyperparameter.turn(config, values[hyperparameter.name])
     return Config.parse(config.model_dump())
 
 
 def _choice(
     name: str, start: Value, others: Sequence[Value], turn: Callable[[str, Config, Any], Config]
-) -> Knob:
+) -> Hyperparameter:
     choices = (start, *(each for each in others if each != start))
-    return Knob(name, start, partial(turn, name), choices)
+    return Hyperparameter(name, start, partial(turn, name), choices)
 
 
-def _encoder_knob(config: Config, modality: Modality) -> Knob:
+def _encoder_hyperparameter(config: Config, modality: Modality) -> Hyperparameter:
     """Choose the encoder of all groups of a modality; those with word vectors keep theirs."""
     groups = [g for g in config.groups if g.modality == modality and g.vectors is None]
     names = [
@@ -115,7 +115,9 @@ def _encoder_knob(config: Config, modality: Modality) -> Knob:
         for name in ENCODERS[modality]
         if any(group.encoder != encoder_named(modality, name) for group in groups)
     ]
-    return Knob(f"{modality}_encoder", AS_IT_IS, partial(_encode, modality), (AS_IT_IS, *names))
+    return Hyperparameter(
+        f"{modality}_encoder", AS_IT_IS, partial(_encode, modality), (AS_IT_IS, *names)
+    )
 
 
 def _train(key: str, config: Config, value: Any) -> Config:
@@ -141,7 +143,7 @@ def _fuse(config: Config, name: str) -> Config:
     return _with_fusion(config, fusion_named(config, name).model_dump())
 
 
-def _withhold(config: Config, value: float) -> Config:
+def _ablate(config: Config, value: float) -> Config:
     options = {**config.fusion.options, "modality_dropout": value}
     return _with_fusion(config, {"name": config.fusion.name, "options": options})
 

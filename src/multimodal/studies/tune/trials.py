@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.files import read_text, write_text
 from multimodal.core.records import reason_of
-from multimodal.studies.tune.space import Knob
+from multimodal.studies.tune.space import Hyperparameter
 
 TUNING_FILE, TRIALS_FILE, BEST_FILE = "tuning.json", "trials.csv", "best.yaml"
 
@@ -129,7 +129,7 @@ def _smaller(found: Difference) -> str:
 
 MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
 WARM_UP_TRIALS, WARM_UP_EPOCHS = 4, 3  # before a trial may be ended
-FIRST_TRIALS, FREE_KNOBS = 8, 3
+FIRST_TRIALS, FREE_HYPERPARAMETERS = 8, 3
 WORST = 1e30  # a loss that is not finite
 
 
@@ -199,18 +199,18 @@ def optuna() -> Any:
     return found
 
 
-def distributions(space: Sequence[Knob]) -> dict[str, Any]:
+def distributions(space: Sequence[Hyperparameter]) -> dict[str, Any]:
     """Return what Optuna draws each knob from."""
     found = optuna().distributions
     return {
-        knob.name: found.CategoricalDistribution(knob.choices)
-        if knob.choices
-        else found.FloatDistribution(knob.low, knob.high, log=True)
-        for knob in space
+        hyperparameter.name: found.CategoricalDistribution(hyperparameter.choices)
+        if hyperparameter.choices
+        else found.FloatDistribution(hyperparameter.low, hyperparameter.high, log=True)
+        for hyperparameter in space
     }
 
 
-def make_study(space: Sequence[Knob], trials: Sequence[Trial], seed: int) -> Any:
+def make_study(space: Sequence[Hyperparameter], trials: Sequence[Trial], seed: int) -> Any:
     """Return a study that knows the trials so far and starts with the config itself.
 
     The next trials turn three knobs of the start at random; those that follow are drawn by
@@ -240,12 +240,14 @@ def make_study(space: Sequence[Knob], trials: Sequence[Trial], seed: int) -> Any
                 intermediate_values=best_so_far,
             )
         )
-    start = {knob.name: knob.start for knob in space}
+    start = {hyperparameter.name: hyperparameter.start for hyperparameter in space}
     if all(trial.values != start for trial in trials):
         study.enqueue_trial(start)
     for number in range(max(1, len(trials)), FIRST_TRIALS + 1):
         random = np.random.default_rng((seed, number))
-        free = random.choice(list(start), min(FREE_KNOBS, len(start)), replace=False).tolist()
+        free = random.choice(
+            list(start), min(FREE_HYPERPARAMETERS, len(start)), replace=False
+        ).tolist()
         study.enqueue_trial({name: value for name, value in start.items() if name not in free})
     return study
 
@@ -279,7 +281,7 @@ def write_trial(folder: Path, trial: Trial) -> None:
     write_text(trial_path(folder, trial.number), trial.model_dump_json(indent=2))
 
 
-def read_trials(folder: Path, space: Sequence[Knob]) -> list[Trial]:
+def read_trials(folder: Path, space: Sequence[Hyperparameter]) -> list[Trial]:
     """Return the trials of a folder by number.
 
     Raises:
@@ -304,19 +306,22 @@ def trial_path(folder: Path, number: int) -> Path:
     return folder / f"trial-{number:04d}.json"
 
 
-def _check(trial: Trial, space: Sequence[Knob], path: Path) -> None:
+def _check(trial: Trial, space: Sequence[Hyperparameter], path: Path) -> None:
     if path.name != trial_path(path.parent, trial.number).name:
         raise ValueError(f"it says it is trial {trial.number}")
-    if set(trial.values) != {knob.name for knob in space}:
+    if set(trial.values) != {hyperparameter.name for hyperparameter in space}:
         raise ValueError(f"it turns {', '.join(sorted(trial.values))}")
-    for knob in space:
-        value = trial.values[knob.name]
+    for hyperparameter in space:
+        value = trial.values[hyperparameter.name]
         inside = (
-            value in knob.choices
-            if knob.choices
-            else (isinstance(value, float | int) and knob.low <= value <= knob.high)
+            value in hyperparameter.choices
+            if hyperparameter.choices
+            else (
+                isinstance(value, float | int)
+                and hyperparameter.low <= value <= hyperparameter.high
+            )
         )
         if not inside:
-            raise ValueError(f"{knob.name} is {value!r:.40}")
+            raise ValueError(f"{hyperparameter.name} is {value!r:.40}")
     if (trial.state == "complete") != (trial.value is not None):
         raise ValueError("a trial is complete if it has a value")

@@ -23,7 +23,7 @@ from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.evaluation.bootstrap import drawn_metrics, gain, metric_by
 from multimodal.evaluation.measures import Parts, compared_metrics, parts, shortfall
 from multimodal.evaluation.records import ModelScore
-from multimodal.evaluation.task import Task, has_truth
+from multimodal.evaluation.task import Task, has_label
 from multimodal.models.baselines import constant_score
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
@@ -32,7 +32,7 @@ from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.results import Difference
 from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
 from multimodal.studies.folder import FITS, held
-from multimodal.studies.tune.space import Knob, knobs, turned
+from multimodal.studies.tune.space import Hyperparameter, hyperparameters, turned
 from multimodal.studies.tune.trials import (
     BEST_FILE,
     TRIALS_FILE,
@@ -100,9 +100,9 @@ class Search:
         return self._sum_up(study)
 
     @cached_property
-    def space(self) -> list[Knob]:
+    def space(self) -> list[Hyperparameter]:
         """What may be changed."""
-        return knobs(self.prepared.config)
+        return hyperparameters(self.prepared.config)
 
     @cached_property
     def guessed(self) -> dict[str, float]:
@@ -114,14 +114,16 @@ class Search:
         return self._start() is not None
 
     def _start(self) -> Trial | None:
-        start = {knob.name: knob.start for knob in self.space}
+        start = {hyperparameter.name: hyperparameter.start for hyperparameter in self.space}
         return next((t for t in self.trials if t.value is not None and t.values == start), None)
 
     def _try(self, study: Any) -> bool:
         """Try one config; return whether another may follow."""
         asked, start = study.ask(distributions(self.space)), time.perf_counter()
         first = not self._started()
-        values = {knob.name: asked.params[knob.name] for knob in self.space}
+        values = {
+            hyperparameter.name: asked.params[hyperparameter.name] for hyperparameter in self.space
+        }
         number = 1 + max((trial.number for trial in self.trials), default=-1)
         trial = Trial(number=number, values=values, state="failed")
         watch = Watch(asked, math.inf if first else self.deadline)
@@ -222,8 +224,8 @@ Outputs = Mapping[str, NDArray[np.float64]]
 
 def searched_metric(prepared: Prepared, task: Task) -> str:
     """Name the metric to mend: that of a comparison; of classes the log loss, which is finer."""
-    truth = prepared.truths[task.name]
-    known = truth[has_truth(task, truth)]
+    y_true = prepared.truths[task.name]
+    known = y_true[has_label(task, y_true)]
     return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
 
 
@@ -284,10 +286,10 @@ def _parts(
     rows, values = prepared.rows(side), outputs[task.name]
     if len(values) > len(rows):
         values = values[: len(rows)] if side == VALIDATION else values[-len(rows) :]
-    truth, weight = prepared.truths[task.name][rows], prepared.source.weights[task.name][rows]
-    counts = has_truth(task, truth) & (weight > 0)
+    y_true, weight = prepared.truths[task.name][rows], prepared.source.weights[task.name][rows]
+    counts = has_label(task, y_true) & (weight > 0)
     clusters = rows if prepared.groups is None else prepared.groups[rows]
-    each = parts(metric, task, truth[counts], values[counts])
+    each = parts(metric, task, y_true[counts], values[counts])
     return each, weight[counts], clusters[counts]
 
 
