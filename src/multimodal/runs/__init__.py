@@ -1,0 +1,1 @@
+"""A run directory: train, resume, load, predict."""
