@@ -1,4 +1,4 @@
-"""Formulas written out in NumPy, to compare layers with; no pandas, so that any backend has them."""
+"""Formulas in NumPy, to compare layers with; without pandas, so that any backend has them."""
 
 from __future__ import annotations
 
