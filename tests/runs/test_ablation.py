@@ -10,12 +10,12 @@ import pytest
 from explained import untrained
 from tiny import PHOTOS, TABLE, WORDS, tiny_config
 
-from multimodal.runs import ablation
 from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.runs.run import Run
-from multimodal.runs.ablation import ablation_scores, ablate
 from multimodal.report.views import FULL
+from multimodal.runs import ablation
+from multimodal.runs.ablation import ablate, ablation_scores
+from multimodal.runs.run import Run
 
 CELLS = {"table": TABLE["columns"], "text": ["description"], "photos": ["image"]}
 MODALITIES = {"table": "tabular", "text": "text", "photos": "image"}
@@ -52,9 +52,16 @@ def test_a_withheld_modality_looks_as_in_a_row_without_it(
     groups = [g.name for g in run.spec.groups if g.modality == MODALITIES[name]]
     found.inputs.update(run.preprocessor.terms_without(rows, groups))
     for key, array in expected.inputs.items():
-        wanted = np.pad(array, [(0, 0), *[(0, m - n) for m, n in zip(
-            found.inputs[key].shape[1:], array.shape[1:], strict=True
-        )]])
+        wanted = np.pad(
+            array,
+            [
+                (0, 0),
+                *[
+                    (0, m - n)
+                    for m, n in zip(found.inputs[key].shape[1:], array.shape[1:], strict=True)
+                ],
+            ],
+        )
         np.testing.assert_array_equal(found.inputs[key], wanted, err_msg=key)
     for group, photos in expected.photos.items():
         assert [list(row) for row in found.photos[group].paths] == photos.paths

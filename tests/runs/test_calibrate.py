@@ -12,14 +12,14 @@ import pytest
 from runs import Answer, Trained
 from tiny import PHOTOS, plain_config, plain_rows, tiny_config
 
-from multimodal.models.build import average
-from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
-from multimodal.data.prepare import prepare
 from multimodal.core.errors import ConfigError, RunError
-from multimodal.evaluation.records import RunMetrics
 from multimodal.core.manifest import write_manifest
-from multimodal.runs.run import Run, load, save_parts
+from multimodal.data.prepare import prepare
+from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
+from multimodal.evaluation.records import RunMetrics
+from multimodal.models.build import average
 from multimodal.runs.calibrate import Predicted, check, learn
+from multimodal.runs.run import Run, load, save_parts
 from multimodal.runs.train import train
 
 
@@ -88,8 +88,11 @@ def test_predictions_have_intervals_at_any_level(run: Run) -> None:
     assert not {"price_low", "price_high", "range_low", "range_high"} & set(plain)
     for name in ("price", "range"):
         order = [
-            wide[f"{name}_low"], narrow[f"{name}_low"], narrow[f"{name}_prediction"],
-            narrow[f"{name}_high"], wide[f"{name}_high"],
+            wide[f"{name}_low"],
+            narrow[f"{name}_low"],
+            narrow[f"{name}_prediction"],
+            narrow[f"{name}_high"],
+            wide[f"{name}_high"],
         ]
         assert all((a <= b).all() for a, b in zip(order, order[1:], strict=False))
     assert "mood_low" not in wide
@@ -249,7 +252,9 @@ def test_too_few_rows_for_the_level_are_not_checked(tmp_path: Path) -> None:
 def test_a_model_of_photos_alone_is_calibrated(trained: Trained, tmp_path: Path) -> None:
     data = {"image_size": 16, "split": {"method": "column", "column": "split"}}
     run = train(
-        trained.folder / "catalogue.csv", "price", out=tmp_path / "run",
+        trained.folder / "catalogue.csv",
+        "price",
+        out=tmp_path / "run",
         config=tiny_config(PHOTOS, data=data, epochs=1),
     )
     assert run.calibration is not None and not run.calibration.features

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
-from multimodal.runs import comparison
-from multimodal.runs.comparison import baseline_scores, input_name
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.metrics import regression_metrics
 from multimodal.models.training.state import TrainingState
+from multimodal.runs import comparison
+from multimodal.runs.comparison import baseline_scores, input_name
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from runs import Trained
 from tiny import TABLE, TRAINING, plain_rows, tiny_config
 
 from multimodal.core.config import Config
-from multimodal.runs import example_rows
-from multimodal.evaluation.records import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
 from multimodal.core.manifest import check_manifest
+from multimodal.evaluation.records import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
+from multimodal.runs import example_rows
 from multimodal.runs.train import train
 
 
@@ -52,12 +52,16 @@ def test_the_report_links_to_them_and_says_them_in_short(trained: Trained) -> No
 def test_heads_share_the_rows(tmp_path: Path) -> None:
     rows = plain_rows(300)
     rows["shop"] = np.where(rows["price"] > 50, "dear", "cheap")
-    config = Config.parse({
-        "groups": [{**TABLE, "columns": ["size", "weight"]}],
-        "heads": [{"name": "price", "column": "price"},
-                  {"name": "shop", "column": "shop", "head": "binary"}],
-        "training": {**TRAINING, "members": 1},
-    })
+    config = Config.parse(
+        {
+            "groups": [{**TABLE, "columns": ["size", "weight"]}],
+            "heads": [
+                {"name": "price", "column": "price"},
+                {"name": "shop", "column": "shop", "head": "binary"},
+            ],
+            "training": {**TRAINING, "members": 1},
+        }
+    )
     train(rows, [], out=tmp_path / "run", config=config)
     heads = [row.head for row in ExplainedRows.read(tmp_path / "run").rows]
     assert heads.count("price") == 2 and heads.count("shop") in (1, 2)
@@ -67,6 +71,7 @@ def test_no_row_is_begun_after_so_many_seconds(
     catalogue_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(example_rows, "SECONDS", 0.0)
-    train(catalogue_folder / "catalogue.csv", "price", out=tmp_path / "run",
-          config=tiny_config(TABLE))
+    train(
+        catalogue_folder / "catalogue.csv", "price", out=tmp_path / "run", config=tiny_config(TABLE)
+    )
     assert len(ExplainedRows.read(tmp_path / "run").rows) == 1

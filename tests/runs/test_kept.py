@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from runs import Trained
 
-from multimodal.runs.example_rows import UNKNOWN, _shown
 from multimodal.explain.neighbours import ROWS_FILE, VECTORS_FILE, load
+from multimodal.runs.example_rows import UNKNOWN, _shown
 
 
 def test_rows_are_those_of_the_training_split(trained: Trained) -> None:
@@ -34,5 +34,8 @@ def test_files_hold_no_pickle(trained: Trained) -> None:
 
 def test_labels_that_are_not_known_are_a_dash() -> None:
     assert [_shown(None), _shown(float("nan")), _shown(449.5), _shown("red|big")] == [
-        UNKNOWN, UNKNOWN, "449.5", "red|big",
+        UNKNOWN,
+        UNKNOWN,
+        "449.5",
+        "red|big",
     ]

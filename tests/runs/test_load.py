@@ -21,8 +21,8 @@ from tiny import digests
 from multimodal.core.config import Config
 from multimodal.core.errors import RunError
 from multimodal.core.manifest import write_manifest
-from multimodal.runs.run import load
 from multimodal.runs.load import save_parts
+from multimodal.runs.run import load
 
 
 def cut(path: Path) -> None:

@@ -9,9 +9,9 @@ import keras
 import pytest
 from tiny import plain_config, plain_rows
 
-from multimodal.runs import member_runs
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training.state import TrainingState
+from multimodal.runs import member_runs
 from multimodal.runs.member_runs import NetworkFits
 from multimodal.runs.request import Request
 
@@ -44,7 +44,9 @@ def test_each_network_is_announced_and_logged(prepared: Prepared, tmp_path: Path
 def test_an_interruption_keeps_the_networks_that_learned(
     first: int, kept: int, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(model: keras.Model, given: Prepared, i: int, fitted: TrainingState, **rest: Any) -> None:
+    def fit(
+        model: keras.Model, given: Prepared, i: int, fitted: TrainingState, **rest: Any
+    ) -> None:
         fitted.interrupted = i == first
         fitted.best = [] if fitted.interrupted else model.get_weights()
 

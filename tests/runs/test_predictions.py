@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.data.read.readers import read_table
-from multimodal.data.columns.schema import Column, Schema
 from multimodal.core.errors import RunError
+from multimodal.data.columns.schema import Column, Schema
+from multimodal.data.read.readers import read_table
 from multimodal.evaluation.task import Task
 from multimodal.runs.rows import Outputs, check_level, predictions_frame
 
@@ -26,7 +26,13 @@ def test_rows_stand_in_the_order_of_the_source() -> None:
     ends = {"price": {"low": np.array([0.0, 2.0]), "high": np.array([2.0, 4.0])}}
     found = predictions_frame(table, SCHEMA, [Task("price")], outputs(["", "large"]), ends)
     assert list(found) == [
-        "row", "id", "price_prediction", "price_low", "price_high", "note", "unusual"
+        "row",
+        "id",
+        "price_prediction",
+        "price_low",
+        "price_high",
+        "note",
+        "unusual",
     ]
     assert found["row"].tolist() == [0, 1, 2]
     assert found["price_prediction"].fillna(-1).tolist() == [1.0, -1.0, 3.0]

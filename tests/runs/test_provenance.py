@@ -8,8 +8,8 @@ from pathlib import Path
 from runs import Trained
 from tiny import plain_config, plain_rows
 
-from multimodal.runs import train
 from multimodal.evaluation.records import RunMetrics
+from multimodal.runs import train
 from multimodal.runs.provenance import accelerators, traced
 
 

@@ -19,8 +19,10 @@ def test_a_record_is_json_and_tells_requests_apart() -> None:
     assert json.loads(json.dumps(found)) == found
     assert record(replace(asked, out=Path("other"))) == found
     for other in (
-        replace(asked, targets=["cost"]), replace(asked, weight="weight"),
-        replace(asked, base="base"), replace(asked, config=plain_config(seed=1)),
+        replace(asked, targets=["cost"]),
+        replace(asked, weight="weight"),
+        replace(asked, base="base"),
+        replace(asked, config=plain_config(seed=1)),
     ):
         assert record(other) != found
 

@@ -8,18 +8,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.data.read.readers import read_table
-from multimodal.data.columns.schema import Column, Schema
 from multimodal.core.errors import DataError
+from multimodal.core.spec import FittedSpec
+from multimodal.data.columns.schema import Column, Schema
+from multimodal.data.read.readers import read_table
 from multimodal.evaluation.task import Task
 from multimodal.runs.rows import read_truths, read_weights, scored, without_absent
-from multimodal.core.spec import FittedSpec
 
-SPEC = FittedSpec.model_validate({
-    "groups": [{"name": "photos", "modality": "image", "columns": ["photo"], "photos": 2,
-                "image_size": 16}],
-    "heads": [{"name": "price", "columns": ["price"]}, {"name": "cost", "columns": ["cost"]}],
-})
+SPEC = FittedSpec.model_validate(
+    {
+        "groups": [
+            {
+                "name": "photos",
+                "modality": "image",
+                "columns": ["photo"],
+                "photos": 2,
+                "image_size": 16,
+            }
+        ],
+        "heads": [{"name": "price", "columns": ["price"]}, {"name": "cost", "columns": ["cost"]}],
+    }
+)
 SCHEMA = Schema(
     columns=[
         Column(name="price", kind="target", missing=0, distinct=3, example=""),

@@ -19,10 +19,10 @@ from runs import FRESH, Trained
 from tiny import plain_config, plain_rows
 
 from multimodal.core.errors import DataError
-from multimodal.evaluation.metrics import regression_metrics
 from multimodal.core.manifest import write_manifest
-from multimodal.runs.run import Run, load
+from multimodal.evaluation.metrics import regression_metrics
 from multimodal.runs.load import save_parts
+from multimodal.runs.run import Run, load
 from multimodal.runs.train import train
 
 

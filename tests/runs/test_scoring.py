@@ -10,6 +10,7 @@ from explained import untrained
 from tiny import PHOTOS, TABLE, plain_config, plain_rows, tiny_config
 
 from multimodal.data.prepare import Prepared, prepare
+from multimodal.models.stack.stack import OutOfFold
 from multimodal.runs.run import Run
 from multimodal.runs.scoring import (
     answers_frame,
@@ -20,7 +21,6 @@ from multimodal.runs.scoring import (
     predicted,
     seen,
 )
-from multimodal.models.stack.stack import OutOfFold
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,12 @@ def test_truths_and_answers_stand_side_by_side(plain: tuple[Run, Prepared]) -> N
     side = predicted(run, prepared, "test", {})
     frame = answers_frame(prepared, run.tasks, side)
     assert list(frame) == [
-        "row", "weight", "price_true", "price_prediction", "cost_true", "cost_prediction"
+        "row",
+        "weight",
+        "price_true",
+        "price_prediction",
+        "cost_true",
+        "cost_prediction",
     ]
     wanted = prepared.table.frame["price"].iloc[side.rows]
     np.testing.assert_allclose(frame["price_true"], wanted)

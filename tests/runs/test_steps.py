@@ -13,8 +13,8 @@ from PIL import Image
 from runs import Trained
 from tiny import PHOTOS, plain_config, plain_rows, tiny_config
 
-from multimodal.runs import steps, train
 from multimodal.evaluation.records import ModelScore, RunMetrics
+from multimodal.runs import steps, train
 from multimodal.runs.run import load
 
 
@@ -41,7 +41,11 @@ def test_ctrl_c_leaves_a_usable_run(epoch: int, finished: int, tmp_path: Path) -
     stop, said = Stop(epoch), []
     config = plain_config(epochs=5, batch_size=16, baselines=True)
     train.train(
-        plain_rows(), "price", out=tmp_path / "run", config=config, callbacks=[stop],
+        plain_rows(),
+        "price",
+        out=tmp_path / "run",
+        config=config,
+        callbacks=[stop],
         say=said.append,
     )
     record = RunMetrics.read(tmp_path / "run")
@@ -81,7 +85,10 @@ def test_ctrl_c_during_the_baselines_keeps_those_there_are(
     monkeypatch.setattr(steps, "baseline_scores", interrupted)
     said: list[str] = []
     train.train(
-        plain_rows(), "price", out=tmp_path / "run", config=plain_config(baselines=True),
+        plain_rows(),
+        "price",
+        out=tmp_path / "run",
+        config=plain_config(baselines=True),
         say=said.append,
     )
     scores = RunMetrics.read(tmp_path / "run").comparison["price"]

@@ -17,20 +17,34 @@ import pytest
 from runs import Trained
 from tiny import digests, plain_config, plain_rows, tiny_config
 
-from multimodal.runs import train as workflow
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, MultimodalError, RunError
-from multimodal.evaluation.records import RunMetrics
 from multimodal.evaluation.metrics import regression_metrics
+from multimodal.evaluation.records import RunMetrics
 from multimodal.models.build import members
+from multimodal.runs import train as workflow
 from multimodal.runs.run import load
 
 FILES = (
-    "config.json", "schema.json", "spec.json", "model.keras", "metrics.json", "predictions.csv",
-    "training_log.csv", "report.html", "plots", "audit.json", "manifest.json", "model_card.md",
+    "config.json",
+    "schema.json",
+    "spec.json",
+    "model.keras",
+    "metrics.json",
+    "predictions.csv",
+    "training_log.csv",
+    "report.html",
+    "plots",
+    "audit.json",
+    "manifest.json",
+    "model_card.md",
     "baseline_predictions.csv",
-    "importance.json", "neighbours.npz", "neighbours.json", "calibration.json",
-    "explanations", "explanations.json",
+    "importance.json",
+    "neighbours.npz",
+    "neighbours.json",
+    "calibration.json",
+    "explanations",
+    "explanations.json",
 )
 
 
@@ -192,7 +206,10 @@ def test_two_targets_and_a_weight(tmp_path: Path) -> None:
     rows.loc[spoiled, "weight"] = 0.0
     rows["junk"] = rows["price"].where(~spoiled, rows["price"] + 60)
     run = workflow.train(
-        rows, ["junk", "cost"], weight="weight", out=tmp_path / "run",
+        rows,
+        ["junk", "cost"],
+        weight="weight",
+        out=tmp_path / "run",
         config=plain_config(epochs=30, baselines=True, learning_rate=0.01, batch_size=16).merge(
             data={"columns": {"price": "ignored"}}
         ),
@@ -273,13 +290,19 @@ def test_targets_or_heads_are_needed(tmp_path: Path) -> None:
 
 def test_vectors_are_looked_at_before_the_rows(tmp_path: Path) -> None:
     words = {
-        "name": "words", "modality": "text", "columns": ["t"], "encoder": "embedding_bag",
+        "name": "words",
+        "modality": "text",
+        "columns": ["t"],
+        "encoder": "embedding_bag",
         "vectors": str(tmp_path / "none.txt"),
     }
     said: list[str] = []
     with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
         workflow.train(
-            "no.csv", "y", out=tmp_path / "run", config=Config.parse({"groups": [words]}),
+            "no.csv",
+            "y",
+            out=tmp_path / "run",
+            config=Config.parse({"groups": [words]}),
             say=said.append,
         )
     assert not said
@@ -320,7 +343,10 @@ def test_a_fusion_of_another_kind_is_refused_when_starting_from_a_run(
     fusion = {"name": "concat", "options": {"hidden_dims": [99]}}
     with pytest.raises(ConfigError, match="fusion 'concat' differs"):
         workflow.train(
-            plain_rows(), "price", out=tmp_path / "run", base=trained.run,
+            plain_rows(),
+            "price",
+            out=tmp_path / "run",
+            base=trained.run,
             config=Config.parse({"fusion": fusion}),
         )
 

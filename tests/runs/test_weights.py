@@ -77,8 +77,10 @@ def test_its_own_weights_pass(path: Path, model: keras.Model) -> None:
         (lambda file: replace(file, shape=(10**6, 10**6), dtype="f4", chunks=(1, 1)), "no plain"),
         (lambda file: replace(file, data=np.zeros((3, 4), "f4"), compression="gzip"), "no plain"),
         (lambda file: replace(file, data=["text"]), "no plain array of numbers"),
-        (lambda file: replace(file, shape=(3, 4), dtype="f4", external=[("/etc/passwd", 0, 48)]),
-         "no plain array"),
+        (
+            lambda file: replace(file, shape=(3, 4), dtype="f4", external=[("/etc/passwd", 0, 48)]),
+            "no plain array",
+        ),
         (virtual, "no plain array"),
         (lambda file: file["layers/dense/vars"].pop("0"), "other shapes"),
         (lambda file: file.create_dataset("more", data=np.zeros(1, "f4")), "other shapes"),

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.runs.comparison import INPUT_NAMES
-from multimodal.core.config import Modality
-from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.features.preprocess import ablate
 from multimodal.evaluation.task import measure
-from multimodal.runs.run import Run
-from multimodal.core.spec import MISSING, PADDING, FittedSpec
 from multimodal.report.views import FULL
+from multimodal.runs.comparison import INPUT_NAMES
+from multimodal.runs.run import Run
 
 MOST_ROWS = 5000
 """Rows that are predicted anew with each modality withheld."""

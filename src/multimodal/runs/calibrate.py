@@ -10,24 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.evaluation.calibration import Calibration, calibrate
-from multimodal.evaluation.calibration.conformal import constant_number
-from multimodal.data.read.lazy_text import in_memory
-from multimodal.data.prepare import Prepared
+from multimodal.core.errors import RunError
+from multimodal.core.target_transform import TargetTransform
 from multimodal.data.features.preprocess import Arrays
+from multimodal.data.prepare import Prepared
+from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
+from multimodal.evaluation.calibration import Calibration, calibrate, tempered
+from multimodal.evaluation.calibration.conformal import constant_number
+from multimodal.evaluation.calibration.intervals import interval_of
+from multimodal.evaluation.confidence import (
+    ConfidenceCheck,
+    Ends,
+    IntervalCheck,
+    check_intervals,
+    confidence_bins,
+    expected_calibration_error,
+    log_loss,
+)
 from multimodal.evaluation.novelty import NoveltyDetector, fit_novelty, novel_rows
 from multimodal.evaluation.novelty.photos import photo_statistics
-from multimodal.core.errors import RunError
-from multimodal.evaluation.confidence import ConfidenceCheck
-from multimodal.evaluation.confidence import Ends, IntervalCheck, check_intervals
-from multimodal.evaluation.task import Task, has_prediction, has_label
-from multimodal.evaluation.confidence import confidence_bins, expected_calibration_error, log_loss
-from multimodal.evaluation.calibration.intervals import interval_of
+from multimodal.evaluation.task import Task, has_label, has_prediction
 from multimodal.models.build import head_layer
-from multimodal.core.target_transform import TargetTransform
 from multimodal.runs.run import Run
-from multimodal.evaluation.calibration import tempered
 
 LEVEL = 0.9
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -140,8 +145,11 @@ def _constant(
     """Return intervals of the test rows of one width in the head's space."""
     truths, weights = _labels(prepared, held_out.rows)
     record = constant_number(
-        held_out.outputs[task.name], truths[task.name], weights[task.name],
-        TargetTransform.of(head_layer(run.model, task.name)), quantiles=task.quantiles,
+        held_out.outputs[task.name],
+        truths[task.name],
+        weights[task.name],
+        TargetTransform.of(head_layer(run.model, task.name)),
+        quantiles=task.quantiles,
     )
     if record is None or record.most < LEVEL:
         return None

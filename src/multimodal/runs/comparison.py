@@ -8,15 +8,22 @@ from typing import Any
 
 import keras
 
-from multimodal.models.baselines import NAMES, head_layer, sequential
 from multimodal.core.config import Config, Head, Modality
-from multimodal.data.batches import by_length, evaluation_dataset, training_dataset
+from multimodal.core.spec import FittedHead
+from multimodal.data.batches import by_length, evaluation_dataset, single_tensor, training_dataset
 from multimodal.data.prepare import Prepared
-from multimodal.data.batches import single_tensor
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, measure
-from multimodal.models.training.state import fit_compiled
-from multimodal.core.spec import FittedHead
+from multimodal.models.baselines import (
+    NAMES,
+    Keep,
+    constant_score,
+    forget,
+    head_layer,
+    sequential,
+    serves,
+    tree_scores,
+)
 from multimodal.models.training.optimizer import (
     choose_precision,
     compiler_options,
@@ -24,10 +31,13 @@ from multimodal.models.training.optimizer import (
     make_optimizer,
     one_batch_size,
 )
-from multimodal.models.baselines import Keep, constant_score, forget, serves, tree_scores
+from multimodal.models.training.state import fit_compiled
 
 INPUT_NAMES: dict[Modality, str] = {
-    "tabular": "table", "text": "text", "image": "photos", "series": "series",
+    "tabular": "table",
+    "text": "text",
+    "image": "photos",
+    "series": "series",
 }
 Say = Callable[[str], None]
 
@@ -48,9 +58,17 @@ def baseline_scores(
     if serves(task):
         say("gradient boosting")
     yield from tree_scores(
-        task, prepared.spec, prepared.source, prepared.table.frame, y_true, train, test,
-        weight=weight, log=head.head.options.get("transform") == "log1p",
-        seed=prepared.config.training.seed, keep=keep,
+        task,
+        prepared.spec,
+        prepared.source,
+        prepared.table.frame,
+        y_true,
+        train,
+        test,
+        weight=weight,
+        log=head.head.options.get("transform") == "log1p",
+        seed=prepared.config.training.seed,
+        keep=keep,
     )
     for modality in _modalities(prepared):
         say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
@@ -105,7 +123,8 @@ def sequential_score(
     steps = -(-len(rows) // int(training.batch_size))
     last = model.layers[-1]
     model.compile(
-        optimizer=make_optimizer(training, int(training.epochs) * steps), loss=last.make_loss(),
+        optimizer=make_optimizer(training, int(training.epochs) * steps),
+        loss=last.make_loss(),
         **compiler_options(),
     )
     single = single_tensor(prepared.spec, modality, fitted.name)
@@ -113,9 +132,15 @@ def sequential_score(
 
     def train(epoch: int, step: int) -> Any:
         return training_dataset(
-            source, rows, batch_size=int(training.batch_size), seed=training.seed,
-            epochs=int(training.epochs), first_epoch=epoch, first_step=step,
-            augment=prepared.config.data.augment, fill=one_batch_size(),
+            source,
+            rows,
+            batch_size=int(training.batch_size),
+            seed=training.seed,
+            epochs=int(training.epochs),
+            first_epoch=epoch,
+            first_step=step,
+            augment=prepared.config.data.augment,
+            fill=one_batch_size(),
         ).map(single)
 
     validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
@@ -129,12 +154,18 @@ def sequential_score(
     raw = model.predict(batches.map(_tensor), verbose=0)
     outputs = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))
     metrics = measure(
-        Task.of(head, fitted, last), prepared.truths[fitted.name][test], outputs,
+        Task.of(head, fitted, last),
+        prepared.truths[fitted.name][test],
+        outputs,
         prepared.source.weights[fitted.name][test],
     )
     score = ModelScore(
-        f"Sequential {NAMES[modality]}", "sequential", INPUT_NAMES[modality],
-        metrics, model.count_params(), time.perf_counter() - start,
+        f"Sequential {NAMES[modality]}",
+        "sequential",
+        INPUT_NAMES[modality],
+        metrics,
+        model.count_params(),
+        time.perf_counter() - start,
     )
     keep(score, test, outputs)
     return score

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from multimodal.data.read.lazy_text import in_memory
+
+from multimodal.core.files import write_text
 from multimodal.data.prepare import Prepared
-from multimodal.explain.page import page
-from multimodal.explain.records import Explanation
-from multimodal.explain.rows import explain_rows
+from multimodal.data.read.lazy_text import in_memory
 from multimodal.evaluation.records import (
     EXPLANATIONS,
     EXPLANATIONS_FILE,
@@ -22,25 +22,27 @@ from multimodal.evaluation.records import (
     ExplainedRows,
     GroupEffect,
 )
-from multimodal.core.files import write_text
-from multimodal.report.head_rows import head_rows
-from multimodal.report.head_rows import wrong_and_right
+from multimodal.explain.page import page
+from multimodal.explain.records import Explanation
+from multimodal.explain.rows import explain_rows
+from multimodal.report.head_rows import head_rows, wrong_and_right
 from multimodal.report.run_files import read_files
+
 if TYPE_CHECKING:
     from multimodal.runs.run import Run
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-import numpy as np
+
 import pandas as pd
+
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.features.cell_arrays import texts
+from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS, truths
 from multimodal.explain.attribution import cut
-from multimodal.data.columns.cells import photo_paths
-from multimodal.data.read.lazy_text import in_memory
-from multimodal.data.features.cell_arrays import texts
-from multimodal.data.prepare import Prepared
-from multimodal.evaluation.measures import readable
-from multimodal.explain.submodels import encode_rows, fused_vectors
 from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
+from multimodal.explain.submodels import encode_rows, fused_vectors
+
 if TYPE_CHECKING:
     from multimodal.runs.run import Run
 
@@ -101,10 +103,16 @@ def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
     question = found.question
     ranked = sorted(found.groups, key=lambda group: -abs(group.score))
     return ExplainedRow(
-        head=head, row=found.row, page=file, question=question.name[:MOST_LETTERS] if question else "",
+        head=head,
+        row=found.row,
+        page=file,
+        question=question.name[:MOST_LETTERS] if question else "",
         nothing=found.nothing[:MOST_LETTERS],
-        groups=[GroupEffect(name=g.name[:MOST_LETTERS], effect=question.effect(g.score), up=g.score > 0)
-                for g in ranked if question],
+        groups=[
+            GroupEffect(name=g.name[:MOST_LETTERS], effect=question.effect(g.score), up=g.score > 0)
+            for g in ranked
+            if question
+        ],
     )
 
 
@@ -130,8 +138,10 @@ def keep_neighbours(run: Run, prepared: Prepared) -> None:
     vectors = fused_vectors(parts, encoded)
     labels = {task.name: _labels(run, prepared, i, rows) for i, task in enumerate(run.tasks)}
     whole = np.setdiff1d(np.arange(len(rows)), list(faults))
-    found = [_row(run, frame.iloc[[i]], labels, int(prepared.table.lines[rows[i]]), i)
-             for i in whole.tolist()]
+    found = [
+        _row(run, frame.iloc[[i]], labels, int(prepared.table.lines[rows[i]]), i)
+        for i in whole.tolist()
+    ]
     if found:
         save(run.path, vectors[whole], found)
 

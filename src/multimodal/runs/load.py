@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-import keras
-from pydantic import ValidationError
-from multimodal.models.build import assemble
-from multimodal.evaluation.calibration import CALIBRATION
-from multimodal.core.config import Config
-from multimodal.data.columns.schema import Schema
-from multimodal.core.errors import MultimodalError, RunError, first_line
-from multimodal.models.stack.boosted_heads import BoostedModels
-from multimodal.models.stack.boosted_heads import TREES, write_boosted_models
-from multimodal.core.interrupted import MODEL, RECORD
-from multimodal.core.files import read_text, replace_file, write_text
-from multimodal.core.manifest import MANIFEST, check_manifest, is_listed, write_manifest
-from multimodal.layers.backbones import MOST_PARAMETERS
-from multimodal.core.spec import FittedGroup, FittedSpec
 import io
 import math
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
 import h5py
 import keras
+from pydantic import ValidationError
+
+from multimodal.core.config import Config
+from multimodal.core.errors import MultimodalError, RunError, first_line
+from multimodal.core.files import read_text, replace_file, write_text
+from multimodal.core.interrupted import MODEL, RECORD
+from multimodal.core.manifest import MANIFEST, check_manifest, is_listed, write_manifest
+from multimodal.core.spec import FittedGroup, FittedSpec
+from multimodal.data.columns.schema import Schema
+from multimodal.evaluation.calibration import CALIBRATION
+from multimodal.layers.backbones import MOST_PARAMETERS
+from multimodal.models.build import assemble
+from multimodal.models.stack.boosted_heads import TREES, BoostedModels, write_boosted_models
 
 CONFIG, SCHEMA, SPEC = "config.json", "schema.json", "spec.json"
 MOST_BYTES = 1 << 26  # of a JSON file
@@ -133,7 +132,11 @@ def _damaged(folder: Path) -> Iterator[None]:
 
 
 def save_parts(
-    folder: Path, config: Config, schema: Schema, spec: FittedSpec, model: keras.Model | None,
+    folder: Path,
+    config: Config,
+    schema: Schema,
+    spec: FittedSpec,
+    model: keras.Model | None,
     boosted_models: BoostedModels | None = None,
 ) -> None:
     """Write the files that `load` reads, each whole or not at all, and with a model the manifest.

@@ -8,17 +8,15 @@ from functools import partial
 
 import keras
 
-from multimodal.models.training.checkpoints import Checkpoints
+from multimodal.core.interrupted import CHECKPOINTS, Termination
 from multimodal.data.prepare import Prepared
+from multimodal.models.training.checkpoints import Checkpoints, LogFile
 from multimodal.models.training.engines import engine, leads, processes
-from multimodal.models.training.state import TrainingState, FaultTolerance, added
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
-from multimodal.models.training.checkpoints import LogFile
+from multimodal.models.training.optimizer import lowest_precision
+from multimodal.models.training.state import FaultTolerance, TrainingState, added
 from multimodal.runs.request import Request, Say
 from multimodal.runs.run import Run
-from multimodal.core.interrupted import Termination
-from multimodal.models.training.optimizer import lowest_precision
-from multimodal.core.interrupted import CHECKPOINTS
 
 LOG = "training_log.csv"
 
@@ -67,7 +65,9 @@ class NetworkFits:
             self.say("interrupted; the best weights so far are kept")
         return networks, total
 
-    def _fit_one(self, i: int, termination: Termination | None) -> tuple[keras.Model, TrainingState]:
+    def _fit_one(
+        self, i: int, termination: Termination | None
+    ) -> tuple[keras.Model, TrainingState]:
         """Fit from the last checkpoint on; the weights of the best epoch stay."""
         prepared, training = self.prepared, self.prepared.config.training
         model, notes = new_network(prepared, i, self.origin)
@@ -81,12 +81,19 @@ class NetworkFits:
         fault_tolerance = None
         if termination is not None:
             rows_of = partial(named_rows, prepared, i)
-            fault_tolerance = FaultTolerance(checkpoints, termination, rows_of, training.checkpoint_seconds)
+            fault_tolerance = FaultTolerance(
+                checkpoints, termination, rows_of, training.checkpoint_seconds
+            )
         self._announce(i, model, fitted)
         self.logs[i] = fitted.log
         log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
         fit_network(
-            model, prepared, i, fitted, fault_tolerance=fault_tolerance, start=start,
+            model,
+            prepared,
+            i,
+            fitted,
+            fault_tolerance=fault_tolerance,
+            start=start,
             callbacks=[*log, *self.callbacks],
         )
         if fitted.interrupted:  # Keras ends its callbacks only where the fit ends by itself

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
 import keras
-from multimodal.evaluation.records import RunMetrics
+
 from multimodal.core.files import sha256_of
-import os
-import platform
-from collections import Counter
-from pathlib import Path
+from multimodal.evaluation.records import RunMetrics
+
 
 def traced(record: RunMetrics, source: Path | None, asked: Mapping[str, Any]) -> RunMetrics:
     """Return the record of a run with what is needed to make it again.
@@ -62,7 +64,9 @@ def _torch() -> list[str]:
 
 
 _SEEN: dict[str, Callable[[], list[str]]] = {
-    "tensorflow": _tensorflow, "jax": _jax, "torch": _torch,
+    "tensorflow": _tensorflow,
+    "jax": _jax,
+    "torch": _torch,
 }
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.config import Config
-from multimodal.data.prepare import Prepared, Rows
 from multimodal.core.interrupted import digest
+from multimodal.data.prepare import Prepared, Rows
 
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
 Say = Callable[[str], None]

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from multimodal.data.columns.numbers import column_of, parse_numbers
-from multimodal.data.columns.cells import photo_paths
-from multimodal.data.labels.read import read_truth
-from multimodal.data.photos.read import locate
-from multimodal.data.columns.schema import Schema
-from multimodal.data.read.table import Table
-from multimodal.core.errors import DataError
-from multimodal.evaluation.task import Task, has_prediction, has_label, measure
-from multimodal.core.spec import FittedSpec
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from multimodal.evaluation.predictions import answers
-from multimodal.evaluation.calibration import CALIBRATION, Calibration
+
+from multimodal.core.errors import DataError, RunError
+from multimodal.core.spec import FittedSpec
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.columns.numbers import column_of, parse_numbers
 from multimodal.data.columns.schema import Schema
+from multimodal.data.labels.read import read_truth
+from multimodal.data.photos.read import locate
 from multimodal.data.read.table import Table
-from multimodal.core.errors import RunError
-from multimodal.evaluation.task import Task
+from multimodal.evaluation.calibration import CALIBRATION, Calibration
 from multimodal.evaluation.calibration.intervals import reaches
+from multimodal.evaluation.predictions import answers
+from multimodal.evaluation.task import Task, has_label, has_prediction, measure
 
 Floats = NDArray[np.float64]
 
@@ -79,8 +71,12 @@ def read_weights(schema: Schema, table: Table) -> Floats:
 
 
 def scored(
-    tasks: Sequence[Task], truths: Mapping[str, NDArray[Any]], outputs: Mapping[str, Floats],
-    weights: Floats, table: Table, say: Callable[[str], None],
+    tasks: Sequence[Task],
+    truths: Mapping[str, NDArray[Any]],
+    outputs: Mapping[str, Floats],
+    weights: Floats,
+    table: Table,
+    say: Callable[[str], None],
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each head that has a truth and an answer in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
@@ -89,8 +85,10 @@ def scored(
         known = has_label(task, y_true) & has_prediction(answered) & (weights > 0)
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
-            say(f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
-                "truth, a weight or a prediction")
+            say(
+                f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
+                "truth, a weight or a prediction"
+            )
         if known.any():
             scores[task.name] = measure(task, y_true, answered, weights)
     return scores
@@ -127,7 +125,7 @@ class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
     `frame` has `row`, the identifier column where the model knows one, the answers of each head as
-    :func:`multimodal.evaluation.predictions.answers` names them (blank for a row that could not be read), `note`,
+    `evaluation.predictions.answers` names them (blank for a row that could not be read), `note`,
     the reason or a remark, and `unusual`, why the row is unlike the training rows, empty where it
     is not; a run that does not know what is usual has no such column. With a level, a head that
     predicts a number also has `<head>_low` and `<head>_high`. Numbers are in the user's units,
@@ -174,8 +172,11 @@ def check_level(
 
 
 def interval_ends(
-    calibration: Calibration, tasks: Sequence[Task], outputs: Mapping[str, Floats],
-    inputs: Mapping[str, NDArray[Any]], level: float,
+    calibration: Calibration,
+    tasks: Sequence[Task],
+    outputs: Mapping[str, Floats],
+    inputs: Mapping[str, NDArray[Any]],
+    level: float,
 ) -> dict[str, dict[str, Floats]]:
     """Return the ends (rows,) of the intervals of each number, by head: `low` and `high`."""
     found = {}
@@ -187,7 +188,10 @@ def interval_ends(
 
 
 def predictions_frame(
-    table: Table, schema: Schema, tasks: Sequence[Task], predicted: Outputs,
+    table: Table,
+    schema: Schema,
+    tasks: Sequence[Task],
+    predicted: Outputs,
     ends: Mapping[str, Mapping[str, Floats]],
 ) -> pd.DataFrame:
     """Put answers, `ends` of intervals and notes in the order of the source, with rows not read."""

@@ -5,39 +5,41 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.evaluation.predictions import one_answer
-from multimodal.models.fitted import FittedModel
-from multimodal.models.build import blended
-from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
-from multimodal.core.config import Config
+from multimodal.core.errors import DataError
+from multimodal.core.manifest import is_listed
 from multimodal.data.labels.boxes import photo_sizes
-from multimodal.data.features.preprocess import Arrays, Preprocessor
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.sampling import sampled
-from multimodal.data.columns.schema import Schema
 from multimodal.data.read.table import Table
-from multimodal.evaluation.novelty import reasons, novel_rows
+from multimodal.evaluation.calibration import CALIBRATION, read_calibration
+from multimodal.evaluation.novelty import novel_rows, reasons
 from multimodal.evaluation.novelty.photos import watch_photos
-from multimodal.core.errors import DataError
-from multimodal.evaluation.task import Task
-from multimodal.models.stack.boosted_heads import BoostedModels, terms_of
-from multimodal.models.stack.boosted_heads import TREES, read_boosted_models
-from multimodal.core.manifest import is_listed
-from multimodal.models.build import decoded, head_layer
-from multimodal.runs.rows import Outputs, Predictions, check_level, interval_ends, predictions_frame
-from multimodal.models.predictor import Predictor
+from multimodal.evaluation.predictions import one_answer
+from multimodal.models.build import blended
+from multimodal.models.fitted import FittedModel
+from multimodal.models.stack.boosted_heads import (
+    TREES,
+    read_boosted_models,
+)
 from multimodal.runs.load import check_folder, read_declared, read_model, save_parts
-from multimodal.runs.rows import read_truths, read_weights, scored, without_absent
-from multimodal.core.spec import FittedSpec
+from multimodal.runs.rows import (
+    Outputs,
+    Predictions,
+    check_level,
+    interval_ends,
+    predictions_frame,
+    read_truths,
+    read_weights,
+    scored,
+    without_absent,
+)
 
 if TYPE_CHECKING:
     from multimodal.explain import Explanation, Importance
@@ -141,9 +143,17 @@ class Run(FittedModel):
         first = sampled(table, np.arange(min(limit, len(table.frame))))
         frame, notes, _ = without_absent(self.spec, first, root)
         first = replace(first, frame=frame)
-        return list(explain_rows(
-            self, first, root, head=head, label=label, notes=notes, known=neighbours.load(self.path)
-        ))
+        return list(
+            explain_rows(
+                self,
+                first,
+                root,
+                head=head,
+                label=label,
+                notes=notes,
+                known=neighbours.load(self.path),
+            )
+        )
 
     def importance(
         self,

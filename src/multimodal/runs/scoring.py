@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.evaluation.predictions import answers, truths
-from multimodal.runs.comparison import input_name
-from multimodal.data.prepare import Prepared
 from multimodal.data.features.preprocess import Arrays
+from multimodal.data.prepare import Prepared
 from multimodal.evaluation.novelty.photos import watch_photos
+from multimodal.evaluation.predictions import answers, truths
 from multimodal.evaluation.records import HeadMetrics, ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.models.predictor import batches
-from multimodal.runs.run import Run
-from multimodal.runs.calibrate import Predicted
 from multimodal.models.stack.stack import OutOfFold
+from multimodal.runs.calibrate import Predicted
+from multimodal.runs.comparison import input_name
+from multimodal.runs.run import Run
 
 
 def predicted(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Predicted:

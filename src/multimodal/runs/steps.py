@@ -2,56 +2,48 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-import keras
-import numpy as np
-from numpy.typing import NDArray
-from multimodal.core.config import Config
-from multimodal.data.prepare import Prepared, Rows
-from multimodal.core.interrupted import digest
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
 import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from multimodal.evaluation import records
-from multimodal.report.views import summary
-from multimodal.evaluation.predictions import answers_of, write_answers
-from multimodal.models.build import build
-from multimodal.evaluation.calibration import write_calibration
-from multimodal.runs.comparison import baseline_scores, left_out
-from multimodal.data.audit.table import audit_prepared
-from multimodal.data.audit.findings import AUDIT_FILE
-from multimodal.data.read.lazy_text import in_memory
-from multimodal.data.prepare import Prepared
-from multimodal.data.read.rejected import write_quarantine
-from multimodal.models.training.engines import leads
+
 from multimodal.core.errors import first_line
+from multimodal.core.files import write_text
+from multimodal.core.interrupted import claimed, finished, on_signals, write_record
+from multimodal.core.manifest import write_manifest
+from multimodal.data.audit.findings import AUDIT_FILE
+from multimodal.data.audit.table import audit_prepared
+from multimodal.data.prepare import Prepared
+from multimodal.data.read.lazy_text import in_memory
+from multimodal.data.read.rejected import write_quarantine
+from multimodal.evaluation import records
+from multimodal.evaluation.calibration import write_calibration
+from multimodal.evaluation.predictions import answers_of, write_answers
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
-from multimodal.models.stack.boosted_heads import BoostedModels
-from multimodal.runs.example_rows import explain_extremes
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
-from multimodal.runs.example_rows import keep_neighbours
-from multimodal.core.files import write_text
+from multimodal.models.build import average, build
+from multimodal.models.stack.boosted_heads import BoostedModels
+from multimodal.models.stack.stack import OutOfFold, stack_networks
+from multimodal.models.training.engines import leads
+from multimodal.models.training.optimizer import lowest_precision
 from multimodal.models.training.state import TrainingState
-from multimodal.core.manifest import write_manifest
-from multimodal.models.build import average
+from multimodal.report.report import photos_of, write_report
+from multimodal.report.views import summary
+from multimodal.runs.ablation import ablation_scores
+from multimodal.runs.calibrate import Predicted, check, learn
+from multimodal.runs.comparison import baseline_scores, left_out
+from multimodal.runs.example_rows import explain_extremes, keep_neighbours
+from multimodal.runs.load import save_parts
 from multimodal.runs.member_runs import NetworkFits
 from multimodal.runs.provenance import traced
-from multimodal.report.report import write_report
-from multimodal.report.report import photos_of
 from multimodal.runs.request import Request, Say, record, versions
 from multimodal.runs.run import Run, load
-from multimodal.runs.load import save_parts
 from multimodal.runs.scoring import (
     answers_frame,
     damage_warning,
@@ -63,12 +55,6 @@ from multimodal.runs.scoring import (
     seen,
     sure,
 )
-from multimodal.runs.calibrate import Predicted, check, learn
-from multimodal.core.interrupted import on_signals
-from multimodal.models.training.optimizer import lowest_precision
-from multimodal.core.interrupted import claimed, finished, write_record
-from multimodal.models.stack.stack import OutOfFold, stack_networks
-from multimodal.runs.ablation import ablation_scores
 
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
 
@@ -170,7 +156,9 @@ class Steps:
         self._save_model(whole.model)
         return whole.model
 
-    def _score(self, run: Run, model: keras.Model, fitted: TrainingState) -> tuple[Run, NDArray[np.int64]]:
+    def _score(
+        self, run: Run, model: keras.Model, fitted: TrainingState
+    ) -> tuple[Run, NDArray[np.int64]]:
         """Calibrate on the rows held out, then predict the test rows as `predict` would.
 
         Returns the calibrated run, and the rows tested.
@@ -185,9 +173,13 @@ class Steps:
         answers_frame(prepared, run.tasks, sides["test"]).to_csv(out / PREDICTIONS, index=False)
         heads = head_metrics(prepared, run.tasks, sides)
         summary = records.TrainingSummary(
-            epochs=len(fitted.log), best_epoch=fitted.best_epoch, seconds=fitted.seconds,
-            precision=self.precision, parameters=model.count_params(),
-            interrupted=fitted.interrupted, seed=training.seed,
+            epochs=len(fitted.log),
+            best_epoch=fitted.best_epoch,
+            seconds=fitted.seconds,
+            precision=self.precision,
+            parameters=model.count_params(),
+            interrupted=fitted.interrupted,
+            seed=training.seed,
         )
         fusion = fusion_scores(run, prepared, heads, fitted.seconds)
         update = {
@@ -220,7 +212,9 @@ class Steps:
         """Measure the test rows with each modality withheld."""
         prepared, weights = self.prepared, self.prepared.source.weights
         found = ablation_scores(
-            run, prepared.table.frame.iloc[tested], prepared.photo_root,
+            run,
+            prepared.table.frame.iloc[tested],
+            prepared.photo_root,
             {name: y_true[tested] for name, y_true in prepared.truths.items()},
             {name: weight[tested] for name, weight in weights.items()},
         )
@@ -232,8 +226,11 @@ class Steps:
         weights = {name: each[rows] for name, each in prepared.source.weights.items()}
         frame = in_memory(prepared.table.frame.iloc[rows])
         found = importance(
-            run, frame, prepared.photo_root,
-            {name: y_true[rows] for name, y_true in prepared.truths.items()}, weights,
+            run,
+            frame,
+            prepared.photo_root,
+            {name: y_true[rows] for name, y_true in prepared.truths.items()},
+            weights,
             seed=prepared.config.training.seed,
         )
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
@@ -261,7 +258,11 @@ class Steps:
         self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
 
     def _keep(
-        self, kept: list[pd.DataFrame], task: Task, score: ModelScore, rows: NDArray[np.int64],
+        self,
+        kept: list[pd.DataFrame],
+        task: Task,
+        score: ModelScore,
+        rows: NDArray[np.int64],
         outputs: NDArray[Any],
     ) -> None:
         """Add what a baseline answers to some rows."""

@@ -9,18 +9,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.config import Config, LabelKind
+from multimodal.core.errors import ConfigError, DataError
+from multimodal.core.interrupted import check_out, check_same
+from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.layers import registry
 from multimodal.models.build import check_parts
-from multimodal.core.config import Config, LabelKind
-from multimodal.data.prepare import Prepared, Rows, prepare
-from multimodal.models.training.engines import join, leads
-from multimodal.core.errors import ConfigError, DataError
 from multimodal.models.finetune import check_frozen, continue_config
+from multimodal.models.pretrained_vectors import check_vectors
+from multimodal.models.training.engines import join, leads
 from multimodal.runs.request import Request, Say, record
 from multimodal.runs.run import Run, load
 from multimodal.runs.steps import QUARANTINE, Steps
-from multimodal.core.interrupted import check_out, check_same
-from multimodal.models.pretrained_vectors import check_vectors
 
 __all__ = ["train"]
 
