@@ -1,4 +1,8 @@
-"""Arrays in `.npz` files, read with care: no pickle is opened, nothing too large is unpacked."""
+"""Types of arrays, and arrays in files: `.npz` archives, and base64 inside JSON.
+
+Archives come from disk and are read with care: no pickle is opened, and nothing is unpacked that is
+larger than its reader expects.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from multimodal.core.errors import RunError, first_line
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+DType = Literal["<f4", "<u4"]
 
 
 def read_arrays(
@@ -69,9 +78,6 @@ def damage_told(path: Path, otherwise: str, again: str) -> Iterator[None]:
     except Exception as error:  # a reader met with damaged bytes may raise anything
         reason = first_line(error)
         raise RunError(f"{path}: damaged, or {otherwise} ({reason}). {again}") from None
-
-
-DType = Literal["<f4", "<u4"]
 
 
 def encode(array: ArrayLike, dtype: DType) -> str:

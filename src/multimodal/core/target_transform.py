@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
-_MOST_LOG = 700.0
+from multimodal.core.arrays import Floats
 
-Floats = NDArray[np.float64]
+_MOST_LOG = 700.0
 
 
 class TargetTransform(BaseModel):

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Modality
 from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING, FittedGroup, FittedSpec
 from multimodal.data.photos.augment import augment_boxes, augment_photos
@@ -72,7 +73,7 @@ class Source:
         )
 
     @cached_property
-    def buckets(self) -> NDArray[np.int64] | None:
+    def buckets(self) -> Ints | None:
         """Array with one number have texts of one length, int64 (rows,), longest last; None: all.
 
         Of several groups of texts, that with the longest fixed length decides first.
@@ -159,7 +160,7 @@ def batch_rows(
     seed: int,
     epoch: int,
     step: int,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Return which of `rows` a batch of `training_dataset` holds, int64 (B,), in its order.
 
     Args:
@@ -184,7 +185,7 @@ def evaluation_dataset(
     return _finish(batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=2))
 
 
-def by_length(source: Source, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+def by_length(source: Source, rows: NDArray[np.integer]) -> Ints:
     """Return `rows` sorted by the fixed length of their texts, for evaluation in any order."""
     chosen = np.asarray(rows, np.int64)
     if source.buckets is None:
@@ -229,7 +230,7 @@ def _weighed(batch: Any, real: tf.Tensor) -> Any:
     return inputs, targets, {head: weight * there for head, weight in weights.items()}
 
 
-def _level(tokens: Array, lengths: Sequence[int]) -> NDArray[np.int64]:
+def _level(tokens: Array, lengths: Sequence[int]) -> Ints:
     """Return the position of each row's fixed length among `lengths`, int64 (rows,)."""
     blocks = (tokens[start : start + _BLOCK] for start in range(0, len(tokens), _BLOCK))
     longest = np.concatenate([np.count_nonzero(block != PADDING, axis=1) for block in blocks])
@@ -274,7 +275,7 @@ def _boxes(
     _, slots, height, width, _ = cache.photos.shape
     seed, epoch = draw
 
-    def moved(boxes: NDArray[np.float32], rows: NDArray[np.int64], epoch: np.int64) -> Any:
+    def moved(boxes: NDArray[np.float32], rows: Ints, epoch: np.int64) -> Any:
         return augment_boxes(boxes, (seed, int(epoch)), rows, slots=slots, size=(height, width))
 
     result = tf.numpy_function(moved, [boxes, chosen, epoch], tf.float32)
@@ -287,7 +288,7 @@ def _photos(cache: PhotoCache, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | 
         return tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool))
     seed, epoch = draw
 
-    def augmented(rows: NDArray[np.int64], epoch: np.int64) -> Any:
+    def augmented(rows: Ints, epoch: np.int64) -> Any:
         pixels, present = cache.get(rows)
         return augment_photos(pixels, (seed, int(epoch)), rows), present
 

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
 
 TARGET = "price"
@@ -44,7 +44,7 @@ def builder_package(dataset: str = "catalogue") -> ModuleType:
     return module
 
 
-def catalogue(size: str = "default", seed: int = 0) -> tuple[Path, NDArray[np.float64]]:
+def catalogue(size: str = "default", seed: int = 0) -> tuple[Path, Floats]:
     """Return the catalogue's CSV file and the noise drawn in log price, one value per row.
 
     The files are written once, to the user's cache folder, and found again from then on.

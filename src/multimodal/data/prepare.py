@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.config import Config, Kind, LabelKind
 from multimodal.core.errors import ConfigError
 from multimodal.core.spec import FittedSpec
@@ -25,7 +25,7 @@ from multimodal.data.labels.checks import check_splits, check_transform, rare_no
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import label_arrays, placed, read_labels
 from multimodal.data.photos import checks
-from multimodal.data.prepared import Base, Floats, Labels, Prepared
+from multimodal.data.prepared import Base, Labels, Prepared
 from multimodal.data.prepared_sets import set_bytes, stored_inputs
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source as Rows
@@ -181,7 +181,7 @@ def _learned(config: Config) -> list[str]:
 
 def _placed(
     config: Config, table: Table, found: Labels, sizes: Floats
-) -> tuple[Table, dict[str, Label], NDArray[np.int64]]:
+) -> tuple[Table, dict[str, Label], Ints]:
     """Turn boxes into shares of their photos; set rows aside whose box does not fit."""
     if not any(group.modality == "image" for group in config.groups):
         name = next(name for name, label in found.items() if label.kind == "box")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
@@ -22,7 +23,6 @@ from multimodal.data.read.sampling import sample_rows, sampled
 from multimodal.data.read.table import Table
 from multimodal.data.split.sides import SIDES
 
-Floats = NDArray[np.float64]
 Labels = Mapping[str, Label]
 Base = tuple[Schema, FittedSpec]
 
@@ -49,9 +49,9 @@ class Prepared:
     source: Source
     truths: Mapping[str, NDArray[Any]]
     warnings: list[str]
-    folds: NDArray[np.int64]
+    folds: Ints
     photo_sizes: Floats | None = None
-    groups: NDArray[np.int64] | None = None
+    groups: Ints | None = None
     labels: Labels = field(default_factory=dict)
     photos: list[PhotoColumn] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
@@ -59,11 +59,11 @@ class Prepared:
     photo_digest: str = ""
     parts: bool = False
 
-    def rows(self, side: str) -> NDArray[np.int64]:
+    def rows(self, side: str) -> Ints:
         """Return the positions of the rows on one side of the split."""
         return np.flatnonzero(self.sides == side)
 
-    def member_rows(self, member: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def member_rows(self, member: int) -> tuple[Ints, Ints]:
         """Return the rows that a network learns from, and those that stop it."""
         if not self.parts:
             return self.rows("train"), self.rows("validation")

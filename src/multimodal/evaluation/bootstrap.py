@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Floats
 from multimodal.evaluation.measures import Parts, whole
-from multimodal.evaluation.metrics import Floats
 
 LEVEL = 0.95
 LEAST = 20

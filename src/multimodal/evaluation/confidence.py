@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import DataError
 from multimodal.core.records import MeasuredRecord
-from multimodal.evaluation.metrics import Floats, best_class, check_pair, check_weights
+from multimodal.evaluation.metrics import best_class, check_pair, check_weights
 
 BINS = 15
 
@@ -220,9 +221,7 @@ def check_intervals(
     )
 
 
-def interval_score(
-    y_true: ArrayLike, low: ArrayLike, high: ArrayLike, level: float
-) -> NDArray[np.float64]:
+def interval_score(y_true: ArrayLike, low: ArrayLike, high: ArrayLike, level: float) -> Floats:
     """Return the interval score (N,) of intervals at `level`; lower is better.
 
     Example:
@@ -262,7 +261,7 @@ def _measured(y: Floats, low: Floats, high: Floats, w: Floats, level: float) -> 
     }
 
 
-def _held(y: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+def _held(y: Floats, low: Floats, high: Floats) -> Bools:
     return np.asarray((low <= y) & (y <= high))
 
 
@@ -273,6 +272,6 @@ def _checked(ends: Ends, rows: int) -> tuple[Floats, Floats]:
     return low, high
 
 
-def _parts(prediction: Floats, parts: int) -> NDArray[np.int64]:
+def _parts(prediction: Floats, parts: int) -> Ints:
     edges = np.quantile(prediction, np.arange(1, parts) / parts)
     return np.asarray(np.searchsorted(edges, prediction, side="left"), np.int64)

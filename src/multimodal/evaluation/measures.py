@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.labels.boxes import iou
 from multimodal.evaluation.metrics import LEAST, best_class, log_floored
 from multimodal.evaluation.records import ModelScore
@@ -142,7 +143,6 @@ def readable(value: float, digits: int = 4) -> str:
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
-Floats = NDArray[np.float64]
 Parts = tuple[Floats, Floats]
 
 
@@ -212,12 +212,12 @@ def _log_error(task: Task, y: Floats, p: Floats) -> Floats:
     return np.asarray((log_floored(_number(task, p), y) - np.log(y)) ** 2)
 
 
-def _log_loss(task: Task, y: NDArray[np.int64], p: Floats) -> Floats:
+def _log_loss(task: Task, y: Ints, p: Floats) -> Floats:
     of_truth = p[np.arange(len(y)), y] / np.maximum(p.sum(axis=1), LEAST)
     return np.asarray(-np.log(np.clip(of_truth, LEAST, 1)))
 
 
-def _best(task: Task, p: Floats) -> NDArray[np.int64]:
+def _best(task: Task, p: Floats) -> Ints:
     return best_class(p, ordered=task.ordered)
 
 

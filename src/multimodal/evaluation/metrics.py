@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import DataError
 from multimodal.data.labels.boxes import iou
-
-Floats = NDArray[np.float64]
 
 LOG_FLOOR = 1e-3
 """Predictions count as at least this share of the smallest truth before a logarithm is taken."""
@@ -90,7 +89,7 @@ def middle(quantiles: Sequence[float]) -> int:
     return int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
 
 
-def deciles(values: ArrayLike, parts: int = 10) -> NDArray[np.int64]:
+def deciles(values: ArrayLike, parts: int = 10) -> Ints:
     """Number each row's tenth, or other equal part, of values (N,) from 1. Equal values share one.
 
     Example:
@@ -245,7 +244,7 @@ def class_metrics(
     return result
 
 
-def best_class(probabilities: ArrayLike, *, ordered: bool = False) -> NDArray[np.int64]:
+def best_class(probabilities: ArrayLike, *, ordered: bool = False) -> Ints:
     """Return the class (N,) to name: the likeliest, or of `ordered` classes the median.
 
     Example:
@@ -295,7 +294,7 @@ def label_metrics(
     }
 
 
-def _mean_precision(y: NDArray[np.bool_], p: Floats, w: Floats) -> float:
+def _mean_precision(y: Bools, p: Floats, w: Floats) -> float:
     from sklearn.metrics import average_precision_score
 
     found = [
@@ -308,7 +307,7 @@ def _mean_precision(y: NDArray[np.bool_], p: Floats, w: Floats) -> float:
 
 def _checked(
     y_true: ArrayLike, probabilities: ArrayLike, weight: ArrayLike | None
-) -> tuple[NDArray[np.int64], Floats, Floats]:
+) -> tuple[Ints, Floats, Floats]:
     y, p = np.asarray(y_true), np.asarray(probabilities, dtype=np.float64)
     if y.ndim != 1 or p.ndim != 2 or len(y) != len(p):
         raise DataError(

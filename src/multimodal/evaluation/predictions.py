@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.files import replace_file
 from multimodal.core.spec import unique_slugs
 from multimodal.data.labels.boxes import to_pixels
@@ -89,7 +90,7 @@ def one_answer(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -
     return found["prediction"] if task.kind == "number" and not task.quantiles else dict(found)
 
 
-def _class(task: Task, values: NDArray[np.float64]) -> Columns:
+def _class(task: Task, values: Floats) -> Columns:
     whole = has_prediction(values)
     best = best_class(values, ordered=task.ordered)
     best = np.minimum(best, values.shape[1] - 1)
@@ -98,13 +99,13 @@ def _class(task: Task, values: NDArray[np.float64]) -> Columns:
     return {"prediction": _names(task, best, whole), "probability": chosen, **each}
 
 
-def _names(task: Task, codes: NDArray[Any], there: NDArray[np.bool_]) -> NDArray[Any]:
+def _names(task: Task, codes: NDArray[Any], there: Bools) -> NDArray[Any]:
     result = np.full(len(codes), None, dtype=object)
     result[there] = np.array(task.classes, dtype=object)[codes[there].astype(int)]
     return result
 
 
-def _joined(task: Task, values: NDArray[np.float64]) -> NDArray[Any]:
+def _joined(task: Task, values: Floats) -> NDArray[Any]:
     """Join the names of the labels from 0.5 on; None where the row has no answer."""
     result = np.full(len(values), None, dtype=object)
     for row in np.flatnonzero(has_prediction(values)):
@@ -113,13 +114,13 @@ def _joined(task: Task, values: NDArray[np.float64]) -> NDArray[Any]:
     return result
 
 
-def _probabilities(task: Task, values: NDArray[np.float64]) -> Columns:
+def _probabilities(task: Task, values: Floats) -> Columns:
     """Return one column per class, such as `probability_glad` or `probability_10_19`."""
     names = unique_slugs([f"probability {name}" for name in task.classes])
     return {name: values[:, i] for i, name in enumerate(names)}
 
 
-def _scaled(values: NDArray[np.float64], sizes: ArrayLike | None) -> NDArray[np.float64]:
+def _scaled(values: Floats, sizes: ArrayLike | None) -> Floats:
     return values if sizes is None else to_pixels(values, sizes)
 
 

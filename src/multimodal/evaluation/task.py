@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Bools
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedHead
@@ -50,7 +51,7 @@ class Task:
         return middle(self.quantiles) if self.quantiles else 0
 
 
-def has_label(task: Task, y_true: ArrayLike) -> NDArray[np.bool_]:
+def has_label(task: Task, y_true: ArrayLike) -> Bools:
     """Tell which rows (N,) have a label: no NaN in it, and a class of at least 0."""
     values = np.asarray(y_true)
     if task.kind == "class":
@@ -59,7 +60,7 @@ def has_label(task: Task, y_true: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(finite.reshape(len(values), -1).all(axis=1))
 
 
-def has_prediction(outputs: ArrayLike) -> NDArray[np.bool_]:
+def has_prediction(outputs: ArrayLike) -> Bools:
     """Tell which rows (N,) of decoded outputs (N, width) are whole."""
     return np.asarray(np.isfinite(np.asarray(outputs, np.float64)).all(axis=1))
 

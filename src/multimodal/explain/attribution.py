@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops, tree
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import FittedGroup
 from multimodal.fusion.base import Fusion, Tensors, gather
 from multimodal.fusion.contributions import Rows, filled, shapley_values
@@ -330,8 +330,7 @@ def _listed(outputs: Any) -> list[Tensor]:
 
 
 EXACT, PAIRS, MOST, CHUNK = 8, 32, 4096, 256
-Floats = NDArray[np.float64]
-Function = Callable[[NDArray[np.bool_]], Floats]
+Function = Callable[[Bools], Floats]
 
 
 def shares(function: Function, players: int, *, seed: int = 0) -> tuple[Floats, bool]:
@@ -388,7 +387,7 @@ def _exact(function: Function, players: int) -> Floats:
     return result
 
 
-def _chunked(function: Function, who: NDArray[np.bool_]) -> Floats:
+def _chunked(function: Function, who: Bools) -> Floats:
     parts = [function(who[i : i + CHUNK]) for i in range(0, len(who), CHUNK)]
     return np.concatenate(parts).astype(np.float64)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from keras import tree
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.spec import MISSING, FittedGroup
 from multimodal.data.columns.cells import as_text
 from multimodal.data.features.preprocess import Arrays
@@ -18,7 +19,7 @@ from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.task import Task
 from multimodal.explain.attribution import Part, Row, floats, shares
 from multimodal.explain.linear import LinearScores
-from multimodal.explain.records import ColumnScore, ColumnScores, Floats
+from multimodal.explain.records import ColumnScore, ColumnScores
 from multimodal.explain.submodels import Cut, Encoded, take
 from multimodal.models.build import head_layer
 
@@ -53,7 +54,7 @@ def explain_columns(
     own = {key: np.asarray(row.inputs[key]) for group in groups for key in group.input_keys}
     places = {name: i for i, name in enumerate(names)}
 
-    def function(who: NDArray[np.bool_]) -> Floats:
+    def function(who: Bools) -> Floats:
         variants = {key: np.repeat(array, len(who), axis=0) for key, array in own.items()}
         for group in groups:
             for key, columns, typical in _kinds(group):
@@ -146,10 +147,10 @@ class Shuffled:
         self.layer = head_layer(model.model, task.name)
         self.groups = model.spec.groups
 
-    def outputs(self, shuffled: Mapping[str, NDArray[np.int64]]) -> Floats:
+    def outputs(self, shuffled: Mapping[str, Ints]) -> Floats:
         """Return (rows, width), the groups named by `shuffled` taken from other rows."""
 
-        def changed(rows: Any, part: Part, places: NDArray[np.int64], i: int) -> Any:
+        def changed(rows: Any, part: Part, places: Ints, i: int) -> Any:
             others = {
                 group: take({group: self.encoded[i][group]}, order[places])[group]
                 for group, order in shuffled.items()
@@ -161,14 +162,14 @@ class Shuffled:
             linear = self._moved(linear, [group], None, order)
         return self._outputs(changed, linear)
 
-    def with_column(self, column: str, order: NDArray[np.int64]) -> Floats:
+    def with_column(self, column: str, order: Ints) -> Floats:
         """Return (rows, width), one column of the table taken from other rows."""
         groups = [group for group in self.groups if column in sources([group])]
         inputs = dict(self.arrays.inputs)
         for group in groups:
             inputs |= _shuffled(group, column, inputs, order)
 
-        def changed(rows: Any, part: Part, places: NDArray[np.int64], i: int) -> Any:
+        def changed(rows: Any, part: Part, places: Ints, i: int) -> Any:
             others = {}
             for group in groups:
                 own = {key: inputs[key][places] for key in group.input_keys}
@@ -194,7 +195,7 @@ class Shuffled:
         added: Floats | None,
         groups: Sequence[str],
         column: str | None,
-        order: NDArray[np.int64],
+        order: Ints,
     ) -> Floats | None:
         """Return what the linear model adds where some blocks are taken from other rows."""
         if self.linear is None or added is None:
@@ -221,7 +222,7 @@ class Shuffled:
 
 
 def _shuffled(
-    group: FittedGroup, column: str, inputs: Mapping[str, Any], order: NDArray[np.int64]
+    group: FittedGroup, column: str, inputs: Mapping[str, Any], order: Ints
 ) -> dict[str, NDArray[Any]]:
     """Return the inputs of a group with one column in another order."""
     found = {}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.measures import MAIN, shortfall
 from multimodal.evaluation.records import (
@@ -20,7 +21,6 @@ from multimodal.evaluation.records import (
 )
 from multimodal.evaluation.task import has_label, has_prediction, measure
 from multimodal.explain.columns import Shuffled, sources
-from multimodal.explain.records import Floats
 from multimodal.explain.submodels import Cut, Encoded, encode_rows
 
 __all__ = ["IMPORTANCE_FILE", "MOST_ROWS", "Importance", "importance"]
@@ -85,7 +85,7 @@ def importance(
 def _head(
     test: Shuffled,
     plain: Floats,
-    rows: NDArray[np.int64],
+    rows: Ints,
     y_true: NDArray[Any],
     weight: NDArray[Any],
     random: np.random.Generator,
@@ -97,7 +97,7 @@ def _head(
         if name in measure(task, y_true[rows], plain[rows], weight[rows])
     )
 
-    def error(outputs: Floats, chosen: NDArray[np.int64]) -> float:
+    def error(outputs: Floats, chosen: Ints) -> float:
         found = measure(task, y_true[chosen], outputs[chosen], weight[chosen])
         return shortfall(metric, found.get(metric, np.nan))
 
@@ -126,7 +126,7 @@ def _head(
     return HeadImportance(metric=metric, error=before, rows=len(rows), repeats=REPEATS, needs=needs)
 
 
-def _order(random: np.random.Generator, rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _order(random: np.random.Generator, rows: Ints, size: int) -> Ints:
     """Return an order of all rows in which those that count change places with each other."""
     order = np.arange(size)
     order[rows] = random.permutation(rows)

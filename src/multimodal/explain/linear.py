@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms
 from multimodal.data.features.cell_arrays import Frame, texts
 from multimodal.data.features.text import words
@@ -23,7 +24,6 @@ from multimodal.data.sparse.blocks import (
 from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
 from multimodal.data.sparse.random_features import counted, random_features_of
 from multimodal.explain.attribution import floats
-from multimodal.explain.records import Floats
 from multimodal.models.stack.blend import Blend
 
 if TYPE_CHECKING:

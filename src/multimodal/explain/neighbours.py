@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text, replace_file, write_text
 from multimodal.core.manifest import check_manifest
-from multimodal.explain.records import Floats, Neighbour
+from multimodal.explain.records import Neighbour
 
 VECTORS_FILE, ROWS_FILE = "neighbours.npz", "neighbours.json"
 MOST_ROWS, MOST_BYTES, SHORT = 2000, 1 << 25, 160

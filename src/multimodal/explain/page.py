@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
 from multimodal.data.photos.read import decode, locate
 from multimodal.evaluation.measures import readable
-from multimodal.explain.records import Explanation, Floats, Neighbour, PhotoMaps, WordScores
+from multimodal.explain.records import Explanation, Neighbour, PhotoMaps, WordScores
 from multimodal.explain.targets import ExplanationTarget
 from multimodal.explain.words import GRADIENTS
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import FittedGroup
 from multimodal.explain.attribution import Row, floats
 from multimodal.explain.gradients import token_map
-from multimodal.explain.records import Floats, PhotoMaps
+from multimodal.explain.records import PhotoMaps
 
 COARSEST = 4
 """A map of fewer cells a side says nothing of a place."""

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Modality
 from multimodal.explain.targets import ExplanationTarget
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, choices
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
@@ -144,7 +144,7 @@ def _explain(
 
 
 def _question(
-    model: FittedModel, task: Task, layer: Any, outputs: NDArray[np.float64], label: str | None
+    model: FittedModel, task: Task, layer: Any, outputs: Floats, label: str | None
 ) -> ExplanationTarget:
     """Return what is explained; odds are those of probabilities as sure as they may be."""
     found = ask(task, layer, outputs, label)
@@ -173,9 +173,7 @@ def _groups(
     return found
 
 
-def _decoded(
-    model: FittedModel, task: Task, layer: Any, raw: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _decoded(model: FittedModel, task: Task, layer: Any, raw: Floats) -> Floats:
     """Return what `model.decoded` does for raw outputs of a head."""
     found = floats(layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
     if model.calibration is None:
@@ -183,7 +181,7 @@ def _decoded(
     return model.calibration.tempered([task], {task.name: found})[task.name]
 
 
-def _answer(task: Task, outputs: NDArray[np.float64]) -> str:
+def _answer(task: Task, outputs: Floats) -> str:
     """Write the answer to one row."""
     found = {name: column[0] for name, column in answers(task, outputs).items()}
     if task.kind == "box":

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Arrays, ablate
 from multimodal.explain.attribution import Part, Row, cut, floats, raw_outputs
 from multimodal.explain.linear import LinearPart, LinearScores, linear_part
-from multimodal.explain.records import Floats
 
 if TYPE_CHECKING:
     from multimodal.models.fitted import FittedModel
@@ -151,7 +151,7 @@ def fused_vectors(parts: Sequence[Part], encoded: Sequence[Encoded], *, chunk: i
     return np.concatenate(found, axis=1)
 
 
-def take(rows: Encoded, chosen: NDArray[np.int64]) -> Any:
+def take(rows: Encoded, chosen: Ints) -> Any:
     """Return the chosen rows as tensors."""
     return tree.map_structure(lambda each: keras.ops.convert_to_tensor(each[chosen]), rows)
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import PADDING, FittedGroup
 from multimodal.data.features.cell_arrays import texts
 from multimodal.data.features.text import tokenise
 from multimodal.explain.attribution import Row, floats, shares
 from multimodal.explain.gradients import word_scores
 from multimodal.explain.linear import LinearScores
-from multimodal.explain.records import Floats, WordScores
+from multimodal.explain.records import WordScores
 
 GRADIENTS = "integrated gradients"
 SAMPLED = "words left out in random orders"
@@ -67,7 +68,7 @@ def _left_out(
     keys = row.parts[0].keys[group]
     ends: list[float] = []
 
-    def function(who: NDArray[np.bool_]) -> Floats:
+    def function(who: Bools) -> Floats:
         variants = {key: np.repeat(np.asarray(row.inputs[key]), len(who), axis=0) for key in keys}
         kept = np.zeros((len(who), tokens.shape[1]), bool)
         kept[:, :count] = who

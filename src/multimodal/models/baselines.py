@@ -16,6 +16,7 @@ import pandas as pd
 from keras import layers
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Head, Modality
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedHead, FittedSpec
 from multimodal.data.batches import Source
@@ -104,7 +105,6 @@ _BODIES: dict[Modality, Callable[[FittedSpec], list[layers.Layer]]] = {
 MAX_CODES = 250
 COMPONENTS = 64
 Matrix = NDArray[np.float32]
-Floats = NDArray[np.float64]
 Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
 """Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width)."""
 

@@ -9,8 +9,8 @@ from typing import Self
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.schema import Schema
@@ -20,8 +20,6 @@ from multimodal.evaluation.task import Task
 from multimodal.models.build import decoded, head_layer
 from multimodal.models.predictor import Predictor
 from multimodal.models.stack.boosted_heads import BoostedModels, terms_of
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import PADDING, TERM_KEYS, FittedSpec
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
@@ -21,7 +22,6 @@ from multimodal.models.build import head_layer
 
 BATCH = 64
 Inputs = dict[str, NDArray[Any]]
-Positions = NDArray[np.int64]
 
 
 class Predictor:
@@ -51,8 +51,8 @@ class Predictor:
         self._one(self._fixed(_zeros(self.spec)))
 
     def predict(
-        self, arrays: Arrays, watch: Callable[[Positions, Inputs], None] | None = None
-    ) -> tuple[dict[str, NDArray[np.float64]], dict[int, str]]:
+        self, arrays: Arrays, watch: Callable[[Ints, Inputs], None] | None = None
+    ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Return decoded outputs (rows, width) by head, and faults of photos by row.
 
         What the columns stand for is told by the head's `decode`: a number in the user's units,
@@ -69,7 +69,7 @@ class Predictor:
                 found[head][rows] = values
         return found, faults
 
-    def _run(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, NDArray[np.float64]]:
+    def _run(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, Floats]:
         if alone:
             raw = self._one(self._fixed(batch))
         else:
@@ -99,7 +99,7 @@ class Predictor:
         return batch
 
 
-def batches(arrays: Arrays) -> Iterator[tuple[Positions, tuple[Inputs, dict[int, str]]]]:
+def batches(arrays: Arrays) -> Iterator[tuple[Ints, tuple[Inputs, dict[int, str]]]]:
     """Yield the rows of each batch and the batch; the next one is decoded meanwhile.
 
     Rows with texts of like length share a batch, so that short ones are not padded to long ones.
@@ -119,7 +119,7 @@ def batches(arrays: Arrays) -> Iterator[tuple[Positions, tuple[Inputs, dict[int,
             yield rows, batch
 
 
-def _batch(arrays: Arrays, rows: Positions) -> tuple[Inputs, dict[int, str]]:
+def _batch(arrays: Arrays, rows: Ints) -> tuple[Inputs, dict[int, str]]:
     batch = {key: array[rows] for key, array in arrays.inputs.items()}
     faults: dict[int, str] = {}
     for group, photos in arrays.photos.items():

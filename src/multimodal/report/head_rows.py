@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import LabelKind
 from multimodal.core.spec import unique_slugs
 from multimodal.data.labels.boxes import iou
@@ -25,7 +25,7 @@ from multimodal.evaluation.bootstrap import (
     precision_of,
     root_mean_of,
 )
-from multimodal.evaluation.metrics import LOG_FLOOR, Floats, worst_rows
+from multimodal.evaluation.metrics import LOG_FLOOR, worst_rows
 from multimodal.evaluation.predictions import CORNERS, NO_LABEL, SEPARATOR
 from multimodal.report.run_files import RunFiles
 
@@ -76,7 +76,7 @@ def chances(classes: Sequence[str]) -> list[str]:
     return unique_slugs([f"probability {each}" for each in classes])
 
 
-def marks(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> NDArray[np.bool_]:
+def marks(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> Bools:
     """Return bool (rows, C): which labels a cell such as `red|big` names.
 
     Example:
@@ -136,7 +136,7 @@ def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     return mean_of(np.maximum(q * error, (q - 1) * error).to_numpy(float).mean(axis=1))
 
 
-def inside(rows: pd.DataFrame) -> NDArray[np.bool_]:
+def inside(rows: pd.DataFrame) -> Bools:
     """Tell which truths (rows,) lie between the outer quantiles; KeyError without quantiles."""
     names = [*quantiles(rows)]
     if not names:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Floats
 from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.measures import label, measure_of, ranked, readable, written
-from multimodal.evaluation.metrics import LOG_FLOOR, Floats, deciles
+from multimodal.evaluation.metrics import LOG_FLOOR, deciles
 from multimodal.evaluation.records import ModelScore
 
 if TYPE_CHECKING:

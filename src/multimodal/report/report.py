@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.core.files import sha256_of, write_text
 from multimodal.core.spec import unique_slugs
@@ -218,7 +218,7 @@ def photos_of(rows: pd.DataFrame, columns: Sequence[str], root: Path) -> dict[in
     }
 
 
-def _places(table: Table, content: RunFiles) -> NDArray[np.int64]:
+def _places(table: Table, content: RunFiles) -> Ints:
     """Return where in the table the rows of the predictions are."""
     known = content.metrics.data.sha256
     if known and table.source is not None and sha256_of(table.source) != known:

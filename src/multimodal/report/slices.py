@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import LabelKind
 from multimodal.evaluation.bootstrap import (
     LEAST,
@@ -21,7 +22,7 @@ from multimodal.evaluation.bootstrap import (
     resample,
     share,
 )
-from multimodal.evaluation.metrics import Floats, deciles
+from multimodal.evaluation.metrics import deciles
 from multimodal.report.head_rows import marks, overlap
 
 MOST_VALUES, MOST_COLUMNS, LEAST_SHOWN = 5, 8, 5

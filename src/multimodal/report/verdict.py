@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from multimodal.core.arrays import Floats
 from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
 from multimodal.evaluation.measures import (
     label,
@@ -28,7 +29,6 @@ from multimodal.evaluation.measures import (
     shortfall,
     written,
 )
-from multimodal.evaluation.metrics import Floats
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.report.head_rows import baseline_rows, head_rows, statistic
 from multimodal.report.run_files import RunFiles

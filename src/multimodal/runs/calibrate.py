@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import RunError
 from multimodal.core.target_transform import TargetTransform
 from multimodal.data.features.preprocess import Arrays
@@ -39,7 +40,6 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 MOST_ROWS, MOST_PHOTOS = 20_000, 1000
 _BATCH = 64
 
-Floats = NDArray[np.float64]
 Outputs = dict[str, Floats]
 
 
@@ -54,12 +54,12 @@ class Predicted:
         statistics: Those of their photos by group, as `watch_photos` collects them.
     """
 
-    rows: NDArray[np.int64]
+    rows: Ints
     outputs: Outputs
     inputs: dict[str, NDArray[Any]]
     statistics: dict[str, NDArray[np.float32]]
 
-    def of(self, some: NDArray[np.bool_]) -> Predicted:
+    def of(self, some: Bools) -> Predicted:
         """Return some of the rows."""
         return Predicted(
             self.rows[some],
@@ -113,7 +113,7 @@ def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) 
 
 
 def _labels(
-    prepared: Prepared, rows: NDArray[np.int64]
+    prepared: Prepared, rows: Ints
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     truths = {name: y_true[rows] for name, y_true in prepared.truths.items()}
     return truths, {name: each[rows] for name, each in prepared.source.weights.items()}
@@ -132,7 +132,7 @@ def _usual(run: Run, prepared: Prepared, found: Predicted) -> NoveltyDetector:
     return fit_novelty(run.preprocessor, known, others, arrays, statistics)
 
 
-def _photos(prepared: Prepared, group: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _photos(prepared: Prepared, group: str, rows: Ints) -> NDArray[np.float32]:
     """Return the statistics of the photos of at most 1,000 rows."""
     cache, some = prepared.source.caches[group], rows[:: -(-len(rows) // MOST_PHOTOS) or 1]
     starts = range(0, len(some), _BATCH)

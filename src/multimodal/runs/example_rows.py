@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.files import write_text
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
@@ -53,7 +53,7 @@ SECONDS = 20.0
 MOST_LETTERS = 200
 
 
-def explain_extremes(run: Run, prepared: Prepared, tested: NDArray[np.int64]) -> None:
+def explain_extremes(run: Run, prepared: Prepared, tested: Ints) -> None:
     """Write a page for each of up to three worst and three best test rows, and what they are.
 
     Reads the run's `metrics.json` and `predictions.csv`; writes `explanations/*.html` and
@@ -81,9 +81,7 @@ def explain_extremes(run: Run, prepared: Prepared, tested: NDArray[np.int64]) ->
     write_text(run.path / EXPLANATIONS_FILE, ExplainedRows(rows=found).model_dump_json(indent=2))
 
 
-def _explained(
-    run: Run, prepared: Prepared, tested: NDArray[np.int64]
-) -> Iterator[tuple[str, Explanation]]:
+def _explained(run: Run, prepared: Prepared, tested: Ints) -> Iterator[tuple[str, Explanation]]:
     """Yield the rows by head, the worst and the best in turn."""
     content, table = read_files(run.path, {}, None), prepared.table
     names = [task.name for task in run.tasks][:EACH]

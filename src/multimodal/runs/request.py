@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
 from multimodal.core.interrupted import digest
 from multimodal.data.prepare import Prepared, Rows
@@ -32,7 +32,7 @@ class Request:
     weight: str | None = None
     images: str | Path | None = None
     base: str | Path | None = None
-    noise: NDArray[np.float64] | None = None
+    noise: Floats | None = None
     command: str = ""
 
 

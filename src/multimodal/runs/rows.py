@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, RunError
 from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.cells import photo_paths
@@ -24,8 +25,6 @@ from multimodal.evaluation.calibration import CALIBRATION, Calibration
 from multimodal.evaluation.calibration.intervals import reaches
 from multimodal.evaluation.predictions import answers
 from multimodal.evaluation.task import Task, has_label, has_prediction, measure
-
-Floats = NDArray[np.float64]
 
 
 def without_absent(

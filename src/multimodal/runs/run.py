@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
 from multimodal.core.manifest import is_listed
 from multimodal.data.labels.boxes import photo_sizes
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from multimodal.explain import Explanation, Importance
 
 __all__ = ["Predictions", "Run", "load", "save_parts"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.novelty.photos import watch_photos
@@ -42,7 +42,7 @@ def seen(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Pre
     return _whole(Predicted(rows, {}, arrays.inputs, statistics), wrong, faults)
 
 
-def _side(run: Run, prepared: Prepared, side: str) -> tuple[NDArray[np.int64], Arrays]:
+def _side(run: Run, prepared: Prepared, side: str) -> tuple[Ints, Arrays]:
     rows = prepared.rows(side)
     frame = prepared.table.frame.iloc[rows]
     return rows, run.preprocessor.arrays(frame, prepared.photo_root)
@@ -143,7 +143,7 @@ def damage_warning(prepared: Prepared, faults: dict[int, str]) -> list[str]:
 
 
 def known_limit(
-    prepared: Prepared, noise: NDArray[np.float64] | None, rows: NDArray[np.int64]
+    prepared: Prepared, noise: Floats | None, rows: Ints
 ) -> dict[str, dict[str, float]]:
     """Return the error that noise alone makes on some rows, by head and metric."""
     if noise is None:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import first_line
 from multimodal.core.files import write_text
 from multimodal.core.interrupted import claimed, finished, on_signals, write_record
@@ -156,9 +156,7 @@ class Steps:
         self._save_model(whole.model)
         return whole.model
 
-    def _score(
-        self, run: Run, model: keras.Model, fitted: TrainingState
-    ) -> tuple[Run, NDArray[np.int64]]:
+    def _score(self, run: Run, model: keras.Model, fitted: TrainingState) -> tuple[Run, Ints]:
         """Calibrate on the rows held out, then predict the test rows as `predict` would.
 
         Returns the calibrated run, and the rows tested.
@@ -208,7 +206,7 @@ class Steps:
         write_manifest(self.request.out)
         return run.calibrated(calibration)
 
-    def _ablate(self, run: Run, tested: NDArray[np.int64]) -> None:
+    def _ablate(self, run: Run, tested: Ints) -> None:
         """Measure the test rows with each modality withheld."""
         prepared, weights = self.prepared, self.prepared.source.weights
         found = ablation_scores(
@@ -220,7 +218,7 @@ class Steps:
         )
         self._save({"withheld": found})
 
-    def _explain(self, run: Run, tested: NDArray[np.int64]) -> None:
+    def _explain(self, run: Run, tested: Ints) -> None:
         """Measure what the model needs, explain some rows, keep rows that explanations point to."""
         prepared, rows = self.prepared, tested[:MOST_ROWS]
         weights = {name: each[rows] for name, each in prepared.source.weights.items()}
@@ -262,7 +260,7 @@ class Steps:
         kept: list[pd.DataFrame],
         task: Task,
         score: ModelScore,
-        rows: NDArray[np.int64],
+        rows: Ints,
         outputs: NDArray[Any],
     ) -> None:
         """Add what a baseline answers to some rows."""
@@ -272,7 +270,7 @@ class Steps:
     def _announce(self, baseline: str) -> None:
         self.say(f"baseline: {baseline}")
 
-    def _report(self, tested: NDArray[np.int64]) -> None:
+    def _report(self, tested: Ints) -> None:
         prepared = self.prepared
         frame = prepared.table.frame.iloc[tested].reset_index(drop=True)
         photos = photos_of(frame, prepared.schema.names("image"), prepared.photo_root)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Config, LabelKind
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.core.interrupted import check_out, check_same
@@ -34,7 +33,7 @@ def train(
     weight: str | None = None,
     images: str | Path | None = None,
     base: str | Path | None = None,
-    noise: NDArray[np.float64] | None = None,
+    noise: Floats | None = None,
     command: str = "",
     say: Say = lambda message: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),

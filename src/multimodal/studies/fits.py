@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import damage_told, read_arrays
+from multimodal.core.arrays import Floats, Ints, damage_told, read_arrays
 from multimodal.core.files import replace_file
 from multimodal.core.spec import TERM_KEYS
 from multimodal.data.batches import evaluation_dataset
@@ -61,7 +61,7 @@ def fit_rows(
     return Fit(outputs, model.count_params(), seconds, sum(epochs for _, epochs in found))
 
 
-def answered(model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]) -> dict[str, Floats]:
+def answered(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Floats]:
     """Return the decoded outputs (len(rows), width) of every head, in the order of `rows`.
 
     Raises:
@@ -124,9 +124,7 @@ def width(task: Task) -> int:
     return {"number": max(1, len(task.quantiles)), "box": 4}.get(task.kind, len(task.classes))
 
 
-def _terms(
-    model: keras.Model, prepared: Prepared, rows: NDArray[np.int64]
-) -> dict[str, NDArray[Any]]:
+def _terms(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, NDArray[Any]]:
     if prepared.spec.terms is None or TERM_KEYS[0] not in model.input:
         return {}
     units = {column.name: column.unit for column in prepared.schema.columns}
@@ -162,7 +160,6 @@ def _inputs(inputs: Any, target: Any, weight: Any) -> Any:
 
 FACTS = "facts"
 MOST_FACTS, HEADER = 1 << 20, 256  # bytes of the facts, and of an array's description
-Floats = NDArray[np.float64]
 Shape = tuple[int, int]
 
 

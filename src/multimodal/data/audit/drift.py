@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.columns.dates import date_parts, parse_dates
 from multimodal.data.columns.numbers import parse_numbers
@@ -62,7 +63,7 @@ def drift(frame: pd.DataFrame, schema: Schema, sides: NDArray[Any]) -> list[Drif
     return sorted(found, key=lambda each: -each.psi)
 
 
-def stability(expected: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+def stability(expected: Ints, found: Ints) -> float:
     """Return the population stability index of two samples of bins, less what chance gives."""
     n, m = len(expected), len(found)
     if not n or not m:
@@ -75,7 +76,7 @@ def stability(expected: NDArray[np.int64], found: NDArray[np.int64]) -> float:
     return max(0.0, float(np.sum((p - q) * np.log(p / q))) - chance)
 
 
-def _binned(series: pd.Series[Any], column: Column, train: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _binned(series: pd.Series[Any], column: Column, train: Bools) -> Ints:
     """Return int64 (N,): the bin of each cell, 0 where it is missing."""
     if column.kind in ("category", "image"):
         texts = as_text(series)
@@ -93,7 +94,7 @@ def _binned(series: pd.Series[Any], column: Column, train: NDArray[np.bool_]) ->
     return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
 
 
-def _numbers(series: pd.Series[Any], column: Column) -> NDArray[np.float64]:
+def _numbers(series: pd.Series[Any], column: Column) -> Floats:
     if column.kind == "date":
         return date_parts(parse_dates(series).values, "days")
     if column.kind == "text":

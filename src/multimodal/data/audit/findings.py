@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import RunError, first_line
 from multimodal.data.audit.drift import MIN_PSI, Drift
 from multimodal.data.audit.label_noise import MOST
@@ -123,7 +124,6 @@ class Audit(_Record):
 
 
 FIRST = 20
-IntArray = NDArray[np.int64]
 
 
 def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -> Finding:
@@ -131,7 +131,7 @@ def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -
     return Finding(level=level, topic=topic, message=message, lines=list(lines))
 
 
-def duplicated(groups: IntArray, sides: NDArray[Any] | None, lines: IntArray) -> list[Finding]:
+def duplicated(groups: Ints, sides: NDArray[Any] | None, lines: Ints) -> list[Finding]:
     """Say how many rows are duplicates, and which of them lie on another side of the split.
 
     Args:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
@@ -16,8 +17,6 @@ MARGIN, FAR, KNOWS = 0.7, 6.0, 0.9
 LOOKED_AT, MOST = 10_000, 20
 _FOLDS, _BINS, _CATEGORIES, _WORDS = 3, 10, 100, 2**16
 _LEAST_ROWS = 60
-
-Floats = NDArray[np.float64]
 
 
 class Suspect(NamedTuple):
@@ -34,7 +33,7 @@ class Suspect(NamedTuple):
 
 
 def label_suspects(
-    frame: pd.DataFrame, schema: Schema, y_true: NDArray[Any], groups: NDArray[np.int64]
+    frame: pd.DataFrame, schema: Schema, y_true: NDArray[Any], groups: Ints
 ) -> list[Suspect]:
     """Return the labels that out-of-fold predictions contradict most, the strongest first.
 
@@ -71,7 +70,7 @@ def label_suspects(
     return [each._replace(row=int(known[each.row])) for each in found[:MOST]]
 
 
-def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _folds(groups: Ints) -> Ints:
     """Deal groups to folds at random."""
     names, member = np.unique(groups, return_inverse=True)
     return np.random.default_rng(0).integers(0, _FOLDS, len(names))[member]
@@ -95,7 +94,7 @@ def _features(frame: pd.DataFrame, schema: Schema) -> Any:
     return sparse.hstack(parts, format="csr") if parts else None
 
 
-def _tenths(series: pd.Series[Any], unit: str | None) -> NDArray[np.int64]:
+def _tenths(series: pd.Series[Any], unit: str | None) -> Ints:
     values = parse_numbers(series, unit).values
     known = np.isfinite(values)
     if not known.any():
@@ -104,7 +103,7 @@ def _tenths(series: pd.Series[Any], unit: str | None) -> NDArray[np.int64]:
     return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
 
 
-def _commonest(series: pd.Series[Any]) -> NDArray[np.int64]:
+def _commonest(series: pd.Series[Any]) -> Ints:
     codes, names = pd.factorize(as_text(series))
     order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)), kind="stable")
     place = np.full(len(names) + 1, 0, np.int64)
@@ -112,7 +111,7 @@ def _commonest(series: pd.Series[Any]) -> NDArray[np.int64]:
     return place[codes]  # -1, missing, is the last place: 0
 
 
-def _one_hot(codes: NDArray[np.int64]) -> Any:
+def _one_hot(codes: Ints) -> Any:
     from scipy import sparse
 
     rows = np.arange(len(codes))
@@ -120,7 +119,7 @@ def _one_hot(codes: NDArray[np.int64]) -> Any:
     return sparse.csr_matrix((np.ones(len(codes), np.float32), (rows, codes)), shape=shape)
 
 
-def _out_of_fold(features: Any, goal: Floats, folds: NDArray[np.int64]) -> Floats:
+def _out_of_fold(features: Any, goal: Floats, folds: Ints) -> Floats:
     """Return what ridge regression on the other folds says of each row: like `goal`."""
     from sklearn.linear_model import Ridge
 
@@ -134,7 +133,7 @@ def _out_of_fold(features: Any, goal: Floats, folds: NDArray[np.int64]) -> Float
     return found
 
 
-def _numbers(features: Any, y_true: Floats, folds: NDArray[np.int64]) -> list[Suspect]:
+def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[Suspect]:
     logarithms = bool((y_true > 0).all())
     goal = np.log(y_true) if logarithms else y_true
     expected = _out_of_fold(features, goal, folds)
@@ -155,7 +154,7 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _classes(features: Any, y_true: NDArray[np.object_], folds: NDArray[np.int64]) -> list[Suspect]:
+def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[Suspect]:
     codes, names = pd.factorize(y_true)
     if not 2 <= len(names) <= 200:
         return []

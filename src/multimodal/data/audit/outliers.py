@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Ints
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import MISSING_WORDS, parse_numbers
@@ -24,7 +24,7 @@ _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _EARLIEST = 1900
 
 
-def outliers(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def outliers(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     """Return a sentence for each kind of odd value in a column, with an example and its line.
 
     Named are: cells of a number or date column that are none; numbers further from the middle half
@@ -56,7 +56,7 @@ def _mostly_numbers(series: pd.Series[Any], column: Column) -> bool:
     return bool(parse_numbers(series, column.unit).bad.mean() < _RARE)
 
 
-def _unreadable(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _unreadable(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     dates = column.kind == "date"
     bad = parse_dates(series).bad if dates else parse_numbers(series, column.unit).bad
     if not bad.any():
@@ -65,7 +65,7 @@ def _unreadable(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]
     return [f"no {what}, and so taken as missing: {_examples(series, bad, lines)}"]
 
 
-def _far_off(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _far_off(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     values = parse_numbers(series, column.unit).values
     known = values[np.isfinite(values)]
     if len(known) < 20:
@@ -84,7 +84,7 @@ def _far_off(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -
     return found
 
 
-def _out_of_range(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _out_of_range(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     dates = parse_dates(series).values
     latest = np.datetime64(datetime.now(), "D") + 366
     bad = (dates < np.datetime64(f"{_EARLIEST}-01-01")) | (dates > latest)
@@ -94,7 +94,7 @@ def _out_of_range(series: pd.Series[Any], column: Column, lines: NDArray[np.int6
     return [f"before {_EARLIEST} or more than a year ahead: {where}"]
 
 
-def _spellings(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _spellings(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     counts = Counter(text for text in as_text(series) if text is not None)
     alike: dict[str, list[str]] = {}
     for text in counts:
@@ -110,9 +110,7 @@ def _spellings(series: pd.Series[Any], column: Column, lines: NDArray[np.int64])
     return [f"the same but for case or blanks: {'; '.join(shown)}{more}"]
 
 
-def _words_for_missing(
-    series: pd.Series[Any], column: Column, lines: NDArray[np.int64]
-) -> list[str]:
+def _words_for_missing(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     texts = as_text(series)
     bad = np.array([t is not None and t.lower() in MISSING_WORDS for t in texts], bool)
     if not bad.any():
@@ -121,7 +119,7 @@ def _words_for_missing(
     return [f"words for nothing, {what}: {_examples(series, bad, lines)}"]
 
 
-def _decimal_commas(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _decimal_commas(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     texts = as_text(series)
     bad = np.array([t is not None and bool(_COMMA.fullmatch(t)) for t in texts], bool)
     if not bad.any() or bad.sum() < pd.notna(texts).sum() / 2:
@@ -130,7 +128,7 @@ def _decimal_commas(series: pd.Series[Any], column: Column, lines: NDArray[np.in
     return [f"decimal commas, and so read as {column.kind}, not as numbers: {where}"]
 
 
-def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: NDArray[np.int64]) -> list[str]:
+def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     texts = as_text(series)
     bad = np.array([t is not None and bool(_MOJIBAKE.search(t)) for t in texts], bool)
     if not bad.any():
@@ -142,7 +140,7 @@ def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: NDArray[np.i
     return [f"decoded wrongly: {_counted(bad)}, such as {part!r} (line {lines[place]})"]
 
 
-def _examples(series: pd.Series[Any], bad: NDArray[np.bool_], lines: NDArray[np.int64]) -> str:
+def _examples(series: pd.Series[Any], bad: Bools, lines: Ints) -> str:
     """Say how many cells, and show the first few different ones with the line of each."""
     first: dict[str, int] = {}
     for row in np.flatnonzero(bad)[:1000]:
@@ -154,12 +152,12 @@ def _examples(series: pd.Series[Any], bad: NDArray[np.bool_], lines: NDArray[np.
     return f"{_counted(bad)}, such as {', '.join(shown)}{more}"
 
 
-def _counted(bad: NDArray[np.bool_]) -> str:
+def _counted(bad: Bools) -> str:
     count = int(bad.sum())
     return "1 cell" if count == 1 else f"{count:,} cells"
 
 
-_Check = Callable[["pd.Series[Any]", Column, NDArray[np.int64]], list[str]]
+_Check = Callable[["pd.Series[Any]", Column, Ints], list[str]]
 _CHECKS: dict[str, tuple[_Check, ...]] = {
     "number": (_unreadable, _far_off),
     "weight": (_unreadable, _far_off),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Config, Split
 from multimodal.core.errors import DataError
 from multimodal.data.audit.drift import drift
@@ -67,7 +68,7 @@ class _Rows:
     schema: Schema
     used: Schema
     photos: list[PhotoColumn]
-    groups: NDArray[np.int64]
+    groups: Ints
     labels: Mapping[str, Label] = field(default_factory=dict)
     sides: NDArray[Any] | None = None
     leaks: Sequence[str] = ()
@@ -167,7 +168,7 @@ def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
     return Schema(columns=[told.get(each.name, each) for each in schema.columns]), found
 
 
-def _unsplit(table: Table, column: str, others: NDArray[np.int64]) -> Finding:
+def _unsplit(table: Table, column: str, others: Ints) -> Finding:
     texts = as_text(table.frame[column].iloc[others]).tolist()
     cells = list(dict.fromkeys("nothing" if text is None else f"'{text}'" for text in texts))
     names = "names" if len(others) == 1 else "name"

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-BoolArray = npt.NDArray[np.bool_]
+from multimodal.core.arrays import Bools
+
 Column: TypeAlias = "pd.Series[Any] | Sequence[Any]"
 _WHOLE = re.compile(r"[+-]?\d+\.0", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")
 _PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
 
 
-def is_missing(series: Column) -> BoolArray:
+def is_missing(series: Column) -> Bools:
     """Return bool (N,): None, NaN, NaT, an empty list, "" or blanks only; the word "NA" is text.
 
     A plain list of cells is read as a series of them is.

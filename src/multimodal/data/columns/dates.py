@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from multimodal.data.columns.cells import BoolArray, Column, is_missing
+from multimodal.core.arrays import Bools, Floats, Ints
+from multimodal.data.columns.cells import Column, is_missing
 
 DateArray = npt.NDArray[np.datetime64]
 DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")
@@ -30,7 +31,7 @@ class Dates(NamedTuple):
     """datetime64[us] (N,) with NaT for missing and unreadable cells, and bool: unreadable."""
 
     values: DateArray
-    bad: BoolArray
+    bad: Bools
 
 
 def parse_dates(series: Column) -> Dates:
@@ -54,7 +55,7 @@ def parse_dates(series: Column) -> Dates:
     return Dates(values, np.isnat(values) & ~missing)
 
 
-def date_parts(dates: DateArray, part: str) -> npt.NDArray[np.float64]:
+def date_parts(dates: DateArray, part: str) -> Floats:
     """Return float64 (N,), NaN for NaT.
 
     Args:
@@ -71,18 +72,18 @@ def date_parts(dates: DateArray, part: str) -> npt.NDArray[np.float64]:
     return np.where(np.isnat(dates), np.nan, numbers.astype(np.float64))
 
 
-def _count(dates: DateArray, unit: str) -> npt.NDArray[np.int64]:
+def _count(dates: DateArray, unit: str) -> Ints:
     """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
-    count: npt.NDArray[np.int64] = dates.astype(f"datetime64[{unit}]").astype(np.int64)
+    count: Ints = dates.astype(f"datetime64[{unit}]").astype(np.int64)
     return count
 
 
-def _day(dates: DateArray) -> npt.NDArray[np.int64]:
+def _day(dates: DateArray) -> Ints:
     first = dates.astype("datetime64[M]").astype("datetime64[D]")
     return np.asarray(dates.astype("datetime64[D]") - first, np.int64) + 1
 
 
-_PARTS: dict[str, Callable[[DateArray], npt.NDArray[np.int64]]] = {
+_PARTS: dict[str, Callable[[DateArray], Ints]] = {
     "year": lambda dates: _count(dates, "Y") + 1970,
     "month": lambda dates: _count(dates, "M") % 12 + 1,
     "day": _day,

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import Kind
-from multimodal.data.columns.cells import BoolArray, as_text, is_missing, photo_paths
+from multimodal.data.columns.cells import as_text, is_missing, photo_paths
 from multimodal.data.columns.dates import DATE_PARTS, Dates, date_parts, parse_dates
 from multimodal.data.columns.numbers import Numbers, find_unit, is_missing_word, parse_numbers
 
@@ -133,7 +134,7 @@ def _bad_note(parsed: Numbers | Dates, plural: str) -> str:
     return f"{bad:,} cells are no {plural} and count as missing" if bad else ""
 
 
-def _code(cells: Cells, values: npt.NDArray[np.float64]) -> Verdict | None:
+def _code(cells: Cells, values: Floats) -> Verdict | None:
     """Return category or identifier if whole numbers are names rather than amounts."""
     if not len(values) or not np.all(values == np.floor(values)):
         return None
@@ -157,7 +158,7 @@ def _zero_padded(texts: npt.NDArray[np.object_]) -> bool:
     return bool(padded > 0.01 or (padded > 0 and len({len(t) for t in texts}) == 1))
 
 
-def _counts_rows(values: npt.NDArray[np.float64]) -> bool:
+def _counts_rows(values: Floats) -> bool:
     """Whether whole numbers run 1, 2, 3 … in some order, or rise with a few left out."""
     span = values.max() - values.min() + 1
     if len(np.unique(values)) < len(values):
@@ -229,7 +230,7 @@ class Cells:
     root: Path
 
     @cached_property
-    def missing(self) -> BoolArray:
+    def missing(self) -> Bools:
         """bool (N,): the cell says nothing."""
         return is_missing(self.series)
 

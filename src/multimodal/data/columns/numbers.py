@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.errors import DataError, choices
-from multimodal.data.columns.cells import BoolArray, Column, is_missing
+from multimodal.data.columns.cells import Column, is_missing
 from multimodal.data.read.table import Table
 
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "-"})
@@ -28,8 +28,8 @@ _SHARE = 0.95
 class Numbers(NamedTuple):
     """float64 (N,) with NaN for missing and unreadable cells, and bool (N,): unreadable."""
 
-    values: npt.NDArray[np.float64]
-    bad: BoolArray
+    values: Floats
+    bad: Bools
 
 
 def parse_numbers(series: Column, unit: str | None = None) -> Numbers:
@@ -140,7 +140,7 @@ def column_of(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
 
 def parse_target(
     table: Table, column: str, unit: str | None = None
-) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
+) -> tuple[Floats, dict[int, str]]:
     """Read a number to learn from every row.
 
     Args:

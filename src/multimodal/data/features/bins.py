@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools
 from multimodal.data.labels.cells import known_rows
 
 LEAST_WIDTH = 1e-3
@@ -50,9 +51,7 @@ def fit_bins(
     return _apart(np.round(edges, 4).tolist())
 
 
-def _cuts(
-    numbers: NDArray[Any], target: NDArray[Any], known: NDArray[np.bool_], num_bins: int
-) -> list[float]:
+def _cuts(numbers: NDArray[Any], target: NDArray[Any], known: Bools, num_bins: int) -> list[float]:
     """Return the thresholds of a decision tree, rising; each leaf is a bin.
 
     No leaf holds less than a quarter of an equal share of the rows.

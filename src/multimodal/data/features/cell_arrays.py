@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import MISSING, OUT_OF_VOCABULARY, NumericColumn
 from multimodal.data.columns.cells import Column, as_text, photo_paths
 from multimodal.data.columns.dates import Dates, date_parts, parse_dates
@@ -30,7 +31,7 @@ def row_count(frame: Frame) -> int:
 class Read(NamedTuple):
     """Numbers float64 (rows, N), NaN where missing or unreadable; unreadable cells by column."""
 
-    values: NDArray[np.float64]
+    values: Floats
     unreadable: dict[str, int]
 
 
@@ -58,7 +59,7 @@ def numbers(columns: Sequence[NumericColumn], units: Units, frame: Frame) -> Rea
     return Read(found, {source: count for source, count in bad.items() if count})
 
 
-def scaled(found: NDArray[np.float64], columns: Sequence[NumericColumn]) -> NDArray[np.float32]:
+def scaled(found: Floats, columns: Sequence[NumericColumn]) -> NDArray[np.float32]:
     """Return numbers (rows, N) centred, scaled and softly clipped, NaN where missing.
 
     The clip follows RealMLP (Holzmüller et al., 2024): `x / sqrt(1 + (x / 3)^2)` lies in (-3, 3),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import Config, Group
 from multimodal.core.errors import DataError
 from multimodal.core.spec import (
@@ -26,7 +27,7 @@ from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.features import bins, cell_arrays, series, text
 from multimodal.data.labels import read
-from multimodal.data.prepared import Base, Floats, Labels
+from multimodal.data.prepared import Base, Labels
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
 from multimodal.data.read.table import Table
@@ -155,7 +156,7 @@ def _fit_numbers(
 
 def _fit_bins(
     columns: Sequence[NumericColumn],
-    found: NDArray[np.float64],
+    found: Floats,
     num_bins: int,
     target: NDArray[Any] | None,
 ) -> list[NumericColumn]:
@@ -179,7 +180,7 @@ def _drafts(column: Column) -> list[NumericColumn]:
     ]
 
 
-def _fit_scale(column: NumericColumn, found: NDArray[np.float64]) -> NumericColumn:
+def _fit_scale(column: NumericColumn, found: Floats) -> NumericColumn:
     """Centre on the median, scale by the quartiles' distance, or the range where that is zero.
 
     1.349 quartile distances are a standard deviation of normal numbers.
@@ -281,7 +282,7 @@ def fit_rows(
     table: Table,
     found: Labels,
     weights: Floats,
-    train: NDArray[np.bool_],
+    train: Bools,
     base: Base | None,
 ) -> FittedSpec:
     """Fit groups on the rows `train` bool (N,), heads on those of them that weigh anything."""
@@ -305,7 +306,7 @@ def with_terms(
     schema: Schema,
     table: Table,
     sides: NDArray[Any],
-    targets: NDArray[np.float64] | None = None,
+    targets: Floats | None = None,
 ) -> FittedSpec:
     """Return the spec with the terms that all rows but the test rows hold.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import NumericColumn, slug
 from multimodal.data.columns.cells import Column, is_missing
 from multimodal.data.columns.numbers import parse_numbers
@@ -49,7 +50,7 @@ def longest(names: Sequence[str], frame: Frame) -> int:
 
 def read_series(
     names: Sequence[str], channels: int, steps: int, units: Units, frame: Frame
-) -> tuple[NDArray[np.float64], dict[str, int]]:
+) -> tuple[Floats, dict[str, int]]:
     """Return the windows float64 (rows, steps, channels), NaN where missing, and unreadable cells.
 
     Args:
@@ -73,12 +74,12 @@ def read_series(
     return np.stack([values for values, _ in read.values()], axis=2), bad
 
 
-def scaled(found: NDArray[np.float64], channels: Sequence[NumericColumn]) -> NDArray[np.float32]:
+def scaled(found: Floats, channels: Sequence[NumericColumn]) -> NDArray[np.float32]:
     """Return windows (rows, steps, channels) with each channel scaled as numbers are."""
     return cell_arrays.scaled(found.reshape(-1, len(channels)), channels).reshape(found.shape)
 
 
-def _windows(cells: Column, steps: int) -> tuple[NDArray[np.float64], int]:
+def _windows(cells: Column, steps: int) -> tuple[Floats, int]:
     """Return (rows, steps) and the number of cells that hold something else than numbers."""
     result = np.full((len(cells), steps), np.nan)
     rows = [_items(cell)[-steps:] for cell in cells]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools
 from multimodal.core.errors import DataError
 from multimodal.data.features.text import index
 from multimodal.data.read.encodings import text_lines
@@ -22,7 +23,7 @@ class Vectors(NamedTuple):
     """
 
     matrix: NDArray[np.float32]
-    found: NDArray[np.bool_]
+    found: Bools
 
 
 def read_vectors(path: str | Path, vocabulary: Sequence[str]) -> Vectors:

@@ -9,12 +9,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import DataError
 from multimodal.data.features.cell_arrays import Frame, photo_names, row_count
 from multimodal.data.photos.read import locate, measure
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-Floats = NDArray[np.float64]
 
 
 class _Columns(Protocol):
@@ -183,7 +183,7 @@ def mean_average_precision(
 
 
 def bootstrap_interval(
-    measure: Callable[[NDArray[np.int64]], float],
+    measure: Callable[[Ints], float],
     rows: int,
     *,
     level: float = 0.95,
@@ -213,7 +213,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _average_precision(right: NDArray[np.bool_], sure: Floats, wanted: int) -> float:
+def _average_precision(right: Bools, sure: Floats, wanted: int) -> float:
     """Return the area under precision over recall; equal scores count as one step."""
     order = np.argsort(-sure, kind="stable")
     ends = np.append(np.diff(sure[order]) != 0, True)[: len(order)]

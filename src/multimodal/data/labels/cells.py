@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import LabelKind
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import column_of, parse_target
@@ -17,7 +18,6 @@ from multimodal.data.labels.boxes import box_faults
 from multimodal.data.labels.classes import encode_classes, encode_labels, label_names, order_classes
 from multimodal.data.read.table import Table
 
-Values = NDArray[np.float64]
 Faults = dict[int, str]
 LARGEST = 1e38  # what float32 holds, in which the model learns
 MISSING = "the target is missing"
@@ -42,7 +42,7 @@ class Label:
     classes: list[str]
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bools:
         """bool (N,): the row has this label."""
         return known_rows(self.values)
 
@@ -65,7 +65,7 @@ class Label:
         return encode_labels(self.values, classes) if self.kind == "labels" else self.values
 
 
-def known_rows(y_true: NDArray[Any]) -> NDArray[np.bool_]:
+def known_rows(y_true: NDArray[Any]) -> Bools:
     """Return bool (N,): the row has a label; NaN, None and the class -1 are none."""
     if y_true.dtype == object:
         return np.array([each is not None for each in y_true], bool)
@@ -97,7 +97,7 @@ def read_label(
     return Label(kind, list(columns), values, list(columns if several else classes)), faults
 
 
-def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Values, Faults]:
+def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Floats, Faults]:
     column = columns[0]
     column_of(table, column, "target")
     values, faults = parse_target(table, column, schema.column(column).unit)
@@ -135,7 +135,7 @@ def _read_sets(
     return sets, faults
 
 
-def _read_box(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Values, Faults]:
+def _read_box(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Floats, Faults]:
     read = [_read_number(table, schema, [column]) for column in columns]
     corners = np.stack([values for values, _ in read], axis=1)
     faults = {row: why for _, found in reversed(read) for row, why in found.items()}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Head
 from multimodal.core.errors import DataError
 from multimodal.data.labels.cells import Faults, Label
@@ -108,7 +109,7 @@ def check_splits(
                 )
 
 
-def rare_notes(found: Mapping[str, Label], groups: NDArray[np.int64]) -> list[str]:
+def rare_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
     """Say which classes have too few rows to be on every side of the split."""
     notes = []
     for name, label in found.items():

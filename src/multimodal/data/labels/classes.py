@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.columns.numbers import parse_numbers
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -41,7 +42,7 @@ def _band(name: str) -> tuple[float, int, str]:
     return start, bool(_ABOVE.search(name)) - bool(_BELOW.search(name)), name
 
 
-def encode_classes(names: NDArray[np.object_], classes: Sequence[str]) -> NDArray[np.int64]:
+def encode_classes(names: NDArray[np.object_], classes: Sequence[str]) -> Ints:
     """Return int64 (N,): the position of each name, -1 for None and for names not in `classes`.
 
     Example:
@@ -52,7 +53,7 @@ def encode_classes(names: NDArray[np.object_], classes: Sequence[str]) -> NDArra
     return np.array([codes.get(name, -1) for name in names], np.int64)
 
 
-def encode_labels(sets: NDArray[np.object_], classes: Sequence[str]) -> NDArray[np.float64]:
+def encode_labels(sets: NDArray[np.object_], classes: Sequence[str]) -> Floats:
     """Return float64 (N, C) of 0 and 1; a row is NaN where `sets` has None, or a name not known.
 
     Args:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Component, Config, Head, LabelKind
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.core.spec import slug
@@ -168,13 +168,13 @@ def _regression(table: Table, schema: Schema, column: str) -> Component:
     return Component(name="regression", options={"transform": transform})
 
 
-def _prefers_log(values: NDArray[np.float64]) -> bool:
+def _prefers_log(values: Floats) -> bool:
     known = values[np.isfinite(values) & (np.abs(values) <= _LARGEST)]
     if not len(known) or known.min() < 0 or known.max() <= 0:
         return False
     return abs(_skewness(np.log1p(known))) < abs(_skewness(known))
 
 
-def _skewness(values: NDArray[np.float64]) -> float:
+def _skewness(values: Floats) -> float:
     spread = values.std()
     return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0

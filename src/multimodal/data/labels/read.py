@@ -14,21 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup, FittedHead
 from multimodal.data.columns.numbers import column_of, parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import photo_sizes, place_boxes
-from multimodal.data.labels.cells import (
-    LARGEST,
-    MISSING,
-    Faults,
-    Label,
-    Values,
-    known_rows,
-    read_label,
-)
+from multimodal.data.labels.cells import LARGEST, MISSING, Faults, Label, known_rows, read_label
 from multimodal.data.labels.checks import check_label, check_together, check_varies, named
 from multimodal.data.read.table import Table
 
@@ -41,7 +34,7 @@ def read_labels(
     heads: Sequence[Head],
     kinds: Mapping[str, LabelKind],
     weight: str | None,
-) -> tuple[Table, dict[str, Label], Values]:
+) -> tuple[Table, dict[str, Label], Floats]:
     """Return the table without rows that cannot be learned from, the labels, the weights.
 
     A row is set aside if a label of it cannot be read, if it lacks one of a head that is not
@@ -125,7 +118,7 @@ def read_truth(
     return y_true
 
 
-def fit_head(head: Head, name: str, label: Label, rows: NDArray[np.bool_]) -> FittedHead:
+def fit_head(head: Head, name: str, label: Label, rows: Bools) -> FittedHead:
     """Return what the head's outputs stand for.
 
     Args:
@@ -151,7 +144,7 @@ def fit_head(head: Head, name: str, label: Label, rows: NDArray[np.bool_]) -> Fi
 
 
 def label_arrays(
-    heads: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]], weights: Values
+    heads: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]], weights: Floats
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Return targets and weights by head, none left out.
 
@@ -164,14 +157,14 @@ def label_arrays(
     return targets, {name: (weights * there).astype(np.float32) for name, there in known.items()}
 
 
-def _target(y_true: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
+def _target(y_true: NDArray[Any], known: Bools) -> NDArray[Any]:
     if y_true.dtype.kind == "i":
         return np.where(known, y_true, 0).astype(np.int32)
     columns = y_true[:, None] if y_true.ndim == 1 else y_true
     return np.where(known[:, None], columns, 0).astype(np.float32)
 
 
-def placed(label: Label, sizes: Values) -> tuple[Label, Faults]:
+def placed(label: Label, sizes: Floats) -> tuple[Label, Faults]:
     """Return a label of boxes as shares of the photos' sizes (N, 2), and what is wrong by row."""
     shares, faults = place_boxes(label.values, sizes, label.columns)
     return replace(label, values=shares), faults
@@ -205,7 +198,7 @@ def _row_faults(heads: Sequence[Head], found: Mapping[str, tuple[Label, Faults]]
     return result
 
 
-def _read_weights(table: Table, schema: Schema, weight: str | None) -> tuple[Values, Faults]:
+def _read_weights(table: Table, schema: Schema, weight: str | None) -> tuple[Floats, Faults]:
     if weight is None:
         return np.ones(len(table.frame)), {}
     cells = column_of(table, weight, "weight")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Ints
 from multimodal.data.photos.read import Pixels
 
 Boxes = NDArray[np.float32]
@@ -74,7 +75,7 @@ def augment_boxes(
 
 def _moves(
     seed: tuple[int, int], rows: NDArray[np.integer], slots: int, size: tuple[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[Ints, Ints, Bools]:
     """Return shifts down and across in pixels, and whether mirrored, per row and slot (B * K,)."""
     bits = _draws(seed, rows, slots)
     mirrored = (bits >> np.uint64(63)).astype(bool)
@@ -97,7 +98,7 @@ def _move(photo: Pixels, into: Pixels, down: int, across: int, mirrored: bool) -
     into[bottom:] = into[bottom - 1]
 
 
-def _shifts(bits: NDArray[np.uint64], side: int) -> NDArray[np.int64]:
+def _shifts(bits: NDArray[np.uint64], side: int) -> Ints:
     """Return shifts from -side / 16 to side / 16, all alike likely, from the lowest 24 bits."""
     reach = round(side * MAX_SHIFT)
     low = (bits & np.uint64(0xFFFFFF)).astype(np.int64)

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Ints
 from multimodal.core.errors import DataError
 from multimodal.data.photos.read import PhotoPaths, Pixels, decode
 from multimodal.data.shards import ShardedArray
@@ -26,11 +27,9 @@ _EMPTY, _KEPT, _NONE = 0, 1, 2
 _THREADS = 2
 _ALIGNMENT = 64  # TensorFlow takes arrays over without a copy only if they start here
 
-IntArray = NDArray[np.int64]
-
 
 class _Store(Protocol):
-    def read(self, photos: IntArray, into: Pixels) -> None: ...
+    def read(self, photos: Ints, into: Pixels) -> None: ...
     def write(self, photo: int, pixels: Pixels) -> None: ...
 
 
@@ -38,7 +37,7 @@ class _Memory:
     def __init__(self, photos: int, shape: tuple[int, ...]) -> None:
         self._pixels = np.empty((max(photos, 1), *shape), np.uint8)
 
-    def read(self, photos: IntArray, into: Pixels) -> None:
+    def read(self, photos: Ints, into: Pixels) -> None:
         np.take(self._pixels, photos, axis=0, out=into, mode="clip")
 
     def write(self, photo: int, pixels: Pixels) -> None:
@@ -52,7 +51,7 @@ class _File:
         weakref.finalize(self, self._file.close)
         self._lock = Lock()  # a place in the file is sought, then read
 
-    def read(self, photos: IntArray, into: Pixels) -> None:
+    def read(self, photos: Ints, into: Pixels) -> None:
         for photo, pixels in zip(photos.tolist(), into, strict=True):
             if photo >= 0:
                 with self._lock:
@@ -71,7 +70,7 @@ class _Shards:
     def __init__(self, pixels: ShardedArray) -> None:
         self._pixels = pixels
 
-    def read(self, photos: IntArray, into: Pixels) -> None:
+    def read(self, photos: Ints, into: Pixels) -> None:
         there = photos >= 0
         into[there] = self._pixels[photos[there]]
 
@@ -116,7 +115,7 @@ class PhotoCache:
         else:
             self._store = _Memory(len(self._paths), shape) if self.in_memory else _File(shape)
 
-    def get(self, rows: NDArray[np.integer]) -> tuple[Pixels, NDArray[np.bool_]]:
+    def get(self, rows: NDArray[np.integer]) -> tuple[Pixels, Bools]:
         """Return pixels uint8 (B, K, size, size, 3) and presence bool (B, K) of `rows`.
 
         A photo that turns out to be unreadable counts as absent and is noted in `unreadable`.
@@ -171,7 +170,7 @@ def decode_shard(paths: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
     return {"pixels": pixels, "readable": readable}
 
 
-def distinct(photos: PhotoPaths) -> tuple[list[str], IntArray]:
+def distinct(photos: PhotoPaths) -> tuple[list[str], Ints]:
     """Return the different paths, and each row's positions among them, (rows, K), -1 for none."""
     found: dict[str, int] = {}
     index = [

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.photos.read import (
@@ -51,7 +51,7 @@ class Screened(NamedTuple):
 
     table: Table
     digests: Digests
-    kept: NDArray[np.int64]
+    kept: Ints
     photos: list[PhotoColumn]
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from multimodal.core.arrays import Bools
 from multimodal.core.errors import DataError
 
 MAX_PIXELS = 64_000_000
@@ -276,7 +277,7 @@ class PhotoPaths:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def decode_rows(photos: PhotoPaths) -> tuple[Pixels, NDArray[np.bool_], dict[int, str]]:
+def decode_rows(photos: PhotoPaths) -> tuple[Pixels, Bools, dict[int, str]]:
     """Decode every photo: pixels (rows, K, size, size, 3), presence (rows, K), faults by row."""
     pixels = np.zeros(photos.shape, np.uint8)
     present = np.zeros(photos.shape[:2], bool)

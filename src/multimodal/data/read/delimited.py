@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.data.read.encodings import text_lines
-from multimodal.data.read.table import IntArray, RejectedRow
+from multimodal.data.read.table import RejectedRow
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _FIELD_LIMIT = 100_000_000
@@ -26,8 +27,8 @@ class Parsed(NamedTuple):
     """Kept rows as a frame, their positions and lines, and the rows set aside."""
 
     frame: pd.DataFrame
-    rows: IntArray
-    lines: IntArray
+    rows: Ints
+    lines: Ints
     quarantine: list[RejectedRow]
 
 

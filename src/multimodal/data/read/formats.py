@@ -13,11 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError, first_line
 from multimodal.data.read.delimited import Parsed, check_names
 from multimodal.data.read.encodings import text_lines
 from multimodal.data.read.lazy_text import DiskText, TextFile
-from multimodal.data.read.table import IntArray, RejectedRow
+from multimodal.data.read.table import RejectedRow
 
 _INDEX = re.compile(r"__index_level_\d+__")  # of a frame that had no name
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -186,7 +187,7 @@ def _is_list(kind: Any) -> bool:
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-def _ints(values: Sequence[int]) -> IntArray:
+def _ints(values: Sequence[int]) -> Ints:
     return np.array(values, np.int64)
 
 

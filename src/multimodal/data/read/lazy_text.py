@@ -21,9 +21,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray, ExtensionDtype
 
+from multimodal.core.arrays import Bools, Ints
 from multimodal.core.errors import DataError
 
-IntArray = NDArray[np.int64]
 _BLOCK = 1024  # cells read at a time
 _NEAR = 2**16  # bytes between two texts that are read along rather than passed over
 _GONE = -1
@@ -59,8 +59,8 @@ class TextFile:
         self._lists = lists
         self._file = tempfile.TemporaryFile(prefix="multimodal-text-", buffering=0)
         weakref.finalize(self, self._file.close)
-        self._starts: list[IntArray] = []
-        self._sizes: list[IntArray] = []
+        self._starts: list[Ints] = []
+        self._sizes: list[Ints] = []
         self.nbytes = 0
 
     def append(self, cells: pa.Array) -> None:
@@ -91,12 +91,12 @@ class TextFile:
                 f"({error.strerror}). Make room, or let TMPDIR name another folder."
             ) from None
 
-    def sizes(self, rows: IntArray) -> IntArray:
+    def sizes(self, rows: Ints) -> Ints:
         """Return the bytes of each cell, -1 where it is missing; row -1 is missing."""
         self._starts, self._sizes = _joined(self._starts), _joined(self._sizes)
         return np.where(rows < 0, _GONE, self._sizes[0][rows])
 
-    def read(self, rows: IntArray) -> list[Any]:
+    def read(self, rows: Ints) -> list[Any]:
         """Return the cells of `rows` (B,), None where missing."""
         sizes = self.sizes(rows)
         starts = self._starts[0][rows]
@@ -119,11 +119,11 @@ class TextFile:
         return b"".join(pieces)
 
 
-def _joined(parts: list[IntArray]) -> list[IntArray]:
+def _joined(parts: list[Ints]) -> list[Ints]:
     return parts if len(parts) == 1 else [np.concatenate([np.empty(0, np.int64), *parts])]
 
 
-def _runs(known: IntArray, starts: IntArray, sizes: IntArray) -> list[IntArray]:
+def _runs(known: Ints, starts: Ints, sizes: Ints) -> list[Ints]:
     """Cut the cells into runs that rise and lie near each other in the file, each read at once."""
     if not len(known):
         return []
@@ -146,7 +146,7 @@ class DiskText(ExtensionArray):
     ['blue', 'red']
     """
 
-    def __init__(self, file: TextFile, rows: IntArray) -> None:
+    def __init__(self, file: TextFile, rows: Ints) -> None:
         self._file = file
         self._rows = np.asarray(rows, np.int64)
 
@@ -182,7 +182,7 @@ class DiskText(ExtensionArray):
         cells[:] = list(self)
         return cells
 
-    def isna(self) -> NDArray[np.bool_]:
+    def isna(self) -> Bools:
         """Return bool (N,): the cell is missing."""
         return np.asarray(self._file.sizes(self._rows) < 0)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.data.columns.schema import Schema
 from multimodal.data.read.lazy_text import DiskText, in_memory, on_disk
 from multimodal.data.read.table import Table
@@ -20,10 +20,8 @@ _FIRST = 10_000  # rows from which it shows that a column counts them
 _BLOCK = 2**14
 _KEY = 16  # bytes of a key
 
-IntArray = NDArray[np.int64]
 
-
-def sample_rows(frame: pd.DataFrame, rows: IntArray | None = None) -> IntArray:
+def sample_rows(frame: pd.DataFrame, rows: Ints | None = None) -> Ints:
     """Return positions to look at in place of `rows`, ascending; all where memory holds them.
 
     Of a frame with texts on disk these are at most 100,000 rows and 128 MB of texts, drawn at
@@ -47,7 +45,7 @@ def sample_rows(frame: pd.DataFrame, rows: IntArray | None = None) -> IntArray:
     return np.asarray(rows[np.sort(chosen)], np.int64)
 
 
-def sampled(table: Table, rows: IntArray) -> Table:
+def sampled(table: Table, rows: Ints) -> Table:
     """Return a table of some of its rows, with their texts in memory and nothing quarantined."""
     frame = in_memory(table.frame.iloc[rows].reset_index(drop=True))
     return replace(

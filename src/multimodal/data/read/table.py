@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-IntArray = npt.NDArray[np.int64]
+from multimodal.core.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Table:
     """
 
     frame: pd.DataFrame
-    rows: IntArray
-    lines: IntArray
+    rows: Ints
+    lines: Ints
     quarantine: list[RejectedRow]
     source: Path | None
     root: Path

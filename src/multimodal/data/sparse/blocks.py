@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import decode
+from multimodal.core.arrays import Floats, Ints, decode
 from multimodal.core.spec import PADDING, TERM_KEYS, FittedGroup, FittedSpec, FittedTerms, TermBlock
 from multimodal.data.features import cell_arrays, text
 from multimodal.data.features.cell_arrays import Frame, Units
@@ -39,8 +39,6 @@ from multimodal.data.sparse.ngrams import (
     triples,
 )
 from multimodal.data.sparse.random_features import random_features_of, read_cells, typical_cells
-
-Floats = NDArray[np.float64]
 
 
 def block_matrices(
@@ -117,7 +115,7 @@ def term_inputs(
     return dict(zip(TERM_KEYS, (ids, weights), strict=True))
 
 
-def heaviest(values: NDArray[np.float32], length: int) -> NDArray[np.int64]:
+def heaviest(values: NDArray[np.float32], length: int) -> Ints:
     """Return the places of the `length` heaviest values, rising."""
     if len(values) <= length:
         return np.arange(len(values))
@@ -166,8 +164,8 @@ def hashes_of(terms: FittedTerms) -> NDArray[np.uint32]:
 
 
 def absent_contributions(
-    terms: FittedTerms, spec: FittedSpec, units: Units, frame: Frame, kernel: NDArray[np.float64]
-) -> dict[int, NDArray[np.float64]]:
+    terms: FittedTerms, spec: FittedSpec, units: Units, frame: Frame, kernel: Floats
+) -> dict[int, Floats]:
     """Return what the kernel (terms, outputs) of an absent cell should be, by its row.
 
     A block that is hardly ever absent in `frame` has taught nothing about its absence: it then

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from multimodal.core.arrays import encode
+from multimodal.core.arrays import Floats, Ints, encode
 from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.bins import fit_bins
@@ -42,7 +41,6 @@ SCALES = {
     "number": 0.4,
     "waves": 1.5,
 }
-Floats = NDArray[np.float64]
 
 
 def fit_terms(
@@ -131,7 +129,7 @@ def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = (
     )
 
 
-def _kept(counts: Matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _kept(counts: Matrix) -> tuple[Ints, Ints]:
     """Return the hashes worth keeping, rising, and the rows that hold each."""
     hashes, rows = np.unique(counts.indices, return_counts=True)
     common = np.flatnonzero(rows >= LEAST_ROWS)

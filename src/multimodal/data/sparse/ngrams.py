@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import FittedGroup, FittedSpec, FourierFeatures, TermBlock
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.features import cell_arrays, text
 from multimodal.data.features.cell_arrays import Frame, Units
-
-Floats = NDArray[np.float64]
 
 
 def text_statistics(kind: str, cells: Sequence[str]) -> Floats:
@@ -182,7 +181,7 @@ def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[floa
     return bags, [row if ok else [1.0] for row, ok in zip(shares, known, strict=True)]
 
 
-def filled_bins(values: NDArray[Any], block: TermBlock) -> NDArray[np.float64]:
+def filled_bins(values: NDArray[Any], block: TermBlock) -> Floats:
     """Return how far each bin of a block is filled, (rows, bins), by scaled values."""
     edges = np.array(block.bins)
     return np.asarray(np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
@@ -211,12 +210,12 @@ def absent_hash(block: int) -> int:
     return int(hashed([[named(block, ABSENT)]]).indices[0])
 
 
-def random_feature_hashes(position: int, waves: FourierFeatures) -> NDArray[np.int64]:
+def random_feature_hashes(position: int, waves: FourierFeatures) -> Ints:
     """Return the hash of each wave of a block."""
     return _random_feature_hashes(position, waves.count)
 
 
 @cache
-def _random_feature_hashes(position: int, count: int) -> NDArray[np.int64]:
+def _random_feature_hashes(position: int, count: int) -> Ints:
     names = [[named(position, f"wave {i}")] for i in range(count)]
     return np.asarray(hashed(names).indices, np.int64)

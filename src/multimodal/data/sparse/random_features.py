@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import decode, encode
+from multimodal.core.arrays import Bools, Floats, Ints, decode, encode
 from multimodal.core.config import Head
 from multimodal.core.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, FourierFeatures
 from multimodal.core.target_transform import TargetTransform
@@ -26,7 +26,6 @@ from multimodal.data.features.cell_arrays import Frame, Units
 COUNT = 256
 MOST_ROWS = 20_000  # from which networks learn by themselves what waves tell
 MOST_CLASSES = 10
-Floats = NDArray[np.float64]
 
 
 class Cells(NamedTuple):
@@ -36,8 +35,8 @@ class Cells(NamedTuple):
     """
 
     numbers: Floats
-    codes: NDArray[np.int64]
-    there: NDArray[np.bool_]
+    codes: Ints
+    there: Bools
 
 
 def random_feature_targets(
@@ -66,7 +65,7 @@ def random_feature_targets(
     return np.asarray((found - np.nanmean(found, axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def classes_of(head: FittedHead) -> NDArray[np.int64]:
+def classes_of(head: FittedHead) -> Ints:
     """Return the ids of classes that are told apart: of two, the second is enough."""
     return np.arange(1 if len(head.classes) == 2 else 0, len(head.classes))
 
@@ -144,7 +143,7 @@ def random_features_out_of_fold(
     group: FittedGroup,
     cells: Cells,
     targets: Floats,
-    folds: NDArray[np.int64],
+    folds: Ints,
 ) -> Floats:
     """Return the waves of training rows, where no row's own fold tells what its categories mean.
 
@@ -163,7 +162,7 @@ def random_features_out_of_fold(
     return found
 
 
-def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> Floats:
+def _meanings(group: FittedGroup, codes: Ints, targets: Floats) -> Floats:
     count = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
     known = np.isfinite(targets)
     return target_encoding(codes, count, np.where(known, targets, 0.0), known.astype(float))
@@ -172,9 +171,7 @@ def _meanings(group: FittedGroup, codes: NDArray[np.int64], targets: Floats) -> 
 PRIOR = 10.0  # rows that the mean of all rows counts for in a category's mean
 
 
-def target_encoding(
-    codes: NDArray[np.int64], count: int, targets: Floats, weight: Floats
-) -> Floats:
+def target_encoding(codes: Ints, count: int, targets: Floats, weight: Floats) -> Floats:
     """Return the mean target of each category of each column, drawn towards that of all rows.
 
     Args:

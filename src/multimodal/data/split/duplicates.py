@@ -8,14 +8,13 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from multimodal.core.arrays import Ints
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Column, Schema
 
-IntArray = npt.NDArray[np.int64]
 Keys = Sequence[Sequence[str | None]]
 _CONTENT = ("number", "category", "text", "date")
 _FEW_ROWS, _SHARE = 10, 0.01
@@ -47,7 +46,7 @@ def placeholders(keys: Keys, rows: int, *, always: Collection[int] = ()) -> list
     ]
 
 
-def duplicate_groups(keys: Keys, rows: int, *, always: Collection[int] = ()) -> IntArray:
+def duplicate_groups(keys: Keys, rows: int, *, always: Collection[int] = ()) -> Ints:
     """Return int64 (N,): the group of each row, numbered by first row.
 
     Two rows are in one group if they share a key in any column, or both share one with a third.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.data.batches import Source
@@ -25,13 +26,12 @@ from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
 from multimodal.data.sparse.random_features import random_feature_targets
-from multimodal.data.split.duplicates import IntArray
 from multimodal.data.split.sides import SIDES, Splits, Targets, deal, names_validation
 
 MOST_FOLDS = 100
 
 
-def deal_folds(count: int, groups: IntArray, targets: Targets, seed: int) -> IntArray:
+def deal_folds(count: int, groups: Ints, targets: Targets, seed: int) -> Ints:
     """Deal rows to folds: whole groups, and the targets spread evenly.
 
     Args:
@@ -60,7 +60,7 @@ def deal_folds(count: int, groups: IntArray, targets: Targets, seed: int) -> Int
     return deal([1 / count] * count, groups, targets, seed, rare=None)
 
 
-def read_folds(table: Table, column: str) -> IntArray:
+def read_folds(table: Table, column: str) -> Ints:
     """Return each row's fold, int64 (N,) from 0 on, as a column of the table says.
 
     The cells are taken as names, such as `1` or `spring`; numbers count in their order.
@@ -89,7 +89,7 @@ def read_folds(table: Table, column: str) -> IntArray:
     return np.array([number[cell] for cell in cells], np.int64)
 
 
-def rows_apart(folds: IntArray, groups: IntArray) -> IntArray:
+def rows_apart(folds: Ints, groups: Ints) -> Ints:
     """Return the positions of rows whose group lies in several folds, ascending.
 
     Example:
@@ -104,7 +104,7 @@ def rows_apart(folds: IntArray, groups: IntArray) -> IntArray:
 
 
 def fold_splits(
-    folds: IntArray, fold: int, groups: IntArray, targets: Targets, validation: float, seed: int
+    folds: Ints, fold: int, groups: Ints, targets: Targets, validation: float, seed: int
 ) -> Splits:
     """Return the sides of one fold's training: its rows test, some of the others validate.
 
@@ -194,8 +194,8 @@ def with_training_schedule(config: Config, sides: NDArray[Any]) -> Config:
 
 
 def member_folds(
-    config: Config, groups: NDArray[np.int64], sides: NDArray[Any], found: Labels, parts: bool
-) -> NDArray[np.int64]:
+    config: Config, groups: Ints, sides: NDArray[Any], found: Labels, parts: bool
+) -> Ints:
     """Return the part of the rows, but the test rows, that each is in, -1 for none.
 
     There are as many as networks where each is without a part (`parts`), else five.
@@ -266,7 +266,7 @@ def resplit(prepared: Prepared, sides: Splits) -> Prepared:
     return replace(prepared, spec=spec, sides=sides, source=source, truths=truths, folds=folds)
 
 
-def row_weights(prepared: Prepared) -> NDArray[np.float64]:
+def row_weights(prepared: Prepared) -> Floats:
     """Return each row's weight (N,), whatever label it lacks; 0 for a row without any label."""
     each = np.stack(list(prepared.source.weights.values()))
     return np.asarray(each.max(axis=0), np.float64)

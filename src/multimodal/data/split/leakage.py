@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import date_parts, parse_dates
 from multimodal.data.columns.numbers import parse_numbers
@@ -22,7 +23,6 @@ LOOKED_AT = 10_000
 _PAIRED, _BINS = 8, 50
 _NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
 
-Floats = NDArray[np.float64]
 Truth: TypeAlias = "NDArray[Any]"
 
 
@@ -75,7 +75,7 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: T
     return [sentence for sentence in found if sentence]
 
 
-def _drawn(rows: int) -> NDArray[np.int64]:
+def _drawn(rows: int) -> Ints:
     """Return the positions that are looked at, ascending."""
     if rows <= LOOKED_AT:
         return np.arange(rows)
@@ -90,7 +90,7 @@ def _number_leaks(
     copies = [_number_copies(values, name, target, y_true) for name, values in numbers.items()]
     known = np.isfinite(y_true)
 
-    def strength(keys: NDArray[np.int64]) -> float:
+    def strength(keys: Ints) -> float:
         guess = by_value(keys, np.where(known, y_true, 0.0), known)
         both = np.isfinite(guess) & known
         if both.sum() < max(20, len(y_true) / 2) or not np.ptp(guess[both]):
@@ -114,7 +114,7 @@ def _class_leaks(
     counts = np.bincount(codes[codes >= 0], minlength=1)
     commonest = counts.max() / max(counts.sum(), 1)
 
-    def strength(keys: NDArray[np.int64]) -> float:
+    def strength(keys: Ints) -> float:
         right = right_by_value(keys, codes)
         return right if 1 - right <= (1 - commonest) / 10 else 0.0
 
@@ -159,11 +159,11 @@ def _tells(who: str, target: str, how: str) -> str:
     )
 
 
-def _keys(series: pd.Series[Any]) -> NDArray[np.int64]:
+def _keys(series: pd.Series[Any]) -> Ints:
     return np.asarray(pd.factorize(as_text(series))[0], np.int64)
 
 
-def _binned(values: Floats) -> NDArray[np.int64]:
+def _binned(values: Floats) -> Ints:
     """Return which of fifty quantiles each number is in, -1 where there is none."""
     known = np.isfinite(values)
     if not known.any():
@@ -185,9 +185,7 @@ def _sums(numbers: dict[str, Floats], target: str, y_true: Floats) -> list[str]:
     ]
 
 
-def _text_states(
-    series: pd.Series[Any], name: str, target: str, y_true: NDArray[np.float64]
-) -> str | None:
+def _text_states(series: pd.Series[Any], name: str, target: str, y_true: Floats) -> str | None:
     numbers = [_numbers_in(text) for text in series]
     mixed = np.random.default_rng(0).permutation(y_true)
     own = np.array([value in stated for value, stated in zip(y_true, numbers, strict=True)])
@@ -238,7 +236,7 @@ def _number_copies(numbers: Floats, name: str, target: str, y_true: Floats) -> s
     )
 
 
-def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def _correlation(first: Floats, second: Floats) -> float:
     """Return the stronger of two correlations: of ranks, and of logarithms where all are > 0."""
     ranks = [pd.Series(values).rank().to_numpy(np.float64) for values in (first, second)]
     found = [float(np.corrcoef(ranks[0], ranks[1])[0, 1])]
@@ -247,12 +245,11 @@ def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> flo
     return max(found, key=abs)
 
 
-Ints = NDArray[np.int64]
 MIN_EXPLAINED = 0.999
 _LEAST_ROWS = 50
 
 
-def by_value(keys: Ints, values: Floats, known: NDArray[np.bool_]) -> Floats:
+def by_value(keys: Ints, values: Floats, known: Bools) -> Floats:
     """Return float64 (N,): the mean of `values` over the *other* known rows of the same key.
 
     Args:

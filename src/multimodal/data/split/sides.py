@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.config import Split
 from multimodal.core.errors import DataError, choices
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import parse_numbers
-from multimodal.data.split.duplicates import IntArray, content_keys, duplicate_groups, placeholders
+from multimodal.data.split.duplicates import content_keys, duplicate_groups, placeholders
 
 __all__ = [
     "SIDES",
@@ -54,7 +55,7 @@ def split_rows(
     split: Split,
     frame: pd.DataFrame,
     *,
-    groups: IntArray,
+    groups: Ints,
     targets: Targets,
     seed: int,
     source: str = "",
@@ -110,7 +111,7 @@ def names_validation(cells: pd.Series[Any]) -> bool:
     return any(_WORDS.get((text or "").lower()) == "validation" for text in as_text(cells))
 
 
-def joined_groups(split: Split, frame: pd.DataFrame, groups: IntArray, named: str = "") -> IntArray:
+def joined_groups(split: Split, frame: pd.DataFrame, groups: Ints, named: str = "") -> Ints:
     """Return `groups` (N,), with rows of one value of the column together under method `group`.
 
     Raises:
@@ -123,7 +124,7 @@ def joined_groups(split: Split, frame: pd.DataFrame, groups: IntArray, named: st
     return duplicate_groups(joined, len(frame), always=(0, 1))
 
 
-def not_sides(cells: pd.Series[Any]) -> IntArray | None:
+def not_sides(cells: pd.Series[Any]) -> Ints | None:
     """Return the positions of the cells that name no side of a split, ascending.
 
     None where the column is not meant as a split: less than nine cells in ten name a side, or train
@@ -142,7 +143,7 @@ def not_sides(cells: pd.Series[Any]) -> IntArray | None:
     return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
 
 
-def leaking_rows(sides: Splits, groups: IntArray) -> IntArray:
+def leaking_rows(sides: Splits, groups: Ints) -> Ints:
     """Return the positions of rows whose duplicate lies on another side, ascending.
 
     Example:
@@ -166,9 +167,7 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
     return frame[column]
 
 
-def _at_random(
-    validation: float, test: float, groups: IntArray, targets: Targets, seed: int
-) -> Splits:
+def _at_random(validation: float, test: float, groups: Ints, targets: Targets, seed: int) -> Splits:
     """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
     shares = [1 - validation - test, validation, test]
     return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
@@ -176,12 +175,12 @@ def _at_random(
 
 def deal(
     shares: Sequence[float],
-    groups: IntArray,
+    groups: Ints,
     targets: Targets,
     seed: int,
     *,
     rare: int | None = 0,
-) -> IntArray:
+) -> Ints:
     """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
 
     Args:
@@ -215,9 +214,7 @@ def deal(
     return np.asarray(part[member], np.int64)
 
 
-def _strata(
-    targets: Targets, member: IntArray, count: int
-) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+def _strata(targets: Targets, member: Ints, count: int) -> tuple[Ints, Bools]:
     """Return each group's stratum, and whether a class of it is too small to divide."""
     each = [_by_target(target, member, count) for target in targets]
     small = np.any([rare for _, rare in each], axis=0)
@@ -233,9 +230,7 @@ def _strata(
     return strata, small
 
 
-def _by_target(
-    target: npt.NDArray[Any], member: IntArray, count: int
-) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+def _by_target(target: npt.NDArray[Any], member: Ints, count: int) -> tuple[Ints, Bools]:
     """Return each group's stratum by one target, -1 without it, and whether its class is rare."""
     if target.dtype.kind in "iufb":
         return _by_number(target.astype(np.float64), member, count), np.zeros(count, bool)
@@ -247,7 +242,7 @@ def _by_target(
     return codes, (codes >= 0) & rare[codes]
 
 
-def _by_number(values: npt.NDArray[np.float64], member: IntArray, count: int) -> IntArray:
+def _by_number(values: Floats, member: Ints, count: int) -> Ints:
     known = ~np.isnan(values)
     sums = np.bincount(member, np.where(known, values, 0.0), count)
     there = np.bincount(member, known, count)
@@ -260,7 +255,7 @@ def _by_number(values: npt.NDArray[np.float64], member: IntArray, count: int) ->
     return np.where(np.isnan(means), -1, strata)
 
 
-def rare_classes(target: npt.NDArray[np.object_], groups: IntArray) -> list[str]:
+def rare_classes(target: npt.NDArray[np.object_], groups: Ints) -> list[str]:
     """Return the classes in fewer than three groups, in order.
 
     Example:
@@ -277,7 +272,7 @@ def rare_classes(target: npt.NDArray[np.object_], groups: IntArray) -> list[str]
 def _by_time(
     split: Split,
     cells: pd.Series[Any],
-    groups: IntArray,
+    groups: Ints,
     named: str,
     place: Callable[[int], str],
 ) -> Splits:
@@ -299,7 +294,7 @@ def _by_time(
     return np.array(SIDES, dtype=object)[side]
 
 
-def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> npt.NDArray[np.float64]:
+def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> Floats:
     """Return each row's moment as a number: seconds of a date, or the number itself."""
     numbers = parse_numbers(cells)
     if np.isnan(numbers.values).any():
@@ -318,7 +313,7 @@ def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> npt.NDArray[
 def _by_column(
     split: Split,
     cells: pd.Series[Any],
-    groups: IntArray,
+    groups: Ints,
     targets: Targets,
     seed: int,
     place: Callable[[int], str],
@@ -344,7 +339,7 @@ def _more(rows: Sized) -> str:
     return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
 
 
-def _complete(sides: Splits, groups: IntArray, named: str) -> Splits:
+def _complete(sides: Splits, groups: Ints, named: str) -> Splits:
     """Return `sides` if each has a row."""
     counts = Counter(sides.tolist())
     empty = [side for side in SIDES if not counts[side]]

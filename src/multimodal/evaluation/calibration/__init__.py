@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text, write_text
 from multimodal.core.spec import FittedSpec
@@ -34,8 +35,6 @@ from multimodal.evaluation.task import Task, has_label, has_prediction
 LOWEST, HIGHEST = 0.2, 10.0
 _PRIOR = 0.5  # standard deviation of the log temperature that is expected beforehand
 _TINY = 1e-300
-
-Floats = NDArray[np.float64]
 
 
 def tempered(task: Task, outputs: ArrayLike, temperature: float) -> Floats:
@@ -115,7 +114,7 @@ def _power(first: Floats, second: Floats, temperature: float) -> Floats:
 
 CALIBRATION = "calibration.json"
 MOST_BYTES = 1 << 26
-Outputs = Mapping[str, NDArray[np.float64]]
+Outputs = Mapping[str, Floats]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -133,7 +132,7 @@ class Calibration(BaseModel):
     temperatures: dict[str, float] = {}
     usual: NoveltyDetector | None = None
 
-    def tempered(self, tasks: Sequence[Task], outputs: Outputs) -> dict[str, NDArray[np.float64]]:
+    def tempered(self, tasks: Sequence[Task], outputs: Outputs) -> dict[str, Floats]:
         """Return decoded outputs by head with the probabilities as sure as they may be."""
         kinds = {task.name: task for task in tasks}
         return {

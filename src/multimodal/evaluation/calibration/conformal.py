@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from multimodal.core.arrays import Bools, Floats
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
     MOST_SCORES,
@@ -30,8 +31,6 @@ LEAST_TWO_SIDED = 200
 JUDGED = (0.8, 0.9, 0.95)
 """Levels at which ways to make intervals are compared."""
 _LEAST_SHARE, _TINY = 0.05, 1e-9  # of the usual distance between quantiles
-
-Floats = NDArray[np.float64]
 
 
 def calibrate_number(
@@ -120,7 +119,7 @@ def constant_number(
 
 def _known(
     outputs: ArrayLike, y_true: ArrayLike, weights: ArrayLike, space: TargetTransform
-) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]] | None:
+) -> tuple[Floats, Floats, Floats, Bools] | None:
     """Return outputs, truths and weights of the rows that have all, and which these are."""
     values, y = space.encode(outputs), space.encode(y_true)
     w = np.asarray(weights, np.float64)
@@ -214,7 +213,7 @@ def _above_chance(gain: Floats, w: Floats) -> bool:
 
 
 def _interval_score(
-    way: _Way, rows: slice | NDArray[np.bool_], below: float, above: float, level: float
+    way: _Way, rows: slice | Bools, below: float, above: float, level: float
 ) -> Floats:
     """Return the width of each interval plus 2 / (1 - level) times what the error is outside."""
     error, low, high = way.error[rows], -below * way.down[rows], above * way.up[rows]

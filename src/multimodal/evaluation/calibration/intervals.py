@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from multimodal.core.arrays import Floats
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.spec import FittedSpec
 from multimodal.core.target_transform import TargetTransform
@@ -23,7 +24,6 @@ from multimodal.evaluation.calibration.scale import ConditionalScale
 
 MOST_SCORES, MOST_COLUMNS = 5000, 1000
 
-Floats = NDArray[np.float64]
 _Scores = Annotated[list[float], Field(max_length=MOST_SCORES)]
 
 

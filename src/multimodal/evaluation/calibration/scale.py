@@ -6,8 +6,10 @@ import math
 from typing import Annotated, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from multimodal.core.arrays import Bools, Floats, Ints
 
 MOST_FEATURES, MOST_KNOTS, MOST_ROWS = 64, 16, 5000
 LEAST_ROWS = 60
@@ -18,7 +20,6 @@ FOLDS, _STEPS = 5, 25
 _WILD = 8.0  # errors count as at most this many times their median
 _RANGE = 3.0  # of a logarithm: no row's errors are expected to be 20 times the usual ones
 
-Floats = NDArray[np.float64]
 _Knots = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 _Heights = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 
@@ -112,7 +113,7 @@ def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> 
     return min(losses, key=lambda penalty: losses[penalty])
 
 
-def folds_of(rows: int, folds: int = FOLDS) -> NDArray[np.int64]:
+def folds_of(rows: int, folds: int = FOLDS) -> Ints:
     """Number the fold (N,) of each row: the same folds every time, whatever the rows' order is."""
     return np.asarray(np.random.default_rng(0).permutation(rows) % folds, np.int64)
 
@@ -169,9 +170,7 @@ def _basis(x: Floats, knots: list[list[float]]) -> list[Floats]:
     ]
 
 
-def _loss(
-    size: Floats, basis: list[Floats], w: Floats, kept: NDArray[np.bool_], penalty: float
-) -> float:
+def _loss(size: Floats, basis: list[Floats], w: Floats, kept: Bools, penalty: float) -> float:
     """Return the negative log-likelihood of the rows that are not kept."""
     expected = np.full((~kept).sum(), _level(size[kept], w[kept]))
     if np.isfinite(penalty):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, NumericColumn
 from multimodal.data.columns.cells import as_text
 from multimodal.data.features.cell_arrays import Frame, Units, numbers
@@ -17,8 +18,6 @@ REACH = 3.0
 """Far is this many times as far from the median as the outer hundredth of the rows."""
 _OUTER, _OFTEN, _MARGIN = 0.01, 0.001, 0.1
 _SHOWN = 40
-
-Floats = NDArray[np.float64]
 
 
 class Finding(NamedTuple):

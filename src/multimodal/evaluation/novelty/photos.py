@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from multimodal.core.arrays import decode, encode
+from multimodal.core.arrays import Bools, Ints, decode, encode
 from multimodal.core.spec import FittedSpec
 from multimodal.evaluation.novelty.numbers import Finding
 
@@ -18,7 +18,7 @@ SIDE = 64
 _OUTER, _BEYOND, _LEAST_PHOTOS = 0.005, 0.5, 30
 _FLAT = 2.0  # grey values: a photo of less contrast has no texture to speak of
 
-Floats = NDArray[np.float32]
+Float32s = NDArray[np.float32]
 Limits = tuple[float, float]
 
 
@@ -48,7 +48,7 @@ class PhotoNovelty(BaseModel):
     layout: LayoutNovelty | None = None
 
 
-def photo_statistics(pixels: NDArray[np.uint8], present: NDArray[np.bool_]) -> Floats:
+def photo_statistics(pixels: NDArray[np.uint8], present: Bools) -> Float32s:
     """Return the statistics (rows, K, 67) of photos, NaN where there is none.
 
     They are the logarithm of the contrast (deviation of grey values), the roughness (distance of
@@ -78,7 +78,7 @@ def photo_statistics(pixels: NDArray[np.uint8], present: NDArray[np.bool_]) -> F
 
 def watch_photos(
     spec: FittedSpec, rows: int
-) -> tuple[dict[str, Floats], Callable[[NDArray[np.int64], Mapping[str, NDArray[Any]]], None]]:
+) -> tuple[dict[str, Float32s], Callable[[Ints, Mapping[str, NDArray[Any]]], None]]:
     """Return room for the statistics of photos by group, and what fills it batch by batch.
 
     The latter takes the positions of a batch and its inputs, as `Predictor.predict` gives them.
@@ -89,14 +89,14 @@ def watch_photos(
         if group.modality == "image"
     }
 
-    def watch(places: NDArray[np.int64], batch: Mapping[str, NDArray[Any]]) -> None:
+    def watch(places: Ints, batch: Mapping[str, NDArray[Any]]) -> None:
         for name, room in found.items():
             room[places] = photo_statistics(batch[f"{name}_pixels"], batch[f"{name}_present"])
 
     return found, watch
 
 
-def fit_photos(group: str, statistics: Floats) -> PhotoNovelty | None:
+def fit_photos(group: str, statistics: Float32s) -> PhotoNovelty | None:
     """Learn the limits of statistics (rows, K, 67); None with fewer than 30 photos.
 
     They lie half as far again from the median as the outermost photo of 200 rows.
@@ -113,7 +113,7 @@ def fit_photos(group: str, statistics: Floats) -> PhotoNovelty | None:
 
 
 def strange_photos(
-    usual: PhotoNovelty, columns: Sequence[str], statistics: Floats
+    usual: PhotoNovelty, columns: Sequence[str], statistics: Float32s
 ) -> Iterator[Finding]:
     """Yield photos beyond a limit, each with the first reason.
 
@@ -169,14 +169,14 @@ class LayoutNovelty(BaseModel):
             raise ValueError("expected finite numbers")
         return self
 
-    def is_far(self, layouts: Floats) -> NDArray[np.bool_]:
+    def is_far(self, layouts: Float32s) -> Bools:
         """Return which layouts (..., 63) lie beyond the limit; NaN ones do not."""
         inverse = decode(self.inverse, "<f4").reshape(NUMBERS, NUMBERS)
         with np.errstate(invalid="ignore"):
             return _distances(layouts, decode(self.mean, "<f4"), inverse) > self.limit
 
 
-def layout(colours: Floats) -> Floats:
+def layout(colours: Float32s) -> Float32s:
     """Return the layout (..., 63) of photos (..., height, width, 3) of 0 to 255.
 
     It has the mean colour of each of nine cells, and how much of the photo's edges lies in each, by
@@ -199,7 +199,7 @@ def layout(colours: Floats) -> Floats:
     return np.concatenate([_flat(_by_cell(colours)) / 255, 2 * shares], axis=-1, dtype=np.float32)
 
 
-def fit_layouts(layouts: Floats) -> LayoutNovelty | None:
+def fit_layouts(layouts: Float32s) -> LayoutNovelty | None:
     """Learn what layouts (N, 63) are like; None with fewer than 100 photos.
 
     The limit lies a little beyond that of 199 in 200 photos, each measured without its fold.
@@ -217,7 +217,7 @@ def fit_layouts(layouts: Floats) -> LayoutNovelty | None:
     )
 
 
-def _scatter(layouts: Floats) -> tuple[Floats, Floats]:
+def _scatter(layouts: Float32s) -> tuple[Float32s, Float32s]:
     """Return the mean, and the inverse of the covariance, shrunk so that few photos will do."""
     covariance = np.cov(layouts.astype(np.float64), rowvar=False)
     usual = max(float(np.trace(covariance)) / NUMBERS, 1e-4)
@@ -225,12 +225,12 @@ def _scatter(layouts: Floats) -> tuple[Floats, Floats]:
     return layouts.mean(axis=0), inverse.astype(np.float32)
 
 
-def _distances(layouts: Floats, mean: Floats, inverse: Floats) -> Floats:
+def _distances(layouts: Float32s, mean: Float32s, inverse: Float32s) -> Float32s:
     moved = layouts - mean
     return np.asarray(np.einsum("...i,...i", moved @ inverse, moved), np.float32)
 
 
-def _by_cell(values: Floats) -> Floats:
+def _by_cell(values: Float32s) -> Float32s:
     """Return the means (..., 3, 3, C) of values (..., height, width, C) over nine cells."""
     for axis in (-3, -2):
         edges = np.arange(CELLS + 1) * values.shape[axis] // CELLS
@@ -240,5 +240,5 @@ def _by_cell(values: Floats) -> Floats:
     return values
 
 
-def _flat(values: Floats) -> Floats:
+def _flat(values: Float32s) -> Float32s:
     return values.reshape(*values.shape[:-3], -1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING
 from multimodal.evaluation.novelty.numbers import Finding
 
@@ -108,6 +109,6 @@ def _counts(tokens: Tokens) -> tuple[Tokens, Tokens]:
     return (tokens == OUT_OF_VOCABULARY).sum(axis=1), (tokens != PADDING).sum(axis=1)
 
 
-def _shares(unknown: Tokens, words: Tokens, mean: float) -> NDArray[np.float64]:
+def _shares(unknown: Tokens, words: Tokens, mean: float) -> Floats:
     """Return the share of unknown words (rows,), of few words drawn towards the mean."""
     return np.asarray((unknown + _PRIOR * mean) / (words + _PRIOR), np.float64)

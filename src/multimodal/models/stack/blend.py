@@ -10,10 +10,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.layers.base import Shape, Tensor, check_positive
 from multimodal.layers.registry import register
 
-Floats = NDArray[np.float64]
 MOST_SHARE = 5.0
 TINY = 1e-12  # of a squared error, so that it has a logarithm
 PRIOR_SPREAD = 0.3  # of a share, before any row has told of it

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import damage_told, read_arrays
+from multimodal.core.arrays import Bools, Floats, Ints, damage_told, read_arrays
 from multimodal.core.files import replace_file
 from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec, FittedTerms
 from multimodal.data.sparse.blocks import hashes_of
@@ -28,11 +28,11 @@ from multimodal.models.stack.sparse_linear import (
 
 SUMMARIES, MOST_TERMS = 64, 20_000  # singular vectors, of the terms that occur in most rows
 TELLING, LEAST_ROWS = 100, 20  # terms read one by one, and the rows that hold each
-Summary = tuple[NDArray[np.int64], NDArray[np.float32]]
+Summary = tuple[Ints, NDArray[np.float32]]
 
 
 def summarise(
-    terms: FittedTerms, matrices: Sequence[Matrix], targets: NDArray[np.float64], seed: int
+    terms: FittedTerms, matrices: Sequence[Matrix], targets: Floats, seed: int
 ) -> Summary:
     """Return how the terms of texts are summed up: positions (M,) and what each adds, (M, S).
 
@@ -74,7 +74,7 @@ def _singular(texts: Matrix, seed: int) -> Summary:
     return columns, found.components_.T.astype(np.float32)
 
 
-def _telling(texts: Matrix, targets: NDArray[np.float64]) -> Summary:
+def _telling(texts: Matrix, targets: Floats) -> Summary:
     counts = np.bincount(texts.indices, minlength=texts.shape[1])
     common = np.flatnonzero(counts >= LEAST_ROWS)
     if not targets.shape[1] or not len(common):
@@ -94,7 +94,6 @@ def _fact(terms: FittedTerms, position: int, matrix: Any) -> Summary:
 
 LEAST_SHARE = 0.01  # of networks in the Keras model, for trees to change what they count
 FEWEST_CODES, MOST_DIGITS = 10, 15  # a float tells no more digits apart
-Floats = NDArray[np.float64]
 Inputs = Mapping[str, NDArray[Any]]
 
 
@@ -124,7 +123,7 @@ class BoostedModels:
         heads: By head.
     """
 
-    columns: NDArray[np.int64]
+    columns: Ints
     summaries: NDArray[np.float32]
     heads: dict[str, BoostedModel]
 
@@ -185,7 +184,7 @@ def codes_as_numbers(spec: FittedSpec) -> list[tuple[str, int, Floats]]:
     ]
 
 
-def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> NDArray[np.int64]:
+def codes_of(spec: FittedSpec, inputs: Inputs, rows: int) -> Ints:
     """Return each row's categories, counted through all columns, (rows, columns)."""
     parts, first = [np.zeros((rows, 0), np.int64)], 0
     for group in spec.groups:
@@ -235,13 +234,13 @@ def fit_boosted_model(
     codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
     raw = np.full(targets.shape[:1] + (rows.outputs,), np.nan)
 
-    def features(learned: NDArray[np.bool_], said: Floats) -> Floats:
+    def features(learned: Bools, said: Floats) -> Floats:
         """Return the features of all rows, each by truths of other folds."""
         known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
         finite = np.where(np.isfinite(said), said, 0.0)
         return boosted_models.features(spec, inputs, rows.terms.all, known, finite)
 
-    def grown(learned: NDArray[np.bool_], read: Floats, number: int) -> Forest:
+    def grown(learned: Bools, read: Floats, number: int) -> Forest:
         known = rows.y_true[learned], rows.weight[learned], rows.outputs
         return grow(rows.kind, read[learned], *known, seed + number)
 
@@ -282,10 +281,10 @@ def beside(counted: Floats, blend: Floats) -> Floats:
 
 def _out_of_fold(
     spec: FittedSpec,
-    codes: NDArray[np.int64],
+    codes: Ints,
     targets: Floats,
     weight: Floats,
-    folds: NDArray[np.int64],
+    folds: Ints,
 ) -> Floats:
     """Return what each row's categories mean by other folds, (rows, columns, outputs)."""
     known = _meanings(spec, codes, targets, weight)[codes]
@@ -295,9 +294,7 @@ def _out_of_fold(
     return known
 
 
-def _meanings(
-    spec: FittedSpec, codes: NDArray[np.int64], targets: Floats, weight: Floats
-) -> Floats:
+def _meanings(spec: FittedSpec, codes: Ints, targets: Floats, weight: Floats) -> Floats:
     count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
     return target_encoding(codes, count, targets, weight)
 

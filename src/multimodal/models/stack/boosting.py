@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from multimodal.core.arrays import Bools, Floats, Ints
+
 MANY_ROWS = 10_000
 FEW = {
     "max_iter": 250,
@@ -48,13 +49,13 @@ class Forest:
     """
 
     start: Floats
-    roots: NDArray[np.int64]
-    outputs: NDArray[np.int64]
-    feature: NDArray[np.int64]
+    roots: Ints
+    outputs: Ints
+    feature: Ints
     threshold: Floats
-    missing_left: NDArray[np.bool_]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
+    missing_left: Bools
+    left: Ints
+    right: Ints
     value: Floats
 
     def raw(self, features: NDArray[Any]) -> Floats:
@@ -181,7 +182,7 @@ def options_for(rows: int) -> dict[str, Any]:
     return dict(FEW if rows < MANY_ROWS else MANY)
 
 
-def _forest(model: Any, classes: NDArray[np.int64], outputs: int) -> Forest:
+def _forest(model: Any, classes: Ints, outputs: int) -> Forest:
     """Return the trees of a fitted model; tree k of an iteration adds to output `classes[k]`."""
     least = -10.0  # a class that was not there
     start = np.full(outputs, least if len(classes) < outputs else 0.0)
@@ -212,12 +213,12 @@ def _tree(nodes: Any, start: Floats, output: int) -> Forest:
     )
 
 
-def _joined(forests: Sequence[Forest], outputs: Iterable[NDArray[np.int64]]) -> Forest:
+def _joined(forests: Sequence[Forest], outputs: Iterable[Ints]) -> Forest:
     """Lay the nodes of several forests one after the other."""
     sizes = [len(forest.feature) for forest in forests]
     first = np.cumsum([0, *sizes[:-1]])
 
-    def moved(name: str) -> NDArray[np.int64]:
+    def moved(name: str) -> Ints:
         pairs = zip(forests, first, strict=True)
         return np.concatenate([getattr(forest, name) + start for forest, start in pairs])
 

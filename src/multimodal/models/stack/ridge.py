@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from multimodal.core.arrays import Floats
+
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
 Solve = Callable[[Floats, float], tuple[Floats, float]]
 MOST_ROWS = 7_500  # of which products between rows, a square, are kept

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.data.sparse.ngrams import LEAST_ROWS
 from multimodal.models.stack.blend import raw_loss
 from multimodal.models.stack.ridge import fit_ridge
 
-Floats = NDArray[np.float64]
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
 ROBUST_ROWS = 3_000  # at most, for a second search to be worth its time
@@ -39,7 +39,7 @@ class Terms:
         """The terms of all blocks, (N, V)."""
         return sum(self.blocks[1:], self.blocks[0])
 
-    def known_from(self, learned: NDArray[np.bool_]) -> Matrix:
+    def known_from(self, learned: Bools) -> Matrix:
         """Return the terms (N, V) that at least two of the rows `learned` (N,) hold.
 
         That is how rows look whose own words the vocabulary does not come from: terms beyond it
@@ -51,7 +51,7 @@ class Terms:
         return found
 
 
-def _known(block: Matrix, length: float | None, learned: NDArray[np.bool_]) -> Matrix:
+def _known(block: Matrix, length: float | None, learned: Bools) -> Matrix:
     """Return a block, 0 where too few of the rows learned from hold the term."""
     rows = np.repeat(np.arange(block.shape[0], dtype=np.int32), np.diff(block.indptr))
     counts = np.bincount(block.indices[learned[rows]], minlength=block.shape[1])
@@ -82,10 +82,10 @@ class Labelled:
     terms: Terms
     y_true: NDArray[Any]
     weight: Floats
-    folds: NDArray[np.int64]
+    folds: Ints
     outputs: int
 
-    def without(self, *folds: int) -> NDArray[np.bool_]:
+    def without(self, *folds: int) -> Bools:
         """Return which rows are learned from where some folds are left out, (N,)."""
         return ~np.isin(self.folds, folds) & (self.weight > 0)
 
@@ -197,7 +197,7 @@ def _out_of_fold(rows: Labelled, strengths: Sequence[float], *, robust: bool) ->
 def _fits(
     rows: Labelled,
     terms: Matrix,
-    learned: NDArray[np.bool_],
+    learned: Bools,
     strengths: Sequence[float],
     *,
     robust: bool,

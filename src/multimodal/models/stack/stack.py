@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.prepare import Prepared
 from multimodal.data.sparse.blocks import (
@@ -32,7 +32,6 @@ from multimodal.models.stack.blend import Blend, fit_stacking_weights
 from multimodal.models.stack.boosted_heads import BoostedModels, fit_boosted_model, summarise
 from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
 
-Floats = NDArray[np.float64]
 Say = Callable[[str], None]
 
 
@@ -46,7 +45,7 @@ class OutOfFold:
         faults: What is wrong with a row's photo, by position; such rows are left out.
     """
 
-    rows: NDArray[np.int64]
+    rows: Ints
     outputs: dict[str, Floats]
     faults: dict[int, str]
 
@@ -125,7 +124,7 @@ def _preprocessor(prepared: Prepared, *, terms: bool = True) -> Preprocessor:
 
 def _held_out(
     prepared: Prepared, networks: Sequence[keras.Model]
-) -> tuple[NDArray[np.int64], dict[str, Floats], dict[int, str]]:
+) -> tuple[Ints, dict[str, Floats], dict[int, str]]:
     """Return the rows held out, their raw outputs by head, and faults of photos."""
     spec = prepared.spec.model_copy(update={"terms": None})
     rows, parts = [], []
@@ -144,7 +143,7 @@ def _held_out(
     return np.concatenate(rows)[order], raw, faults
 
 
-def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
+def _terms(prepared: Prepared, rows: Ints) -> list[Matrix]:
     """Return the terms of rows, (rows, terms) for each block.
 
     In the waves of a row, its own fold does not tell what its categories mean.
@@ -165,9 +164,7 @@ def _terms(prepared: Prepared, rows: NDArray[np.int64]) -> list[Matrix]:
     return matrices
 
 
-def _boosted_models(
-    prepared: Prepared, matrices: Sequence[Matrix], learned: NDArray[np.int64]
-) -> BoostedModels:
+def _boosted_models(prepared: Prepared, matrices: Sequence[Matrix], learned: Ints) -> BoostedModels:
     """Return how terms are summed up for trees, as yet without any."""
     assert prepared.spec.terms is not None
     targets = random_feature_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[
@@ -183,7 +180,7 @@ def _labelled(
     name: str,
     network: keras.Model,
     matrices: Sequence[Matrix],
-    learned: NDArray[np.int64],
+    learned: Ints,
 ) -> Labelled:
     """Return the terms of rows with the labels as the raw outputs should be."""
     y_true = np.asarray(prepared.source.targets[name])[learned]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Component, Config, Modality, fusion_named
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.records import ModelScore
@@ -217,7 +218,7 @@ def _fit_sequential(job: Job, prepared: Prepared, number: int, task: Task, keep:
     sequential_score(prepared, job.reads[0], head, fitted, keep)
 
 
-def _known(prepared: Prepared) -> NDArray[np.int64]:
+def _known(prepared: Prepared) -> Ints:
     """Return the training and the validation rows."""
     return np.concatenate([prepared.rows("train"), prepared.rows("validation")])
 

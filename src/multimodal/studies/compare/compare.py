@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
@@ -148,9 +148,7 @@ def _settled(config: Config, folds: int, folds_column: str | None, seeds: int) -
     return config.merge(data=data)
 
 
-def _folds(
-    prepared: Prepared, folds: int, column: str | None, say: Say
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _folds(prepared: Prepared, folds: int, column: str | None, say: Say) -> tuple[Ints, Ints]:
     """Return each row's fold, and the groups that stay together, both (N,)."""
     table, split = prepared.table, prepared.config.data.split
     alone = np.arange(len(table.frame))

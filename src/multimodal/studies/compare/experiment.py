@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from multimodal.core.arrays import Ints
 from multimodal.core.errors import MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
@@ -56,8 +54,8 @@ class Experiment:
 
     out: Path
     prepared: Prepared
-    folds: NDArray[np.int64]
-    groups: NDArray[np.int64]
+    folds: Ints
+    groups: Ints
     jobs: Sequence[Job]
     seeds: Sequence[int]
     deadline: float

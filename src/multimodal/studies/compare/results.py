@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text
@@ -160,7 +161,6 @@ class ComparisonRecord(MeasuredRecord):
             ) from None
 
 
-Floats = NDArray[np.float64]
 CONSTANTS: dict[LabelKind, str] = {
     "number": "Median",
     "class": "Class shares",
@@ -179,8 +179,8 @@ class Answered:
 
     truths: Mapping[str, NDArray[Any]]
     weights: Mapping[str, NDArray[Any]]
-    folds: NDArray[np.int64]
-    clusters: NDArray[np.int64]
+    folds: Ints
+    clusters: Ints
     fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]]
 
     def outputs(self, arm: Candidate, seed: int, head: str) -> Floats:
@@ -260,7 +260,7 @@ def _series(
     metrics: Sequence[str],
     answered: Answered,
     arms: Sequence[Candidate],
-    rows: NDArray[np.bool_],
+    rows: Bools,
 ) -> dict[Candidate, _Series]:
     """Measure all models on the same draws."""
     y_true, weight = answered.truths[task.name][rows], answered.weights[task.name][rows]
@@ -284,7 +284,7 @@ def _standing(
     answered: Answered,
     arm: Candidate,
     found: Mapping[Candidate, _Series],
-    rows: NDArray[np.bool_],
+    rows: Bools,
     simple: Candidate | None,
 ) -> LeaderboardRow:
     series, y_true = found[arm], answered.truths[task.name][rows]

@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, MultimodalError
 from multimodal.core.files import replace_file, write_text
@@ -219,7 +220,7 @@ def _as_yaml(config: Config, verdict: str) -> str:
 
 
 SIDES = VALIDATION, TEST = ("validation", "test")
-Outputs = Mapping[str, NDArray[np.float64]]
+Outputs = Mapping[str, Floats]
 
 
 def searched_metric(prepared: Prepared, task: Task) -> str:
@@ -246,7 +247,7 @@ def error_on(prepared: Prepared, task: Task, outputs: Outputs, side: str) -> flo
 
 def guessed_errors(prepared: Prepared) -> dict[str, float]:
     """Return the errors on the validation rows of always one answer, by head."""
-    found: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, Floats] = {}
     for task in tasks(prepared):
 
         def keep(score: ModelScore, rows: Any, outputs: Any, name: str = task.name) -> None:
