@@ -11,8 +11,8 @@ import numpy as np
 from multimodal.core.config import Config
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
 from multimodal.explain.attribution import Row, cut
+from multimodal.layers.stacking import Blend
 from multimodal.models.build import assemble, build
-from multimodal.models.stack.blend import Blend
 
 if TYPE_CHECKING:
     import pandas as pd

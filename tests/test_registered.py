@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 from checks import Case, Check, checks_of
 
-from multimodal import encoders, fusion, heads
-from multimodal.layers import basic, registry
-from multimodal.models.stack import blend
+from multimodal import encoders, fusion, heads, layers
+from multimodal.layers import registry
 
 RANDOM = np.random.default_rng(0)
-MODULES = (blend, encoders, fusion, heads, basic)  # importing them registers their parts
+MODULES = (encoders, fusion, heads, layers)  # importing them registers their parts
 
 
 def floats(*shape: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from multimodal.data.features.text import words
 from multimodal.encoders import TransformerTextEncoder
 from multimodal.heads import BinaryHead
-from multimodal.layers.basic import AttentionPooling
+from multimodal.layers.pooling import AttentionPooling
 
 
 def main() -> None:

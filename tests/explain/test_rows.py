@@ -17,7 +17,7 @@ from multimodal.core.errors import DataError
 from multimodal.evaluation.calibration import Calibration
 from multimodal.explain.records import Explanation
 from multimodal.explain.submodels import whole_inputs
-from multimodal.models.stack.blend import Blend
+from multimodal.layers.stacking import Blend
 from multimodal.runs.run import Run, load
 
 FUSION = {"name": "transformer", "options": {"hidden_dim": 8, "num_heads": 2, "num_layers": 1}}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.spec import FittedGroup, FittedHead
-from multimodal.layers import basic
+from multimodal.layers import pooling
 from multimodal.layers.base import (
     Encoder,
     HeadLayer,
@@ -21,7 +21,7 @@ from multimodal.layers.base import (
     check_sizes,
 )
 
-MODULES = (basic,)  # importing it registers the poolings
+MODULES = (pooling,)  # importing it registers the poolings
 
 
 class RepeatEncoder(Encoder):

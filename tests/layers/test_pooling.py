@@ -1,17 +1,28 @@
-"""Poolings that keep places, against plain NumPy, and their error messages."""
+"""Poolings against plain NumPy, and their error messages."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from multimodal.encoders import ConvolutionalEncoder
-from multimodal.layers.pooling import GridPooling, SpatialSoftmaxPooling
+from multimodal.layers.pooling import (
+    AttentionPooling,
+    GridPooling,
+    LastPooling,
+    MaxPooling,
+    MeanPooling,
+    SpatialSoftmaxPooling,
+    expand_mask,
+)
 
+TOKENS = np.random.default_rng(0).normal(size=(3, 4, 6)).astype("float32")
+KEPT = np.array([[1, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)
 MAPS = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
 CELLS = MAPS.reshape(2, 25, 3)
 KEEP = np.random.default_rng(1).integers(0, 2, (2, 25)).astype(bool)
@@ -19,6 +30,47 @@ KEEP = np.random.default_rng(1).integers(0, 2, (2, 25)).astype(bool)
 
 def array(tensor: Any) -> np.ndarray:
     return ops.convert_to_numpy(tensor)
+
+
+def softmax_mean(pooling: AttentionPooling, tokens: np.ndarray) -> np.ndarray:
+    """Compute attention pooling of one row of kept tokens `(T, D)`."""
+    (kernel,) = pooling.get_weights()
+    scores = np.exp(tokens @ kernel)
+    weights = scores / scores.sum(axis=0)
+    parts = tokens.reshape(len(tokens), pooling.num_heads, -1)
+    return np.einsum("th,thd->hd", weights, parts).ravel()
+
+
+@pytest.mark.parametrize("name", ["mean", "max", "last", "attention"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_pooling_agrees_with_numpy(name: str, masked: bool) -> None:
+    pooling: Any = {
+        "mean": MeanPooling,
+        "max": MaxPooling,
+        "last": LastPooling,
+        "attention": lambda: AttentionPooling(num_heads=3),
+    }[name]()
+    found = array(pooling(TOKENS, mask=KEPT if masked else None))
+    reduce = {
+        "mean": lambda tokens: tokens.mean(axis=0),
+        "max": lambda tokens: tokens.max(axis=0),
+        "last": lambda tokens: tokens[-1],
+        "attention": lambda tokens: softmax_mean(pooling, tokens),
+    }[name]
+    for row, tokens in enumerate(TOKENS):
+        kept = tokens[KEPT[row]] if masked else tokens
+        expected = reduce(kept) if len(kept) else np.zeros(6)
+        np.testing.assert_allclose(found[row], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", [MaxPooling(), AttentionPooling(num_heads=2)])
+def test_one_token_is_its_own_pooling(pooling: Any) -> None:
+    np.testing.assert_allclose(array(pooling(TOKENS[:, :1])), TOKENS[:, 0], atol=1e-6)
+
+
+def test_expand_mask_takes_the_dtype_of_the_tokens() -> None:
+    found = expand_mask(KEPT, TOKENS)
+    assert found.shape == (3, 4, 1) and keras.backend.standardize_dtype(found.dtype) == "float32"
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -72,6 +124,8 @@ def test_encoder_knows_the_size_of_its_vector(pooling: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: AttentionPooling(num_heads=0), "`num_heads` must be an integer"),
+        (lambda: AttentionPooling(num_heads=4)(TOKENS), "`num_heads` must divide"),
         (lambda: GridPooling(grid_size=0), "`grid_size` must be an integer of at least 1"),
         (lambda: SpatialSoftmaxPooling(num_points=0), "`num_points` must be an integer of at"),
         (

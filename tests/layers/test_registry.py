@@ -9,12 +9,43 @@ from typing import Any
 import keras
 import pytest
 
-from multimodal import encoders, fusion, heads
+from multimodal import encoders, fusion, heads, layers
 from multimodal.core.config import Component
 from multimodal.core.errors import ConfigError
+from multimodal.heads import losses, metrics
 from multimodal.layers import registry
 
-MODULES = (encoders, fusion, heads)  # importing them registers their parts
+PUBLIC = (encoders, fusion, heads, layers, losses, metrics)  # importing them registers their parts
+BASES = {
+    encoders: "Encoder",
+    fusion: "Fusion TokenFusion",
+    heads: "HeadLayer",
+    layers: "Encoder HeadLayer MapPooling Pooling",
+    losses: "HeadLoss",
+    metrics: "HeadMetric",
+}
+
+
+def classes_of(package: Any) -> set[type]:
+    """Return the classes saved under the project's name that `package` defines, but for a base."""
+    known = keras.saving.get_custom_objects()
+    name = package.__name__
+    return {
+        cls
+        for key, cls in known.items()
+        if key.startswith("multimodal>")
+        and (cls.__module__ == name or cls.__module__.startswith(f"{name}."))
+        and not (package is heads and cls.__module__ in (losses.__name__, metrics.__name__))
+    }
+
+
+@pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
+def test_a_package_exports_its_parts_and_base_classes(package: Any) -> None:
+    assert package.__all__ == sorted(package.__all__)
+    exported = {name: getattr(package, name) for name in package.__all__}
+    assert set(BASES[package].split()) <= set(exported)
+    assert classes_of(package), "the package registers nothing"
+    assert classes_of(package) <= set(exported.values())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Encoders: plain Keras layers from inputs to tokens or to a vector."""
+"""Encoders: Keras layers from one group's inputs to tokens or to a vector."""
 
 from multimodal.encoders.bag import EmbeddingBagEncoder
 from multimodal.encoders.cells import NumericEmbedding
@@ -15,6 +15,7 @@ from multimodal.encoders.text import RecurrentEncoder
 from multimodal.encoders.text_backbone import TextBackboneEncoder
 from multimodal.encoders.text_convolution import ConvolutionalTextEncoder
 from multimodal.encoders.text_transformer import TransformerTextEncoder
+from multimodal.layers.base import Encoder
 
 __all__ = [
     "ConvolutionalEncoder",
@@ -23,6 +24,7 @@ __all__ = [
     "CrossEncoder",
     "DenseEncoder",
     "EmbeddingBagEncoder",
+    "Encoder",
     "FTTransformerEncoder",
     "ImageBackboneEncoder",
     "InceptionEncoder",

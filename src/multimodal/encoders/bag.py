@@ -9,7 +9,7 @@ import keras
 
 from multimodal.encoders.text import WordEncoder
 from multimodal.layers.base import Shape, Tensor, check_flag, check_fraction, check_sizes
-from multimodal.layers.basic import MLP
+from multimodal.layers.mlp import MLP
 from multimodal.layers.registry import register
 
 

@@ -9,8 +9,7 @@ from keras import ops
 
 from multimodal.encoders.cells import TabularEncoder, batch_of
 from multimodal.layers.base import Shape, Tensor, check_positive, check_sizes
-from multimodal.layers.basic import MLP
-from multimodal.layers.mlp_ensemble import DenseBlock
+from multimodal.layers.mlp import MLP, DenseBlock
 from multimodal.layers.registry import register
 
 

@@ -24,7 +24,7 @@ from multimodal.data.sparse.blocks import (
 from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
 from multimodal.data.sparse.random_features import counted, random_features_of
 from multimodal.explain.attribution import floats
-from multimodal.models.stack.blend import Blend
+from multimodal.layers.stacking import Blend
 
 if TYPE_CHECKING:
     from multimodal.models.fitted import FittedModel

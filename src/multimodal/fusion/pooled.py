@@ -9,7 +9,8 @@ from keras import ops
 
 from multimodal.fusion.base import Fusion, Tensors
 from multimodal.layers.base import Tensor, check_fraction, check_positive, check_sizes
-from multimodal.layers.basic import MLP, MeanPooling
+from multimodal.layers.mlp import MLP
+from multimodal.layers.pooling import MeanPooling
 from multimodal.layers.registry import register
 
 

@@ -1,4 +1,4 @@
-"""Heads: a vector to raw outputs, together with loss, metrics and the way to the user's units."""
+"""Heads: a vector to raw outputs, with their loss, metrics and decoding to the user's units."""
 
 from multimodal.heads.boxes import BoundingBoxHead
 from multimodal.heads.classification import BinaryHead, MulticlassHead, MultilabelHead
@@ -6,11 +6,13 @@ from multimodal.heads.embedding import EmbeddingHead, PairDistance
 from multimodal.heads.ordinal import OrdinalHead
 from multimodal.heads.reconstruction import ReconstructionHead
 from multimodal.heads.regression import QuantileHead, RegressionHead
+from multimodal.layers.base import HeadLayer
 
 __all__ = [
     "BinaryHead",
     "BoundingBoxHead",
     "EmbeddingHead",
+    "HeadLayer",
     "MulticlassHead",
     "MultilabelHead",
     "OrdinalHead",

@@ -1,30 +1,29 @@
-"""Reusable Keras layers: poolings, dense blocks, the transformer block, and the base classes.
+"""Reusable Keras layers, and the base classes of encoders and heads.
 
-`Encoder` and `HeadLayer` are what an own encoder or head subclasses; `register` (of `multimodal`)
-makes it available to a config by name.
+An own encoder subclasses `Encoder`, an own head `HeadLayer`; `multimodal.register` makes it
+available to a config by name. The base class of fusions is `multimodal.fusion.Fusion`.
 """
 
 from multimodal.layers.base import Encoder, HeadLayer
-from multimodal.layers.basic import (
-    MLP,
-    AnyPhoto,
+from multimodal.layers.mlp import MLP, DenseBlock, EnsembleDense
+from multimodal.layers.photos import AnyPhoto, FoldPhotos, JoinTokens, UnfoldPhotos
+from multimodal.layers.pooling import (
     AttentionPooling,
-    FoldPhotos,
-    JoinTokens,
+    GridPooling,
     LastPooling,
+    MapPooling,
     MaxPooling,
     MeanPooling,
     Pooling,
-    UnfoldPhotos,
+    SpatialSoftmaxPooling,
 )
-from multimodal.layers.mlp_ensemble import DenseBlock, EnsembleDense
-from multimodal.layers.pooling import GridPooling, MapPooling, SpatialSoftmaxPooling
+from multimodal.layers.stacking import Blend
 from multimodal.layers.transformer import TransformerBlock
 
 __all__ = [
-    "MLP",
     "AnyPhoto",
     "AttentionPooling",
+    "Blend",
     "DenseBlock",
     "Encoder",
     "EnsembleDense",
@@ -33,6 +32,7 @@ __all__ = [
     "HeadLayer",
     "JoinTokens",
     "LastPooling",
+    "MLP",
     "MapPooling",
     "MaxPooling",
     "MeanPooling",

@@ -1,4 +1,8 @@
-"""Poolings that keep where something is, for tokens that are the cells of a square map."""
+"""Poolings: tokens `(B, T, D)` and their mask to one vector per row.
+
+Mean, max, last and attention serve any tokens. Grid and spatial softmax serve the cells of a square
+map and keep where something is, which a mean over the map forgets.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,169 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.layers.base import Shape, Tensor, check_positive
-from multimodal.layers.basic import Pooling, expand_mask, token_scores
+from multimodal.layers.base import Shape, Tensor, check_dtype, check_positive, check_rank
 from multimodal.layers.registry import register
+
+
+def expand_mask(mask: Tensor, tokens: Tensor) -> Tensor:
+    """Return a bool mask `(B, T)` as `(B, T, 1)` in the dtype of `tokens`."""
+    return ops.expand_dims(ops.cast(mask, tokens.dtype), -1)
+
+
+def check_mask(mask: Tensor, shape: Shape) -> None:
+    """Raise ValueError or TypeError unless `mask` is bool and fits tokens of `shape`."""
+    found = tuple(getattr(mask, "shape", ()))
+    check_rank("mask", found, "(batch, tokens)")
+    check_dtype("mask", mask, ("bool",))
+    if None not in (found[1], shape[1]) and found[1] != shape[1]:
+        raise ValueError(
+            f"`mask` must have one entry per token, {shape[1]}. Received: shape={found}"
+        )
+
+
+class Pooling(keras.layers.Layer):
+    """Base: tokens `(B, T, D)` to a vector `(B, D)`; no mask comes out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def __call__(self, inputs: Tensor, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        shape = tuple(getattr(inputs, "shape", ()))
+        check_rank("inputs", shape, "(batch, tokens, dim)")
+        check_dtype("inputs", inputs, ("int", "float"))
+        if mask is not None:
+            kwargs["mask"] = mask
+            check_mask(mask, shape)
+        return super().__call__(inputs, **kwargs)
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
+        return None
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return (input_shape[0], input_shape[2])
+
+
+@register("pooling", "mean")
+class MeanPooling(Pooling):
+    """Mean over the tokens that the mask keeps; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(MeanPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    2.0
+    """
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        keep = ops.expand_dims(mask, -1)
+        total = ops.sum(ops.where(keep, inputs, 0), axis=1)
+        return total / ops.maximum(ops.sum(expand_mask(mask, inputs), axis=1), 1)
+
+
+@register("pooling", "max")
+class MaxPooling(Pooling):
+    """Largest value of each feature over the tokens that the mask keeps; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(MaxPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    3.0
+    """
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return ops.max(inputs, axis=1)
+        keep = ops.expand_dims(mask, -1)
+        lowest = ops.full_like(inputs, -float("inf"))
+        largest = ops.max(ops.where(keep, inputs, lowest), axis=1)
+        return ops.where(ops.any(keep, axis=1), largest, 0)
+
+
+@register("pooling", "last")
+class LastPooling(Pooling):
+    """The last token that the mask keeps, as for a forecast; zeros where it keeps none.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens = np.array([[[1.0], [3.0], [100.0]]], "float32")
+    >>> float(LastPooling()(tokens, mask=np.array([[True, True, False]]))[0, 0])
+    3.0
+    """
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        if mask is None:
+            return inputs[:, -1]
+        mask = ops.cast(mask, "bool")
+        places = ops.where(mask, ops.expand_dims(ops.arange(ops.shape(mask)[1]), 0), -1)
+        last = ops.reshape(ops.maximum(ops.max(places, axis=1), 0), (-1, 1, 1))
+        token = ops.squeeze(ops.take_along_axis(inputs, last, axis=1), axis=1)
+        return ops.where(ops.any(mask, axis=1, keepdims=True), token, 0)
+
+
+def token_scores(
+    score: keras.layers.Layer, inputs: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return tokens `(B, T, D)` and their scores `(B, T, H)`, of which a softmax over T follows.
+
+    A token that the mask `(B, T)` leaves out is 0, and its score so low that it counts nothing.
+
+    Example:
+    >>> import numpy as np
+    >>> tokens, mask = np.array([[[3.0], [5.0]]], "float32"), np.array([[True, False]])
+    >>> inputs, scores = token_scores(keras.layers.Identity(), tokens, mask)
+    >>> ops.convert_to_numpy(inputs).ravel().tolist(), ops.convert_to_numpy(scores).ravel().tolist()
+    ([3.0, 0.0], [3.0, -10000.0])
+    """
+    if mask is None:
+        return inputs, score(inputs)
+    keep = ops.expand_dims(mask, -1)
+    inputs = ops.where(keep, inputs, 0)
+    scores = score(inputs)
+    return inputs, ops.where(keep, scores, ops.full_like(scores, -1e4))
+
+
+@register("pooling", "attention")
+class AttentionPooling(Pooling):
+    """Weighted mean over the kept tokens, by a learned softmax score per token and head.
+
+    Args:
+        num_heads: The features are divided into this many parts, each with weights of its own.
+
+    References:
+        Lin et al., A Structured Self-attentive Sentence Embedding, 2017.
+    """
+
+    def __init__(self, *, num_heads: int = 4, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_positive("num_heads", num_heads)
+        self.num_heads = num_heads
+
+    def build(self, input_shape: Shape) -> None:
+        if input_shape[-1] is None or input_shape[-1] % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
+                f"input_shape={input_shape}"
+            )
+        self.score = keras.layers.Dense(  # a bias would move all tokens' scores alike
+            self.num_heads, use_bias=False, name="score", dtype=self.dtype_policy
+        )
+        self.score.build(input_shape)
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        inputs, scores = token_scores(self.score, inputs, mask)
+        weights = ops.exp(scores - ops.logsumexp(scores, axis=1, keepdims=True))
+        shape = ops.shape(inputs)
+        parts = ops.reshape(
+            inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads)
+        )
+        return ops.reshape(ops.einsum("bth,bthd->bhd", weights, parts), (-1, inputs.shape[2]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_heads": self.num_heads}
 
 
 class MapPooling(Pooling):

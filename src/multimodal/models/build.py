@@ -14,8 +14,10 @@ from multimodal.core.spec import TERM_KEYS, FittedGroup, FittedHead, FittedSpec,
 from multimodal.layers import registry
 from multimodal.layers.backbones import MOST_PARAMETERS, check_parameters
 from multimodal.layers.base import Tensor
-from multimodal.layers.basic import AnyPhoto, FoldPhotos, JoinTokens, MeanPooling, UnfoldPhotos
-from multimodal.models.stack.blend import LINEAR, Blend
+from multimodal.layers.photos import AnyPhoto, FoldPhotos, JoinTokens, UnfoldPhotos
+from multimodal.layers.pooling import MeanPooling
+from multimodal.layers.stacking import Blend
+from multimodal.models.stack.blend import LINEAR
 
 __all__ = [
     "assemble",

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
-from multimodal.layers.base import Shape, Tensor, check_positive
-from multimodal.layers.registry import register
 
 MOST_SHARE = 5.0
 TINY = 1e-12  # of a squared error, so that it has a logarithm
@@ -95,65 +91,3 @@ LINEAR = {
     "multiclass": "class",
     "multilabel": "labels",
 }
-
-
-@register("layer", "blend")
-class Blend(keras.layers.Layer):
-    """Mean of networks and a linear model of sparse terms: `(B, units)` in a head's raw space.
-
-    Computes `a * mean(networks) + b * (sum_t weight_t kernel[id_t] + bias)`, with one weight a and
-    one b per output; both are 0.5 at the start.
-
-    Args:
-        units: Number of raw outputs of the head.
-        num_terms: Number of terms; an id is 1 + the position of its term, 0 is padding.
-
-    Call arguments:
-        inputs: The raw outputs of the networks, each `(B, units)`, then ids int32 `(B, L)` and
-            weights float32 `(B, L)` of the terms.
-
-    Example:
-    >>> import numpy as np
-    >>> ids, weights = np.array([[1, 0]]), np.array([[2.0, 0.0]], "float32")
-    >>> tuple(Blend(1, 5)([np.ones((1, 1), "float32"), ids, weights]).shape)
-    (1, 1)
-
-    References:
-        Cheng et al., Wide & Deep Learning for Recommender Systems, 2016 (a linear model of sparse
-        terms beside a network); Wolpert, Stacked Generalization, 1992 (the weights).
-    """
-
-    def __init__(self, units: int, num_terms: int, **kwargs: Any) -> None:
-        super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
-        check_positive("units", units)
-        check_positive("num_terms", num_terms)
-        self.units = units
-        self.num_terms = num_terms
-
-    def build(self, input_shape: Sequence[Shape]) -> None:
-        shape = (self.num_terms + 1, self.units)
-        self.kernel = self.add_weight(
-            shape=shape, initializer="zeros", name="kernel", autocast=False
-        )
-        self.bias = self.add_weight(
-            shape=(self.units,), initializer="zeros", name="bias", autocast=False
-        )
-        half = keras.initializers.Constant(0.5)
-        self.shares = self.add_weight(
-            shape=(2, self.units), initializer=half, name="shares", autocast=False
-        )
-
-    def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        *networks, ids, weights = inputs
-        kernel, bias, shares = map(ops.convert_to_tensor, (self.kernel, self.bias, self.shares))
-        raw = [ops.cast(network, self.variable_dtype) for network in networks]
-        mean = sum(raw[1:], raw[0]) / len(raw)
-        weights = ops.cast(weights, self.variable_dtype)
-        linear = ops.einsum("bl,blu->bu", weights, ops.take(kernel, ids, axis=0)) + bias
-        return ops.cast(shares[0] * mean + shares[1] * linear, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
-        return (input_shape[0][0], self.units)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units, "num_terms": self.num_terms}

@@ -26,9 +26,10 @@ from multimodal.data.sparse.random_features import (
     read_cells,
 )
 from multimodal.heads.labels import encode
+from multimodal.layers.stacking import Blend
 from multimodal.models.build import assemble, average, blended, decoded
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.blend import Blend, fit_stacking_weights
+from multimodal.models.stack.blend import fit_stacking_weights
 from multimodal.models.stack.boosted_heads import BoostedModels, fit_boosted_model, summarise
 from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
 

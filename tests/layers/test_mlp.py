@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from checks import as_array
 
-from multimodal.layers.mlp_ensemble import DenseBlock, EnsembleDense
+from multimodal.layers.mlp import MLP, DenseBlock, EnsembleDense
 
 RANDOM = np.random.default_rng(0)
+ROWS = RANDOM.normal(size=(3, 6)).astype("float32")
 
 
 def test_members_agree_with_numpy() -> None:
@@ -40,6 +41,31 @@ def test_each_member_has_its_own_input() -> None:
     rows[:, 1] = 0
     changed = np.abs(as_array(layer(rows)) - before).max(axis=(0, 2)) > 0
     assert changed.tolist() == [False, True, False]
+
+
+def test_mlp_agrees_with_numpy() -> None:
+    mlp = MLP([5, 3], dropout=0.5, name="mlp")
+    rows = ROWS
+    found = as_array(mlp(rows))
+    for kernel, bias in zip(mlp.get_weights()[::2], mlp.get_weights()[1::2], strict=True):
+        rows = np.maximum(rows @ kernel + bias, 0)
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+    assert [weight.path for weight in mlp.weights][0] == "mlp/dense_0/kernel"
+
+
+def test_each_member_of_an_mlp_agrees_with_numpy() -> None:
+    mlp = MLP([5, 3], num_members=4, dropout=0.5)
+    rows = ROWS
+    found = as_array(mlp(rows))
+    assert found.shape == (len(rows), 4, 3) == mlp.compute_output_shape(rows.shape)
+    for member in range(4):
+        hidden = rows
+        for layer in mlp.layers:
+            kernel, scale_in, scale_out, bias = layer.get_weights()
+            hidden = (hidden * scale_in[member]) @ kernel * scale_out[member] + bias[member]
+            hidden = np.maximum(hidden, 0)
+        np.testing.assert_allclose(found[:, member], hidden, atol=1e-5)
+    assert set(np.unique(as_array(mlp.layers[0].scale_in))) == {-1, 1}
 
 
 def test_a_row_of_a_block_depends_on_no_other() -> None:
@@ -79,3 +105,9 @@ def test_refuses_arguments() -> None:
         DenseBlock(0)
     with pytest.raises(ValueError, match=r"`dropout` must be in \[0, 1\)"):
         DenseBlock(dropout=1)
+    with pytest.raises(ValueError, match="`hidden_dims` must be a list of integers of at least 1"):
+        MLP([])
+    with pytest.raises(ValueError, match="`num_members` must be an integer of at least 1"):
+        MLP([3], num_members=0)
+    with pytest.raises(ValueError, match=r"`dropout` must be in \[0, 1\). Received: dropout=1"):
+        MLP([3], dropout=1)

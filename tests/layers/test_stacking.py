@@ -3,7 +3,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from multimodal.models.stack.blend import Blend
+from multimodal.layers.stacking import Blend
 
 
 def test_the_sum_by_hand():

@@ -1,13 +1,21 @@
-"""Dense layers that many ensemble members share, and residual blocks of dense layers."""
+"""Multilayer perceptrons, alone or as a parameter-efficient ensemble (BatchEnsemble, TabM)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from multimodal.layers.base import Shape, Tensor, check_flag, check_fraction, check_positive
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    check_flag,
+    check_fraction,
+    check_positive,
+    check_sizes,
+)
 from multimodal.layers.registry import register
 
 
@@ -101,6 +109,78 @@ def dense(units: int, num_members: int, *, name: str, dtype: Any, **options: Any
     return keras.layers.Dense(
         units, kernel_initializer="he_normal", name=name, dtype=dtype, **options
     )
+
+
+@register("layer", "mlp")
+class MLP(keras.layers.Layer):
+    """Dense layers with ReLU, each followed by dropout: the last axis I to O.
+
+    With `num_members` above 1 they are an ensemble in the manner of TabM, whose members share the
+    kernels and differ in scales and biases of their own: `(B, I)` to `(B, num_members, O)`.
+
+    Args:
+        hidden_dims: Output size of each layer; the last is O.
+        dropout: Share of the features dropped after each layer, in training.
+        num_members: Number of ensemble members.
+    """
+
+    def __init__(
+        self,
+        hidden_dims: Sequence[int],
+        *,
+        dropout: float = 0.0,
+        num_members: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_sizes("hidden_dims", hidden_dims)
+        check_fraction("dropout", dropout)
+        check_positive("num_members", num_members)
+        self.hidden_dims = hidden_dims
+        self.dropout = dropout
+        self.num_members = num_members
+
+    def build(self, input_shape: Shape) -> None:
+        self.layers, self.drops = [], []
+        members, policy = self.num_members, self.dtype_policy
+        if members > 1:
+            input_shape = (input_shape[0], 1, input_shape[-1])
+        for i, dim in enumerate(self.hidden_dims):
+            layer = dense(
+                dim,
+                members,
+                activation="relu",
+                random_signs=i == 0,
+                name=f"dense_{i}",
+                dtype=policy,
+            )
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+            self.layers.append(layer)
+            if self.dropout:
+                drop = keras.layers.Dropout(self.dropout, name=f"dropout_{i}", dtype=policy)
+                self.drops.append(drop)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if self.num_members > 1:
+            inputs = ops.expand_dims(inputs, 1)
+        for i, layer in enumerate(self.layers):
+            inputs = layer(inputs)
+            if self.drops:
+                inputs = self.drops[i](inputs, training=training)
+        return inputs
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        members = () if self.num_members == 1 else (self.num_members,)
+        return (*input_shape[:-1], *members, self.hidden_dims[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "hidden_dims": self.hidden_dims,
+            "dropout": self.dropout,
+            "num_members": self.num_members,
+        }
 
 
 @register("layer", "dense_block")
