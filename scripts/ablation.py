@@ -116,7 +116,7 @@ def error(table: pd.DataFrame, inside: Any, change: Change, seed: int, a: Any) -
         return np.nan
     prepared = prepare(rows, [a.target], changed, **options)
     found = fit_rows(prepared).outputs[prepared.spec.heads[0].name][:, 0]
-    y_true = next(iter(prepared.truths.values()))[prepared.rows("test")]
+    y_true = next(iter(prepared.labels.values()))[prepared.rows("test")]
     logs = np.log1p(found.clip(0)) - np.log1p(y_true)
     return float(np.sqrt(np.nanmean(logs**2)))
 

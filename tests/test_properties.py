@@ -187,11 +187,11 @@ def written(table: dict[str, list[Any]]) -> str:
 
 def no_row_lost(table: Table) -> None:
     """Every row that was read is kept or set aside, once, and in order."""
-    aside = [fault.row for fault in table.quarantine]
+    aside = [fault.row for fault in table.rejected]
     assert sorted([*table.rows.tolist(), *aside]) == list(range(table.rows_read))
     assert len(table.frame) == len(table.rows) == len(table.lines)
     assert (np.diff(table.rows) > 0).all() and aside == sorted(aside)
-    assert all(fault.reason for fault in table.quarantine)
+    assert all(fault.reason for fault in table.rejected)
 
 
 def read(content: bytes, suffix: str = ".csv", **options: Any) -> Table | None:
@@ -232,7 +232,7 @@ def check_spoiled_lines(table: dict[str, list[str]], spoils: list[tuple[int, str
             lines[row] = f"1,{lines[row]}" if how == "surplus" else "1,2,3,4,5,6,7\r\n"
     found = read("".join(lines).encode())
     if found is not None:
-        assert {fault.line for fault in found.quarantine} == {row + 1 for row in wrong}
+        assert {fault.line for fault in found.rejected} == {row + 1 for row in wrong}
 
 
 def check_any_bytes(content: bytes, encoding: str, suffix: str) -> None:

@@ -64,11 +64,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
         "title_tokens": (np.arange(32) <= np.arange(ROWS)[:, None]).astype(np.int32) * 5,
     }
     photos = PhotoPaths([[str(folder / f"{i}.png"), None] for i in range(ROWS)], SIZE)
-    truths = {
+    labels = {
         "price": 100.0 + np.arange(ROWS),
         "rent": np.where(np.arange(ROWS) % 3, 7.0, np.nan),
     }
-    targets, weights = label_arrays(SPEC.heads, truths, np.full(ROWS, 2.0))
+    targets, weights = label_arrays(SPEC.heads, labels, np.full(ROWS, 2.0))
     caches = {"photos": PhotoCache(photos, budget=10**9)}
     return Source.of(SPEC, inputs, caches, targets, weights)
 

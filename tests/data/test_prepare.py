@@ -61,8 +61,8 @@ def test_mixed_faults_keep_everything_aligned(folder: Path) -> None:
     gone = [3, 10, 20, 30, 50]
     kept = [i for i in range(ROWS) if i not in gone]
     assert prepared.table.rows.tolist() == kept
-    assert [fault.row for fault in prepared.table.quarantine] == gone
-    assert prepared.truths["price"].tolist() == [1000 + i for i in kept]
+    assert [fault.row for fault in prepared.table.rejected] == gone
+    assert prepared.labels["price"].tolist() == [1000 + i for i in kept]
     assert prepared.table.frame["price"].tolist() == [1000 + i for i in kept]
     batches = evaluation_dataset(prepared.source, np.arange(len(kept)), batch_size=500)
     inputs, targets, weights = next(iter(batches.as_numpy_iterator()))
@@ -143,7 +143,7 @@ def test_groups_say_what_their_columns_hold(folder: Path) -> None:
     given[4]["photo"] = "gone"
     prepared = run(given, folder, config={"groups": groups})
     assert [prepared.schema.column(name).kind for name in ("colour", "photo")] == ["text", "image"]
-    assert prepared.table.quarantine[0].row == 4
+    assert prepared.table.rejected[0].row == 4
 
 
 def test_columns_the_model_does_not_read_do_no_harm(folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_columns_the_model_does_not_read_do_no_harm(folder: Path) -> None:
         row["photo"], row["title"] = "gone.png", f"only {row['price']} today my friend"
     groups = [{"name": "t", "modality": "tabular", "columns": ["size"], "encoder": "dense"}]
     prepared = run(given, folder, config={"groups": groups})
-    assert prepared.table.quarantine == [] and prepared.warnings == []
+    assert prepared.table.rejected == [] and prepared.warnings == []
 
 
 def test_leaks_and_capped_columns_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,14 +299,14 @@ def two_sources(count: int = 60) -> pd.DataFrame:
 
 def test_two_sources_that_carry_one_label_each() -> None:
     prepared = prepare(two_sources(), [], Config.parse({"heads": [AGE, MOOD], "data": SPLIT}))
-    assert prepared.table.quarantine == [] and len(prepared.sides) == 120
+    assert prepared.table.rejected == [] and len(prepared.sides) == 120
     age, mood = prepared.spec.heads
     assert (age.name, age.kind, mood.name, mood.kind) == ("age", "number", "mood", "class")
     assert mood.classes == ["a", "b", "c"] and 1 <= age.minimum < age.maximum <= 89
-    truths = prepared.truths
-    assert truths["age"].dtype == np.float64 and truths["mood"].dtype == np.int64
-    assert np.isnan(truths["age"]).tolist() == [False] * 60 + [True] * 60
-    assert truths["mood"].tolist() == [-1] * 60 + [0, 1, 2] * 20
+    labels = prepared.labels
+    assert labels["age"].dtype == np.float64 and labels["mood"].dtype == np.int64
+    assert np.isnan(labels["age"]).tolist() == [False] * 60 + [True] * 60
+    assert labels["mood"].tolist() == [-1] * 60 + [0, 1, 2] * 20
     known = np.arange(120) < 60
     np.testing.assert_array_equal(prepared.source.weights["age"], known)
     np.testing.assert_array_equal(prepared.source.weights["mood"], ~known)
@@ -314,7 +314,7 @@ def test_two_sources_that_carry_one_label_each() -> None:
     for side in ("train", "validation", "test"):
         rows = prepared.rows(side)
         assert known[rows].mean() == pytest.approx(0.5, abs=0.05)
-        assert set(truths["mood"][rows]) == {-1, 0, 1, 2}
+        assert set(labels["mood"][rows]) == {-1, 0, 1, 2}
     assert not any(column.source in ("age", "mood") for column in prepared.spec.groups[0].numeric)
 
 
@@ -339,7 +339,7 @@ def test_classes_without_a_declared_head() -> None:
     frame = two_sources()[60:].drop(columns="age")
     prepared = prepare(frame, ["mood"], Config.parse({"data": SPLIT}))
     assert prepared.config.heads[0].head.name == "multiclass"
-    assert prepared.truths["mood"].tolist() == [0, 1, 2] * 20
+    assert prepared.labels["mood"].tolist() == [0, 1, 2] * 20
     frame["mood"] = [0, 1] * 30
     prepared = prepare(frame, ["mood"], Config.parse({"data": SPLIT}))
     assert prepared.config.heads[0].head.name == "binary"
@@ -367,7 +367,7 @@ def test_a_side_without_a_label_is_an_error() -> None:
 def test_rows_without_any_label_count_as_set_aside() -> None:
     frame = pd.concat([two_sources(), pd.DataFrame({"size": [1.0, 2.0]})], ignore_index=True)
     prepared = prepare(frame, ["mood", "age"], Config.parse({"heads": [AGE, MOOD], "data": SPLIT}))
-    assert [fault.row for fault in prepared.table.quarantine] == [120, 121]
+    assert [fault.row for fault in prepared.table.rejected] == [120, 121]
     assert "2 rows set aside: no label: age, mood are missing." in prepared.warnings
 
 
@@ -404,7 +404,7 @@ def test_boxes_are_shares_of_their_photos(folder: Path) -> None:
     prepared = prepare(given, [], config, images=folder)
     kept = [i for i in range(60) if i not in (5, 6, 7)]
     assert prepared.table.rows.tolist() == kept
-    assert [fault.reason.split("expected")[-1] for fault in prepared.table.quarantine] == [
+    assert [fault.reason.split("expected")[-1] for fault in prepared.table.rejected] == [
         " a box inside the photo of 20 x 10 pixels, got 5, 1, 40, 8",
         "columns xmin, ymin, xmax, ymax: a box without a photo",
         " a box with an area, got ymin 1 and ymax 0",
@@ -412,8 +412,8 @@ def test_boxes_are_shares_of_their_photos(folder: Path) -> None:
     sizes = prepared.photo_sizes
     assert sizes is not None and sizes.tolist() == [[20 + i % 5, 10] for i in kept]
     boxes = [[i % 7, 1, 10 + i % 7, 8] for i in kept]
-    np.testing.assert_allclose(to_pixels(prepared.truths["box"], sizes), boxes)
-    np.testing.assert_allclose(prepared.source.targets["box"], prepared.truths["box"], rtol=1e-6)
+    np.testing.assert_allclose(to_pixels(prepared.labels["box"], sizes), boxes)
+    np.testing.assert_allclose(prepared.source.targets["box"], prepared.labels["box"], rtol=1e-6)
     assert prepared.source.boxes == ["box"] and prepared.spec.heads[0].kind == "box"
     pixels = prepared.source.caches["photos"].get(np.array([kept.index(30)]))[0][0, 0]
     np.testing.assert_array_equal(pixels, decode(folder / "box30.png", 8))

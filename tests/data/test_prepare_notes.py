@@ -30,8 +30,8 @@ def prepared() -> Prepared:
 
 
 def test_a_column_that_follows_the_target_is_told(prepared: Prepared) -> None:
-    table, labels = looked_at(prepared.table, prepared.labels)
-    assert table is prepared.table and labels is prepared.labels
+    table, labels = looked_at(prepared.table, prepared.raw_labels)
+    assert table is prepared.table and labels is prepared.raw_labels
     used = Schema(columns=[prepared.schema.column("copy")])
     (said,) = leaks_of(table, labels, used)
     assert "column 'copy' follows the price closely" in said

@@ -64,20 +64,20 @@ def arrays() -> dict[str, Any]:
         "cell": RANDOM.uniform(size=(ROWS, 4)),
         "range": wide,
     }
-    truths = {
+    labels = {
         "price": guess * np.exp(RANDOM.normal(0, 0.2, ROWS)),
         "mood": RANDOM.integers(0, 3, ROWS),
         "tags": RANDOM.integers(0, 2, (ROWS, 1)).astype(float),
         "cell": outputs["cell"],
         "range": guess + RANDOM.normal(size=ROWS),
     }
-    truths["price"][::3] = np.nan
+    labels["price"][::3] = np.nan
     inputs = {
         "t_numeric": RANDOM.normal(size=(ROWS, 1)),
         "t_categorical": RANDOM.integers(1, 4, (ROWS, 1)),
     }
     weights = {name: np.ones(ROWS) for name in outputs}
-    return {"outputs": outputs, "truths": truths, "weights": weights, "inputs": inputs}
+    return {"outputs": outputs, "labels": labels, "weights": weights, "inputs": inputs}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_intervals_come_from_the_rows_own_arrays(
 ) -> None:
     for name in ("price", "range"):
         low, high = found.interval(name, arrays["outputs"][name], 0.8, arrays["inputs"])
-        y_true = arrays["truths"][name]
+        y_true = arrays["labels"][name]
         known = np.isfinite(y_true)
         assert ((low <= y_true) & (y_true <= high))[known].mean() == pytest.approx(0.8, abs=0.03)
     with pytest.raises(RunError, match="mood: there were no rows to calibrate"):
@@ -112,8 +112,8 @@ def test_intervals_come_from_the_rows_own_arrays(
 
 
 def test_a_head_without_labels_is_left_out(arrays: dict[str, Any]) -> None:
-    none = {**arrays["truths"], "price": np.full(ROWS, np.nan), "mood": np.full(ROWS, -1)}
-    found = calibrate(TASKS, LAYERS, SPEC, **{**arrays, "truths": none})
+    none = {**arrays["labels"], "price": np.full(ROWS, np.nan), "mood": np.full(ROWS, -1)}
+    found = calibrate(TASKS, LAYERS, SPEC, **{**arrays, "labels": none})
     assert set(found.numbers) == {"range"} and set(found.temperatures) == {"tags"}
     assert (found.tempered(TASKS, arrays["outputs"])["mood"] == arrays["outputs"]["mood"]).all()
 

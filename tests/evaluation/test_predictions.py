@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.predictions import MOST_COLUMNS, answers, one_answer, truths
+from multimodal.evaluation.predictions import MOST_COLUMNS, answers, label_columns, one_answer
 from multimodal.evaluation.task import Task
 
 NAN = float("nan")
@@ -19,7 +19,7 @@ def test_a_number_and_its_quantiles() -> None:
     found = answers(task, [[1, 2, 3]])
     assert list(found) == ["prediction", "q02_5", "q50", "q95"]
     assert [column[0] for column in found.values()] == [2, 1, 2, 3]
-    assert truths(task, [4.0])["true"].tolist() == [4.0]
+    assert label_columns(task, [4.0])["true"].tolist() == [4.0]
 
 
 def test_a_class_has_its_name_and_probabilities() -> None:
@@ -33,7 +33,7 @@ def test_a_class_has_its_name_and_probabilities() -> None:
     ]
     assert found["prediction"].tolist() == ["glad", None]
     np.testing.assert_array_equal(found["probability"], [0.7, NAN])
-    assert truths(MOOD, [2, -1])["true"].tolist() == ["so so", None]
+    assert label_columns(MOOD, [2, -1])["true"].tolist() == ["so so", None]
 
 
 def test_grades_are_told_by_their_median() -> None:
@@ -57,7 +57,7 @@ def test_classes_of_one_slug_have_columns_apart() -> None:
 def test_labels_are_joined() -> None:
     found = answers(TAGS, [[0.9, 0.5], [0.1, 0.2], [NAN, NAN]])
     assert found["prediction"].tolist() == ["red|big", "[]", None]
-    known = truths(TAGS, [[0.0, 1.0], [NAN, NAN]])
+    known = label_columns(TAGS, [[0.0, 1.0], [NAN, NAN]])
     assert known["true"].tolist() == ["big", None]
 
 
@@ -67,7 +67,7 @@ def test_boxes_are_in_pixels_of_their_photo() -> None:
     assert list(found) == ["xmin", "ymin", "xmax", "ymax"]
     assert [column[0] for column in found.values()] == [50, 50, 150, 100]
     assert all(np.isnan(column[1]) for column in found.values())
-    assert truths(task, shares, [[200, 100], [10, 10]])["xmax_true"].tolist() == [150, 10]
+    assert label_columns(task, shares, [[200, 100], [10, 10]])["xmax_true"].tolist() == [150, 10]
 
 
 @pytest.mark.parametrize(

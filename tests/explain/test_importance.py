@@ -106,9 +106,9 @@ def test_classes_are_measured_by_their_error(catalogue_folder: Path) -> None:
     prepared = prepare(catalogue_folder / "catalogue.csv", [], config)
     run, rows = untrained(prepared), prepared.rows("test")
     frame = prepared.table.frame.iloc[rows]
-    truths = {"kind": prepared.truths["kind"][rows]}
+    labels = {"kind": prepared.labels["kind"][rows]}
     weights = {"kind": np.ones(len(rows))}
-    found = importance(run, frame, catalogue_folder, truths, weights).heads["kind"]
+    found = importance(run, frame, catalogue_folder, labels, weights).heads["kind"]
     assert found.metric == "accuracy" and 0 <= found.error <= 1
 
 

@@ -14,7 +14,7 @@ from multimodal.evaluation.predictions import (
     ANSWERS_FILE,
     answers,
     answers_of,
-    truths,
+    label_columns,
     write_answers,
 )
 from multimodal.evaluation.records import HeadMetrics, RunMetrics
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Task, Any, Any]] = {
 
 def write(folder: Path, task: Task, y_true: Any, outputs: Any, **columns: Any) -> RunFiles:
     """Write the files of a run with one head, and read them."""
-    known = {**truths(task, y_true), **answers(task, outputs)}
+    known = {**label_columns(task, y_true), **answers(task, outputs)}
     table = pd.DataFrame({"row": 2 * np.arange(len(outputs)), **columns})
     table = table.assign(**{f"{task.name}_{end}": values for end, values in known.items()})
     table.to_csv(folder / "predictions.csv", index=False)

@@ -73,10 +73,10 @@ def test_scores_are_those_of_rows_without_it(
     run: Run, prepared: Prepared, catalogue_folder: Path
 ) -> None:
     rows, chosen = rows_of(catalogue_folder), prepared.rows("test")
-    truths = {"price": prepared.truths["price"][chosen]}
+    labels = {"price": prepared.labels["price"][chosen]}
     weights = {"price": prepared.source.weights["price"][chosen]}
     frame = prepared.table.frame.iloc[chosen]
-    scores = ablation_scores(run, frame, prepared.photo_root, truths, weights)["price"]
+    scores = ablation_scores(run, frame, prepared.photo_root, labels, weights)["price"]
     assert list(scores) == [FULL, *CASES]
     tested = rows.iloc[chosen]
     for name in CASES:
@@ -119,7 +119,7 @@ def test_rows_that_lack_a_modality_are_kept_and_flagged(catalogue_folder: Path) 
     for i, columns in enumerate(CELLS.values()):
         rows.loc[rows.index % 5 == i, columns] = None
     prepared = prepare(rows, ["price"], tiny_config(), images=catalogue_folder)
-    assert not prepared.table.quarantine
+    assert not prepared.table.rejected
     position = prepared.table.rows % 5
     for i, group in enumerate(("table", "words")):
         np.testing.assert_array_equal(prepared.source.inputs[f"{group}_present"], position != i)

@@ -36,7 +36,7 @@ def test_baselines_learn_and_are_weighed(prepared: Prepared) -> None:
     assert scores["Gradient boosting"].metrics["rmse"] < 0.8 * floor
     assert scores["Sequential MLP"].metrics["rmse"] < 0.8 * floor
     assert scores["Sequential MLP"].parameters > 0
-    y_true = prepared.truths["price"]
+    y_true = prepared.labels["price"]
     train = prepared.rows("train")
     heavy = prepared.source.weights["price"] > 0
     guess = np.full(len(test), np.median(y_true[train][heavy[train]]))

@@ -13,7 +13,7 @@ from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.read.readers import read_table
 from multimodal.evaluation.task import Task
-from multimodal.runs.rows import read_truths, read_weights, scored, without_absent
+from multimodal.runs.rows import read_all_labels, read_weights, scored, without_absent
 
 SPEC = FittedSpec.model_validate(
     {
@@ -62,19 +62,19 @@ def test_a_bad_weight_weighs_nothing_and_no_column_weighs_one() -> None:
 def test_labels_are_read_of_heads_whose_columns_are_there() -> None:
     said: list[str] = []
     table = read_table(pd.DataFrame({"price": [3.0, None]}))
-    found = read_truths(SPEC, SCHEMA, table, Path(), said.append)
+    found = read_all_labels(SPEC, SCHEMA, table, Path(), said.append)
     assert list(found) == ["price"] and found["price"].shape == (2,)
     assert "cost: not scored; the rows lack cost" in said
 
 
 def test_rows_without_truth_weight_or_answer_are_left_out() -> None:
     table, said = read_table(pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0]})), []
-    truths = {"price": np.array([1.0, 2.0, np.nan, 4.0])}
+    labels = {"price": np.array([1.0, 2.0, np.nan, 4.0])}
     outputs = {"price": np.array([[2.0], [np.nan], [3.0], [9.0]])}
     weights = np.array([1.0, 1.0, 1.0, 0.0])
     tasks = [Task("price"), Task("cost")]
-    found = scored(tasks, truths, outputs, weights, table, said.append)
+    found = scored(tasks, labels, outputs, weights, table, said.append)
     assert found["price"]["n"] == 1 and found["price"]["mae"] == 1.0
     assert list(found) == ["price"]
     assert said == ["price: 3 of 4 rows left out; they lack a truth, a weight or a prediction"]
-    assert scored(tasks, truths, outputs, np.zeros(4), table, said.append) == {}
+    assert scored(tasks, labels, outputs, np.zeros(4), table, said.append) == {}

@@ -66,7 +66,7 @@ def test_a_side_without_photos_is_seen(plain: tuple[Run, Prepared]) -> None:
     assert damage_warning(plain[1], faults) == []
 
 
-def test_truths_and_answers_stand_side_by_side(plain: tuple[Run, Prepared]) -> None:
+def test_labels_and_predictions_stand_side_by_side(plain: tuple[Run, Prepared]) -> None:
     run, prepared = plain
     side = predicted(run, prepared, "test", {})
     frame = answers_frame(prepared, run.tasks, side)

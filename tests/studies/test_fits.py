@@ -43,7 +43,7 @@ def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
         "cost": (len(rows), 1),
     }
     for task in tasks(plain):
-        y_true = plain.truths[task.name][rows]
+        y_true = plain.labels[task.name][rows]
         assert measure(task, y_true, fit.outputs[task.name])["r2"] > 0.5
     assert fit.parameters > 100 and fit.seconds > 0 and 1 <= fit.epochs <= 25
 

@@ -20,7 +20,7 @@ def test_every_answer_with_its_truth(tmp_path: Path) -> None:
     rows["mood"] = np.where(rows["price"] > rows["price"].median(), "glad", "sad")
     prepared = prepare(rows, ["price", "mood"], plain_config())
     folds = np.arange(60) % 2
-    y_true = prepared.truths["price"]
+    y_true = prepared.labels["price"]
     both = Candidate("both", "fusion", "table", "both")
     one = Candidate("one", "sequential", "table", "one")
     shares = np.tile([0.25, 0.75], (30, 1))
@@ -34,7 +34,7 @@ def test_every_answer_with_its_truth(tmp_path: Path) -> None:
             for seed in (0, 1)
         },
     }
-    given = Answered(prepared.truths, prepared.source.weights, folds, np.arange(60), fits)
+    given = Answered(prepared.labels, prepared.source.weights, folds, np.arange(60), fits)
     write_answers(tmp_path, prepared, tasks(prepared), given)
     frame = pd.read_csv(tmp_path / ANSWERS_FILE)
     assert len(frame) == 3 * 60

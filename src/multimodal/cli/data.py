@@ -40,18 +40,16 @@ def inspect(
     looked_at = len(sample_rows(table.frame))
     if looked_at < len(table.frame):
         say(f"larger than memory should hold: a random sample of {looked_at:,} rows is looked at")
-    printed = Printed(
-        title=f"{file}: {table.rows_read:,} rows, {len(table.quarantine):,} set aside"
-    )
+    printed = Printed(title=f"{file}: {table.rows_read:,} rows, {len(table.rejected):,} set aside")
     for name in ("column", "kind", "missing", "distinct", "example", "note"):
         printed.add_column(name)
     for row in schema.rows():
         printed.add_row(*row)
     console_on(sys.stdout).print(printed)
-    for fault in table.quarantine[:MOST]:
+    for fault in table.rejected[:MOST]:
         say(f"{table.place_of(fault)}: {fault.reason}")
-    if len(table.quarantine) > MOST:
-        say(f"… and {len(table.quarantine) - MOST:,} more rows set aside")
+    if len(table.rejected) > MOST:
+        say(f"… and {len(table.rejected) - MOST:,} more rows set aside")
     if out is not None:
         with written(out):
             schema.save(out)
@@ -73,7 +71,7 @@ def audit(
     """Check FILE before training: rows, columns, photos, leakage, duplicates, labels."""
     from multimodal.data.audit.findings import AUDIT_FILE
     from multimodal.data.audit.table import audit_table
-    from multimodal.data.read.rejected import QUARANTINE_FILE, write_quarantine
+    from multimodal.data.read.rejected import REJECTED_FILE, write_rejected
     from multimodal.report.views import PAGE_FILE, show_audit, write_audit_page
 
     found, table = audit_table(file, target or [], images=images)
@@ -83,7 +81,7 @@ def audit(
         out.mkdir(parents=True, exist_ok=True)
         (out / AUDIT_FILE).write_text(found.to_json() + "\n", encoding="utf-8")
         write_audit_page(found, out / PAGE_FILE)
-        write_quarantine(table, out / QUARANTINE_FILE)
+        write_rejected(table, out / REJECTED_FILE)
     say(f"page: {out / PAGE_FILE}")
     if found.of_level("error"):
         raise typer.Exit(2)

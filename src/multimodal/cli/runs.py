@@ -65,7 +65,7 @@ def explain(
 
     table, root = open_table(file, images, allow_empty=True)
     found = load_run(run).explain(file, images=images, head=head, label=label, limit=limit)
-    for fault in table.quarantine[:MOST]:
+    for fault in table.rejected[:MOST]:
         say(f"{table.place_of(fault)}: not explained; {fault.reason}")
     if len(table.frame) > limit:
         say(f"the first {limit:,} of {len(table.frame):,} rows are explained; see --limit")

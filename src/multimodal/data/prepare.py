@@ -136,7 +136,7 @@ def prepare(
     parts = in_parts(config, table)
     folds = member_folds(config, groups, sides, found, parts)
     spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
-    truths = {
+    labels = {
         fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
@@ -145,12 +145,12 @@ def prepare(
     notes += [*rare_notes(found, groups), *split_notes(len(leaking_rows(sides, groups)))]
     preprocessor = Preprocessor(spec, schema)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, digests, worker)
-    source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, truths, weights))
+    source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, weights))
     notes += cut_texts(spec, source, config.data.max_words) + large_notes(table, stored)
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
-        measured = random_feature_targets(config.heads, spec.heads, truths)
+        measured = random_feature_targets(config.heads, spec.heads, labels)
         spec = with_terms(spec, schema, table, sides, measured)
     return Prepared(
         config,
@@ -160,7 +160,7 @@ def prepare(
         root,
         sides,
         source,
-        truths,
+        labels,
         notes,
         folds,
         sizes,
@@ -229,10 +229,10 @@ def _used(config: Config, schema: Schema) -> Schema:
 def leaks_of(table: Table, found: Labels, used: Schema) -> list[str]:
     """Return the sentences about each number or class that is learned, once for each column."""
     kinds = ("number", "class")
-    truths = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}
+    labels = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}
     return [
         sentence
-        for column, values in truths.items()
+        for column, values in labels.items()
         for sentence in leakage_warnings(table.frame, used, column, values)
     ]
 

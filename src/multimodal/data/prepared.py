@@ -31,13 +31,13 @@ Base = tuple[Schema, FittedSpec]
 class Prepared:
     """A table made ready: one entry per kept row everywhere; `sides` says which split it is in.
 
-    `truths` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
+    `labels` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
     float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
     `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. `folds`
     int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none; with
     `parts`, each network is without one of them. For the audit: `groups` of duplicates int64 (N,),
-    `labels` as they were read, what the photos are like, what gives a label away. `stored` are the
-    folders of prepared data on disk, `photo_digest` is that of all photos' bytes.
+    `raw_labels` as they were read, what the photos are like, what gives a label away. `stored` are
+    the folders of prepared data on disk, `photo_digest` is that of all photos' bytes.
     """
 
     config: Config
@@ -47,12 +47,12 @@ class Prepared:
     photo_root: Path
     sides: NDArray[Any]
     source: Source
-    truths: Mapping[str, NDArray[Any]]
+    labels: Mapping[str, NDArray[Any]]
     warnings: list[str]
     folds: Ints
     photo_sizes: Floats | None = None
     groups: Ints | None = None
-    labels: Labels = field(default_factory=dict)
+    raw_labels: Labels = field(default_factory=dict)
     photos: list[PhotoColumn] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     stored: list[Path] = field(default_factory=list)
@@ -73,15 +73,15 @@ class Prepared:
     def looked_at(self) -> Prepared:
         """Return a sample of the rows where texts stay on disk, else itself.
 
-        Sides, groups and labels are those of its rows; source, truths and quarantine stay.
+        Sides, groups and raw labels are those of its rows; source, labels and rejected rows stay.
         """
         if not on_disk(self.table.frame):
             return self
         rows = sample_rows(self.table.frame)
-        table = replace(sampled(self.table, rows), quarantine=self.table.quarantine)
+        table = replace(sampled(self.table, rows), rejected=self.table.rejected)
         groups = None if self.groups is None else self.groups[rows]
-        found = {name: label.take(rows) for name, label in self.labels.items()}
-        return replace(self, table=table, sides=self.sides[rows], groups=groups, labels=found)
+        found = {name: label.take(rows) for name, label in self.raw_labels.items()}
+        return replace(self, table=table, sides=self.sides[rows], groups=groups, raw_labels=found)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts that the report shows."""
@@ -89,7 +89,7 @@ class Prepared:
             "source": self.table.name,
             "read": self.table.rows_read,
             "kept": len(self.table.frame),
-            "quarantined": len(self.table.quarantine),
+            "quarantined": len(self.table.rejected),
             "reasons": checks.reasons(self.table),
             **{side: int((self.sides == side).sum()) for side in SIDES},
             "warnings": self.warnings,

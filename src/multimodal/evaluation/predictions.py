@@ -55,7 +55,7 @@ def answers(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> C
     return {"prediction": values[:, task.middle], **quantiles}
 
 
-def truths(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
+def label_columns(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
     """Return the truth of a head by the ending of its column: `true`, or `xmin_true` and so on.
 
     Args:
@@ -64,7 +64,7 @@ def truths(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None) -> Col
         sizes: As for `answers`.
 
     Example:
-    >>> truths(Task("mood", "class", ["sad", "glad"]), [1, -1])["true"].tolist()
+    >>> label_columns(Task("mood", "class", ["sad", "glad"]), [1, -1])["true"].tolist()
     ['glad', None]
     """
     values = np.asarray(y_true)

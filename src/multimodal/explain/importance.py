@@ -36,7 +36,7 @@ def importance(
     model: FittedModel,
     rows: pd.DataFrame,
     root: Path,
-    truths: Mapping[str, NDArray[Any]],
+    labels: Mapping[str, NDArray[Any]],
     weights: Mapping[str, NDArray[Any]],
     *,
     seed: int = 0,
@@ -51,7 +51,7 @@ def importance(
         model: The fitted model.
         rows: Raw rows, up to some thousands.
         root: Folder that photo paths start from.
-        truths: Labels by head, as `evaluation.measure` takes them; heads may be left out.
+        labels: Labels by head, as `evaluation.measure` takes them; heads may be left out.
         weights: Row weights by head.
         seed: Seed of the shuffles and bootstraps.
 
@@ -64,14 +64,14 @@ def importance(
     encoded: list[Encoded] | None = None
     terms: list[Matrix] | None = None
     faults: dict[int, str] = {}
-    for task in (task for task in model.tasks if task.name in truths):
+    for task in (task for task in model.tasks if task.name in labels):
         whole = Cut.of(model, task.name)
         if encoded is None:
             encoded, faults = encode_rows(whole.parts, arrays)
         if terms is None and whole.linear is not None:
             terms = whole.linear.matrices(rows)
         test = Shuffled(model, task, whole, arrays, encoded, terms or [])
-        y_true, weight = truths[task.name], weights[task.name]
+        y_true, weight = labels[task.name], weights[task.name]
         plain = test.outputs({})
         known = has_label(task, y_true) & (weight > 0) & has_prediction(plain)
         known[list(faults)] = False

@@ -25,7 +25,7 @@ def ablation_scores(
     run: Run,
     rows: pd.DataFrame,
     root: Path,
-    truths: Mapping[str, NDArray[Any]],
+    labels: Mapping[str, NDArray[Any]],
     weights: Mapping[str, NDArray[Any]],
 ) -> Scores:
     """Return the metrics of each head with everything there, and with each modality withheld.
@@ -37,7 +37,7 @@ def ablation_scores(
         run: The model.
         rows: Raw rows whose photos can all be read.
         root: Folder that photo paths start from.
-        truths: Labels by head, one per row, as `evaluation.measure` takes them.
+        labels: Labels by head, one per row, as `evaluation.measure` takes them.
         weights: Row weights by head.
 
     Returns:
@@ -59,6 +59,6 @@ def ablation_scores(
     for name, case in cases.items():
         outputs, _ = run.decoded(case)
         for task in run.tasks:
-            y_true, weight = (part[task.name][: case.rows] for part in (truths, weights))
+            y_true, weight = (part[task.name][: case.rows] for part in (labels, weights))
             scores[task.name][name] = measure(task, y_true, outputs[task.name], weight)
     return scores

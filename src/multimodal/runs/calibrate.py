@@ -79,9 +79,9 @@ def learn(run: Run, prepared: Prepared, found: Predicted, held_out: Predicted) -
         held_out: Rows that the vocabulary and the categories were not made from.
     """
     layers = {task.name: head_layer(run.model, task.name) for task in run.tasks}
-    truths, weights = _labels(prepared, found.rows)
+    labels, weights = _labels(prepared, found.rows)
     calibration = calibrate(
-        run.tasks, layers, run.spec, found.outputs, truths, weights, found.inputs
+        run.tasks, layers, run.spec, found.outputs, labels, weights, found.inputs
     )
     return calibration.model_copy(update={"usual": _usual(run, prepared, held_out)})
 
@@ -97,9 +97,9 @@ def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) 
     """
     intervals: dict[str, IntervalCheck] = {}
     confidence: dict[str, ConfidenceCheck] = {}
-    truths, weights = _labels(prepared, tested.rows)
+    labels, weights = _labels(prepared, tested.rows)
     for task in run.tasks:
-        known = truths[task.name], weights[task.name]
+        known = labels[task.name], weights[task.name]
         if task.kind == "number":
             flat = _constant(run, prepared, task, held_out, tested)
             each = _intervals(run, task, tested, *known, flat)
@@ -115,8 +115,8 @@ def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) 
 def _labels(
     prepared: Prepared, rows: Ints
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    truths = {name: y_true[rows] for name, y_true in prepared.truths.items()}
-    return truths, {name: each[rows] for name, each in prepared.source.weights.items()}
+    labels = {name: y_true[rows] for name, y_true in prepared.labels.items()}
+    return labels, {name: each[rows] for name, each in prepared.source.weights.items()}
 
 
 def _usual(run: Run, prepared: Prepared, found: Predicted) -> NoveltyDetector:
@@ -143,10 +143,10 @@ def _constant(
     run: Run, prepared: Prepared, task: Task, held_out: Predicted, tested: Predicted
 ) -> Ends | None:
     """Return intervals of the test rows of one width in the head's space."""
-    truths, weights = _labels(prepared, held_out.rows)
+    labels, weights = _labels(prepared, held_out.rows)
     record = constant_number(
         held_out.outputs[task.name],
-        truths[task.name],
+        labels[task.name],
         weights[task.name],
         TargetTransform.of(head_layer(run.model, task.name)),
         quantiles=task.quantiles,

@@ -52,7 +52,7 @@ def baseline_scores(
     """
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
     task = Task.of(head, fitted, head_layer(head, fitted))
-    y_true, weight = prepared.truths[fitted.name], prepared.source.weights[fitted.name]
+    y_true, weight = prepared.labels[fitted.name], prepared.source.weights[fitted.name]
     train, test = prepared.rows("train"), prepared.rows("test")
     yield constant_score(task, y_true, train, test, weight, keep)
     if serves(task):
@@ -155,7 +155,7 @@ def sequential_score(
     outputs = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))
     metrics = measure(
         Task.of(head, fitted, last),
-        prepared.truths[fitted.name][test],
+        prepared.labels[fitted.name][test],
         outputs,
         prepared.source.weights[fitted.name][test],
     )

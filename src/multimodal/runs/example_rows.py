@@ -38,7 +38,7 @@ import pandas as pd
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.features.cell_arrays import texts
 from multimodal.evaluation.measures import readable
-from multimodal.evaluation.predictions import CORNERS, truths
+from multimodal.evaluation.predictions import CORNERS, label_columns
 from multimodal.explain.attribution import cut
 from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
 from multimodal.explain.submodels import encode_rows, fused_vectors
@@ -165,7 +165,7 @@ def _labels(run: Run, prepared: Prepared, index: int, rows: Any) -> list[str]:
     """Return the labels of rows for one head, as shown."""
     task = run.tasks[index]
     sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
-    columns = truths(task, prepared.truths[task.name][rows], sizes)
+    columns = label_columns(task, prepared.labels[task.name][rows], sizes)
     if task.kind == "box":
         boxes = np.stack([columns[f"{name}_true"] for name in CORNERS], axis=1)
         return [", ".join(f"{corner:,.0f}" for corner in box)[:SHORT] for box in boxes]

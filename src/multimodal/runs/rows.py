@@ -18,7 +18,7 @@ from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.columns.numbers import column_of, parse_numbers
 from multimodal.data.columns.schema import Schema
-from multimodal.data.labels.read import read_truth
+from multimodal.data.labels.read import read_y_true
 from multimodal.data.photos.read import locate
 from multimodal.data.read.table import Table
 from multimodal.evaluation.calibration import CALIBRATION, Calibration
@@ -45,7 +45,7 @@ def without_absent(
     return frame, notes, {"photos not found": absent, "rows without a photo": without}
 
 
-def read_truths(
+def read_all_labels(
     spec: FittedSpec, schema: Schema, table: Table, root: Path, say: Callable[[str], None]
 ) -> dict[str, NDArray[Any]]:
     """Read the labels of the heads whose columns are there, which one must be."""
@@ -55,7 +55,7 @@ def read_truths(
             say(f"{head.name}: not scored; the rows lack {', '.join(head.columns)}")
     heads = [head for head in spec.heads if head.name in there or not there]
     return {
-        head.name: read_truth(table, schema, head, root, groups=spec.groups, say=say)
+        head.name: read_y_true(table, schema, head, root, groups=spec.groups, say=say)
         for head in heads
     }
 
@@ -71,7 +71,7 @@ def read_weights(schema: Schema, table: Table) -> Floats:
 
 def scored(
     tasks: Sequence[Task],
-    truths: Mapping[str, NDArray[Any]],
+    labels: Mapping[str, NDArray[Any]],
     outputs: Mapping[str, Floats],
     weights: Floats,
     table: Table,
@@ -79,8 +79,8 @@ def scored(
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each head that has a truth and an answer in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
-    for task in (task for task in tasks if task.name in truths):
-        y_true, answered = truths[task.name], outputs[task.name]
+    for task in (task for task in tasks if task.name in labels):
+        y_true, answered = labels[task.name], outputs[task.name]
         known = has_label(task, y_true) & has_prediction(answered) & (weights > 0)
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
@@ -204,7 +204,7 @@ def predictions_frame(
         found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
     frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))
     remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}
-    remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.quarantine}
+    remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.rejected}
     frame["note"] = [remarks.get(row, "") for row in range(table.rows_read)]
     if predicted.unusual is not None:
         odd = pd.Series(predicted.unusual, index=table.rows, dtype=object)

@@ -36,7 +36,7 @@ from multimodal.runs.rows import (
     check_level,
     interval_ends,
     predictions_frame,
-    read_truths,
+    read_all_labels,
     read_weights,
     scored,
     without_absent,
@@ -178,10 +178,10 @@ class Run(FittedModel):
             say(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
             drawn = np.random.default_rng(0).permutation(len(table.frame))[:MOST_ROWS]
             table = sampled(table, np.sort(drawn))
-        truths = read_truths(self.spec, self.schema, table, root, say)
+        labels = read_all_labels(self.spec, self.schema, table, root, say)
         weights = read_weights(self.schema, table)
         frame = without_absent(self.spec, table, root)[0]
-        return importance(self, frame, root, truths, dict.fromkeys(truths, weights))
+        return importance(self, frame, root, labels, dict.fromkeys(labels, weights))
 
     def evaluate(
         self,
@@ -205,10 +205,10 @@ class Run(FittedModel):
             DataError: As `predict`, or no head's target column is there or holds a label.
         """
         table, root = open_table(rows, images)
-        truths = read_truths(self.spec, self.schema, table, root, say)
+        labels = read_all_labels(self.spec, self.schema, table, root, say)
         found = self._outputs(table, root)
         weights = read_weights(self.schema, table)
-        scores = scored(self.tasks, truths, found.outputs, weights, table, say)
+        scores = scored(self.tasks, labels, found.outputs, weights, table, say)
         if not scores:
             columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
             raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
@@ -236,7 +236,7 @@ class Run(FittedModel):
         unseen = {f"unseen in '{column}'": count for column, count in arrays.unseen.items()}
         for column, count in arrays.unreadable.items():
             unseen[f"taken for missing, since no number or date, in '{column}'"] = count
-        lost = {"rows without a prediction": len(faults) + len(table.quarantine)}
+        lost = {"rows without a prediction": len(faults) + len(table.rejected)}
         odd = None
         if usual is not None:
             found = novel_rows(usual, self.preprocessor, frame, arrays, statistics)

@@ -13,7 +13,7 @@ from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.novelty.photos import watch_photos
-from multimodal.evaluation.predictions import answers, truths
+from multimodal.evaluation.predictions import answers, label_columns
 from multimodal.evaluation.records import HeadMetrics, ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.models.predictor import batches
@@ -78,7 +78,7 @@ def answers_frame(prepared: Prepared, tasks: Sequence[Task], side: Predicted) ->
         columns["weight"] = np.max([w[rows] for w in prepared.source.weights.values()], axis=0)
     sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
     for task in tasks:
-        known = truths(task, prepared.truths[task.name][rows], sizes)
+        known = label_columns(task, prepared.labels[task.name][rows], sizes)
         guessed = answers(task, outputs[task.name], sizes)
         columns |= {f"{task.name}_{end}": each for end, each in {**known, **guessed}.items()}
     return pd.DataFrame(columns)
@@ -124,7 +124,7 @@ def fusion_scores(
 
 
 def _measured(prepared: Prepared, task: Task, side: Predicted) -> dict[str, float]:
-    y_true = prepared.truths[task.name][side.rows]
+    y_true = prepared.labels[task.name][side.rows]
     weights = prepared.source.weights[task.name][side.rows]
     return measure(task, y_true, side.outputs[task.name], weights)
 

@@ -20,7 +20,7 @@ from multimodal.data.audit.findings import AUDIT_FILE
 from multimodal.data.audit.table import audit_prepared
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
-from multimodal.data.read.rejected import write_quarantine
+from multimodal.data.read.rejected import write_rejected
 from multimodal.evaluation import records
 from multimodal.evaluation.calibration import write_calibration
 from multimodal.evaluation.predictions import answers_of, write_answers
@@ -124,8 +124,8 @@ class Steps:
     def _save_inputs(self) -> None:
         out, prepared = self.request.out, self.prepared
         save_parts(out, prepared.config, prepared.schema, prepared.spec, None)
-        if prepared.table.quarantine:
-            write_quarantine(prepared.table, out / QUARANTINE)
+        if prepared.table.rejected:
+            write_rejected(prepared.table, out / QUARANTINE)
         audit = audit_prepared(prepared)
         write_text(out / AUDIT_FILE, audit.to_json())
         for finding in audit.of_level("warning"):
@@ -213,7 +213,7 @@ class Steps:
             run,
             prepared.table.frame.iloc[tested],
             prepared.photo_root,
-            {name: y_true[tested] for name, y_true in prepared.truths.items()},
+            {name: y_true[tested] for name, y_true in prepared.labels.items()},
             {name: weight[tested] for name, weight in weights.items()},
         )
         self._save({"withheld": found})
@@ -227,7 +227,7 @@ class Steps:
             run,
             frame,
             prepared.photo_root,
-            {name: y_true[rows] for name, y_true in prepared.truths.items()},
+            {name: y_true[rows] for name, y_true in prepared.labels.items()},
             weights,
             seed=prepared.config.training.seed,
         )

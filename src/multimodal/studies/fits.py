@@ -103,7 +103,7 @@ def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
         lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
     )
     if spec.terms is not None:
-        measured = random_feature_targets(config.heads, spec.heads, prepared.truths)
+        measured = random_feature_targets(config.heads, spec.heads, prepared.labels)
         spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides, measured)
     return replace(prepared, config=config, spec=spec, source=source)
 

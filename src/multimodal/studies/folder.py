@@ -15,7 +15,7 @@ from multimodal.core.errors import RunError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.interrupted import LOCK, check_same, locked, read_record
 from multimodal.data.prepare import Prepared
-from multimodal.evaluation.predictions import answers, truths
+from multimodal.evaluation.predictions import answers, label_columns
 from multimodal.evaluation.task import Task
 from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Candidate
 from multimodal.studies.fits import Fit
@@ -115,7 +115,7 @@ def _frames(
     for arm, seed in _served_by(answered.fits):
         found = {"model": arm.name, "seed": seed, "fold": answered.folds, **known}
         for task in tasks:
-            columns = truths(task, prepared.truths[task.name], sizes)
+            columns = label_columns(task, prepared.labels[task.name], sizes)
             if task.name in answered.fits[arm][seed][0].outputs:
                 columns |= answers(task, answered.outputs(arm, seed, task.name), sizes)
             found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}

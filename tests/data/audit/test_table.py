@@ -50,7 +50,7 @@ def audited(given: list[dict[str, Any]], folder: Path, *targets: str) -> Audit:
     pd.DataFrame(given).to_csv(folder / "rows.csv", index=False)
     found, table = audit_table(folder / "rows.csv", targets or ["price"])
     assert found.read == found.kept + found.quarantined == len(given)
-    assert found.quarantined == len(table.quarantine) == sum(found.reasons.values())
+    assert found.quarantined == len(table.rejected) == sum(found.reasons.values())
     return found
 
 
@@ -256,7 +256,7 @@ def test_a_lost_row_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
             table.frame.iloc[1:],
             table.rows[1:],
             table.lines[1:],
-            table.quarantine,
+            table.rejected,
             table.source,
             table.root,
         )

@@ -39,7 +39,7 @@ def test_faults_fit_drop() -> None:
     values, faults = parse_target(table, "price")
     left = table.drop(faults)
     assert left.frame["price"].tolist() == [5, 7]
-    assert left.quarantine[0].row == 1 and "'free'" in left.quarantine[0].reason
+    assert left.rejected[0].row == 1 and "'free'" in left.rejected[0].reason
     assert values.dtype == np.float64
 
 

@@ -19,7 +19,7 @@ def prepared() -> Prepared:
 def fitted(prepared: Prepared, train: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Return the largest price, and the centre of the sizes, that are learned."""
     spec = fit_rows(
-        prepared.config, prepared.schema, prepared.table, prepared.labels, weights, train, None
+        prepared.config, prepared.schema, prepared.table, prepared.raw_labels, weights, train, None
     )
     (size,) = (column for column in spec.groups[0].numeric if column.source == "size")
     return spec.heads[0].maximum, size.centre

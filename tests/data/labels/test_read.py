@@ -15,7 +15,7 @@ from multimodal.core.spec import FittedGroup, FittedHead
 from multimodal.data.columns.schema import infer_schema
 from multimodal.data.labels.cells import Label, known_rows
 from multimodal.data.labels.fit import label_kind
-from multimodal.data.labels.read import fit_head, label_arrays, placed, read_labels, read_truth
+from multimodal.data.labels.read import fit_head, label_arrays, placed, read_labels, read_y_true
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
 
@@ -56,7 +56,7 @@ def test_rows_without_a_label_are_set_aside() -> None:
     table, labels, weights = prices(*range(40), None, "free")
     assert labels["price"].values.tolist() == list(range(40)) and weights.tolist() == [1.0] * 40
     assert table.frame["price"].tolist() == list(range(40))
-    assert [(f.row, f.reason) for f in table.quarantine] == [
+    assert [(f.row, f.reason) for f in table.rejected] == [
         (40, "column 'price': the target is missing"),
         (41, "column 'price': expected a number, got 'free'"),
     ]
@@ -73,15 +73,15 @@ def test_everything_stays_aligned() -> None:
     assert table.rows.tolist() == kept and len(table.frame) == 57
     assert labels["price"].values.tolist() == labels["rent"].values.tolist() == kept
     assert found.tolist() == [2 * i for i in kept]
-    assert [fault.row for fault in table.quarantine] == [0, 30, 50]
-    assert table.quarantine[1].reason.startswith("column 'rent': expected a number, got '?'")
+    assert [fault.row for fault in table.rejected] == [0, 30, 50]
+    assert table.rejected[1].reason.startswith("column 'rent': expected a number, got '?'")
 
 
 @pytest.mark.parametrize("bad", [-1, "heavy", None, float("inf"), 1e300])
 def test_bad_weights_are_set_aside(bad: Any) -> None:
     table, _, weights = read({"price": [1, 2, 3], "w": [1, bad, 0.5]}, weight="w")
     assert weights.tolist() == [1, 0.5]
-    (fault,) = table.quarantine
+    (fault,) = table.rejected
     assert fault.reason.startswith("column 'w': expected a weight of at least 0, got ")
 
 
@@ -115,13 +115,13 @@ def test_the_word_missing_in_a_cell_is_text() -> None:
 def test_numbers_too_large_to_learn_are_set_aside() -> None:
     table, labels, _ = prices(*range(60), 1e300, -1e39)
     assert labels["price"].values.tolist() == list(range(60))
-    assert "at most 1e+38, got 1e+300" in table.quarantine[0].reason
+    assert "at most 1e+38, got 1e+300" in table.rejected[0].reason
 
 
 def test_infinite_numbers_are_set_aside() -> None:
     table, labels, _ = prices(*range(60), "1e400", float("inf"))
     assert len(labels["price"].values) == 60
-    assert "expected a finite number, got '1e400'" in table.quarantine[0].reason
+    assert "expected a finite number, got '1e400'" in table.rejected[0].reason
 
 
 def test_unknown_columns() -> None:
@@ -139,7 +139,7 @@ def test_classes_are_read_as_text() -> None:
     )
     assert labels["mood"].values.tolist() == ["sad", "glad", "3", "3", "NA"]
     assert labels["mood"].names() == ["3", "NA", "glad", "sad"]
-    assert [fault.row for fault in table.quarantine] == [5]
+    assert [fault.row for fault in table.rejected] == [5]
     y_true = labels["mood"].y_true(["sad", "glad", "3"])
     assert y_true.dtype == np.int64 and y_true.tolist() == [0, 1, 2, 2, -1]
 
@@ -154,13 +154,13 @@ def test_declared_classes_fix_the_order_and_refuse_others() -> None:
     table, labels, _ = read({"mood": ["high", "low", "huge", "low"]}, mood)
     assert labels["mood"].names() == ["low", "mid", "high"]
     assert labels["mood"].y_true(["low", "mid", "high"]).tolist() == [2, 0, 0]
-    assert [fault.reason for fault in table.quarantine] == [
+    assert [fault.reason for fault in table.rejected] == [
         "column 'mood': expected one of low, mid, high, got 'huge'"
     ]
     tags = declared("tags", "multilabel", classes=["a", "b"])
     table, labels, _ = read({"tags": ["a|b", "a|c", "b"]}, tags)
     assert labels["tags"].y_true(["a", "b"]).tolist() == [[1, 1], [0, 1]]
-    assert table.quarantine[0].reason.endswith("expected one of a, b, got 'a|c'")
+    assert table.rejected[0].reason.endswith("expected one of a, b, got 'a|c'")
 
 
 def test_labels_in_one_cell() -> None:
@@ -168,7 +168,7 @@ def test_labels_in_one_cell() -> None:
     table, labels, _ = read({"tags": cells}, declared("tags", "multilabel"))
     assert labels["tags"].names() == ["big", "red"]
     assert labels["tags"].y_true(["big", "red"]).tolist() == [[1, 1], [0, 1], [0, 0], [1, 0]]
-    assert table.quarantine[0].row == 4
+    assert table.rejected[0].row == 4
 
 
 def test_labels_in_columns() -> None:
@@ -177,7 +177,7 @@ def test_labels_in_columns() -> None:
     label = labels["multilabel"]
     assert label.names() == ["red", "big"]
     assert label.y_true(["red", "big"]).tolist() == [[1, 1], [0, 0], [1, 0]]
-    assert [fault.reason for fault in table.quarantine] == [
+    assert [fault.reason for fault in table.rejected] == [
         "columns 'red', 'big': the target is missing",
         "column 'big': expected 0 or 1, got '7'",
         "column 'red': expected 0 or 1, got None",
@@ -193,7 +193,7 @@ def test_boxes_without_an_area_are_set_aside() -> None:
     bad = [(5, 2, 5, 9), (5, 9, 8, 2), (1, None, 3, 4), (None, None, None, None)]
     table, labels, _ = read(corners(*sound, *bad), declared(BOX, "bounding_box"))
     assert labels["bounding_box"].values.tolist() == [list(map(float, box)) for box in sound]
-    assert [fault.reason for fault in table.quarantine] == [
+    assert [fault.reason for fault in table.rejected] == [
         "columns xmin, ymin, xmax, ymax: expected a box with an area, got xmin 5 and xmax 5",
         "columns xmin, ymin, xmax, ymax: expected a box with an area, got ymin 9 and ymax 2",
         "column 'ymin': a corner of the box is missing",
@@ -217,7 +217,7 @@ def test_a_partial_head_keeps_rows_without_its_label() -> None:
         "mood": ["a", "b", None, None, "a"] * 5,
     }
     table, labels, _ = read(columns, AGE, MOOD)
-    assert [(fault.row, fault.reason) for fault in table.quarantine] == [
+    assert [(fault.row, fault.reason) for fault in table.rejected] == [
         (3, "no label: age, mood are missing"),
         (4, "column 'age': expected a number, got 'x'"),
     ]
@@ -228,7 +228,7 @@ def test_a_partial_head_keeps_rows_without_its_label() -> None:
 def test_a_whole_head_beside_a_partial_one_needs_its_label() -> None:
     columns = {"age": [1, None, 3, 4], "mood": ["a", "b", None, "b"]}
     table, labels, _ = read(columns, AGE, declared("mood", "multiclass"))
-    assert [fault.reason for fault in table.quarantine] == ["column 'mood': the target is missing"]
+    assert [fault.reason for fault in table.rejected] == ["column 'mood': the target is missing"]
     assert labels["age"].known.tolist() == [True, False, True]
 
 
@@ -243,7 +243,7 @@ def test_two_sources_need_partial_heads() -> None:
     with pytest.raises(DataError, match=message):
         read(columns, declared("age"), declared("mood", "multiclass"))
     table, labels, _ = read(columns, AGE, MOOD)
-    assert not table.quarantine and labels["mood"].known.sum() == 3
+    assert not table.rejected and labels["mood"].known.sum() == 3
 
 
 @pytest.mark.parametrize("transform", ["none", "standardise", "log1p"])
@@ -280,13 +280,13 @@ def test_fit_head_of_classes_counts_every_kept_row() -> None:
 
 def test_label_arrays_name_every_head() -> None:
     heads = [FittedHead(name=name, columns=[name]) for name in "abcd"]
-    truths = {
+    labels = {
         "a": np.array([1.5, np.nan]),
         "b": np.array([2, -1]),
         "c": np.array([[np.nan, np.nan], [0, 1]]),
         "d": np.array([[0.0, 0.25, 0.5, 1.0], [np.nan] * 4]),
     }
-    targets, weights = label_arrays(heads, truths, np.array([2.0, 0.5]))
+    targets, weights = label_arrays(heads, labels, np.array([2.0, 0.5]))
     assert targets.keys() == weights.keys() == set("abcd")
     assert targets["a"].tolist() == [[1.5], [0.0]] and weights["a"].tolist() == [2.0, 0.0]
     assert targets["b"].tolist() == [2, 0] and weights["b"].tolist() == [2.0, 0.0]
@@ -315,34 +315,34 @@ def test_known_rows(y_true: np.ndarray, known: list[bool]) -> None:
     assert known_rows(y_true).tolist() == known
 
 
-def truth_of(fitted: FittedHead, rows: list[dict[str, Any]], **more: Any) -> tuple[Any, list[str]]:
+def labels_of(fitted: FittedHead, rows: list[dict[str, Any]], **more: Any) -> tuple[Any, list[str]]:
     said: list[str] = []
     table = read_table(rows)
     schema = infer_schema(table, targets=fitted.columns)
     root = more.pop("root", Path())
-    return read_truth(table, schema, fitted, root, say=said.append, **more), said
+    return read_y_true(table, schema, fitted, root, say=said.append, **more), said
 
 
-def test_truth_of_new_rows() -> None:
+def test_labels_of_new_rows() -> None:
     price = FittedHead(name="price", columns=["price"])
-    found, said = truth_of(price, [{"price": 2}, {"price": None}, {"price": "dear"}])
+    found, said = labels_of(price, [{"price": 2}, {"price": None}, {"price": "dear"}])
     assert found.dtype == np.float64 and known_rows(found).tolist() == [True, False, False]
     assert said == [
         "price: labels that do not count, since unreadable: 1, the first in table, row 3"
     ]
     mood = FittedHead(name="mood", columns=["mood"], kind="class", classes=["sad", "glad"])
-    found, said = truth_of(mood, [{"mood": each} for each in ("glad", "odd", None, "sad", "odd")])
+    found, said = labels_of(mood, [{"mood": each} for each in ("glad", "odd", None, "sad", "odd")])
     assert found.tolist() == [1, -1, -1, 0, -1]
     assert said == [
         "mood: labels that do not count, since of unknown class: 2, the first in table, row 2"
     ]
     tags = FittedHead(name="tags", columns=["tags"], kind="labels", classes=["a", "b"])
-    found, said = truth_of(tags, [{"tags": each} for each in ("b|a", "a|z", None)])
+    found, said = labels_of(tags, [{"tags": each} for each in ("b|a", "a|z", None)])
     np.testing.assert_array_equal(found, [[1, 1], [np.nan, np.nan], [np.nan, np.nan]])
     assert len(said) == 1
 
 
-def test_truth_of_boxes_in_new_photos(tmp_path: Path) -> None:
+def test_labels_of_boxes_in_new_photos(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
     group = FittedGroup(name="p", modality="image", columns=["photo"], photos=1, image_size=8)
     box = FittedHead(name="box", columns=BOX, kind="box")
@@ -352,14 +352,14 @@ def test_truth_of_boxes_in_new_photos(tmp_path: Path) -> None:
         {"photo": "gone.png", **dict(zip(BOX, (4, 5, 20, 10), strict=True))},
         {"photo": "a.png", **dict.fromkeys(BOX)},
     ]
-    found, said = truth_of(box, rows, root=tmp_path, groups=[group])
+    found, said = labels_of(box, rows, root=tmp_path, groups=[group])
     np.testing.assert_allclose(found[0], [0.1, 0.25, 0.5, 0.5])
     assert np.isnan(found[1:]).all()
     assert said == ["box: labels that do not count, since unreadable: 2, the first in table, row 2"]
 
 
-def test_truth_of_a_column_that_is_not_there() -> None:
+def test_labels_of_a_column_that_is_not_there() -> None:
     with pytest.raises(DataError, match="target 'price' is not in the table"):
         table = read_table([{"size": 1}])
         fitted = FittedHead(name="price", columns=["price"])
-        read_truth(table, infer_schema(table), fitted, Path())
+        read_y_true(table, infer_schema(table), fitted, Path())

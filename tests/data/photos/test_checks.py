@@ -46,7 +46,7 @@ def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
     assert kept.tolist() == table.rows.tolist() == [0, 2, 4, 6]
     assert [len(row) for row in digests] == [1, 0, 2, 1]
     assert digests[2][0] == digests[3][0] != digests[0][0]
-    assert [(fault.row, fault.reason.split(" (")[0]) for fault in table.quarantine] == [
+    assert [(fault.row, fault.reason.split(" (")[0]) for fault in table.rejected] == [
         (1, f"photo: {folder / 'gone.png'}: no such photo"),
         (3, f"photo: {folder / 'cut.png'}: the photo is cut off"),
         (5, f"photo: {folder / 'page.jpg'}: not a readable photo"),
@@ -60,7 +60,7 @@ def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
 
 def test_several_columns(folder: Path) -> None:
     table, digests, kept, _ = screened(["0.png", "1.png"], folder, q=["2.png", "gone.png"])
-    assert kept.tolist() == [0] and len(digests[0]) == 2 and len(table.quarantine) == 1
+    assert kept.tolist() == [0] and len(digests[0]) == 2 and len(table.rejected) == 1
 
 
 def test_each_photo_is_examined_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_faulty_rows_are_quarantined_with_their_line(tmp_path: Path) -> None:
     parsed = read(tmp_path, 'a,b\n"x\ny",1\nshort\n\nz,2,surplus\nw,3\n')
     assert parsed.rows.tolist() == [0, 3]
     assert parsed.lines.tolist() == [2, 7]
-    found = [(fault.row, fault.line, fault.reason) for fault in parsed.quarantine]
+    found = [(fault.row, fault.line, fault.reason) for fault in parsed.rejected]
     assert found == [
         (1, 4, "expected 2 values, got 1"),
         (2, 6, "expected 2 values, got 3"),
@@ -101,4 +101,4 @@ def test_long_values_are_read_and_the_limit_is_put_back(tmp_path: Path) -> None:
 
 def test_header_alone_gives_no_rows(tmp_path: Path) -> None:
     parsed = read(tmp_path, "a,b\n")
-    assert parsed.frame.shape == (0, 2) and parsed.quarantine == []
+    assert parsed.frame.shape == (0, 2) and parsed.rejected == []

@@ -96,13 +96,13 @@ def test_json_lines(tmp_path: Path) -> None:
     assert parsed.frame["p"].tolist() == [["x.jpg", "y.jpg"], None]
     assert parsed.frame["z"].tolist() == ["00501", None]
     assert (parsed.rows.tolist(), parsed.lines.tolist()) == ([0, 5], [1, 7])
-    assert [(fault.row, fault.line) for fault in parsed.quarantine] == [
+    assert [(fault.row, fault.line) for fault in parsed.rejected] == [
         (1, 3),
         (2, 4),
         (3, 5),
         (4, 6),
     ]
-    reasons = [fault.reason for fault in parsed.quarantine]
+    reasons = [fault.reason for fault in parsed.rejected]
     assert "got '[1]'" in reasons[1] and "twice" in reasons[2] and "deep" in reasons[3]
 
 
@@ -171,8 +171,8 @@ def test_half_a_character_is_none(tmp_path: Path) -> None:
     path.write_text('{"a": "\\ud83d\\ude00"}\n{"a": "x\\uD800"}\n{"\\udfff": 1}\n')
     parsed = read_json_lines(path)
     assert parsed.frame["a"].tolist() == ["\U0001f600"]
-    assert [fault.line for fault in parsed.quarantine] == [2, 3]
-    assert all("surrogate" in fault.reason for fault in parsed.quarantine)
+    assert [fault.line for fault in parsed.rejected] == [2, 3]
+    assert all("surrogate" in fault.reason for fault in parsed.rejected)
     with pytest.raises(DataError, match="column 'a', row 2: holds half of a surrogate pair"):
         from_records([{"a": "é"}, {"a": "\ud800"}])
 

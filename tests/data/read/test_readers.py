@@ -31,7 +31,7 @@ def test_every_source_gives_the_same_rows(tmp_path: Path, kind: str) -> None:
     table = read_table(sources(tmp_path)[kind])
     assert table.frame["name"].tolist() == ["oak", "NA"]
     assert [float(size) for size in table.frame["size"]] == [1.5, 2.5]
-    assert table.rows.tolist() == [0, 1] and table.quarantine == []
+    assert table.rows.tolist() == [0, 1] and table.rejected == []
     in_memory = kind in ("frame", "list")
     assert table.root == (Path.cwd() if in_memory else tmp_path)
     assert (table.source is None) == in_memory

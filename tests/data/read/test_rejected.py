@@ -12,7 +12,7 @@ import pytest
 from multimodal.core.errors import DataError
 from multimodal.data.photos.checks import reasons
 from multimodal.data.read.readers import read_table
-from multimodal.data.read.rejected import write_quarantine
+from multimodal.data.read.rejected import write_rejected
 from multimodal.data.read.table import Table
 
 TEXT = 'name,size,price\noak,1.5,3\n"pine, old",2.5\nNA,"two\nlines",free\nelm,1,2,3\nash,4,\n'
@@ -32,7 +32,7 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def test_rows_are_written_whole_with_line_and_reason(table: Table, tmp_path: Path) -> None:
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     assert rows(tmp_path / "q.csv") == [
         ["quarantine_line", "quarantine_reason", "quarantine_raw", "name", "size", "price"],
         ["3", "expected 3 values, got 2", '"pine, old",2.5', "", "", ""],
@@ -43,22 +43,22 @@ def test_rows_are_written_whole_with_line_and_reason(table: Table, tmp_path: Pat
 
 
 def test_unmended_rows_are_set_aside_again(table: Table, tmp_path: Path) -> None:
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     again = read_table(tmp_path / "q.csv")
     assert again.frame.columns.tolist() == ["name", "size", "price"]
     assert again.frame["name"].tolist() == ["NA", "ash"] and again.rows_read == 4
-    assert [fault.raw for fault in again.quarantine] == ['"pine, old",2.5', "elm,1,2,3"]
-    why = again.quarantine[0].reason
+    assert [fault.raw for fault in again.rejected] == ['"pine, old",2.5', "elm,1,2,3"]
+    why = again.rejected[0].reason
     assert why.startswith("not mended: expected 3 values, got 2; move the values of 'quarantine_")
     assert reasons(again) == {"not mended: expected 3 values": 2}
-    write_quarantine(again, tmp_path / "q2.csv")
+    write_rejected(again, tmp_path / "q2.csv")
     assert [row[2] for row in rows(tmp_path / "q2.csv")[1:]] == ['"pine, old",2.5', "elm,1,2,3"]
-    assert read_table(tmp_path / "q2.csv").quarantine[0].reason == why
+    assert read_table(tmp_path / "q2.csv").rejected[0].reason == why
 
 
 def test_unmended_rows_without_a_reason(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text('a,quarantine_raw,quarantine_reason\n1,"1,2",\n2,,\n')
-    (fault,) = read_table(tmp_path / "q.csv").quarantine
+    (fault,) = read_table(tmp_path / "q.csv").rejected
     assert fault.reason.startswith("not mended: move the values")
 
 
@@ -66,7 +66,7 @@ def test_unmended_rows_without_a_reason(tmp_path: Path) -> None:
 def test_mended_rows_are_read_like_any_other(
     table: Table, tmp_path: Path, keep_marks: bool
 ) -> None:
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     header, *found = rows(tmp_path / "q.csv")
     values = [["pine, old", "2.5", "8"], ["NA", "1", "9"], ["elm", "1", "2"], ["ash", "4", "5"]]
     mended = [[*row[:2], "", *new] for row, new in zip(found, values, strict=True)]
@@ -74,7 +74,7 @@ def test_mended_rows_are_read_like_any_other(
     with (tmp_path / "q.csv").open("w", newline="") as file:
         csv.writer(file).writerows(row[first:] for row in [header, *mended])
     again = read_table(tmp_path / "q.csv")
-    assert again.frame.to_numpy().tolist() == values and not again.quarantine
+    assert again.frame.to_numpy().tolist() == values and not again.rejected
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_mended_rows_are_read_like_any_other(
 )
 def test_cells(tmp_path: Path, cell: Any, written: str) -> None:
     table = read_table([{"a": "x", "b": cell}, {"a": "y", "b": None}]).drop({0: "odd"})
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     assert rows(tmp_path / "q.csv")[1] == ["1", "odd", "x", written]
 
 
 def test_broken_json_keeps_its_line(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a": 2,\n[3]\n')
     table = read_table(tmp_path / "t.jsonl")
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     assert [row[2] for row in rows(tmp_path / "q.csv")[1:]] == ['{"a": 2,', "[3]"]
 
 
 def test_no_rows_set_aside_and_no_such_folder(tmp_path: Path) -> None:
     table = read_table([{"a": 1}])
-    write_quarantine(table, tmp_path / "q.csv")
+    write_rejected(table, tmp_path / "q.csv")
     assert rows(tmp_path / "q.csv") == [["quarantine_line", "quarantine_reason", "a"]]
     with pytest.raises(DataError, match="cannot be written"):
-        write_quarantine(table, tmp_path / "none" / "q.csv")
+        write_rejected(table, tmp_path / "none" / "q.csv")

@@ -24,12 +24,12 @@ def table() -> Table:
     )
 
 
-def test_drop_moves_rows_to_the_quarantine_in_source_order(table: Table) -> None:
+def test_drop_moves_rows_to_rejected_in_source_order(table: Table) -> None:
     left = table.drop({2: "no photo", 0: "no price"})
     assert left.frame["a"].tolist() == ["y"]
     assert list(left.frame.index) == [0]
     assert (left.rows.tolist(), left.lines.tolist()) == ([2], [5])
-    assert left.quarantine == [
+    assert left.rejected == [
         RejectedRow(0, 2, "no price"),
         RejectedRow(1, 3, "short"),
         RejectedRow(3, 6, "no photo"),
@@ -40,17 +40,17 @@ def test_drop_moves_rows_to_the_quarantine_in_source_order(table: Table) -> None
 def test_nothing_is_lost(table: Table, faults: dict[int, str]) -> None:
     left = table.drop(faults)
     assert left.rows_read == table.rows_read == 4
-    assert sorted([*left.rows, *(fault.row for fault in left.quarantine)]) == [0, 1, 2, 3]
+    assert sorted([*left.rows, *(fault.row for fault in left.rejected)]) == [0, 1, 2, 3]
 
 
 def test_drop_leaves_the_table_itself_alone(table: Table) -> None:
     table.drop({0: "gone"})
-    assert len(table.frame) == 3 and len(table.quarantine) == 1
+    assert len(table.frame) == 3 and len(table.rejected) == 1
 
 
 def test_drop_twice_keeps_source_positions(table: Table) -> None:
     left = table.drop({0: "first"}).drop({0: "second"})
-    assert [fault.row for fault in left.quarantine] == [0, 1, 2]
+    assert [fault.row for fault in left.rejected] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

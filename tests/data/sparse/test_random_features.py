@@ -99,9 +99,9 @@ def test_raw_cells_are_read_as_networks_read_them():
 def test_targets_of_all_heads_are_of_one_scale_and_missing_ones_stay_missing():
     rows = plain_rows().assign(mood=["glad", "sad"] * 40)
     prepared = prepare(rows, ["price", "mood"], plain_config())
-    truths = {name: y_true.copy() for name, y_true in prepared.truths.items()}
-    truths["mood"][3] = -1
-    found = random_feature_targets(prepared.config.heads, prepared.spec.heads, truths)
+    labels = {name: y_true.copy() for name, y_true in prepared.labels.items()}
+    labels["mood"][3] = -1
+    found = random_feature_targets(prepared.config.heads, prepared.spec.heads, labels)
     assert found.shape == (80, 2) and np.isnan(found).sum() == 1
     np.testing.assert_allclose(np.nanmean(found, axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(np.nanstd(found, axis=0), 1)

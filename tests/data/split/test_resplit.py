@@ -38,7 +38,7 @@ def test_scales_are_those_of_the_new_training_rows(prepared: Prepared) -> None:
     numbers = prepared.table.frame["size"].to_numpy()[train]
     assert found.spec.groups[0].numeric[0].centre == pytest.approx(np.median(numbers))
     weighing = train[row_weights(prepared)[train] > 0]
-    price = prepared.truths["price"][weighing]
+    price = prepared.labels["price"][weighing]
     assert found.spec.heads[0].mean == pytest.approx(price.mean())
     assert found.spec.groups[0].numeric[0].centre != prepared.spec.groups[0].numeric[0].centre
 
@@ -47,7 +47,7 @@ def test_weights_and_missing_labels_stay(prepared: Prepared) -> None:
     found = resplit(prepared, sides(prepared))
     for head in ("price", "cost"):
         np.testing.assert_array_equal(found.source.weights[head], prepared.source.weights[head])
-        np.testing.assert_array_equal(found.truths[head], prepared.truths[head])
+        np.testing.assert_array_equal(found.labels[head], prepared.labels[head])
     assert not found.source.weights["cost"][:5].any()
     assert row_weights(prepared).tolist() == [float(i % 3) for i in range(60)]
 

@@ -58,8 +58,8 @@ def test_a_held_out_row_is_predicted_without_what_learned_from_it(run):
     assert np.abs(inside - held.outputs["price"][:, 0]).max() > 1e-3
     blend = seen["whole"].model.get_layer("price")
     assert np.asarray(blend.shares)[1, 0] > 0.2  # an untrained network is not worth much
-    error = held.outputs["price"][:, 0] - prepared.truths["price"][held.rows]
-    constant = prepared.truths["price"][held.rows]
+    error = held.outputs["price"][:, 0] - prepared.labels["price"][held.rows]
+    constant = prepared.labels["price"][held.rows]
     assert error.std() < 0.5 * constant.std()
 
 

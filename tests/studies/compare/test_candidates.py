@@ -98,7 +98,7 @@ def test_trees_learn_from_validation_rows_too_and_answer_in_order(prepared: Prep
     found = fit_job(trees, prepared, seed=5)["trees-table"].outputs["price"]
     (task,), test = tasks(prepared), prepared.rows("test")
     known = np.concatenate([prepared.rows("train"), prepared.rows("validation")])
-    y_true, weight = prepared.truths["price"], prepared.source.weights["price"]
+    y_true, weight = prepared.labels["price"], prepared.source.weights["price"]
     expected, *_ = tree_scores(
         task,
         prepared.spec,
@@ -122,5 +122,5 @@ def test_sequential_answers_are_in_the_order_of_the_test_rows(prepared: Prepared
     head, fitted = prepared.config.heads[0], prepared.spec.heads[0]
     score = sequential_score(prepared, "text", head, fitted)
     (task,), test = tasks(prepared), prepared.rows("test")
-    again = measure(task, prepared.truths["price"][test], found.outputs["price"])
+    again = measure(task, prepared.labels["price"][test], found.outputs["price"])
     assert again["log_rmse"] == pytest.approx(score.metrics["log_rmse"], rel=1e-3)

@@ -30,7 +30,7 @@ def make(tmp_path: Path) -> Make:
     """A contest of four models on three folds, whose fits are made up."""
     prepared = prepare(plain_rows(60).drop(columns="cost"), ["price"], plain_config())
     groups = np.arange(60)
-    folds = deal_folds(3, groups, [prepared.truths["price"]], seed=0)
+    folds = deal_folds(3, groups, [prepared.labels["price"]], seed=0)
     found = jobs(prepared, chosen_fusions(prepared.config, []))
     whole = Experiment(
         tmp_path, prepared, folds, groups, found, [0], time.monotonic() + 600, "", lambda m: None
@@ -46,7 +46,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     def fit_job(job: Job, prepared: Any, seed: int) -> dict[str, Fit]:
         calls.append((job.name, seed))
         rows = prepared.rows("test")
-        guess = prepared.truths["price"][rows] + len(calls)
+        guess = prepared.labels["price"][rows] + len(calls)
         name = "trees-table" if job.kind == "trees" else job.name
         return {name: Fit({"price": guess[:, None]}, seconds=0.1)}
 

@@ -65,7 +65,7 @@ def test_seeds_that_both_have_are_compared() -> None:
     given = answered({TREES: 0.5, BOTH: 0.4}, seeds=3)
     fits = {arm: dict(seeds) for arm, seeds in given.fits.items()}
     del fits[BOTH][0], fits[BOTH][2]
-    found = stand(Answered(given.truths, given.weights, FOLDS, np.arange(N), fits))
+    found = stand(Answered(given.labels, given.weights, FOLDS, np.arange(N), fits))
     assert found.standings[0].seeds == [1]
     assert found.standings[0].versus is not None
     assert found.standings[0].versus.gain == pytest.approx(0.2, abs=0.02)

@@ -53,7 +53,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         rows = np.concatenate([prepared.rows(side) for side in sides])
         noise = np.random.default_rng(0).normal(0, 0.1 + 0.3 * size, len(rows))
         callbacks[0].by_epoch.append(1.0)
-        return Fit({"price": (prepared.truths["price"][rows] * np.exp(noise))[:, None]}, 5, 0.1)
+        return Fit({"price": (prepared.labels["price"][rows] * np.exp(noise))[:, None]}, 5, 0.1)
 
     monkeypatch.setattr(tune, "fit_rows", fit_rows)
     return calls

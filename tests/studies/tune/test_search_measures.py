@@ -30,8 +30,8 @@ def prepared() -> Prepared:
 def answers(prepared: Prepared, off: float) -> dict[str, np.ndarray]:
     """Answers of both sides: prices too high by a share, moods as sure as right."""
     rows = np.concatenate([prepared.rows(side) for side in SIDES])
-    price = prepared.truths["price"][rows] * (1 + off)
-    right = np.eye(2)[prepared.truths["mood"][rows]]
+    price = prepared.labels["price"][rows] * (1 + off)
+    right = np.eye(2)[prepared.labels["mood"][rows]]
     return {"price": price[:, None], "mood": np.abs(right - off)}
 
 
@@ -50,7 +50,7 @@ def test_errors_are_those_of_the_side(prepared: Prepared) -> None:
 def test_one_answer_is_the_yardstick(prepared: Prepared) -> None:
     price, _ = tasks(prepared)
     rows, train = prepared.rows("validation"), prepared.rows("train")
-    y_true, weight = prepared.truths["price"], prepared.source.weights["price"]
+    y_true, weight = prepared.labels["price"], prepared.source.weights["price"]
     found = guessed_errors(prepared)
     order = np.argsort(y_true[train])
     below = np.cumsum(weight[train][order]) / weight[train].sum()

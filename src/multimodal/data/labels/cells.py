@@ -59,7 +59,7 @@ class Label:
         return order_classes(each)
 
     def y_true(self, classes: Sequence[str]) -> NDArray[Any]:
-        """Return the label as numbers; see `read_truth`."""
+        """Return the label as numbers; see `read_y_true`."""
         if self.kind == "class":
             return encode_classes(self.values, classes)
         return encode_labels(self.values, classes) if self.kind == "labels" else self.values

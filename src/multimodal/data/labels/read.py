@@ -25,7 +25,15 @@ from multimodal.data.labels.cells import LARGEST, MISSING, Faults, Label, known_
 from multimodal.data.labels.checks import check_label, check_together, check_varies, named
 from multimodal.data.read.table import Table
 
-__all__ = ["Label", "fit_head", "known_rows", "label_arrays", "placed", "read_labels", "read_truth"]
+__all__ = [
+    "Label",
+    "fit_head",
+    "known_rows",
+    "label_arrays",
+    "placed",
+    "read_labels",
+    "read_y_true",
+]
 
 
 def read_labels(
@@ -75,7 +83,7 @@ def read_labels(
     return table.drop(faults), labels, weights[keep]
 
 
-def read_truth(
+def read_y_true(
     table: Table,
     schema: Schema,
     head: FittedHead,
@@ -144,7 +152,7 @@ def fit_head(head: Head, name: str, label: Label, rows: Bools) -> FittedHead:
 
 
 def label_arrays(
-    heads: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]], weights: Floats
+    heads: Sequence[FittedHead], labels: Mapping[str, NDArray[Any]], weights: Floats
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Return targets and weights by head, none left out.
 
@@ -152,8 +160,8 @@ def label_arrays(
     labels, (rows, 4) for boxes; weights are float32 (rows,). A missing label is zero and weighs
     nothing.
     """
-    known = {head.name: known_rows(truths[head.name]) for head in heads}
-    targets = {head.name: _target(truths[head.name], known[head.name]) for head in heads}
+    known = {head.name: known_rows(labels[head.name]) for head in heads}
+    targets = {head.name: _target(labels[head.name], known[head.name]) for head in heads}
     return targets, {name: (weights * there).astype(np.float32) for name, there in known.items()}
 
 

@@ -116,10 +116,10 @@ def _examined(paths: list[str]) -> dict[str, PhotoStatistics]:
 
 def check_share(table: Table, limit: float) -> None:
     """Raise DataError if no row is left, or more than the share `limit` was set aside."""
-    bad = len(table.quarantine)
+    bad = len(table.rejected)
     if len(table.frame) and bad <= limit * table.rows_read:
         return
-    first = table.quarantine[0]
+    first = table.rejected[0]
     raise DataError(
         f"{table.name}: {bad:,} of {table.rows_read:,} rows cannot be used; at most {limit:.0%} "
         f"may be set aside. First: {table.place_of(first)}: {first.reason}. Mend the rows, "
@@ -129,7 +129,7 @@ def check_share(table: Table, limit: float) -> None:
 
 def check_count(table: Table, read: int) -> None:
     """Make sure that every one of the `read` rows was either kept or set aside, and once."""
-    gone = np.array([fault.row for fault in table.quarantine], np.int64)
+    gone = np.array([fault.row for fault in table.rejected], np.int64)
     places = np.concatenate([table.rows, gone])
     different = len(np.unique(places))
     if len(places) != read or different != read:
@@ -153,7 +153,7 @@ def kind_of(reason: str) -> str:
 
 def reasons(table: Table, most: int = 20) -> dict[str, int]:
     """Return how many rows were set aside, by kind of reason, the most frequent first."""
-    return dict(Counter(kind_of(fault.reason) for fault in table.quarantine).most_common(most))
+    return dict(Counter(kind_of(fault.reason) for fault in table.rejected).most_common(most))
 
 
 def notes(table: Table, most: int = 5) -> list[str]:

@@ -29,7 +29,7 @@ class Parsed(NamedTuple):
     frame: pd.DataFrame
     rows: Ints
     lines: Ints
-    quarantine: list[RejectedRow]
+    rejected: list[RejectedRow]
 
 
 def read_delimited(path: Path, encoding: str = "utf-8", separator: str | None = None) -> Parsed:
@@ -133,20 +133,20 @@ def _joined(cells: list[str]) -> str:
 def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]) -> Parsed:
     columns: list[list[str | None]] = [[] for _ in names]
     memo: dict[str, str] = {}  # one object per short repeated value
-    rows, lines, quarantine = [], [], []
+    rows, lines, rejected = [], [], []
     for row, (line, cells) in enumerate(records):
         if len(cells) != len(names):
             reason = f"expected {len(names)} values, got {len(cells)}"
-            quarantine.append(RejectedRow(row, line, reason, raw=_joined(cells)))
+            rejected.append(RejectedRow(row, line, reason, raw=_joined(cells)))
             continue
         rows.append(row)
         lines.append(line)
         for column, cell in zip(columns, cells, strict=True):
             column.append(memo.setdefault(cell, cell) if len(cell) < _SHORT else cell)
-    if quarantine and not rows:
+    if rejected and not rows:
         raise DataError(
             f"{path}: the header names {len(names)} columns, but no row has as many values "
-            f"(line {quarantine[0].line}: {quarantine[0].reason}). Name every column in the "
+            f"(line {rejected[0].line}: {rejected[0].reason}). Name every column in the "
             "header, or quote values that contain the separator."
         )
     series = {
@@ -154,4 +154,4 @@ def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str
         for name, column in zip(names, columns, strict=True)
     }
     frame = pd.DataFrame(series, index=pd.RangeIndex(len(rows)))
-    return Parsed(frame, np.array(rows, np.int64), np.array(lines, np.int64), quarantine)
+    return Parsed(frame, np.array(rows, np.int64), np.array(lines, np.int64), rejected)

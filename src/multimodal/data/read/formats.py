@@ -67,7 +67,7 @@ def from_records(records: Iterable[Mapping[str, Any]], place: str = "table") -> 
 def read_json_lines(path: Path, encoding: str = "utf-8") -> Parsed:
     """Read one JSON object per line; a malformed line is quarantined, a blank one is no row."""
     records: list[Mapping[str, Any]] = []
-    rows, lines, quarantine = [], [], []
+    rows, lines, rejected = [], [], []
     row = 0
     for line, text in enumerate(text_lines(path, encoding), start=1):
         if not text.strip():
@@ -78,15 +78,15 @@ def read_json_lines(path: Path, encoding: str = "utf-8") -> Parsed:
             lines.append(line)
         except ValueError as error:
             reason = f"expected a JSON object: {error}"
-            quarantine.append(RejectedRow(row, line, reason, raw=text.rstrip("\r\n")))
+            rejected.append(RejectedRow(row, line, reason, raw=text.rstrip("\r\n")))
         row += 1
-    if quarantine and not rows:
+    if rejected and not rows:
         raise DataError(
-            f"{path}, line {quarantine[0].line}: {quarantine[0].reason}. No line of the file can "
+            f"{path}, line {rejected[0].line}: {rejected[0].reason}. No line of the file can "
             "be read; JSON Lines holds one object in braces per line."
         )
     frame = from_records(records, str(path)).frame
-    return Parsed(frame, _ints(rows), _ints(lines), quarantine)
+    return Parsed(frame, _ints(rows), _ints(lines), rejected)
 
 
 def read_parquet(path: Path) -> Parsed:

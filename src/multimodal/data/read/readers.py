@@ -30,7 +30,7 @@ def read_table(
 ) -> Table:
     """Read rows and set aside those that cannot be read.
 
-    A file of rows set aside earlier, as `write_quarantine` wrote it, is read without the columns
+    A file of rows set aside earlier, as `write_rejected` wrote it, is read without the columns
     that were added to it.
 
     Args:
@@ -61,7 +61,7 @@ def read_table(
         raise DataError(
             f"expected a file, a DataFrame or a list of mappings, got {type(source).__name__}."
         )
-    if not parsed.rows.size and not parsed.quarantine and not allow_empty:
+    if not parsed.rows.size and not parsed.rejected and not allow_empty:
         raise DataError(f"{path or 'table'}: no data rows. Expected at least one below the header.")
     root = Path.cwd() if path is None else path.parent
     return without_marks(Table(*parsed, source=path, root=root))

@@ -14,13 +14,13 @@ from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.read.table import RejectedRow, Table
 
-QUARANTINE_FILE = "quarantine.csv"
+REJECTED_FILE = "quarantine.csv"
 LINE, REASON, RAW = "quarantine_line", "quarantine_reason", "quarantine_raw"
 _UNMENDED = "not mended: "
 _HINT = f"move the values of '{RAW}' to their columns, then empty that cell"
 
 
-def write_quarantine(table: Table, path: str | Path) -> None:
+def write_rejected(table: Table, path: str | Path) -> None:
     """Write the rows set aside as CSV in UTF-8, each with all its columns.
 
     `quarantine_line` is the row's line in its file (its number, where it came from no text file),
@@ -46,17 +46,17 @@ def write_quarantine(table: Table, path: str | Path) -> None:
     >>> from multimodal.data.read.readers import read_table
     >>> table = read_table([{"size": 3, "price": "free"}, {"size": 4, "price": "5"}])
     >>> file = Path(tempfile.mkdtemp()) / "quarantine.csv"
-    >>> write_quarantine(table.drop({0: "expected a number, got 'free'"}), file)
+    >>> write_rejected(table.drop({0: "expected a number, got 'free'"}), file)
     >>> read_table(file).frame.columns.tolist()
     ['size', 'price']
     """
     names = [str(name) for name in table.frame.columns]
-    marks = [LINE, REASON, *([RAW] if any(fault.raw for fault in table.quarantine) else [])]
+    marks = [LINE, REASON, *([RAW] if any(fault.raw for fault in table.rejected) else [])]
     try:
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*marks, *names])
-            for fault in table.quarantine:
+            for fault in table.rejected:
                 cells = [_written(cell) for cell in fault.cells] or [""] * len(names)
                 told = [str(fault.line), fault.reason, fault.raw][: len(marks)]
                 writer.writerow([*told, *cells])
@@ -65,7 +65,7 @@ def write_quarantine(table: Table, path: str | Path) -> None:
 
 
 def without_marks(table: Table) -> Table:
-    """Return a table without the columns that `write_quarantine` adds.
+    """Return a table without the columns that `write_rejected` adds.
 
     Rows whose `quarantine_raw` is not empty, those that nobody mended, are set aside again, and
     their reason goes on.
@@ -81,8 +81,8 @@ def without_marks(table: Table) -> Table:
     unmended = np.flatnonzero([text is not None for text in raw]).tolist()
     texts = {int(plain.rows[row]): raw[row] for row in unmended}
     dropped = plain.drop({row: _unmended(reasons[row]) for row in unmended})
-    faults = [_with_raw(fault, texts) for fault in dropped.quarantine]
-    return replace(dropped, quarantine=faults)
+    faults = [_with_raw(fault, texts) for fault in dropped.rejected]
+    return replace(dropped, rejected=faults)
 
 
 def _unmended(reason: str | None) -> str:

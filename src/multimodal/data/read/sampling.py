@@ -48,9 +48,7 @@ def sample_rows(frame: pd.DataFrame, rows: Ints | None = None) -> Ints:
 def sampled(table: Table, rows: Ints) -> Table:
     """Return a table of some of its rows, with their texts in memory and nothing quarantined."""
     frame = in_memory(table.frame.iloc[rows].reset_index(drop=True))
-    return replace(
-        table, frame=frame, rows=table.rows[rows], lines=table.lines[rows], quarantine=[]
-    )
+    return replace(table, frame=frame, rows=table.rows[rows], lines=table.lines[rows], rejected=[])
 
 
 def sampled_schema(table: Table, infer: Callable[[Table], Schema]) -> Schema:

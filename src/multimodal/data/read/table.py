@@ -41,7 +41,7 @@ class Table:
         frame: the kept rows under a RangeIndex.
         rows: int64 (kept,), position in the source of each kept row.
         lines: int64 (kept,), line (text files) or row number of each kept row.
-        quarantine: the rows set aside, in source order.
+        rejected: the rows set aside, in source order.
         source: the file, or None for rows from memory.
         root: folder that relative photo paths start from.
     """
@@ -49,7 +49,7 @@ class Table:
     frame: pd.DataFrame
     rows: Ints
     lines: Ints
-    quarantine: list[RejectedRow]
+    rejected: list[RejectedRow]
     source: Path | None
     root: Path
 
@@ -61,7 +61,7 @@ class Table:
     @property
     def rows_read(self) -> int:
         """Number of data rows in the source, kept and quarantined."""
-        return len(self.frame) + len(self.quarantine)
+        return len(self.frame) + len(self.rejected)
 
     def place(self, position: int) -> str:
         """Name the source and line of the row at `position` of the frame.
@@ -92,7 +92,7 @@ class Table:
         Example:
         >>> rows = np.arange(2)
         >>> table = Table(pd.DataFrame({"a": [1, 2]}), rows, rows + 1, [], None, Path())
-        >>> table.drop({0: "photo is absent"}).quarantine
+        >>> table.drop({0: "photo is absent"}).rejected
         [RejectedRow(row=0, line=1, reason='photo is absent')]
         """
         if not faults:
@@ -109,7 +109,7 @@ class Table:
             frame=self.frame[keep].reset_index(drop=True),
             rows=self.rows[keep],
             lines=self.lines[keep],
-            quarantine=sorted([*self.quarantine, *moved], key=lambda fault: fault.row),
+            rejected=sorted([*self.rejected, *moved], key=lambda fault: fault.row),
         )
 
 

@@ -40,7 +40,7 @@ class Cells(NamedTuple):
 
 
 def random_feature_targets(
-    heads: Sequence[Head], fitted: Sequence[FittedHead], truths: Mapping[str, NDArray[Any]]
+    heads: Sequence[Head], fitted: Sequence[FittedHead], labels: Mapping[str, NDArray[Any]]
 ) -> Floats:
     """Return what categories are measured by, (N, T) with mean 0 and variance 1, NaN where missing.
 
@@ -48,7 +48,7 @@ def random_feature_targets(
     """
     parts: list[Floats] = []
     for head, known in zip(heads, fitted, strict=True):
-        y_true = np.asarray(truths[known.name], np.float64)
+        y_true = np.asarray(labels[known.name], np.float64)
         if known.kind == "number":
             transform = head.head.options.get("transform", "standardise")
             space = TargetTransform(transform=transform, mean=known.mean, scale=known.scale)
@@ -59,7 +59,7 @@ def random_feature_targets(
                 each = np.where(y_true[:, None] < 0, np.nan, y_true[:, None] == classes_of(known))
             parts.append(each)
     if not parts:
-        return np.zeros((len(next(iter(truths.values()))), 0))
+        return np.zeros((len(next(iter(labels.values()))), 0))
     found = np.hstack(parts)
     spread = np.nanstd(found, axis=0)
     return np.asarray((found - np.nanmean(found, axis=0)) / np.where(spread > 0, spread, 1.0))

@@ -241,7 +241,7 @@ def resplit(prepared: Prepared, sides: Splits) -> Prepared:
         DataError: The table is larger than memory, a side has no label of a head, or a group has
             nothing to learn in the training rows.
     """
-    table, config, found = prepared.table, prepared.config, prepared.labels
+    table, config, found = prepared.table, prepared.config, prepared.raw_labels
     if on_disk(table.frame):
         raise DataError(
             f"{table.name}: larger than memory should hold, so it cannot be split again and again. "
@@ -250,20 +250,20 @@ def resplit(prepared: Prepared, sides: Splits) -> Prepared:
     check_splits(table, config.heads, found, sides)
     weights = row_weights(prepared)
     spec = fit_rows(config, prepared.schema, table, found, weights, sides == "train", None)
-    truths = {
+    labels = {
         fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
     arrays = Preprocessor(spec, prepared.schema).arrays(table.frame, prepared.photo_root)
     caches = _caches(prepared.source.caches, arrays.photos, config.data.cache_mb * 2**20)
-    given = label_arrays(spec.heads, truths, weights)
+    given = label_arrays(spec.heads, labels, weights)
     source = Source.of(spec, arrays.inputs, caches, *given)
     groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
     folds = member_folds(config, groups, sides, found, prepared.parts)
     if config.training.linear:
-        measured = random_feature_targets(config.heads, spec.heads, truths)
+        measured = random_feature_targets(config.heads, spec.heads, labels)
         spec = with_terms(spec, prepared.schema, table, sides, measured)
-    return replace(prepared, spec=spec, sides=sides, source=source, truths=truths, folds=folds)
+    return replace(prepared, spec=spec, sides=sides, source=source, labels=labels, folds=folds)
 
 
 def row_weights(prepared: Prepared) -> Floats:
@@ -274,7 +274,7 @@ def row_weights(prepared: Prepared) -> Floats:
 
 def strata(prepared: Prepared) -> list[NDArray[Any]]:
     """Return what a split of the rows should share out evenly: each (N,) numbers or classes."""
-    return [target for label in prepared.labels.values() for target in split_targets(label)]
+    return [target for label in prepared.raw_labels.values() for target in split_targets(label)]
 
 
 def _caches(

@@ -172,7 +172,7 @@ def calibrate(
     layers: Mapping[str, Any],
     spec: FittedSpec,
     outputs: Outputs,
-    truths: Arrays,
+    labels: Arrays,
     weights: Arrays,
     inputs: Inputs,
 ) -> Calibration:
@@ -183,7 +183,7 @@ def calibrate(
         layers: Heads by name, which know their space.
         spec: The fitted spec.
         outputs: Decoded outputs (rows, width) by head, without a temperature.
-        truths: Labels by head, as `evaluation.measure` takes them.
+        labels: Labels by head, as `evaluation.measure` takes them.
         weights: Row weights by head.
         inputs: Arrays of the rows, as the model reads them; those of tabular groups at least.
     """
@@ -192,7 +192,7 @@ def calibrate(
     numbers: dict[str, NumberCalibration] = {}
     temperatures: dict[str, float] = {}
     for task in tasks:
-        known = outputs[task.name], truths[task.name], weights[task.name]
+        known = outputs[task.name], labels[task.name], weights[task.name]
         if task.kind == "number":
             space = TargetTransform.of(layers[task.name])
             found = calibrate_number(*known, space, quantiles=task.quantiles, features=features)

@@ -151,7 +151,7 @@ def _terms(prepared: Prepared, rows: Ints) -> list[Matrix]:
     """
     terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
     assert terms is not None
-    targets = random_feature_targets(prepared.config.heads, spec.heads, prepared.truths)
+    targets = random_feature_targets(prepared.config.heads, spec.heads, prepared.labels)
     units = _preprocessor(prepared).units
     matrices = list(block_matrices(terms, spec, units, frame))
     for i, block in enumerate(terms.blocks):
@@ -168,7 +168,7 @@ def _terms(prepared: Prepared, rows: Ints) -> list[Matrix]:
 def _boosted_models(prepared: Prepared, matrices: Sequence[Matrix], learned: Ints) -> BoostedModels:
     """Return how terms are summed up for trees, as yet without any."""
     assert prepared.spec.terms is not None
-    targets = random_feature_targets(prepared.config.heads, prepared.spec.heads, prepared.truths)[
+    targets = random_feature_targets(prepared.config.heads, prepared.spec.heads, prepared.labels)[
         learned
     ]
     seed = prepared.config.training.seed

@@ -192,7 +192,7 @@ def _keep(
 
 
 def _fit_constant(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep) -> None:
-    y_true, weight = prepared.truths[task.name], prepared.source.weights[task.name]
+    y_true, weight = prepared.labels[task.name], prepared.source.weights[task.name]
     constant_score(task, y_true, _known(prepared), prepared.rows("test"), weight, keep)
 
 
@@ -203,7 +203,7 @@ def _fit_trees(job: Job, prepared: Prepared, number: int, task: Task, keep: Keep
         prepared.spec,
         prepared.source,
         prepared.table.frame,
-        prepared.truths[task.name],
+        prepared.labels[task.name],
         _known(prepared),
         prepared.rows("test"),
         weight=prepared.source.weights[task.name],

@@ -132,8 +132,8 @@ class Experiment:
     def _sum_up(self) -> ComparisonRecord:
         """Compare the models that have answered every row, and write all files."""
         answered = Answered(
-            self.prepared.truths,
-            dict.fromkeys(self.prepared.truths, row_weights(self.prepared)),
+            self.prepared.labels,
+            dict.fromkeys(self.prepared.labels, row_weights(self.prepared)),
             self.folds,
             self.groups,
             self._whole(),

@@ -177,7 +177,7 @@ class Answered:
     holds, by arm and seed, one fit per fold, whose outputs are of the fold's rows in their order.
     """
 
-    truths: Mapping[str, NDArray[Any]]
+    labels: Mapping[str, NDArray[Any]]
     weights: Mapping[str, NDArray[Any]]
     folds: Ints
     clusters: Ints
@@ -218,7 +218,7 @@ def leaderboard(
         full: Name of the model whose verdict it is: one fusion of everything.
         pairs: Names of models that differ by a modality: the one that reads it, the other.
     """
-    y_true, weight = answered.truths[task.name], answered.weights[task.name]
+    y_true, weight = answered.labels[task.name], answered.weights[task.name]
     rows = has_label(task, y_true) & (weight > 0)
     there = [arm for arm, seeds in answered.fits.items() if _serves(seeds, task.name)]
     if not there:
@@ -263,7 +263,7 @@ def _series(
     rows: Bools,
 ) -> dict[Candidate, _Series]:
     """Measure all models on the same draws."""
-    y_true, weight = answered.truths[task.name][rows], answered.weights[task.name][rows]
+    y_true, weight = answered.labels[task.name][rows], answered.weights[task.name][rows]
     keys = [(arm, seed) for arm in arms for seed in sorted(answered.fits[arm])]
     result = {arm: _Series(sorted(answered.fits[arm]), {}, {}, np.empty(0)) for arm in arms}
     outputs = {key: answered.outputs(*key, task.name)[rows] for key in keys}
@@ -287,7 +287,7 @@ def _standing(
     rows: Bools,
     simple: Candidate | None,
 ) -> LeaderboardRow:
-    series, y_true = found[arm], answered.truths[task.name][rows]
+    series, y_true = found[arm], answered.labels[task.name][rows]
     weight, main = answered.weights[task.name][rows], compared_metrics(task, y_true)[0]
     fits = [fit for each in answered.fits[arm].values() for fit in each]
     each = [

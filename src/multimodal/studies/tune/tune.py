@@ -225,7 +225,7 @@ Outputs = Mapping[str, Floats]
 
 def searched_metric(prepared: Prepared, task: Task) -> str:
     """Name the metric to mend: that of a comparison; of classes the log loss, which is finer."""
-    y_true = prepared.truths[task.name]
+    y_true = prepared.labels[task.name]
     known = y_true[has_label(task, y_true)]
     return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
 
@@ -255,7 +255,7 @@ def guessed_errors(prepared: Prepared) -> dict[str, float]:
 
         constant_score(
             task,
-            prepared.truths[task.name],
+            prepared.labels[task.name],
             prepared.rows("train"),
             prepared.rows(VALIDATION),
             prepared.source.weights[task.name],
@@ -287,7 +287,7 @@ def _parts(
     rows, values = prepared.rows(side), outputs[task.name]
     if len(values) > len(rows):
         values = values[: len(rows)] if side == VALIDATION else values[-len(rows) :]
-    y_true, weight = prepared.truths[task.name][rows], prepared.source.weights[task.name][rows]
+    y_true, weight = prepared.labels[task.name][rows], prepared.source.weights[task.name][rows]
     counts = has_label(task, y_true) & (weight > 0)
     clusters = rows if prepared.groups is None else prepared.groups[rows]
     each = parts(metric, task, y_true[counts], values[counts])
