@@ -54,9 +54,9 @@ def boosting_on_factors(table: pd.DataFrame, y_true: pd.DataFrame) -> Any:
     ).drop(columns="brand")  # its tier is among the factors
     for name in cells.select_dtypes(exclude="number"):
         cells[name] = cells[name].astype(str).astype("category")
-    side, logs = table["split"], np.log(table["price"])
-    parts = {name: cells[side == name] for name in ("train", "validation", "test")}
-    return _best(parts, {name: logs[side == name] for name in parts})
+    split, logs = table["split"], np.log(table["price"])
+    parts = {name: cells[split == name] for name in ("train", "validation", "test")}
+    return _best(parts, {name: logs[split == name] for name in parts})
 
 
 def _best(parts: dict[str, Any], logs: dict[str, Any]) -> Any:

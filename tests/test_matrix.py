@@ -211,13 +211,13 @@ def test_23_a_text_that_states_the_target(audit: Audited) -> None:
 
 @pytest.mark.parametrize("given", ["train", None])
 def test_24_duplicates_across_a_split(audit: Audited, given: str | None) -> None:
-    sides = ["train"] * 30 + ["test"] * 30
+    splits = ["train"] * 30 + ["test"] * 30
     body = lines()
     body[50] = body[3]
-    rows = [f"{line},{side}" for line, side in zip(body, sides, strict=True)]
+    rows = [f"{line},{split}" for line, split in zip(body, splits, strict=True)]
     done, found = audit(table(rows, f"{HEADER},part") if given else table(body))
     assert found is not None
-    across = "2 rows have a duplicate on another side of the split. (lines 5, 52)"
+    across = "2 rows have a duplicate in another split. (lines 5, 52)"
     assert (across in done.out) == (given is not None)
     assert any(
         "1 row is a duplicate of other rows" in each.message for each in found.of_level("note")
@@ -225,8 +225,8 @@ def test_24_duplicates_across_a_split(audit: Audited, given: str | None) -> None
 
 
 def test_a_typo_in_a_split_column(audit: Audited) -> None:
-    sides = ["train"] * 40 + ["tset", ""] + ["test"] * 18
-    done, found = audit(column(sides, "part"))
+    splits = ["train"] * 40 + ["tset", ""] + ["test"] * 18
+    done, found = audit(column(splits, "part"))
     assert done.code == 0 and found is not None and found.sides == {}
     said = " ".join(done.out.split())
     assert "2 of 60 cells name no side of a split: 'tset', nothing." in said

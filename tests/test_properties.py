@@ -295,9 +295,9 @@ def check_preparing(table: dict[str, list[Any]], numbers: bool, distinct: bool) 
     assert told["read"] == told["kept"] + told["quarantined"] == rows + 5
     assert told["kept"] == told["train"] + told["validation"] + told["test"]
     no_row_lost(found.table)
-    sides = dict(zip(found.table.rows.tolist(), found.sides, strict=True))
+    splits = dict(zip(found.table.rows.tolist(), found.splits, strict=True))
     for first in range(5 if distinct else 0):
-        assert sides.get(first) == sides.get(rows + first), "a duplicate on another side"
+        assert splits.get(first) == splits.get(rows + first), "a duplicate in another split"
     check_fitted(found)
 
 

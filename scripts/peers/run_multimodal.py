@@ -103,8 +103,8 @@ class Multimodal:
     ) -> list[float]:
         """Train on `train`, stop by `validation`."""
         self.root, self.columns, clock = root, columns, Clock()
-        sides = {"train": train, "validation": validation, "test": validation}
-        rows = pd.concat([frame.assign(side=side) for side, frame in sides.items()])
+        splits = {"train": train, "validation": validation, "test": validation}
+        rows = pd.concat([frame.assign(split=split) for split, frame in splits.items()])
         if options.variant == "reference":
             config = reference(columns, options)
         else:

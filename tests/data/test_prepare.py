@@ -74,7 +74,7 @@ def test_mixed_faults_keep_everything_aligned(folder: Path) -> None:
     np.testing.assert_array_equal(inputs["photos_pixels"][kept.index(25), 0], pixels)
     summary = prepared.summary()
     assert summary["kept"] + summary["quarantined"] == summary["read"] == ROWS
-    assert sum(summary[side] for side in ("train", "validation", "test")) == summary["kept"]
+    assert sum(summary[split] for split in ("train", "validation", "test")) == summary["kept"]
     assert sum(summary["reasons"].values()) == len(gone) == len(summary["reasons"])
     assert prepared.warnings[:1] == ["1 row set aside: column 'price': expected a number."]
     assert "1 row set aside: its photo is absent." in prepared.warnings
@@ -82,15 +82,15 @@ def test_mixed_faults_keep_everything_aligned(folder: Path) -> None:
 
 def test_fitted_on_training_rows_alone(folder: Path) -> None:
     given = rows()
-    sides = ["train"] * 80 + ["validation"] * 20 + ["test"] * 20
+    splits = ["train"] * 80 + ["validation"] * 20 + ["test"] * 20
     for i, row in enumerate(given):
-        row["side"] = sides[i]
+        row["side"] = splits[i]
         row["size"] = i * 1.5
         row["colour"] = "red" if i < 80 else "violet"
         row["title"] = "cheap oak chair number" if i < 80 else "dear pine table number"
     split = {"method": "column", "column": "side"}
     prepared = run(given, folder, data={"split": split, "columns": {"title": "text"}})
-    assert prepared.sides.tolist() == sides
+    assert prepared.splits.tolist() == splits
     table, title = prepared.spec.group("table"), prepared.spec.group("title")
     assert table.numeric[0].centre == 39.5 * 1.5
     assert table.categorical[0].categories == ["red"]
@@ -107,11 +107,11 @@ def test_copies_stay_on_one_side(folder: Path) -> None:
         given[i]["photo"] = f"{i + 60}.png|{i}.png"
     given += [dict(row, photo=None, price=row["price"] + 5) for row in given[70:90]]
     prepared = run(given, folder)
-    sides = prepared.sides
-    assert len(sides) == ROWS + 20
-    assert all(sides[i] == sides[i + 1] for i in range(0, 40, 2))
-    assert all(sides[ROWS + i] == sides[70 + i] for i in range(20))
-    assert set(sides) == {"train", "validation", "test"}
+    splits = prepared.splits
+    assert len(splits) == ROWS + 20
+    assert all(splits[i] == splits[i + 1] for i in range(0, 40, 2))
+    assert all(splits[ROWS + i] == splits[70 + i] for i in range(20))
+    assert set(splits) == {"train", "validation", "test"}
 
 
 def test_a_placeholder_photo_joins_nothing(folder: Path) -> None:
@@ -119,13 +119,13 @@ def test_a_placeholder_photo_joins_nothing(folder: Path) -> None:
     for row in given[:60]:
         row["photo"] = "0.png"
     prepared = run(given, folder)
-    assert len(set(prepared.sides[:60])) == 3
+    assert len(set(prepared.splits[:60])) == 3
 
 
 def test_same_seed_same_split(folder: Path) -> None:
     first, second = run(rows(), folder), run(rows(), folder)
     other = run(rows(), folder, config={"training": {"seed": 5}})
-    assert first.sides.tolist() == second.sides.tolist() != other.sides.tolist()
+    assert first.splits.tolist() == second.splits.tolist() != other.splits.tolist()
     assert first.spec == second.spec
 
 
@@ -195,7 +195,7 @@ def test_a_given_split_with_copies_across_is_said(folder: Path) -> None:
         row["side"] = "train" if i < 80 else "val" if i < 100 else "test"
     given[110] |= {name: given[5][name] for name in ("size", "colour", "title", "photo", "w")}
     prepared = run(given, folder, data={"split": {"method": "column", "column": "side"}})
-    assert "2 rows have a duplicate on another side of the given split." in prepared.warnings
+    assert "2 rows have a duplicate in another of the given splits." in prepared.warnings
 
 
 def test_base_keeps_kinds_and_scales(folder: Path) -> None:
@@ -299,7 +299,7 @@ def two_sources(count: int = 60) -> pd.DataFrame:
 
 def test_two_sources_that_carry_one_label_each() -> None:
     prepared = prepare(two_sources(), [], Config.parse({"heads": [AGE, MOOD], "data": SPLIT}))
-    assert prepared.table.rejected == [] and len(prepared.sides) == 120
+    assert prepared.table.rejected == [] and len(prepared.splits) == 120
     age, mood = prepared.spec.heads
     assert (age.name, age.kind, mood.name, mood.kind) == ("age", "number", "mood", "class")
     assert mood.classes == ["a", "b", "c"] and 1 <= age.minimum < age.maximum <= 89
@@ -311,8 +311,8 @@ def test_two_sources_that_carry_one_label_each() -> None:
     np.testing.assert_array_equal(prepared.source.weights["age"], known)
     np.testing.assert_array_equal(prepared.source.weights["mood"], ~known)
     assert prepared.source.targets["mood"].dtype == np.int32
-    for side in ("train", "validation", "test"):
-        rows = prepared.rows(side)
+    for split in ("train", "validation", "test"):
+        rows = prepared.rows(split)
         assert known[rows].mean() == pytest.approx(0.5, abs=0.05)
         assert set(labels["mood"][rows]) == {-1, 0, 1, 2}
     assert not any(column.source in ("age", "mood") for column in prepared.spec.groups[0].numeric)
@@ -350,7 +350,7 @@ def test_a_rare_class_stays_in_training_and_is_said() -> None:
     frame = two_sources()[60:].drop(columns="age")
     frame.loc[70, "mood"] = "odd"
     prepared = prepare(frame, ["mood"], Config.parse({"data": SPLIT}))
-    assert prepared.sides[10] == "train"
+    assert prepared.splits[10] == "train"
     (note,) = prepared.warnings
     assert note.startswith("head 'mood': 1 of 4 classes have fewer than 3 rows ('odd').")
 

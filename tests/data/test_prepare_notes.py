@@ -44,7 +44,7 @@ def test_texts_that_are_cut_are_told(prepared: Prepared) -> None:
 
 def test_copies_across_a_split_are_told() -> None:
     assert split_notes(0) == []
-    assert split_notes(1200)[0].startswith("1,200 rows have a duplicate on another side")
+    assert split_notes(1200)[0].startswith("1,200 rows have a duplicate in another")
 
 
 def test_what_lies_on_disk_is_told_with_its_size(prepared: Prepared, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is prepared: the rows of a side, of a network, of a sample."""
+"""What is prepared: the rows of a split, of a network, of a sample."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def prepared() -> Prepared:
 
 
 def test_every_row_is_on_one_side(prepared: Prepared) -> None:
-    sides = [prepared.rows(side) for side in ("train", "validation", "test")]
-    assert sorted(np.concatenate(sides)) == list(range(80))
+    splits = [prepared.rows(split) for split in ("train", "validation", "test")]
+    assert sorted(np.concatenate(splits)) == list(range(80))
     counts = prepared.summary()
-    assert [counts[side] for side in ("train", "validation", "test")] == list(map(len, sides))
+    assert [counts[split] for split in ("train", "validation", "test")] == list(map(len, splits))
     assert (counts["read"], counts["kept"], counts["quarantined"]) == (80, 80, 0)
 
 

@@ -100,7 +100,7 @@ def test_batches_are_bit_equal_from_memory_and_from_shards(
     assert len(stored.stored) == 2 and all(map(is_whole, stored.stored))
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
     assert isinstance(stored.source.inputs["title_tokens"], ShardedArray) == large
-    assert stored.spec == plain.spec and stored.sides.tolist() == plain.sides.tolist()
+    assert stored.spec == plain.spec and stored.splits.tolist() == plain.splits.tolist()
     assert_same_batches(batches(stored), batches(plain))
 
 
@@ -183,7 +183,7 @@ def test_a_large_table_goes_to_the_cache_folder_and_says_so(
     assert any(f"MB in {prepared.stored[0]}" in note for note in prepared.warnings)
     assert not prepared.config.training.baselines
     assert all(group.optional for group in prepared.spec.groups)
-    assert prepared.table.rows_read == ROWS and len(prepared.sides) == ROWS
+    assert prepared.table.rows_read == ROWS and len(prepared.splits) == ROWS
     assert set_bytes(prepared.stored[0]) > 1000
     assert len(batches(prepared)) > 0
 

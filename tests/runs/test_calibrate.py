@@ -226,13 +226,13 @@ def test_several_models_as_one_are_calibrated_too() -> None:
     both = average([build(config, spec) for _ in range(2)])
     run = Run(config, prepared.schema, spec, both)
 
-    def predicted(side: str) -> Predicted:
-        places = prepared.rows(side)
+    def predicted(split: str) -> Predicted:
+        places = prepared.rows(split)
         arrays = run.preprocessor.arrays(prepared.table.frame.iloc[places], Path())
         return Predicted(places, run.decoded(arrays)[0], arrays.inputs, {})
 
-    side = predicted("validation")
-    run = run.calibrated(learn(run, prepared, side, side))
+    predictions = predicted("validation")
+    run = run.calibrated(learn(run, prepared, predictions, predictions))
     found = check(run, prepared, predicted("validation"), predicted("test"))
     assert found["intervals"]["price"].coverage > 0.7
     assert run.calibration is not None and run.calibration.numbers["price"].rows == 40

@@ -1,4 +1,4 @@
-"""The sides of a split: seen as predicted, measured, with what proved damaged left out."""
+"""The splits of the rows: seen as predicted, measured, with what proved damaged left out."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_a_side_without_photos_is_seen(plain: tuple[Run, Prepared]) -> None:
 
 def test_labels_and_predictions_stand_side_by_side(plain: tuple[Run, Prepared]) -> None:
     run, prepared = plain
-    side = predicted(run, prepared, "test", {})
-    frame = answers_frame(prepared, run.tasks, side)
+    predictions = predicted(run, prepared, "test", {})
+    frame = answers_frame(prepared, run.tasks, predictions)
     assert list(frame) == [
         "row",
         "weight",
@@ -78,9 +78,9 @@ def test_labels_and_predictions_stand_side_by_side(plain: tuple[Run, Prepared]) 
         "cost_true",
         "cost_prediction",
     ]
-    wanted = prepared.table.frame["price"].iloc[side.rows]
+    wanted = prepared.table.frame["price"].iloc[predictions.rows]
     np.testing.assert_allclose(frame["price_true"], wanted)
-    found = head_metrics(prepared, run.tasks, {"validation": side, "test": side})
+    found = head_metrics(prepared, run.tasks, {"validation": predictions, "test": predictions})
     error = (frame["price_true"] - frame["price_prediction"]).abs().mean()
     assert found["price"].test["mae"] == pytest.approx(error)
     assert found["cost"].column == "cost" and found["cost"].validation == found["cost"].test

@@ -63,7 +63,7 @@ def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> Non
     from multimodal.data.features.preprocess import Preprocessor
 
     model = assemble(mixed.config, mixed.spec)
-    rows = np.random.default_rng(0).permutation(len(mixed.sides))[:50]
+    rows = np.random.default_rng(0).permutation(len(mixed.splits))[:50]
     found = answered(model, mixed, rows)["price"]
     arrays = Preprocessor(mixed.spec, mixed.schema).arrays(
         mixed.table.frame.iloc[rows], mixed.photo_root

@@ -49,7 +49,7 @@ from multimodal.data.split.folds import (
     with_training_schedule,
 )
 from multimodal.data.split.leakage import leakage_warnings
-from multimodal.data.split.sides import leaking_rows, split_rows
+from multimodal.data.split.splits import leaking_rows, split_rows
 
 __all__ = ["Prepared", "Rows", "prepare"]
 
@@ -122,7 +122,7 @@ def prepare(
         len(table.frame),
         always=(0, 1),
     )
-    sides = split_rows(
+    splits = split_rows(
         config.data.split,
         table.frame,
         groups=groups,
@@ -131,18 +131,18 @@ def prepare(
         source=table.name,
         place=table.place,
     )
-    check_splits(table, config.heads, found, sides)
-    config = with_training_schedule(with_members(config, table, sides), sides)
+    check_splits(table, config.heads, found, splits)
+    config = with_training_schedule(with_members(config, table, splits), splits)
     parts = in_parts(config, table)
-    folds = member_folds(config, groups, sides, found, parts)
-    spec = fit_rows(config, schema, table, found, weights, sides == "train", base)
+    folds = member_folds(config, groups, splits, found, parts)
+    spec = fit_rows(config, schema, table, found, weights, splits == "train", base)
     labels = {
         fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
     leaks = leaks_of(*looked_at(table, found), used)
     notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
-    notes += [*rare_notes(found, groups), *split_notes(len(leaking_rows(sides, groups)))]
+    notes += [*rare_notes(found, groups), *split_notes(len(leaking_rows(splits, groups)))]
     preprocessor = Preprocessor(spec, schema)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, digests, worker)
     source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, weights))
@@ -151,14 +151,14 @@ def prepare(
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
         measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_terms(spec, schema, table, sides, measured)
+        spec = with_terms(spec, schema, table, splits, measured)
     return Prepared(
         config,
         schema,
         spec,
         table,
         root,
-        sides,
+        splits,
         source,
         labels,
         notes,
@@ -261,7 +261,7 @@ def split_notes(leaking: int) -> list[str]:
     """Say how many rows a given split parts from their duplicates."""
     if not leaking:
         return []
-    return [f"{leaking:,} rows have a duplicate on another side of the given split."]
+    return [f"{leaking:,} rows have a duplicate in another of the given splits."]
 
 
 def large_notes(table: Table, stored: Sequence[Path]) -> list[str]:

@@ -21,7 +21,7 @@ from multimodal.data.photos.checks import PhotoColumn
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.sampling import sample_rows, sampled
 from multimodal.data.read.table import Table
-from multimodal.data.split.sides import SIDES
+from multimodal.data.split.splits import SPLITS
 
 Labels = Mapping[str, Label]
 Base = tuple[Schema, FittedSpec]
@@ -29,7 +29,7 @@ Base = tuple[Schema, FittedSpec]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table made ready: one entry per kept row everywhere; `sides` says which split it is in.
+    """A table made ready: one entry per kept row everywhere; `splits` says which split it is in.
 
     `labels` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
     float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
@@ -45,7 +45,7 @@ class Prepared:
     spec: FittedSpec
     table: Table
     photo_root: Path
-    sides: NDArray[Any]
+    splits: NDArray[Any]
     source: Source
     labels: Mapping[str, NDArray[Any]]
     warnings: list[str]
@@ -59,16 +59,16 @@ class Prepared:
     photo_digest: str = ""
     parts: bool = False
 
-    def rows(self, side: str) -> Ints:
-        """Return the positions of the rows on one side of the split."""
-        return np.flatnonzero(self.sides == side)
+    def rows(self, split: str) -> Ints:
+        """Return the positions of the rows of one split."""
+        return np.flatnonzero(self.splits == split)
 
     def member_rows(self, member: int) -> tuple[Ints, Ints]:
         """Return the rows that a network learns from, and those that stop it."""
         if not self.parts:
             return self.rows("train"), self.rows("validation")
         own = self.folds == member
-        return np.flatnonzero((self.sides != "test") & ~own), np.flatnonzero(own)
+        return np.flatnonzero((self.splits != "test") & ~own), np.flatnonzero(own)
 
     def looked_at(self) -> Prepared:
         """Return a sample of the rows where texts stay on disk, else itself.
@@ -81,7 +81,7 @@ class Prepared:
         table = replace(sampled(self.table, rows), rejected=self.table.rejected)
         groups = None if self.groups is None else self.groups[rows]
         found = {name: label.take(rows) for name, label in self.raw_labels.items()}
-        return replace(self, table=table, sides=self.sides[rows], groups=groups, raw_labels=found)
+        return replace(self, table=table, splits=self.splits[rows], groups=groups, raw_labels=found)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts that the report shows."""
@@ -91,6 +91,6 @@ class Prepared:
             "kept": len(self.table.frame),
             "quarantined": len(self.table.rejected),
             "reasons": checks.reasons(self.table),
-            **{side: int((self.sides == side).sum()) for side in SIDES},
+            **{split: int((self.splits == split).sum()) for split in SPLITS},
             "warnings": self.warnings,
         }

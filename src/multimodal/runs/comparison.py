@@ -119,7 +119,7 @@ def sequential_score(
     with dtype_policy(precision):
         model = sequential(modality, prepared.spec, head, fitted)
     labelled = prepared.source.weights[fitted.name] > 0
-    rows, checked = (side[labelled[side]] for side in map(prepared.rows, ("train", "validation")))
+    rows, checked = (rows[labelled[rows]] for rows in map(prepared.rows, ("train", "validation")))
     steps = -(-len(rows) // int(training.batch_size))
     last = model.layers[-1]
     model.compile(

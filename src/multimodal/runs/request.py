@@ -50,7 +50,7 @@ def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]
         return asked
     source = prepared.source
     weights = np.stack(list(source.weights.values()))
-    arrays = {"split": prepared.sides, **source.inputs, **source.targets, "weights": weights}
+    arrays = {"split": prepared.splits, **source.inputs, **source.targets, "weights": weights}
     found = {n: digest(array) for n, array in arrays.items() if isinstance(array, np.ndarray)}
     stored = [folder.name for folder in prepared.stored]  # each named after what it is made from
     about = {"rows": prepared.table.rows_read, "photos": prepared.photo_digest, "prepared": stored}

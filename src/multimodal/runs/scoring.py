@@ -23,17 +23,17 @@ from multimodal.runs.comparison import input_name
 from multimodal.runs.run import Run
 
 
-def predicted(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Predicted:
+def predicted(run: Run, prepared: Prepared, split: str, faults: dict[int, str]) -> Predicted:
     """Predict one side; rows with a damaged photo are left out and go to `faults`."""
-    rows, arrays = _side(run, prepared, side)
+    rows, arrays = _rows_of_split(run, prepared, split)
     statistics, watch = watch_photos(run.spec, len(rows))
     outputs, wrong = run.decoded(arrays, watch)
     return _whole(Predicted(rows, outputs, arrays.inputs, statistics), wrong, faults)
 
 
-def seen(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Predicted:
+def seen(run: Run, prepared: Prepared, split: str, faults: dict[int, str]) -> Predicted:
     """Return one side as the model sees it, with no answers; `faults` as `predicted`."""
-    rows, arrays = _side(run, prepared, side)
+    rows, arrays = _rows_of_split(run, prepared, split)
     statistics, watch = watch_photos(run.spec, len(rows))
     wrong: dict[int, str] = {}
     for some, (batch, damaged) in batches(arrays) if arrays.photos else ():
@@ -42,15 +42,15 @@ def seen(run: Run, prepared: Prepared, side: str, faults: dict[int, str]) -> Pre
     return _whole(Predicted(rows, {}, arrays.inputs, statistics), wrong, faults)
 
 
-def _side(run: Run, prepared: Prepared, side: str) -> tuple[Ints, Arrays]:
-    rows = prepared.rows(side)
+def _rows_of_split(run: Run, prepared: Prepared, split: str) -> tuple[Ints, Arrays]:
+    rows = prepared.rows(split)
     frame = prepared.table.frame.iloc[rows]
     return rows, run.preprocessor.arrays(frame, prepared.photo_root)
 
 
-def _whole(side: Predicted, wrong: dict[int, str], faults: dict[int, str]) -> Predicted:
-    faults.update({int(side.rows[i]): why for i, why in wrong.items()})
-    return side.of(~np.isin(np.arange(len(side.rows)), list(wrong)))
+def _whole(predictions: Predicted, wrong: dict[int, str], faults: dict[int, str]) -> Predicted:
+    faults.update({int(predictions.rows[i]): why for i, why in wrong.items()})
+    return predictions.of(~np.isin(np.arange(len(predictions.rows)), list(wrong)))
 
 
 def held_out(prepared: Prepared, held: OutOfFold, faults: dict[int, str]) -> Predicted:
@@ -61,16 +61,18 @@ def held_out(prepared: Prepared, held: OutOfFold, faults: dict[int, str]) -> Pre
     return Predicted(rows, held.outputs, inputs, {})
 
 
-def sure(run: Run, side: Predicted) -> Predicted:
+def sure(run: Run, predictions: Predicted) -> Predicted:
     """Return what was predicted before the run was calibrated as it is afterwards."""
     if run.calibration is None:
-        return side
-    return replace(side, outputs=run.calibration.tempered(run.tasks, side.outputs))
+        return predictions
+    return replace(predictions, outputs=run.calibration.tempered(run.tasks, predictions.outputs))
 
 
-def answers_frame(prepared: Prepared, tasks: Sequence[Task], side: Predicted) -> pd.DataFrame:
+def answers_frame(
+    prepared: Prepared, tasks: Sequence[Task], predictions: Predicted
+) -> pd.DataFrame:
     """Put a side's truths and answers side by side."""
-    rows, outputs = side.rows, side.outputs
+    rows, outputs = predictions.rows, predictions.outputs
     columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
     for name in prepared.schema.names("identifier")[:1]:
         columns["id"] = prepared.table.frame[name].iloc[rows].to_numpy()
@@ -85,12 +87,14 @@ def answers_frame(prepared: Prepared, tasks: Sequence[Task], side: Predicted) ->
 
 
 def head_metrics(
-    prepared: Prepared, tasks: Sequence[Task], sides: Mapping[str, Predicted]
+    prepared: Prepared, tasks: Sequence[Task], splits: Mapping[str, Predicted]
 ) -> dict[str, HeadMetrics]:
     """Return the metrics of each head on the sides `validation` and `test`."""
     found = {}
     for task, head in zip(tasks, prepared.spec.heads, strict=True):
-        measured = {name: _measured(prepared, task, side) for name, side in sides.items()}
+        measured = {
+            name: _measured(prepared, task, predictions) for name, predictions in splits.items()
+        }
         found[task.name] = HeadMetrics(
             column=", ".join(head.columns), kind=task.kind, classes=task.classes, **measured
         )
@@ -114,19 +118,19 @@ def fusion_scores(
         for name, head in heads.items()
     }
     if run.boosted_models is not None:
-        side = predicted(replace(run, boosted_models=None), prepared, "test", {})
+        predictions = predicted(replace(run, boosted_models=None), prepared, "test", {})
         for task in run.tasks:
             if task.name in run.boosted_models.heads:
-                alone = _measured(prepared, task, side)
+                alone = _measured(prepared, task, predictions)
                 name = "Fusion without trees"
                 found[task.name].append(ModelScore(name, "fusion", inputs, alone, count, seconds))
     return found
 
 
-def _measured(prepared: Prepared, task: Task, side: Predicted) -> dict[str, float]:
-    y_true = prepared.labels[task.name][side.rows]
-    weights = prepared.source.weights[task.name][side.rows]
-    return measure(task, y_true, side.outputs[task.name], weights)
+def _measured(prepared: Prepared, task: Task, predictions: Predicted) -> dict[str, float]:
+    y_true = prepared.labels[task.name][predictions.rows]
+    weights = prepared.source.weights[task.name][predictions.rows]
+    return measure(task, y_true, predictions.outputs[task.name], weights)
 
 
 def damage_warning(prepared: Prepared, faults: dict[int, str]) -> list[str]:

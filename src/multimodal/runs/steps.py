@@ -167,9 +167,9 @@ class Steps:
         faults = {row: why for cache in caches for row, why in cache.unreadable.items()}
         found = held_out(prepared, self.held, faults)
         run = self._calibrated(run, found, seen(run, prepared, "validation", faults))
-        sides = {"validation": sure(run, found), "test": predicted(run, prepared, "test", faults)}
-        answers_frame(prepared, run.tasks, sides["test"]).to_csv(out / PREDICTIONS, index=False)
-        heads = head_metrics(prepared, run.tasks, sides)
+        splits = {"validation": sure(run, found), "test": predicted(run, prepared, "test", faults)}
+        answers_frame(prepared, run.tasks, splits["test"]).to_csv(out / PREDICTIONS, index=False)
+        heads = head_metrics(prepared, run.tasks, splits)
         summary = records.TrainingSummary(
             epochs=len(fitted.log),
             best_epoch=fitted.best_epoch,
@@ -186,8 +186,8 @@ class Steps:
             "comparison": fusion,
             "notes": self.fits.notes,
         }
-        tested = sides["test"].rows
-        update |= check(run, prepared, found, sides["test"])
+        tested = splits["test"].rows
+        update |= check(run, prepared, found, splits["test"])
         limit = known_limit(prepared, self.request.noise, tested)
         self._save(update | {"limit": limit, "data": self._with_damage(faults)})
         return run, tested

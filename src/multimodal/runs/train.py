@@ -106,16 +106,16 @@ def _check_targets(columns: Sequence[str], config: Config) -> None:
 
 
 def _check_sizes(request: Request, prepared: Prepared) -> None:
-    """Raise DataError where noise and rows do not match, or a side of the split weighs nothing."""
+    """Raise DataError where noise and rows do not match, or a split weighs nothing."""
     read = prepared.table.rows_read
     if request.noise is not None and len(request.noise) != read:
         raise DataError(f"`noise` must have one value per row: {len(request.noise)} for {read}.")
-    for side in ("train", "validation", "test"):
-        rows = prepared.rows(side)
+    for split in ("train", "validation", "test"):
+        rows = prepared.rows(split)
         if any(not weights[rows].any() for weights in prepared.source.weights.values()):
             raise DataError(
                 f"{prepared.table.name}: weight '{request.weight}' is 0 in all {len(rows):,} rows "
-                f"of the {side} split; expected some above 0. Use more rows or another split."
+                f"of the {split} split; expected some above 0. Use more rows or another split."
             )
 
 

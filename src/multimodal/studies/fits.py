@@ -32,7 +32,7 @@ from multimodal.models.training.state import TrainingError, TrainingState
 
 def fit_rows(
     prepared: Prepared,
-    sides: Sequence[str] = ("test",),
+    splits: Sequence[str] = ("test",),
     *,
     callbacks: Callbacks = (),
 ) -> Fit:
@@ -43,7 +43,7 @@ def fit_rows(
 
     Args:
         prepared: Rows, split.
-        sides: Whose rows are answered, one side after the other.
+        splits: Whose rows are answered, one split after the other.
         callbacks: Further Keras callbacks of the fit.
 
     Raises:
@@ -56,7 +56,7 @@ def fit_rows(
     networks = [network for network, _ in found]
     model = stack_networks(prepared, networks, lambda message: None).model
     seconds = time.perf_counter() - start
-    rows = np.concatenate([prepared.rows(side) for side in sides])
+    rows = np.concatenate([prepared.rows(split) for split in splits])
     outputs = answered(model, prepared, rows)
     return Fit(outputs, model.count_params(), seconds, sum(epochs for _, epochs in found))
 
@@ -104,7 +104,7 @@ def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
     )
     if spec.terms is not None:
         measured = random_feature_targets(config.heads, spec.heads, prepared.labels)
-        spec = with_terms(spec, prepared.schema, prepared.table, prepared.sides, measured)
+        spec = with_terms(spec, prepared.schema, prepared.table, prepared.splits, measured)
     return replace(prepared, config=config, spec=spec, source=source)
 
 

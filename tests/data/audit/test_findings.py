@@ -29,10 +29,10 @@ def test_duplicates_are_counted_without_their_first() -> None:
     (note,) = duplicated(groups, None, LINES)
     assert note.level == "note" and note.message.startswith("2 rows are duplicates of other rows")
     assert note.lines == [2, 4, 5]
-    sides = np.array(["train", "train", "test", "train", "test"])
-    warning, _ = duplicated(groups, sides, LINES)
+    splits = np.array(["train", "train", "test", "train", "test"])
+    warning, _ = duplicated(groups, splits, LINES)
     assert (warning.level, warning.lines) == ("warning", [2, 4, 5])
-    assert duplicated(np.arange(5), sides, LINES) == []
+    assert duplicated(np.arange(5), splits, LINES) == []
     assert "1 row is a duplicate" in duplicated(np.array([0, 0, 1, 2, 3]), None, LINES)[0].message
 
 

@@ -40,8 +40,8 @@ def test_terms_are_those_of_all_rows_but_the_test_rows(prepared: Prepared) -> No
     table = type(prepared.table)(**{**vars(prepared.table), "frame": frame})
     counts = []
     for first in ("train", "validation", "test"):
-        sides = np.array([first] * 40 + ["train"] * 40, object)
-        found = with_terms(prepared.spec, prepared.schema, table, sides)
+        splits = np.array([first] * 40 + ["train"] * 40, object)
+        found = with_terms(prepared.spec, prepared.schema, table, splits)
         assert found.terms is not None
         counts.append(found.terms.num_terms)
     assert counts[0] == counts[1] > counts[2]

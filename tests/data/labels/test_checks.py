@@ -133,11 +133,11 @@ def test_negative_under_log1p() -> None:
 
 
 def test_every_side_has_labels_of_every_head() -> None:
-    sides = np.array(["train", "validation", "test", "test"], object)
-    check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, 3)}, sides)
+    splits = np.array(["train", "validation", "test", "test"], object)
+    check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, 3)}, splits)
     message = r"head 'h' \(column 'price'\): none of the 2 test rows has its label. Use more rows"
     with pytest.raises(DataError, match=message):
-        check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, np.nan)}, sides)
+        check_splits(TABLE, [head()], {"h": numbers(1, 2, np.nan, np.nan)}, splits)
 
 
 def test_rare_classes_are_said() -> None:

@@ -50,10 +50,10 @@ def test_fewer_groups_than_folds() -> None:
 
 def test_one_fold_tests_and_some_of_the_others_validate() -> None:
     folds = deal_folds(5, GROUPS, [PRICE], seed=1)
-    sides = fold_splits(folds, 2, GROUPS, [PRICE], 0.1, seed=0)
-    assert ((sides == "test") == (folds == 2)).all()
-    assert np.mean(sides == "validation") == pytest.approx(0.1, abs=0.02)
-    number = np.array([["train", "validation", "test"].index(side) for side in sides])
+    splits = fold_splits(folds, 2, GROUPS, [PRICE], 0.1, seed=0)
+    assert ((splits == "test") == (folds == 2)).all()
+    assert np.mean(splits == "validation") == pytest.approx(0.1, abs=0.02)
+    number = np.array([["train", "validation", "test"].index(split) for split in splits])
     assert not len(rows_apart(number, GROUPS))
 
 

@@ -39,21 +39,21 @@ def test_few_rows_have_several_networks_and_very_few_one(rows: int, members: int
     ("rows", "epochs"), [(0, 25), (8_000, 25), (50_000, 12), (100_000, 6), (5_000_000, 5)]
 )
 def test_many_rows_are_read_less_often(rows: int, epochs: int) -> None:
-    sides = np.repeat(np.array(["train", "test"], object), [rows, 9])
-    assert with_training_schedule(Config(), sides).training.epochs == epochs
+    splits = np.repeat(np.array(["train", "test"], object), [rows, 9])
+    assert with_training_schedule(Config(), splits).training.epochs == epochs
 
 
 @pytest.mark.parametrize(("rows", "batch"), [(0, 16), (2_000, 16), (2_001, 64)])
 def test_few_rows_are_read_in_small_batches(rows: int, batch: int) -> None:
-    sides = np.repeat(np.array(["train", "test"], object), [rows, 9_999])
-    assert with_training_schedule(Config(), sides).training.batch_size == batch
+    splits = np.repeat(np.array(["train", "test"], object), [rows, 9_999])
+    assert with_training_schedule(Config(), splits).training.batch_size == batch
 
 
 def test_epochs_and_batches_that_are_asked_for_stay() -> None:
-    sides = np.array(["train"] * 9, object)
+    splits = np.array(["train"] * 9, object)
     asked = Config.parse({"training": {"epochs": 3, "batch_size": 5}})
-    assert with_training_schedule(asked, sides) is asked
-    half = with_training_schedule(Config.parse({"training": {"epochs": 3}}), sides).training
+    assert with_training_schedule(asked, splits) is asked
+    half = with_training_schedule(Config.parse({"training": {"epochs": 3}}), splits).training
     assert (half.epochs, half.batch_size) == (3, 16)
 
 
@@ -67,9 +67,9 @@ CHOSEN = [{"method": "time", "column": "y"}, {"method": "column", "column": "sid
 def test_networks_share_chosen_rows_as_often_as_they_may_be_read(
     split: dict[str, str], rows: int, members: int
 ) -> None:
-    sides = np.repeat(np.array(["train", "validation", "test"], object), [rows, 8, 9])
+    splits = np.repeat(np.array(["train", "validation", "test"], object), [rows, 8, 9])
     table = read_table(pd.DataFrame({"y": np.arange(rows + 17.0), "side": "validation"}))
-    config = with_members(Config.parse({"data": {"split": split}}), table, sides)
+    config = with_members(Config.parse({"data": {"split": split}}), table, splits)
     assert config.training.members == members
     assert not in_parts(config, table)
 

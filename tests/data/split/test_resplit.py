@@ -1,4 +1,4 @@
-"""The same rows on other sides: all that is learned comes from the new training rows alone."""
+"""The same rows in other splits: all that is learned comes from the new training rows alone."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def prepared() -> Prepared:
     return prepare(rows, ["price", "cost"], config, weight="weight")
 
 
-def sides(prepared: Prepared) -> np.ndarray:
-    found = np.full(len(prepared.sides), "train", object)
+def splits(prepared: Prepared) -> np.ndarray:
+    found = np.full(len(prepared.splits), "train", object)
     found[::3], found[1::6] = "test", "validation"
     return found
 
 
 def test_scales_are_those_of_the_new_training_rows(prepared: Prepared) -> None:
-    found = resplit(prepared, sides(prepared))
+    found = resplit(prepared, splits(prepared))
     train = found.rows("train")
     numbers = prepared.table.frame["size"].to_numpy()[train]
     assert found.spec.groups[0].numeric[0].centre == pytest.approx(np.median(numbers))
@@ -44,7 +44,7 @@ def test_scales_are_those_of_the_new_training_rows(prepared: Prepared) -> None:
 
 
 def test_weights_and_missing_labels_stay(prepared: Prepared) -> None:
-    found = resplit(prepared, sides(prepared))
+    found = resplit(prepared, splits(prepared))
     for head in ("price", "cost"):
         np.testing.assert_array_equal(found.source.weights[head], prepared.source.weights[head])
         np.testing.assert_array_equal(found.labels[head], prepared.labels[head])
@@ -53,14 +53,14 @@ def test_weights_and_missing_labels_stay(prepared: Prepared) -> None:
 
 
 def test_the_same_sides_give_the_same_arrays(prepared: Prepared) -> None:
-    found = resplit(prepared, prepared.sides)
+    found = resplit(prepared, prepared.splits)
     assert found.spec == prepared.spec
     for key, array in prepared.source.inputs.items():
         np.testing.assert_array_equal(found.source.inputs[key], array)
 
 
 def test_a_side_without_labels_is_told(prepared: Prepared) -> None:
-    found = sides(prepared)
+    found = splits(prepared)
     found[:] = "train"
     found[10:20], found[:5] = "validation", "test"
     with pytest.raises(DataError, match="head 'cost'.* none of the 5 test rows"):
@@ -74,6 +74,6 @@ def test_strata_are_the_labels(prepared: Prepared) -> None:
 def test_photos_are_decoded_once(catalogue_folder: Path) -> None:
     config = tiny_config(TABLE, WORDS, PHOTOS)
     first = prepare(catalogue_folder / "catalogue.csv", ["price"], config)
-    found = resplit(first, np.roll(first.sides, 7))
+    found = resplit(first, np.roll(first.splits, 7))
     assert found.source.caches["photos"] is first.source.caches["photos"]
     assert found.spec.group("words").vocabulary != first.spec.group("words").vocabulary

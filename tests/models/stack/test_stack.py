@@ -42,7 +42,7 @@ def run(tmp_path_factory):
 def test_every_row_but_the_test_rows_is_held_out_once(run):
     _, seen = run
     prepared, held = seen["prepared"], seen["whole"].held
-    np.testing.assert_array_equal(held.rows, np.flatnonzero(prepared.sides != "test"))
+    np.testing.assert_array_equal(held.rows, np.flatnonzero(prepared.splits != "test"))
     assert held.outputs["price"].shape == (len(held.rows), 1)
     for i in range(3):
         learned, own = prepared.member_rows(i)
@@ -99,7 +99,7 @@ def test_without_linear_the_model_is_the_network(tmp_path):
 
 def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkeypatch):
     """They are held out of all, and what is calibrated on is the answer of the whole model."""
-    sides = np.repeat(["train", "validation", "test"], 40)
+    splits = np.repeat(["train", "validation", "test"], 40)
     split = {"data": {"split": {"method": "column", "column": "side"}}}
     asked = Config.parse({**config(members=2, linear=False).model_dump(), **split})
     seen, real = [], stack.stack_networks
@@ -109,7 +109,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
         return seen[-1][1]
 
     monkeypatch.setattr("multimodal.runs.steps.whole_model", spy)
-    rows = ROWS.assign(side=sides)
+    rows = ROWS.assign(split=splits)
     trained = multimodal.train(rows, "price", out=tmp_path / "run", config=asked)
     [(prepared, found)] = seen
     assert len(members(trained.model)) == 2 and trained.config.training.members == 2

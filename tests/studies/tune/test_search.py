@@ -47,10 +47,10 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Replace fitting: the error grows with the distance of the rate from 0.004."""
     calls: list[Any] = []
 
-    def fit_rows(prepared: Any, sides: Any, *, callbacks: Any) -> Fit:
+    def fit_rows(prepared: Any, splits: Any, *, callbacks: Any) -> Fit:
         calls.append(prepared.config)
         size = abs(np.log(prepared.config.training.learning_rate / 0.004))
-        rows = np.concatenate([prepared.rows(side) for side in sides])
+        rows = np.concatenate([prepared.rows(split) for split in splits])
         noise = np.random.default_rng(0).normal(0, 0.1 + 0.3 * size, len(rows))
         callbacks[0].by_epoch.append(1.0)
         return Fit({"price": (prepared.labels["price"][rows] * np.exp(noise))[:, None]}, 5, 0.1)

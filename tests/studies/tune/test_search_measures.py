@@ -10,7 +10,7 @@ from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
 from multimodal.studies.fits import tasks
 from multimodal.studies.tune.tune import (
-    SIDES,
+    SPLITS,
     error_on,
     guessed_errors,
     searched_metric,
@@ -29,7 +29,7 @@ def prepared() -> Prepared:
 
 def answers(prepared: Prepared, off: float) -> dict[str, np.ndarray]:
     """Answers of both sides: prices too high by a share, moods as sure as right."""
-    rows = np.concatenate([prepared.rows(side) for side in SIDES])
+    rows = np.concatenate([prepared.rows(split) for split in SPLITS])
     price = prepared.labels["price"][rows] * (1 + off)
     right = np.eye(2)[prepared.labels["mood"][rows]]
     return {"price": price[:, None], "mood": np.abs(right - off)}

@@ -30,9 +30,9 @@ def test_the_best_config_trains_to_what_was_measured(tmp_path: Path) -> None:
     train(rows.drop(columns="cost"), targets, out=tmp_path / "run", config=single)
     found = RunMetrics.read(tmp_path / "run")
     price, mood = record.heads
-    for side in ("validation", "test"):
-        measured = getattr(found.heads["price"], side)["log_rmse"]
-        assert measured == pytest.approx(price.values[side][1], rel=1e-3)
+    for split in ("validation", "test"):
+        measured = getattr(found.heads["price"], split)["log_rmse"]
+        assert measured == pytest.approx(price.values[split][1], rel=1e-3)
     before = found.confidence["mood"].log_loss_before  # a run tempers its probabilities
     assert before == pytest.approx(mood.values["test"][1], rel=1e-3)
 

@@ -19,14 +19,14 @@ _BINS, _CATEGORIES = 10, 20
 
 
 class Drift(NamedTuple):
-    """One column on one side of the split beside the training rows."""
+    """A column of a split beside the training rows; `side`, as in audit.json, names the split."""
 
     column: str
     side: str
     psi: float
 
 
-def drift(frame: pd.DataFrame, schema: Schema, sides: NDArray[Any]) -> list[Drift]:
+def drift(frame: pd.DataFrame, schema: Schema, splits: NDArray[Any]) -> list[Drift]:
     """Return the columns whose distribution differs from that of the training rows, worst first.
 
     The measure is the population stability index, sum((p - q) ln(p / q)) over tenths of the
@@ -37,7 +37,7 @@ def drift(frame: pd.DataFrame, schema: Schema, sides: NDArray[Any]) -> list[Drif
     Args:
         frame: the rows.
         schema: the columns to look at.
-        sides: (N,) of "train", "validation" and "test".
+        splits: (N,) of "train", "validation" and "test".
 
     References:
         Yurdakul and Naranjo, Statistical properties of the population stability index, 2020.
@@ -46,20 +46,20 @@ def drift(frame: pd.DataFrame, schema: Schema, sides: NDArray[Any]) -> list[Drif
     >>> from multimodal.data.read.readers import read_table
     >>> from multimodal.data.columns.schema import infer_schema
     >>> table = read_table([{"size": i + 0.5} for i in range(200)])
-    >>> sides = np.repeat(["train", "test"], 100)
-    >>> [each.column for each in drift(table.frame, infer_schema(table), sides)]
+    >>> splits = np.repeat(["train", "test"], 100)
+    >>> [each.column for each in drift(table.frame, infer_schema(table), splits)]
     ['size']
     """
-    train = sides == "train"
+    train = splits == "train"
     found = []
     for column in schema.columns:
         if column.kind not in _READ:
             continue
         bins = _binned(frame[column.name], column, train)
-        for side in ("validation", "test"):
-            psi = stability(bins[train], bins[sides == side])
+        for split in ("validation", "test"):
+            psi = stability(bins[train], bins[splits == split])
             if psi >= MIN_PSI:
-                found.append(Drift(column.name, side, round(psi, 3)))
+                found.append(Drift(column.name, split, round(psi, 3)))
     return sorted(found, key=lambda each: -each.psi)
 
 

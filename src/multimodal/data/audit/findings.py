@@ -16,7 +16,7 @@ from multimodal.data.audit.drift import MIN_PSI, Drift
 from multimodal.data.audit.label_noise import MOST
 from multimodal.data.columns.schema import Schema
 from multimodal.data.photos.checks import PhotoColumn
-from multimodal.data.split.sides import leaking_rows
+from multimodal.data.split.splits import leaking_rows
 
 AUDIT_FILE = "audit.json"
 Level = Literal["error", "warning", "note"]
@@ -131,19 +131,19 @@ def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -
     return Finding(level=level, topic=topic, message=message, lines=list(lines))
 
 
-def duplicated(groups: Ints, sides: NDArray[Any] | None, lines: Ints) -> list[Finding]:
-    """Say how many rows are duplicates, and which of them lie on another side of the split.
+def duplicated(groups: Ints, splits: NDArray[Any] | None, lines: Ints) -> list[Finding]:
+    """Say how many rows are duplicates, and which of them lie in another split.
 
     Args:
         groups: (N,), duplicates.
-        sides: (N,), the side of each row, or None where there is no split yet.
+        splits: (N,), the split of each row, or None where there is no split yet.
         lines: (N,), the line of each row.
     """
     counts = np.bincount(groups, minlength=1)
     extra = int((counts - 1).clip(0).sum())
     found = []
-    if sides is not None and len(across := leaking_rows(sides, groups)):
-        message = f"{len(across):,} rows have a duplicate on another side of the split."
+    if splits is not None and len(across := leaking_rows(splits, groups)):
+        message = f"{len(across):,} rows have a duplicate in another split."
         found.append(finding("warning", "duplicates", message, lines[across[:FIRST]].tolist()))
     if extra:
         copies = np.flatnonzero(counts[groups] > 1)[:FIRST]
@@ -156,7 +156,7 @@ def duplicated(groups: Ints, sides: NDArray[Any] | None, lines: Ints) -> list[Fi
 
 
 def drifted(moved: Sequence[Drift]) -> list[Finding]:
-    """Say which columns differ between the sides of the split."""
+    """Say which columns differ between the splits."""
     return [
         finding(
             "warning",

@@ -50,7 +50,7 @@ from multimodal.data.read.sampling import repeated_content, sample_rows, sampled
 from multimodal.data.read.table import Table
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
 from multimodal.data.split.leakage import leakage_warnings
-from multimodal.data.split.sides import SIDES, not_sides, split_rows
+from multimodal.data.split.splits import SPLITS, cells_without_split, split_rows
 
 if TYPE_CHECKING:
     from multimodal.data.prepare import Prepared
@@ -70,7 +70,7 @@ class _Rows:
     photos: list[PhotoColumn]
     groups: Ints
     labels: Mapping[str, Label] = field(default_factory=dict)
-    sides: NDArray[Any] | None = None
+    splits: NDArray[Any] | None = None
     leaks: Sequence[str] = ()
     errors: list[str] = field(default_factory=list)
     unsplit: Sequence[Finding] = ()
@@ -143,7 +143,7 @@ def audit_prepared(prepared: Prepared) -> Audit:
             prepared.photos,
             groups,
             prepared.raw_labels,
-            prepared.sides,
+            prepared.splits,
             prepared.leaks,
             unsplit=_with_split(prepared.table, used)[1],
         )
@@ -159,11 +159,11 @@ def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
     for column in schema.columns:
         if column.kind != "category" or column.distinct > _SPELLINGS:
             continue
-        others = not_sides(table.frame[column.name])
+        others = cells_without_split(table.frame[column.name])
         if others is not None and len(others):
             found.append(_unsplit(table, column.name, others))
         elif others is not None:
-            note = "its words name the sides of a split"
+            note = "its words name the splits"
             told[column.name] = column.model_copy(update={"kind": "split", "note": note})
     return Schema(columns=[told.get(each.name, each) for each in schema.columns]), found
 
@@ -212,7 +212,7 @@ def _split(rows: _Rows) -> None:
     table, names = rows.table, rows.schema.names("split")
     if not names and (rows.errors or not rows.labels):
         return
-    sides = split_rows(
+    splits = split_rows(
         Split(method="column", column=names[0]) if names else Split(),
         table.frame,
         groups=rows.groups,
@@ -221,7 +221,7 @@ def _split(rows: _Rows) -> None:
         source=table.name,
         place=table.place,
     )
-    rows.sides = sides if names else None
+    rows.splits = splits if names else None
 
 
 def _looked_at(rows: _Rows) -> _Rows:
@@ -234,7 +234,7 @@ def _looked_at(rows: _Rows) -> _Rows:
         table=sampled(rows.table, at),
         groups=rows.groups[at],
         labels={name: label.take(at) for name, label in rows.labels.items()},
-        sides=None if rows.sides is None else rows.sides[at],
+        splits=None if rows.splits is None else rows.splits[at],
     )
 
 
@@ -250,19 +250,19 @@ def _leaks(rows: _Rows) -> list[str]:
 
 
 def _audit(rows: _Rows) -> Audit:
-    table, sides = rows.table, rows.sides
+    table, splits = rows.table, rows.splits
     seen = _looked_at(rows)
     columns = [_column(seen, column) for column in rows.schema.columns]
-    moved = drift(seen.table.frame, rows.used, seen.sides) if seen.sides is not None else []
+    moved = drift(seen.table.frame, rows.used, seen.splits) if seen.splits is not None else []
     suspects = _suspects(seen)
-    counts = {} if sides is None else {side: int((sides == side).sum()) for side in SIDES}
+    counts = {} if splits is None else {split: int((splits == split).sum()) for split in SPLITS}
     findings = [
         *(finding("error", "rows", message) for message in rows.errors),
         *(finding("warning", "rows", said) for said in checks.notes(table, FIRST)),
         *(finding("warning", "rows", said) for said in rare_notes(rows.labels, rows.groups)),
         *rows.unsplit,
         *(finding("warning", "leakage", said) for said in rows.leaks),
-        *duplicated(rows.groups, sides, table.lines),
+        *duplicated(rows.groups, splits, table.lines),
         *drifted(moved),
         *doubted(suspects),
         *odd(columns),

@@ -305,7 +305,7 @@ def with_terms(
     spec: FittedSpec,
     schema: Schema,
     table: Table,
-    sides: NDArray[Any],
+    splits: NDArray[Any],
     targets: Floats | None = None,
 ) -> FittedSpec:
     """Return the spec with the terms that all rows but the test rows hold.
@@ -313,7 +313,7 @@ def with_terms(
     Targets are those of `waves.wave_targets`, of all rows; without any there are no waves.
     """
     units = {column.name: column.unit for column in schema.columns}
-    rows = np.flatnonzero(sides != "test")
+    rows = np.flatnonzero(splits != "test")
     learned = None if targets is None else targets[rows]
     terms = fit_terms(spec, units, table.frame.iloc[rows], learned)
     return spec.model_copy(update={"terms": terms})

@@ -13,7 +13,7 @@ from multimodal.core.config import Head
 from multimodal.core.errors import DataError
 from multimodal.data.labels.cells import Faults, Label
 from multimodal.data.read.table import Table
-from multimodal.data.split.sides import SIDES, rare_classes
+from multimodal.data.split.splits import SPLITS, rare_classes
 
 _SEVERAL = 20  # labelled rows from which classes must come again
 
@@ -95,22 +95,22 @@ def check_transform(table: Table, head: Head, values: NDArray[Any]) -> None:
 
 
 def check_splits(
-    table: Table, heads: Sequence[Head], found: Mapping[str, Label], sides: NDArray[Any]
+    table: Table, heads: Sequence[Head], found: Mapping[str, Label], splits: NDArray[Any]
 ) -> None:
-    """Raise DataError where no row on a side of the split has the label of a head."""
+    """Raise DataError where no row of a split has the label of a head."""
     for head in heads:
-        for side in SIDES:
-            here = sides == side
+        for split in SPLITS:
+            here = splits == split
             if not found[head.name].known[here].any():
                 raise DataError(
                     f"{table.name}: head '{head.name}' (column '{head.columns[0]}'): none of the "
-                    f"{int(here.sum()):,} {side} rows has its label. Use more rows with this "
+                    f"{int(here.sum()):,} {split} rows has its label. Use more rows with this "
                     "label, or another split."
                 )
 
 
 def rare_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
-    """Say which classes have too few rows to be on every side of the split."""
+    """Say which classes have too few rows to be in every split."""
     notes = []
     for name, label in found.items():
         rare = rare_classes(label.values, groups) if label.kind == "class" else []
@@ -118,7 +118,7 @@ def rare_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
             said = ", ".join(f"'{each}'" for each in rare[:5]) + (", …" if len(rare) > 5 else "")
             notes.append(
                 f"head '{name}': {len(rare):,} of {len(label.names()):,} classes have fewer than "
-                f"{len(SIDES)} rows ({said}). A random split keeps those rows in training, so "
+                f"{len(SPLITS)} rows ({said}). A random split keeps those rows in training, so "
                 "these classes are not tested."
             )
     return notes

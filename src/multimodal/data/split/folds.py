@@ -26,7 +26,7 @@ from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
 from multimodal.data.sparse.random_features import random_feature_targets
-from multimodal.data.split.sides import SIDES, Splits, Targets, deal, names_validation
+from multimodal.data.split.splits import SPLITS, Splits, Targets, deal, names_validation
 
 MOST_FOLDS = 100
 
@@ -106,7 +106,7 @@ def rows_apart(folds: Ints, groups: Ints) -> Ints:
 def fold_splits(
     folds: Ints, fold: int, groups: Ints, targets: Targets, validation: float, seed: int
 ) -> Splits:
-    """Return the sides of one fold's training: its rows test, some of the others validate.
+    """Return the splits of one fold's training: its rows test, some of the others validate.
 
     Args:
         folds: int64 (N,), each row's fold.
@@ -120,16 +120,16 @@ def fold_splits(
         object (N,) of "train", "validation" and "test".
 
     Example:
-    >>> sides = fold_splits(np.arange(12) % 3, 1, np.arange(12), [np.arange(12.0)], 0.2, seed=0)
-    >>> [int((sides == side).sum()) for side in SIDES]
+    >>> splits = fold_splits(np.arange(12) % 3, 1, np.arange(12), [np.arange(12.0)], 0.2, seed=0)
+    >>> [int((splits == split).sum()) for split in SPLITS]
     [6, 2, 4]
     """
-    sides: NDArray[np.object_] = np.full(len(folds), SIDES[2], object)
+    splits: NDArray[np.object_] = np.full(len(folds), SPLITS[2], object)
     rest = np.flatnonzero(folds != fold)
     share = min(0.5, validation * len(folds) / max(len(rest), 1))
     parts = deal([1 - share, share], groups[rest], [target[rest] for target in targets], seed)
-    sides[rest] = np.array(SIDES, object)[parts]
-    return sides
+    splits[rest] = np.array(SPLITS, object)[parts]
+    return splits
 
 
 def _in_order(name: str) -> tuple[float, str]:
@@ -146,18 +146,18 @@ MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer
 FOLDS = 5  # parts for the linear model, where one network has none
 
 
-def with_members(config: Config, table: Table, sides: NDArray[Any]) -> Config:
+def with_members(config: Config, table: Table, splits: NDArray[Any]) -> Config:
     """Return the config with a number of networks.
 
     Those that share validation rows are as many as read `MOST_READ` rows together, five at most.
     """
     if config.training.members != "auto":
         return config
-    rows, members = int((sides != "test").sum()), 1
+    rows, members = int((splits != "test").sum()), 1
     if LEAST <= rows and not on_disk(table.frame):
         members = MEMBERS if rows <= MEMBER_ROWS else 1
         if _chosen(config, table):
-            reads = EPOCHS * max(int((sides == "train").sum()), 1)
+            reads = EPOCHS * max(int((splits == "train").sum()), 1)
             members = min(max(MOST_READ // reads, 1), MEMBERS)
     return config.merge(training={"members": members})
 
@@ -178,13 +178,13 @@ def _chosen(config: Config, table: Table) -> bool:
     )
 
 
-def with_training_schedule(config: Config, sides: NDArray[Any]) -> Config:
+def with_training_schedule(config: Config, splits: NDArray[Any]) -> Config:
     """Return the config with a number of epochs and of rows in a step.
 
     The more training rows there are, the fewer are the epochs; the batches of few are small, for
     there to be steps enough.
     """
-    rows = max(int((sides == "train").sum()), 1)
+    rows = max(int((splits == "train").sum()), 1)
     pace = {
         "epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS),
         "batch_size": BATCH_OF_FEW if rows <= FEW else BATCH,
@@ -194,7 +194,7 @@ def with_training_schedule(config: Config, sides: NDArray[Any]) -> Config:
 
 
 def member_folds(
-    config: Config, groups: Ints, sides: NDArray[Any], found: Labels, parts: bool
+    config: Config, groups: Ints, splits: NDArray[Any], found: Labels, parts: bool
 ) -> Ints:
     """Return the part of the rows, but the test rows, that each is in, -1 for none.
 
@@ -203,10 +203,10 @@ def member_folds(
     Raises:
         ConfigError: There are too few rows for `training.members` parts.
     """
-    rows = np.flatnonzero(sides != "test")
+    rows = np.flatnonzero(splits != "test")
     targets = [each[rows] for label in found.values() for each in split_targets(label)]
     members = int(config.training.members) if parts else 1
-    count, folds = members if members > 1 else FOLDS, np.full(len(sides), -1)
+    count, folds = members if members > 1 else FOLDS, np.full(len(splits), -1)
     folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
     if members > 1 and len(np.unique(folds[folds >= 0])) < members:
         raise ConfigError(
@@ -227,18 +227,18 @@ def split_targets(label: Label) -> list[NDArray[Any]]:
     return [label.values]
 
 
-def resplit(prepared: Prepared, sides: Splits) -> Prepared:
-    """Return the rows of `prepared` on other sides, with scales, words and so on learned anew.
+def resplit(prepared: Prepared, splits: Splits) -> Prepared:
+    """Return the rows of `prepared` in other splits, with scales, words and so on learned anew.
 
     Nothing is read again: the rows, kinds of columns and labels are those there are, and photos
     that were decoded stay so.
 
     Args:
         prepared: What `prepare` returned.
-        sides: object (N,) of "train", "validation" and "test".
+        splits: object (N,) of "train", "validation" and "test".
 
     Raises:
-        DataError: The table is larger than memory, a side has no label of a head, or a group has
+        DataError: The table is larger than memory, a split has no label of a head, or a group has
             nothing to learn in the training rows.
     """
     table, config, found = prepared.table, prepared.config, prepared.raw_labels
@@ -247,9 +247,9 @@ def resplit(prepared: Prepared, sides: Splits) -> Prepared:
             f"{table.name}: larger than memory should hold, so it cannot be split again and again. "
             "Take a sample of its rows."
         )
-    check_splits(table, config.heads, found, sides)
+    check_splits(table, config.heads, found, splits)
     weights = row_weights(prepared)
-    spec = fit_rows(config, prepared.schema, table, found, weights, sides == "train", None)
+    spec = fit_rows(config, prepared.schema, table, found, weights, splits == "train", None)
     labels = {
         fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
@@ -258,12 +258,12 @@ def resplit(prepared: Prepared, sides: Splits) -> Prepared:
     caches = _caches(prepared.source.caches, arrays.photos, config.data.cache_mb * 2**20)
     given = label_arrays(spec.heads, labels, weights)
     source = Source.of(spec, arrays.inputs, caches, *given)
-    groups = prepared.groups if prepared.groups is not None else np.arange(len(sides))
-    folds = member_folds(config, groups, sides, found, prepared.parts)
+    groups = prepared.groups if prepared.groups is not None else np.arange(len(splits))
+    folds = member_folds(config, groups, splits, found, prepared.parts)
     if config.training.linear:
         measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_terms(spec, prepared.schema, table, sides, measured)
-    return replace(prepared, spec=spec, sides=sides, source=source, labels=labels, folds=folds)
+        spec = with_terms(spec, prepared.schema, table, splits, measured)
+    return replace(prepared, spec=spec, splits=splits, source=source, labels=labels, folds=folds)
 
 
 def row_weights(prepared: Prepared) -> Floats:

@@ -75,7 +75,7 @@ def stack_networks(prepared: Prepared, networks: Sequence[keras.Model], say: Say
     kinds = dict(blended(prepared.config, prepared.spec))
     boosted_models = None
     if kinds:
-        learned = np.flatnonzero(prepared.sides != "test")
+        learned = np.flatnonzero(prepared.splits != "test")
         matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
         if prepared.config.training.trees:
             boosted_models = _boosted_models(prepared, matrices, learned)
@@ -103,7 +103,7 @@ def _fit_head(
     raw, shares = _blend(model.get_layer(name), rows, linear, networks)
     say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
     if boosted_models is not None and linear is not None:
-        learned = prepared.sides != "test"
+        learned = prepared.splits != "test"
         inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
         seed = prepared.config.training.seed
         boosted_model, raw = fit_boosted_model(
@@ -205,7 +205,7 @@ def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:
     linear, terms = fit_linear(rows), prepared.spec.terms
     if linear is None or terms is None:
         return None
-    frame = prepared.table.frame[prepared.sides != "test"]
+    frame = prepared.table.frame[prepared.splits != "test"]
     units = _preprocessor(prepared).units
     absent = absent_contributions(terms, prepared.spec, units, frame, linear.kernel)
     for place, contribution in absent.items():

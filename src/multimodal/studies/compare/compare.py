@@ -15,7 +15,7 @@ from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
 from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart, strata
-from multimodal.data.split.sides import joined_groups
+from multimodal.data.split.splits import joined_groups
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.runs.request import Request, Say, record

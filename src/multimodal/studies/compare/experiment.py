@@ -118,7 +118,7 @@ class Experiment:
         """Return the rows with those of a fold to test on; made once for all its models."""
         if fold not in self.splits:
             config = self.prepared.config
-            sides = fold_splits(
+            splits = fold_splits(
                 self.folds,
                 fold,
                 self.groups,
@@ -126,7 +126,7 @@ class Experiment:
                 config.data.split.validation,
                 config.training.seed,
             )
-            self.splits[fold] = resplit(self.prepared, sides)
+            self.splits[fold] = resplit(self.prepared, splits)
         return self.splits[fold]
 
     def _sum_up(self) -> ComparisonRecord:

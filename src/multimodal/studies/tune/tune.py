@@ -130,7 +130,7 @@ class Search:
         watch = Watch(asked, math.inf if first else self.deadline)
         try:
             config = turned(self.prepared.config, self.space, values)
-            fit = fit_rows(alone(self.prepared, config), SIDES, callbacks=[watch])
+            fit = fit_rows(alone(self.prepared, config), SPLITS, callbacks=[watch])
             trial = trial.model_copy(update=self._measured(fit))
             write_fits(self._answers(trial), {"answers": fit})
         except Ended as end:
@@ -200,7 +200,7 @@ class Search:
         return result
 
     def _outputs(self, trial: Trial) -> Outputs:
-        rows = sum(len(self.prepared.rows(side)) for side in SIDES)
+        rows = sum(len(self.prepared.rows(split)) for split in SPLITS)
         shapes = {each.name: (rows, width(each)) for each in tasks(self.prepared)}
         return read_fits(self._answers(trial), shapes)["answers"].outputs
 
@@ -219,7 +219,7 @@ def _as_yaml(config: Config, verdict: str) -> str:
     return f"# {verdict}\n{text}"
 
 
-SIDES = VALIDATION, TEST = ("validation", "test")
+SPLITS = VALIDATION, TEST = ("validation", "test")
 Outputs = Mapping[str, Floats]
 
 
@@ -230,17 +230,17 @@ def searched_metric(prepared: Prepared, task: Task) -> str:
     return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
 
 
-def error_on(prepared: Prepared, task: Task, outputs: Outputs, side: str) -> float:
+def error_on(prepared: Prepared, task: Task, outputs: Outputs, split: str) -> float:
     """Return how far a head is from perfect on one side.
 
     Args:
         prepared: Rows, split.
         task: What the head is asked.
         outputs: By head, of the validation rows, or of them and then the test rows.
-        side: One of the two.
+        split: One of the two.
     """
     metric = searched_metric(prepared, task)
-    each, weight, _ = _parts(prepared, task, metric, outputs, side)
+    each, weight, _ = _parts(prepared, task, metric, outputs, split)
     value = metric_by(metric, [each], weight, np.zeros(len(weight)))
     return float(shortfall(metric, float(value[0, 0])))
 
@@ -268,25 +268,25 @@ def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) ->
     """Compare the answers of two configs on both sides, rows drawn again in pairs."""
     metric = searched_metric(prepared, task)
     values, differences = {}, {}
-    for side in SIDES:
-        each = [_parts(prepared, task, metric, outputs, side) for outputs in (start, best)]
+    for split in SPLITS:
+        each = [_parts(prepared, task, metric, outputs, split) for outputs in (start, best)]
         _, weight, clusters = each[0]
         value, drawn = drawn_metrics(metric, [found for found, _, _ in each], weight, clusters)
         first, second = (shortfall(metric, float(v)) for v in value)
         errors = 1 - drawn if shortfall(metric, 0.0) == 1 else drawn
         found = gain(second, first, errors[:, 1], errors[:, 0])
-        values[side] = (float(value[0]), float(value[1]), len(weight))
-        differences[side] = Difference(gain=found.value, low=found.low, high=found.high, p=found.p)
+        values[split] = (float(value[0]), float(value[1]), len(weight))
+        differences[split] = Difference(gain=found.value, low=found.low, high=found.high, p=found.p)
     return TunedHead(head=task.name, metric=metric, values=values, differences=differences)
 
 
 def _parts(
-    prepared: Prepared, task: Task, metric: str, outputs: Outputs, side: str
+    prepared: Prepared, task: Task, metric: str, outputs: Outputs, split: str
 ) -> tuple[Parts, NDArray[Any], NDArray[Any]]:
     """Take a metric apart over the labelled rows of a side: parts, weights, clusters."""
-    rows, values = prepared.rows(side), outputs[task.name]
+    rows, values = prepared.rows(split), outputs[task.name]
     if len(values) > len(rows):
-        values = values[: len(rows)] if side == VALIDATION else values[-len(rows) :]
+        values = values[: len(rows)] if split == VALIDATION else values[-len(rows) :]
     y_true, weight = prepared.labels[task.name][rows], prepared.source.weights[task.name][rows]
     counts = has_label(task, y_true) & (weight > 0)
     clusters = rows if prepared.groups is None else prepared.groups[rows]

@@ -1,4 +1,4 @@
-"""What a split promises: nothing on two sides, the asked shares, every decile, one seed."""
+"""What a split promises: nothing in two splits, the asked shares, every decile, one seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import pytest
 from multimodal.core.config import Split
 from multimodal.core.errors import DataError
 from multimodal.data.split.duplicates import duplicate_groups
-from multimodal.data.split.sides import SIDES, leaking_rows, not_sides, rare_classes, split_rows
+from multimodal.data.split.splits import (
+    SPLITS,
+    cells_without_split,
+    leaking_rows,
+    rare_classes,
+    split_rows,
+)
 
 RNG = np.random.default_rng(1)
 N = 600
@@ -25,7 +31,7 @@ FRAME = pd.DataFrame(
         "year": RNG.integers(1990, 2020, N),
     }
 )
-SPLITS = {
+METHODS = {
     "random": Split(),
     "wide": Split(validation=0.3, test=0.3),
     "group": Split(method="group", column="seller"),
@@ -38,34 +44,34 @@ def draw(split: Split, groups: Any = CLUSTERS, target: Any = PRICE, seed: int = 
     return split_rows(split, FRAME, groups=groups, targets=[target], seed=seed, source="t.csv")
 
 
-def share(sides: Any, side: str) -> float:
-    return float(np.mean(sides == side))
+def share(splits: Any, split: str) -> float:
+    return float(np.mean(splits == split))
 
 
-@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("groups", [CLUSTERS, ALONE], ids=["clusters", "alone"])
-def test_no_group_is_on_two_sides(name: str, groups: Any) -> None:
-    sides = draw(SPLITS[name], groups)
-    assert set(sides) == set(SIDES) and sides.shape == (N,)
-    assert not len(leaking_rows(sides, groups))
+def test_no_group_is_in_two_splits(name: str, groups: Any) -> None:
+    splits = draw(METHODS[name], groups)
+    assert set(splits) == set(SPLITS) and splits.shape == (N,)
+    assert not len(leaking_rows(splits, groups))
 
 
 @pytest.mark.parametrize(
     ("name", "tolerance"), [("random", 0.01), ("wide", 0.01), ("group", 0.03), ("time", 0.1)]
 )
 def test_shares_are_as_asked(name: str, tolerance: float) -> None:
-    split = SPLITS[name]
-    sides = draw(split)
-    assert share(sides, "test") == pytest.approx(split.test, abs=tolerance)
-    assert share(sides, "validation") == pytest.approx(split.validation, abs=tolerance)
+    split = METHODS[name]
+    splits = draw(split)
+    assert share(splits, "test") == pytest.approx(split.test, abs=tolerance)
+    assert share(splits, "validation") == pytest.approx(split.validation, abs=tolerance)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_decile_is_on_every_side(seed: int) -> None:
     decile = np.searchsorted(np.quantile(PRICE, np.arange(1, 10) / 10), PRICE)
-    sides = draw(Split(), ALONE, seed=seed)
-    for side in SIDES:
-        counts = np.bincount(decile[sides == side], minlength=10)
+    splits = draw(Split(), ALONE, seed=seed)
+    for split in SPLITS:
+        counts = np.bincount(decile[splits == split], minlength=10)
         assert counts.min() >= 0.6 * counts.mean()
 
 
@@ -75,9 +81,9 @@ def test_classes_are_shared_out(dtype: Any) -> None:
     target = (
         classes.astype(dtype) if dtype is not object else np.array(list("abc"), object)[classes]
     )
-    sides = draw(Split(), ALONE, target)
+    splits = draw(Split(), ALONE, target)
     for label in range(3):
-        assert share(sides[classes == label], "test") == pytest.approx(0.15, abs=0.03)
+        assert share(splits[classes == label], "test") == pytest.approx(0.15, abs=0.03)
 
 
 def test_a_tiny_class_stays_in_training() -> None:
@@ -95,22 +101,22 @@ def joined(*targets: Any, seed: int = 0) -> Any:
 @pytest.mark.parametrize("seed", range(3))
 def test_two_targets_are_both_shared_out(seed: int) -> None:
     sizes = np.array(list("xyz"), object)[RNG.integers(0, 3, N)]
-    sides = joined(sizes, MOODS, seed=seed)
+    splits = joined(sizes, MOODS, seed=seed)
     for target, names in ((sizes, "xyz"), (MOODS, "abcdef")):
         for name in names:
-            assert share(sides[target == name], "test") == pytest.approx(0.15, abs=0.035)
+            assert share(splits[target == name], "test") == pytest.approx(0.15, abs=0.035)
 
 
 def test_partly_labelled_rows_are_shared_out_by_what_they_have() -> None:
     ages, moods = PRICE.copy(), MOODS.copy()
     ages[:300], moods[300:] = np.nan, None
-    sides = joined(ages, moods)
+    splits = joined(ages, moods)
     for part in (slice(0, 300), slice(300, N)):
-        assert share(sides[part], "test") == pytest.approx(0.15, abs=0.01)
+        assert share(splits[part], "test") == pytest.approx(0.15, abs=0.01)
     for name in "abcdef":
-        assert share(sides[moods == name], "test") == pytest.approx(0.15, abs=0.04)
+        assert share(splits[moods == name], "test") == pytest.approx(0.15, abs=0.04)
     decile = np.searchsorted(np.quantile(ages[300:], np.arange(1, 10) / 10), ages[300:])
-    assert np.bincount(decile[sides[300:] == "test"], minlength=10).min() >= 2
+    assert np.bincount(decile[splits[300:] == "test"], minlength=10).min() >= 2
 
 
 def test_a_tiny_class_of_any_target_stays_in_training() -> None:
@@ -143,20 +149,20 @@ def test_the_seed_decides() -> None:
 
 
 def test_values_of_the_group_column_stay_together() -> None:
-    sides = draw(SPLITS["group"])
-    assert (pd.Series(sides).groupby(FRAME["seller"]).nunique() == 1).all()
+    splits = draw(METHODS["group"])
+    assert (pd.Series(splits).groupby(FRAME["seller"]).nunique() == 1).all()
 
 
 def test_a_missing_group_joins_nothing() -> None:
     frame = FRAME.assign(seller=None)
-    sides = split_rows(SPLITS["group"], frame, groups=ALONE, targets=[PRICE], seed=0)
-    assert share(sides, "test") == pytest.approx(0.15, abs=0.01)
+    splits = split_rows(METHODS["group"], frame, groups=ALONE, targets=[PRICE], seed=0)
+    assert share(splits, "test") == pytest.approx(0.15, abs=0.01)
 
 
 @pytest.mark.parametrize("column", ["day", "year"])
 def test_time_never_runs_backwards(column: str) -> None:
-    sides = draw(Split(method="time", column=column), ALONE)
-    times = [FRAME[column][sides == side] for side in SIDES]
+    splits = draw(Split(method="time", column=column), ALONE)
+    times = [FRAME[column][splits == split] for split in SPLITS]
     assert times[0].max() < times[1].min() <= times[1].max() < times[2].min()
 
 
@@ -164,10 +170,10 @@ def test_a_duplicate_goes_with_its_latest() -> None:
     groups = ALONE.copy()
     days = pd.to_datetime(FRAME["day"])
     groups[days.idxmin()] = groups[days.idxmax()]
-    sides = draw(SPLITS["time"], np.unique(groups, return_inverse=True)[1])
-    assert sides[days.idxmin()] == sides[days.idxmax()] == "test"
-    for side in ("train", "validation"):
-        assert days[sides == side].max() < days[sides == "test"].drop(days.idxmin()).min()
+    splits = draw(METHODS["time"], np.unique(groups, return_inverse=True)[1])
+    assert splits[days.idxmin()] == splits[days.idxmax()] == "test"
+    for split in ("train", "validation"):
+        assert days[splits == split].max() < days[splits == "test"].drop(days.idxmin()).min()
 
 
 WORDS = ["Train"] * 6 + ["val", "VALID", " test ", "testing"]
@@ -191,16 +197,16 @@ def test_words_decide() -> None:
 
 def test_words_move_no_duplicate_but_it_is_reported() -> None:
     groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 8])
-    sides = by_words(WORDS, groups)
-    assert sides[0] == "train" and sides[8] == "test"
-    assert leaking_rows(sides, groups).tolist() == [0, 8]
+    splits = by_words(WORDS, groups)
+    assert splits[0] == "train" and splits[8] == "test"
+    assert leaking_rows(splits, groups).tolist() == [0, 8]
 
 
 def test_validation_is_taken_from_training_groups() -> None:
     groups = np.arange(100) // 2
-    sides = by_words(["train"] * 80 + ["test"] * 20, groups)
-    assert share(sides, "validation") == pytest.approx(0.1, abs=0.02)
-    assert set(sides[80:]) == {"test"} and not len(leaking_rows(sides, groups))
+    splits = by_words(["train"] * 80 + ["test"] * 20, groups)
+    assert share(splits, "validation") == pytest.approx(0.1, abs=0.02)
+    assert set(splits[80:]) == {"test"} and not len(leaking_rows(splits, groups))
 
 
 @pytest.mark.parametrize(
@@ -221,14 +227,14 @@ def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
     ("split", "change", "message"),
     [
         (Split(method="group", column="sellers"), {}, "t.csv: split column 'sellers'.*'seller'"),
-        (SPLITS["time"], {"day": "03/04/2016"}, r"^t.csv, row 1, .*got '03/04/2016' \(600 such"),
+        (METHODS["time"], {"day": "03/04/2016"}, r"^t.csv, row 1, .*got '03/04/2016' \(600 such"),
         (
-            SPLITS["time"],
+            METHODS["time"],
             {"day": [None, *FRAME["day"][1:]]},
             r"^t.csv, row 1, .*got (None|nan)\. Write",
         ),
-        (SPLITS["year"], {"year": [2016] * 300 + [2017] * 300}, "2 different moments"),
-        (SPLITS["group"], {"seller": "one"}, "no rows left.*600 rows in 1 groups"),
+        (METHODS["year"], {"year": [2016] * 300 + [2017] * 300}, "2 different moments"),
+        (METHODS["group"], {"seller": "one"}, "no rows left.*600 rows in 1 groups"),
     ],
 )
 def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], message: str) -> None:
@@ -265,12 +271,12 @@ def test_messages_name_the_line_of_a_table() -> None:
     ],
 )
 def test_a_column_that_mostly_names_sides(words: list[Any], others: list[int] | None) -> None:
-    found = not_sides(pd.Series(words, dtype=object))
+    found = cells_without_split(pd.Series(words, dtype=object))
     assert (None if found is None else found.tolist()) == others
 
 
 def test_nine_rows_are_too_few() -> None:
     with pytest.raises(DataError, match="cannot split 9 rows"):
         split_rows(Split(), FRAME[:9], groups=ALONE[:9], targets=[PRICE[:9]], seed=0)
-    sides = split_rows(Split(), FRAME[:10], groups=ALONE[:10], targets=[PRICE[:10]], seed=0)
-    assert set(sides) == {*SIDES}
+    splits = split_rows(Split(), FRAME[:10], groups=ALONE[:10], targets=[PRICE[:10]], seed=0)
+    assert set(splits) == {*SPLITS}

@@ -1,4 +1,4 @@
-"""Which rows train, validate and test; rows that belong together stay on one side."""
+"""Which rows train, validate and test; rows that belong together stay in one split."""
 
 from __future__ import annotations
 
@@ -16,23 +16,9 @@ from multimodal.core.errors import DataError, choices
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import parse_numbers
-from multimodal.data.split.duplicates import content_keys, duplicate_groups, placeholders
+from multimodal.data.split.duplicates import duplicate_groups
 
-__all__ = [
-    "SIDES",
-    "content_keys",
-    "deal",
-    "duplicate_groups",
-    "joined_groups",
-    "leaking_rows",
-    "names_validation",
-    "not_sides",
-    "placeholders",
-    "rare_classes",
-    "split_rows",
-]
-
-SIDES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 Splits = npt.NDArray[np.object_]
 Targets = Sequence[npt.NDArray[Any]]
 _WORDS = {
@@ -47,7 +33,7 @@ _WORDS = {
 }
 _LEAST_ROWS = 10
 _CLASSES = 20
-_MOSTLY = 0.9  # share of cells that name a side, from which a column is meant as a split
+_MOSTLY = 0.9  # share of cells that name a split, from which a column is meant as a split
 _DIVISIBLE = 20  # groups that two targets must share to be a stratum
 
 
@@ -61,7 +47,7 @@ def split_rows(
     source: str = "",
     place: Callable[[int], str] | None = None,
 ) -> Splits:
-    """Assign every row to a side.
+    """Assign every row to a split.
 
     - `random`: stratified by target decile (or class), duplicates together. Of several targets,
       the first that a row has decides, and the others as far as there are rows enough. A class in
@@ -87,7 +73,7 @@ def split_rows(
 
     Raises:
         DataError: fewer than ten rows, no such column, a cell that cannot be read, or rows that
-            hang together so much that a side stays empty.
+            hang together so much that a split stays empty.
     """
     named = f"{source}: " if source else ""
     place = place or (lambda row: f"{source}, row {row + 1}".removeprefix(", "))
@@ -97,13 +83,13 @@ def split_rows(
             f"At least {_LEAST_ROWS} are needed."
         )
     if split.method == "column":
-        sides = _by_column(split, _cells(split, frame, named), groups, targets, seed, place)
+        splits = _by_column(split, _cells(split, frame, named), groups, targets, seed, place)
     elif split.method == "time":
-        sides = _by_time(split, _cells(split, frame, named), groups, named, place)
+        splits = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
         groups = joined_groups(split, frame, groups, named)
-        sides = _at_random(split.validation, split.test, groups, targets, seed)
-    return _complete(sides, groups, named)
+        splits = _at_random(split.validation, split.test, groups, targets, seed)
+    return _complete(splits, groups, named)
 
 
 def names_validation(cells: pd.Series[Any]) -> bool:
@@ -124,36 +110,36 @@ def joined_groups(split: Split, frame: pd.DataFrame, groups: Ints, named: str = 
     return duplicate_groups(joined, len(frame), always=(0, 1))
 
 
-def not_sides(cells: pd.Series[Any]) -> Ints | None:
-    """Return the positions of the cells that name no side of a split, ascending.
+def cells_without_split(cells: pd.Series[Any]) -> Ints | None:
+    """Return the positions of the cells that name no split, ascending.
 
-    None where the column is not meant as a split: less than nine cells in ten name a side, or train
-    or test does not occur.
+    None where the column is not meant as a split: less than nine cells in ten name one, or train or
+    test does not occur.
 
     Example:
-    >>> not_sides(pd.Series(["train"] * 7 + ["val", "test", "tset"])).tolist()
+    >>> cells_without_split(pd.Series(["train"] * 7 + ["val", "test", "tset"])).tolist()
     [9]
-    >>> not_sides(pd.Series(["train", "bus", "bus"])) is None
+    >>> cells_without_split(pd.Series(["train", "bus", "bus"])) is None
     True
     """
     texts = as_text(cells).tolist()
-    sides = {text: _WORDS.get(text.lower()) if text else None for text in set(texts)}
-    others = np.array([i for i, text in enumerate(texts) if sides[text] is None], np.int64)
-    meant = {"train", "test"} <= set(sides.values())
+    splits = {text: _WORDS.get(text.lower()) if text else None for text in set(texts)}
+    others = np.array([i for i, text in enumerate(texts) if splits[text] is None], np.int64)
+    meant = {"train", "test"} <= set(splits.values())
     return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
 
 
-def leaking_rows(sides: Splits, groups: Ints) -> Ints:
-    """Return the positions of rows whose duplicate lies on another side, ascending.
+def leaking_rows(splits: Splits, groups: Ints) -> Ints:
+    """Return the positions of rows whose duplicate lies in another split, ascending.
 
     Example:
-    >>> sides = np.array(["train", "test", "test"], dtype=object)
-    >>> leaking_rows(sides, np.array([0, 0, 1])).tolist()
+    >>> splits = np.array(["train", "test", "test"], dtype=object)
+    >>> leaking_rows(splits, np.array([0, 0, 1])).tolist()
     [0, 1]
     """
-    codes = np.array([SIDES.index(side) for side in sides], dtype=np.int64)
+    codes = np.array([SPLITS.index(split) for split in splits], dtype=np.int64)
     size = int(groups.max()) + 1 if len(groups) else 0
-    low, high = np.full(size, len(SIDES)), np.full(size, -1)
+    low, high = np.full(size, len(SPLITS)), np.full(size, -1)
     np.minimum.at(low, groups, codes)
     np.maximum.at(high, groups, codes)
     return np.flatnonzero((low != high)[groups]).astype(np.int64)
@@ -168,9 +154,9 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 
 
 def _at_random(validation: float, test: float, groups: Ints, targets: Targets, seed: int) -> Splits:
-    """Deal whole groups out to the three sides; a class in fewer than three groups trains."""
+    """Deal whole groups out to the three splits; a class in fewer than three groups trains."""
     shares = [1 - validation - test, validation, test]
-    return np.array(SIDES, dtype=object)[deal(shares, groups, targets, seed)]
+    return np.array(SPLITS, dtype=object)[deal(shares, groups, targets, seed)]
 
 
 def deal(
@@ -238,7 +224,7 @@ def _by_target(target: npt.NDArray[Any], member: Ints, count: int) -> tuple[Ints
     names = np.array([str(target[row]) for row in rows], str)
     codes = np.full(count, -1)
     codes[member[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
-    rare = np.bincount(codes[codes >= 0], minlength=1) < len(SIDES)
+    rare = np.bincount(codes[codes >= 0], minlength=1) < len(SPLITS)
     return codes, (codes >= 0) & rare[codes]
 
 
@@ -266,7 +252,7 @@ def rare_classes(target: npt.NDArray[np.object_], groups: Ints) -> list[str]:
     for name, group in zip(target, groups.tolist(), strict=True):
         if name is not None:
             found.setdefault(name, set()).add(group)
-    return sorted(name for name, where in found.items() if len(where) < len(SIDES))
+    return sorted(name for name, where in found.items() if len(where) < len(SPLITS))
 
 
 def _by_time(
@@ -281,7 +267,7 @@ def _by_time(
     latest = np.full(int(groups.max()) + 1, -np.inf)
     np.maximum.at(latest, groups, moments)
     values, counts = np.unique(latest[groups], return_counts=True)
-    if len(values) < len(SIDES):
+    if len(values) < len(SPLITS):
         raise DataError(
             f"{named}split column '{split.column}' has {len(values)} different moments; three are "
             "needed. Split at random, or by a finer date."
@@ -290,8 +276,8 @@ def _by_time(
     test = 2 + int(np.argmin(np.abs(after[2:] - split.test)))
     wanted = after[test] + split.validation
     validation = 1 + int(np.argmin(np.abs(after[1:test] - wanted)))
-    side = np.searchsorted(values[[validation, test]], latest[groups], side="right")
-    return np.array(SIDES, dtype=object)[side]
+    codes = np.searchsorted(values[[validation, test]], latest[groups], side="right")
+    return np.array(SPLITS, dtype=object)[codes]
 
 
 def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> Floats:
@@ -325,29 +311,29 @@ def _by_column(
             f"{place(unknown[0])}, split column '{split.column}': expected train, validation or "
             f"test in every row, got {cells.iloc[unknown[0]]!r}{_more(unknown)}."
         )
-    sides = np.array(words, dtype=object)
-    train = np.flatnonzero(sides == "train")
+    splits = np.array(words, dtype=object)
+    train = np.flatnonzero(splits == "train")
     if "validation" not in words and len(train) > 1:
         share = min(0.5, split.validation * len(words) / len(train))
-        sides[train] = _at_random(
+        splits[train] = _at_random(
             share, 0.0, groups[train], [target[train] for target in targets], seed
         )
-    return sides
+    return splits
 
 
 def _more(rows: Sized) -> str:
     return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
 
 
-def _complete(sides: Splits, groups: Ints, named: str) -> Splits:
-    """Return `sides` if each has a row."""
-    counts = Counter(sides.tolist())
-    empty = [side for side in SIDES if not counts[side]]
+def _complete(splits: Splits, groups: Ints, named: str) -> Splits:
+    """Return `splits` if each has a row."""
+    counts = Counter(splits.tolist())
+    empty = [split for split in SPLITS if not counts[split]]
     if empty:
         largest = int(np.bincount(groups).max())
         raise DataError(
-            f"{named}no rows left for {' and '.join(empty)}: {len(sides)} rows in "
+            f"{named}no rows left for {' and '.join(empty)}: {len(splits)} rows in "
             f"{len(np.unique(groups))} groups that must stay together, the largest of {largest} "
             "rows. Use more rows, another split column, or larger shares."
         )
-    return sides
+    return splits
