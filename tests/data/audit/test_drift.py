@@ -18,7 +18,7 @@ def found(cells: list[Any], kind: Any, train: int = 300) -> list[tuple[str, str]
     table = read_table([{"x": cell, "y": i} for i, cell in enumerate(cells)])
     schema = infer_schema(table, overrides={"x": kind, "y": "ignored"})
     splits = np.array(["train"] * train + ["test"] * (len(cells) - train), object)
-    return [(each.column, each.split) for each in drift(table.frame, schema, splits)]
+    return [(each.column, each.side) for each in drift(table.frame, schema, splits)]
 
 
 def test_stability_is_the_index_less_chance() -> None:
