@@ -13,7 +13,6 @@ from multimodal.evaluation.measures import (
     label,
     main_metric,
     ranked,
-    readable,
     shortfall,
     written,
 )
@@ -68,21 +67,3 @@ def test_values_are_written_as_their_metric_is_read(
 def test_only_metrics_in_the_targets_unit_carry_it() -> None:
     assert label("mae", "EUR") == "mean absolute error (EUR)"
     assert label("accuracy", "EUR") == "accuracy" and label("unheard") == "unheard"
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0, "0"),
-        (1e-5, "1e-05"),
-        (0.12345, "0.1235"),
-        (449.5, "449.5"),
-        (999.96, "1,000"),
-        (-1234.5, "-1,234"),
-        (1e20, "1e+20"),
-        (math.nan, "not a number"),
-        (math.inf, "inf"),
-    ],
-)
-def test_readable(value: float, shown: str) -> None:
-    assert readable(value) == shown

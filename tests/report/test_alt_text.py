@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import Interval
-from multimodal.evaluation.measures import readable
 from multimodal.evaluation.records import ModelScore
 from multimodal.report import alt_text
 from multimodal.report.slices import by_prediction, measured
@@ -25,7 +25,7 @@ def test_bars_are_told_best_first() -> None:
 
 
 def test_equal_predictions_have_no_correlation() -> None:
-    assert "correlation" not in alt_text.of_numbers([1, 2], [3, 3], "price", readable)
+    assert "correlation" not in alt_text.of_numbers([1, 2], [3, 3], "price", short_number)
 
 
 def test_parts_are_told_with_their_errors() -> None:
@@ -40,7 +40,7 @@ def test_parts_are_told_with_their_errors() -> None:
 
 def test_of_many_dots_the_first_are_told() -> None:
     found = [Interval(float(i), np.nan, np.nan) for i in range(20)]
-    told = alt_text.of_dots([f"n{i}" for i in range(20)], found, "Error", readable)
+    told = alt_text.of_dots([f"n{i}" for i in range(20)], found, "Error", short_number)
     assert told.startswith("Error: n0 0, n1 1,") and told.endswith("n11 11 and 8 more.")
 
 

@@ -13,7 +13,7 @@ from pages import Page
 
 from multimodal.core.errors import DataError, RunError
 from multimodal.evaluation.records import RunMetrics, TrainingSummary
-from multimodal.report.report import duration, write_report
+from multimodal.report.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -183,10 +183,3 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 def test_rows_must_match_predictions(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Received: 2 rows for 0 predictions"):
         write_report(tmp_path, rows=pd.DataFrame({"a": [1, 2]}))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0.0 s"), (59.9, "59.9 s"), (3661, "1 h 1 min")]
-)
-def test_duration(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

@@ -24,6 +24,7 @@ from pydantic import (
 
 from multimodal.core.errors import ConfigError, choices
 from multimodal.core.files import read_text
+from multimodal.core.formatting import shortened
 from multimodal.core.records import Record
 
 Modality = Literal["tabular", "text", "image", "series"]
@@ -346,7 +347,7 @@ def _shorten(value: Any) -> str:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits
         return type(value).__name__
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return shortened(text, SHOWN)
 
 
 def _explain(error: ValidationError, source: str) -> str:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import read_text, write_text
+from multimodal.core.formatting import shortened
 
 MODEL, RECORD, LOCK, CHECKPOINTS = "model.keras", "unfinished.json", ".lock", "checkpoints"
 MOST_BYTES = 1 << 24
@@ -199,8 +200,7 @@ def _flat(values: Any, prefix: str = "") -> Plain:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) < 60 else f"{text[:57]}…"
+    return shortened(json.dumps(value, ensure_ascii=False, default=str), 59)
 
 
 EXIT_CODE = 128 + signal.SIGTERM

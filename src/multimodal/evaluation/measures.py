@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats, Ints
+from multimodal.core.formatting import DASH, percent, short_number
 from multimodal.data.labels.boxes import iou
 from multimodal.evaluation.metrics import LEAST, best_class, log_floored
 from multimodal.evaluation.records import ModelScore
@@ -121,26 +122,14 @@ def written(metric: str, value: float | None, digits: int = 3) -> str:
     ('0.200', '450')
     """
     if value is None or math.isnan(value):
-        return "–"
+        return DASH
     kind = measure_of(metric).written
     if kind == "percent":
-        return f"{value:.1%}"
+        return percent(value)
     if kind == "count":
         return f"{value:,.0f}"
     exact = math.isfinite(value) and abs(value) < 999.5
-    return f"{value:#.{digits}g}".rstrip(".") if exact else readable(value, digits)
-
-
-def readable(value: float, digits: int = 4) -> str:
-    """Write a number with `digits` digits, more only before the decimal point.
-
-    Example:
-    >>> readable(1234567.0), readable(0.123456), readable(449.5), readable(0.123456, 2)
-    ('1,234,567', '0.1235', '449.5', '0.12')
-    """
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else str(value)
-    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    return f"{value:#.{digits}g}".rstrip(".") if exact else short_number(value, digits)
 
 
 Parts = tuple[Floats, Floats]

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
+from multimodal.core.formatting import short_number
+from multimodal.core.pages import template
 from multimodal.data.photos.read import decode, locate
-from multimodal.evaluation.measures import readable
 from multimodal.explain.records import Explanation, Neighbour, PhotoMaps, WordScores
 from multimodal.explain.targets import ExplanationTarget
 from multimodal.explain.words import GRADIENTS
@@ -49,9 +50,9 @@ def write_pages(
     rows = [
         {"file": path.name, **_listed(each)} for path, each in zip(paths, explanations, strict=True)
     ]
-    template = _environment().get_template("explained.html.j2")
     index = folder / INDEX_FILE
-    index.write_text(template.render(title=title, rows=rows), encoding="utf-8")
+    listing = template("explained.html.j2").render(title=title, rows=rows)
+    index.write_text(listing, encoding="utf-8")
     return [index, *paths]
 
 
@@ -69,7 +70,7 @@ def page(explanation: Explanation, root: Path) -> str:
             known["columns"] = _columns(explanation, question)
     known["neighbours"] = [_neighbour(each, root) for each in explanation.neighbours]
     known["head"] = question.task.name if question else ""
-    return str(_environment().get_template("explanation.html.j2").render(known))
+    return str(template("explanation.html.j2").render(known))
 
 
 def _listed(explanation: Explanation) -> Part:
@@ -210,24 +211,12 @@ def _neighbour(near: Neighbour, root: Path) -> Part:
             continue
     return {
         "line": near.line,
-        "distance": readable(near.distance, 2),
+        "distance": short_number(near.distance, 2),
         "text": near.text,
         "labels": list(near.labels.items()),
         "photo": next(filter(None, photos), ""),
         "name": next(iter(near.photos), ""),
     }
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("multimodal.core"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 SIDE = 288

@@ -13,10 +13,10 @@ import pandas as pd
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, choices
+from multimodal.core.formatting import short_number
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.data.read.table import Table
-from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS, answers
 from multimodal.evaluation.task import Task
 from multimodal.explain.attribution import Row, floats, group_values
@@ -189,7 +189,7 @@ def _answer(task: Task, outputs: Floats) -> str:
     if task.kind == "class":
         return f"{found['prediction']} ({found['probability']:.0%})"
     if task.kind == "number":
-        return readable(float(found["prediction"]))
+        return short_number(float(found["prediction"]))
     return str(found["prediction"])
 
 

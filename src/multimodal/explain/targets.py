@@ -10,7 +10,7 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from multimodal.core.errors import DataError, choices
-from multimodal.evaluation.measures import readable
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task
 
@@ -51,11 +51,11 @@ class ExplanationTarget:
         """
         moved = score * self.scale
         if self.unit == "amount":
-            return NARROW.join(["−" if moved < 0 else "+", readable(abs(moved), 3)])
+            return NARROW.join(["−" if moved < 0 else "+", short_number(abs(moved), 3)])
         factor = math.exp(min(max(moved, -700.0), 700.0))
         digits = 3 if abs(moved) < NEAR else 2
         near = 0.095 <= factor < 99.5
-        shown = f"{factor:.{digits}f}" if near else readable(factor, 2 if factor < 1 else 3)
+        shown = f"{factor:.{digits}f}" if near else short_number(factor, 2 if factor < 1 else 3)
         return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import Interval
-from multimodal.evaluation.measures import label, ranked, readable, written
+from multimodal.evaluation.measures import label, ranked, written
 from multimodal.evaluation.records import ModelScore
 from multimodal.report.slices import Slice
 from multimodal.report.verdict import said
@@ -42,7 +43,7 @@ def of_numbers(y_true: ArrayLike, prediction: ArrayLike, name: str, write: Write
     """Tell the dots of `plots.predicted_against_true`.
 
     Example:
-    >>> of_numbers([1, 2, 3], [1, 2, 4], "price", readable)
+    >>> of_numbers([1, 2, 3], [1, 2, 4], "price", short_number)
     'Dots of predicted against true price: 3 rows, truths from 1 to 3, predictions from 1 to 4, 0 \
 too low and 1 too high; correlation of ranks 1.00.'
     """
@@ -63,13 +64,13 @@ def of_tenths(y_true: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice],
     """Tell the boxes of `plots.residuals_by_decile`; each part stands in the table, too."""
     y, p = np.asarray(y_true, float), np.asarray(prediction, float)
     shown = (
-        f"{readable(each.lower, 3)} to {readable(each.upper, 3)}: median error "
-        f"{readable(each.bias, 3)}"
+        f"{short_number(each.lower, 3)} to {short_number(each.upper, 3)}: median error "
+        f"{short_number(each.bias, 3)}"
         for each in tenths
     )
     return (
         f"Boxes of the error by predicted {name}, of all {len(y):,} rows a median of "
-        f"{readable(float(np.median(p - y)), 3)}: {'; '.join(shown)}."
+        f"{short_number(float(np.median(p - y)), 3)}: {'; '.join(shown)}."
     )
 
 
@@ -155,7 +156,7 @@ def of_curves(log: pd.DataFrame) -> str:
         values = pd.to_numeric(log[column], errors="coerce").dropna() if column in log else None
         if values is not None and len(values):
             first, last, least = (
-                readable(float(v), 3) for v in (values.iloc[0], values.iloc[-1], values.min())
+                short_number(float(v), 3) for v in (values.iloc[0], values.iloc[-1], values.min())
             )
             epoch = log["epoch"].iloc[int(values.index[int(values.argmin())])]
             told.append(f"{name} loss from {first} to {last}, least {least} in epoch {epoch:g}")
@@ -172,6 +173,6 @@ def amount(value: float, phrase: str = "#", digits: int = 4) -> str:
     >>> amount(1234.5, "$#"), amount(-3.0, "$#"), amount(12.0, "# EUR"), amount(0.5)
     ('$1,234', '−$3', '12 EUR', '0.5')
     """
-    number = readable(abs(value), digits)
+    number = short_number(abs(value), digits)
     shown = phrase.replace("#", number, 1) if len(phrase) <= _LONGEST and "#" in phrase else number
     return f"−{shown}" if value < 0 else shown

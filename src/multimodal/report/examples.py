@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal.evaluation.measures import readable
+from multimodal.core.formatting import short_number
 
 THUMBNAIL = 160
 SHORT_TEXT = 160
@@ -127,7 +127,7 @@ def as_text(value: Any) -> str:
         return ", ".join(str(part) for part in value)
     if pd.isna(value):
         return ""
-    return readable(value) if isinstance(value, float) else str(value)
+    return short_number(value) if isinstance(value, float) else str(value)
 
 
 def off_by(y_true: float, prediction: float) -> str:
@@ -141,8 +141,8 @@ def off_by(y_true: float, prediction: float) -> str:
     if prediction == y_true:
         return "exact"
     if y_true <= 0 or prediction <= 0:
-        return f"{readable(abs(prediction - y_true))} {way}"
+        return f"{short_number(abs(prediction - y_true))} {way}"
     times = max(prediction / y_true, y_true / prediction)
     if times >= 1.5:
-        return f"{readable(times, 2)} times {way}"
+        return f"{short_number(times, 2)} times {way}"
     return f"{abs(prediction / y_true - 1):.0%} {way}"

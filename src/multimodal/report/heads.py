@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import share
-from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS
 from multimodal.report import alt_text, plots, plots_classes
 from multimodal.report.alt_text import amount
@@ -215,7 +215,7 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         sheet = plots_classes.contact_sheet(
             paths, y_true.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
         )
-        low, high = readable(shares[seen].min(), 2), readable(shares[seen].max(), 2)
+        low, high = short_number(shares[seen].min(), 2), short_number(shares[seen].max(), 2)
         words = f"Photos with their true and predicted boxes, overlaps from {low} to {high}."
         figures["boxes"] = (sheet, words)
 
@@ -223,7 +223,7 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         return {
             "truth": _corners(y_true.loc[i]),
             "prediction": _corners(guess.loc[i]),
-            "error": f"overlap {readable(shares[i], 2)}",
+            "error": f"overlap {short_number(shares[i], 2)}",
         }
 
     worst, best = wrong_and_right("box", rows, ())

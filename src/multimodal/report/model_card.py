@@ -15,6 +15,8 @@ from typing import Any
 import yaml
 
 from multimodal.core.config import LabelKind
+from multimodal.core.formatting import shortened
+from multimodal.core.pages import template
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
 from multimodal.report.run_files import RunFiles
@@ -47,7 +49,9 @@ def model_card(run: RunFiles, heads: Sequence[Mapping[str, Any]], audit: Audit |
         audit: What the audit found, where there is one.
     """
     fitting, beside = seconds(run.metrics)
-    body = _template().render(
+    body = template(
+        "model_card.md.j2", autoescape=False, md=escaped, fenced=fenced, count="{:,}".format
+    ).render(
         title=f"Predicting {', '.join(run.heads) or 'nothing yet'}",
         heads=heads,
         words=WORDS,
@@ -103,7 +107,7 @@ def escaped(text: Any, most: int = MOST_LETTERS) -> str:
     a\|b \<b\>\*
     """
     line = " ".join(str(text).split())
-    return _SPECIAL.sub(r"\\\1", line if len(line) <= most else f"{line[: most - 1]}…")
+    return _SPECIAL.sub(r"\\\1", shortened(line, most))
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -150,16 +154,3 @@ def _result(run: RunFiles, name: str) -> dict[str, Any]:
             for metric, value in _measured(run, name).items()
         ],
     }
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("multimodal.core"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"md": escaped, "fenced": fenced, "count": "{:,}".format}
-    return environment.get_template("model_card.md.j2")

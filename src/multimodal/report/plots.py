@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import Interval
-from multimodal.evaluation.measures import label, measure_of, ranked, readable, written
+from multimodal.evaluation.measures import label, measure_of, ranked, written
 from multimodal.evaluation.metrics import LOG_FLOOR, deciles
 from multimodal.evaluation.records import ModelScore
 
@@ -175,7 +176,7 @@ def residuals_by_decile(
     for position, (_, errors) in enumerate(rows):
         _box(axes, position, errors)
     axes.axvline(0, color=INK, linewidth=1)
-    labels = [f"{readable(v.min(), 3)} to {readable(v.max(), 3)}" for v, _ in rows]
+    labels = [f"{short_number(v.min(), 3)} to {short_number(v.max(), 3)}" for v, _ in rows]
     axes.set_yticks(range(len(rows)), labels=labels)
     shown = "% of the truth" if relative else unit or "units of the target"
     up = f"predicted {name} ({unit})" if unit else f"predicted {name}"
@@ -256,7 +257,7 @@ def _legend(axes: Any, scores: Sequence[ModelScore], limit: float | None) -> Non
         for k in reversed(present)
     ]
     if limit is not None:
-        label = f"known limit {readable(limit, 3)}"
+        label = f"known limit {short_number(limit, 3)}"
         handles.append(axes.axvline(limit, color=RED, linestyle="--", linewidth=1.8, label=label))
     if handles:
         axes.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
@@ -300,7 +301,7 @@ def _format_numbers(*sides: Any) -> None:
     from matplotlib.ticker import FuncFormatter
 
     for side in sides:
-        side.set_major_formatter(FuncFormatter(lambda value, _: readable(value)))
+        side.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 class Picture(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck, binomial_band
-from multimodal.evaluation.measures import readable
 from multimodal.report.plots import BLUE, FAINT, INK, ORANGE, new_axes, plain, write_words
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
         low, high = part.band
         axes.bar(i, high - low, bottom=low, width=0.6, color=FAINT, alpha=0.2)
         axes.plot([i], [part.coverage], color=BLUE, marker="o", linestyle="none")
-        words = plain(f"mean width {readable(part.width)} {unit}", 24)
+        words = plain(f"mean width {short_number(part.width)} {unit}", 24)
         axes.annotate(
             words,
             (i, low),
@@ -73,7 +73,7 @@ def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
     ends = [each for part in check.parts for each in (part.band[0], part.coverage)]
     axes.set_ylim(min([*ends, check.level]) - 0.08, 1.02)
     axes.set_xlim(-0.6, max(len(check.parts), 1) - 0.4)
-    names = [f"{readable(part.lower)} to\n{readable(part.upper)}" for part in check.parts]
+    names = [f"{short_number(part.lower)} to\n{short_number(part.upper)}" for part in check.parts]
     axes.set_xticks(range(len(names)), names)
     title = f"Intervals of {name} at {check.level:.0%}, by predicted value"
     write_words(axes, title, f"predicted value {unit}".strip(), "share of rows inside")
@@ -148,12 +148,12 @@ def dots(
     axes.set_yticks(range(len(found)), labels=[plain(name, 26, 1) for name in names])
     axes.set_ylim(len(found) - 0.5, -0.5)
     if usual is not None:
-        label = f"all rows: {usual:.1%}" if percent else f"all rows: {readable(usual, 3)}"
+        label = f"all rows: {usual:.1%}" if percent else f"all rows: {short_number(usual, 3)}"
         axes.axvline(usual, color=RED, linestyle="--", linewidth=1.4, label=label)
         axes.figure.legend(loc="outside lower center", frameon=False)
     axes.locator_params(axis="x", nbins=6)
     write_words(axes, title, across)
     axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:.0%}" if percent else readable(value))
+        FuncFormatter(lambda value, _: f"{value:.0%}" if percent else short_number(value))
     )
     return figure

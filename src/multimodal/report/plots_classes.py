@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multimodal.evaluation.measures import readable
+from multimodal.core.formatting import short_number
 from multimodal.report.plots import BLUE, FAINT, RED, new_axes, plain, write_words
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def reliability(probability: ArrayLike, right: ArrayLike, name: str) -> Figure:
     axes.set_xlim(-0.02, 1.06)
     axes.set_ylim(-0.02, 1.04)
     gap = float(np.average(np.abs(means[:, 0] - means[:, 1]), weights=sizes))
-    title = f"Are the probabilities of {name} right? Mean gap {readable(gap, 2)}"
+    title = f"Are the probabilities of {name} right? Mean gap {short_number(gap, 2)}"
     write_words(axes, title, "probability given", "share that came true")
     axes.legend(frameon=False, loc="upper left")
     return figure
@@ -168,7 +168,7 @@ def contact_sheet(
     both = np.asarray(y_true, float), np.asarray(prediction, float)
     for axes, i in zip(places, chosen, strict=False):
         _draw(axes, photos[i], both[0][i], both[1][i])
-        axes.set_title(f"overlap {readable(float(np.asarray(shares)[i]), 2)}", fontsize=9)
+        axes.set_title(f"overlap {short_number(float(np.asarray(shares)[i]), 2)}", fontsize=9)
     handles = [
         Line2D([], [], color=BLUE, linewidth=2, label="true"),
         Line2D([], [], color=ORANGE, linewidth=2, linestyle="--", label="predicted"),

@@ -7,7 +7,6 @@ word that comes from the user's data is escaped.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ import pandas as pd
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.core.files import sha256_of, write_text
+from multimodal.core.formatting import joined, shortened
+from multimodal.core.pages import template
 from multimodal.core.spec import unique_slugs
 from multimodal.data.audit.findings import AUDIT_FILE, Audit
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.photos.read import locate
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.table import Table
-from multimodal.evaluation.measures import readable
 from multimodal.report import alt_text, plots
 from multimodal.report.examples import as_text
 from multimodal.report.heads import Section
@@ -78,7 +78,7 @@ def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
     from markupsafe import Markup
 
     keys = _schema_keys(run.schema)
-    page: str = _template().render(
+    page: str = template("report.html.j2").render(
         title=f"Predicting {_joined(run.heads) or 'nothing yet'}",
         heads=heads,
         metrics=run.metrics,
@@ -98,8 +98,7 @@ def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
 
 
 def _joined(names: Sequence[str]) -> str:
-    shown = [name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}…" for name in names]
-    return ", ".join(shown[:MOST_HEADS]) + (", …" if len(names) > MOST_HEADS else "")
+    return joined([shortened(name, MOST_LETTERS) for name in names], MOST_HEADS)
 
 
 def _curves(run: RunFiles) -> Picture | None:
@@ -124,48 +123,6 @@ def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(distinct, int):
         shown["distinct"] = f"{distinct:,}"
     return shown
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else readable(value, 3)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.1%}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time span in the two largest of hours, minutes and seconds.
-
-    Example:
-    >>> duration(3.21), duration(200), duration(7300)
-    ('3.2 s', '3 min 20 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("multimodal.core"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shown = {
-        "readable": readable,
-        "duration": duration,
-        "percent": _percent,
-        "short": _short,
-    }
-    environment.filters |= shown
-    return environment.get_template("report.html.j2")
 
 
 _OTHER = "Give the file that the run was made from, or none: the page then shows no single rows."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
-from multimodal.evaluation.measures import BESIDE, MEASURES, label, ranked, readable, written
+from multimodal.evaluation.measures import BESIDE, MEASURES, label, ranked, written
 from multimodal.evaluation.records import ModelScore
 from multimodal.report import alt_text, plots, plots_calibration
 from multimodal.report.head_rows import head_rows, statistic
@@ -205,7 +206,7 @@ def _slice_row(found: Slice, percent: bool) -> Section:
 
 
 def _write(value: float, percent: bool) -> str:
-    return f"{value:.1%}" if percent else readable(value, 3)
+    return f"{value:.1%}" if percent else short_number(value, 3)
 
 
 def _draw_importance(run: RunFiles, known: Section) -> None:

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Floats
+from multimodal.core.formatting import listed, short_number
 from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
 from multimodal.evaluation.measures import (
     label,
     main_metric,
     measure_of,
     ranked,
-    readable,
     shortfall,
     written,
 )
@@ -125,17 +125,11 @@ def _headline(
     names = " and ".join(r.label for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
     if outcome == "better":
         together = " together" if " + " in fusion.inputs else ""
-        inputs = f"{_joined(fusion.inputs)}{together}"
+        inputs = f"{listed(fusion.inputs.split(' + '))}{together}"
         return f"Reading {inputs} predicts {head} better than anything else tried."
     if outcome == "equal":
         return f"Too close to call: for {head} the fusion is no better than {names}."
     return f"The fusion loses: for {head}, {names} did better."
-
-
-def _joined(inputs: str) -> str:
-    """Turn "table + text + photos" into "table, text and photos"."""
-    *first, last = inputs.split(" + ")
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _result(record: RunMetrics, head: str, fusion: ModelScore, found: Compared, phrase: str) -> str:
@@ -306,7 +300,7 @@ def _signed(metric: str, value: float) -> str:
     elif _is_share(metric):
         text = f"{100 * value:+.1f}"
     else:
-        text = f"{'+' if value >= 0 else '-'}{readable(abs(value), 2)}"
+        text = f"{'+' if value >= 0 else '-'}{short_number(abs(value), 2)}"
     return {"-0%": "0%", "+0%": "0%"}.get(text, text).replace("-", "−")
 
 

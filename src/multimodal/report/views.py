@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multimodal.core.formatting import joined, rough_percent, short_number
+from multimodal.core.pages import template
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
-from multimodal.evaluation.measures import BESIDE, main_metric, readable, shortfall, written
+from multimodal.evaluation.measures import BESIDE, main_metric, shortfall, written
 from multimodal.evaluation.records import HeadImportance, RunMetrics
 from multimodal.report import alt_text, plots_calibration
 from multimodal.report.alt_text import amount
@@ -58,8 +60,8 @@ def _said_of_intervals(check: IntervalCheck, phrase: str) -> list[str]:
         f"Intervals of {check.level:.0%} held {check.coverage:.1%} of {check.n:,} test rows; exact "
         f"ones would hold {low:.1%} to {high:.1%}, 99 times in 100.",
         f"They are {amount(check.width, phrase)} wide on average. Their interval score "
-        f"(Winkler) is {readable(check.score)}, {narrow} than that of intervals of one width, "
-        f"{readable(check.constant_score)}.",
+        f"(Winkler) is {short_number(check.score)}, {narrow} than that of intervals of one width, "
+        f"{short_number(check.constant_score)}.",
     ]
 
 
@@ -87,7 +89,7 @@ def _held(check: IntervalCheck, phrase: str) -> list[dict[str, str]]:
 
 def _interval_pictures(run: RunFiles, check: IntervalCheck, name: str, slug: str) -> list[Picture]:
     parts = [Interval(part.coverage, *part.band) for part in check.parts]
-    names = [f"{readable(part.lower)} to {readable(part.upper)}" for part in check.parts]
+    names = [f"{short_number(part.lower)} to {short_number(part.upper)}" for part in check.parts]
     by_part = alt_text.of_dots(
         names,
         parts,
@@ -249,7 +251,7 @@ def column_rows(audit: Audit) -> list[tuple[str, ...]]:
             c.name,
             c.kind,
             c.type,
-            _percent(c.missing),
+            rough_percent(c.missing),
             f"{c.distinct:,}",
             str(len(c.odd)) if c.odd else "",
             c.example[:_EXAMPLE],
@@ -273,13 +275,13 @@ def audit_section(audit: Audit) -> str:
     """
     odd = [column for column in audit.columns if column.odd]
     content = _content(audit.model_copy(update={"columns": odd}))
-    return str(_environment().get_template("audit_section.html.j2").render(content))
+    return str(template("audit_section.html.j2").render(content))
 
 
 def write_audit_page(audit: Audit, path: Path) -> None:
     """Write an audit as one self-contained page."""
-    template = _environment().get_template("audit.html.j2")
-    path.write_text(template.render(_content(audit)), encoding="utf-8")
+    page = template("audit.html.j2").render(_content(audit))
+    path.write_text(page, encoding="utf-8")
 
 
 def _content(audit: Audit) -> dict[str, Any]:
@@ -297,26 +299,7 @@ def _content(audit: Audit) -> dict[str, Any]:
 def _where(audit: Audit, lines: list[int]) -> str:
     if not lines:
         return ""
-    shown = ", ".join(map(str, lines[:MOST])) + (", …" if len(lines) > MOST else "")
-    return f" ({audit.unit}{'' if len(lines) == 1 else 's'} {shown})"
-
-
-def _percent(share: float) -> str:
-    return "< 1 %" if 0 < share < 0.01 else f"{share:.0%}".replace("%", " %")
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("multimodal.core"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = _percent
-    return environment
+    return f" ({audit.unit}{'' if len(lines) == 1 else 's'} {joined(lines, MOST)})"
 
 
 SECTIONS = ("data", "training")

@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from multimodal.core.formatting import short_number
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.features.cell_arrays import texts
-from multimodal.evaluation.measures import readable
 from multimodal.evaluation.predictions import CORNERS, label_columns
 from multimodal.explain.attribution import cut
 from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
@@ -175,4 +175,4 @@ def _labels(run: Run, prepared: Prepared, index: int, rows: Any) -> list[str]:
 def _shown(value: Any) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return UNKNOWN
-    return readable(float(value)) if isinstance(value, float | np.floating) else str(value)
+    return short_number(float(value)) if isinstance(value, float | np.floating) else str(value)

@@ -9,7 +9,6 @@ from multimodal.studies.compare.summary import (
     addition_words,
     comparison_verdict,
     further_sentences,
-    percent,
 )
 
 
@@ -113,8 +112,3 @@ def test_further_sentences_name_family_and_ground() -> None:
     )
     assert first.startswith("n % better: the error (RMSE of the logarithm) is n % smaller")
     assert second == ("In the concat fusion, beside table + text: photos add 10 % (5 to 15).")
-
-
-def test_per_cents() -> None:
-    values = (0.0, -0.0001, 0.0094, -0.0049, -0.25, 1.2)
-    assert [percent(value) for value in values] == ["0", "0", "0.9", "−0.5", "−25", "120"]

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints
+from multimodal.core.formatting import short_number
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
@@ -144,14 +145,13 @@ def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[Suspect]:
     shown = np.exp(expected) if logarithms else expected
     return [
         Suspect(
-            int(i), f"{y_true[i]:,.12g}", _rounded(shown[i]), round(float(missed[i] / spread), 1)
+            int(i),
+            f"{y_true[i]:,.12g}",
+            short_number(shown[i], 3),
+            round(float(missed[i] / spread), 1),
         )
         for i in np.flatnonzero(missed > FAR * spread)
     ]
-
-
-def _rounded(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[Suspect]:

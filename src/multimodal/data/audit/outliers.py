@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Bools, Ints
+from multimodal.core.formatting import counted, joined
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import MISSING_WORDS, parse_numbers
@@ -137,7 +138,8 @@ def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: Ints) -> lis
     match = _MOJIBAKE.search(str(texts[place]))
     start = max(0, (match.start() if match else 0) - 12)
     part = str(texts[place])[start : start + 30]
-    return [f"decoded wrongly: {_counted(bad)}, such as {part!r} (line {lines[place]})"]
+    cells = counted(int(bad.sum()), "cell")
+    return [f"decoded wrongly: {cells}, such as {part!r} (line {lines[place]})"]
 
 
 def _examples(series: pd.Series[Any], bad: Bools, lines: Ints) -> str:
@@ -147,14 +149,8 @@ def _examples(series: pd.Series[Any], bad: Bools, lines: Ints) -> str:
         cell = series.iloc[row]
         shown_as = repr(cell) if isinstance(cell, str) else str(cell)
         first.setdefault(shown_as[:40], int(lines[row]))
-    shown = [f"{text} (line {line})" for text, line in list(first.items())[:_SHOWN]]
-    more = ", …" if len(first) > _SHOWN else ""
-    return f"{_counted(bad)}, such as {', '.join(shown)}{more}"
-
-
-def _counted(bad: Bools) -> str:
-    count = int(bad.sum())
-    return "1 cell" if count == 1 else f"{count:,} cells"
+    shown = joined([f"{text} (line {line})" for text, line in first.items()], _SHOWN)
+    return f"{counted(int(bad.sum()), 'cell')}, such as {shown}"
 
 
 _Check = Callable[["pd.Series[Any]", Column, Ints], list[str]]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Ints
 from multimodal.core.config import Config, Split
 from multimodal.core.errors import DataError
+from multimodal.core.formatting import joined
 from multimodal.data.audit.drift import drift
 from multimodal.data.audit.findings import (
     FIRST,
@@ -174,7 +175,7 @@ def _unsplit(table: Table, column: str, others: Ints) -> Finding:
     names = "names" if len(others) == 1 else "name"
     message = (
         f"column '{column}': {len(others):,} of {len(table.frame):,} cells {names} no side of a "
-        f"split: {', '.join(cells[:5])}{', …' if len(cells) > 5 else ''}. As it stands, the column "
+        f"split: {joined(cells, 5)}. As it stands, the column "
         "is read as a category. Write train, validation or test in every row to split by it."
     )
     return finding("warning", "split", message, table.lines[others[:FIRST]].tolist())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multimodal.core.config import KINDS, Kind
 from multimodal.core.errors import DataError, choices
+from multimodal.core.formatting import rough_percent, shortened
 from multimodal.data.columns.inference import Cells, Verdict, as_told, judge
 from multimodal.data.columns.numbers import is_missing_word
 from multimodal.data.read.table import Table
@@ -63,7 +64,7 @@ class Schema(BaseModel):
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """Return (name, kind, missing, distinct, example, note) per column, for printing."""
         return [
-            (c.name, c.kind, _percent(c.missing), f"{c.distinct:,}", c.example, c.note)
+            (c.name, c.kind, rough_percent(c.missing), f"{c.distinct:,}", c.example, c.note)
             for c in self.columns
         ]
 
@@ -191,11 +192,4 @@ def _column(cells: Cells, verdict: Verdict) -> Column:
 
 
 def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _EXAMPLE else line[: _EXAMPLE - 1] + "…"
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.01:
-        return "< 1 %"
-    return f"{share:.0%}".replace("%", " %")
+    return shortened(" ".join(text.split()), _EXAMPLE)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Ints
 from multimodal.core.config import Head
 from multimodal.core.errors import DataError
+from multimodal.core.formatting import joined
 from multimodal.data.labels.cells import Faults, Label
 from multimodal.data.read.table import Table
 from multimodal.data.split.splits import SPLITS, rare_classes
@@ -115,7 +116,7 @@ def rare_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
     for name, label in found.items():
         rare = rare_classes(label.values, groups) if label.kind == "class" else []
         if rare:
-            said = ", ".join(f"'{each}'" for each in rare[:5]) + (", …" if len(rare) > 5 else "")
+            said = joined([f"'{each}'" for each in rare], 5)
             notes.append(
                 f"head '{name}': {len(rare):,} of {len(label.names()):,} classes have fewer than "
                 f"{len(SPLITS)} rows ({said}). A random split keeps those rows in training, so "

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
+from multimodal.core.formatting import joined
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.photos.read import (
     ABSENT,
@@ -103,8 +104,7 @@ def _others(unit: str, lines: Sequence[int]) -> str:
         return ""
     if len(lines) == 1:
         return f" 1 more row has such a path ({unit} {lines[0]})."
-    said = ", ".join(map(str, lines[:_FIRST])) + (", …" if len(lines) > _FIRST else "")
-    return f" {len(lines):,} more rows have such paths ({unit}s {said})."
+    return f" {len(lines):,} more rows have such paths ({unit}s {joined(lines, _FIRST)})."
 
 
 def _examined(paths: list[str]) -> dict[str, PhotoStatistics]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from multimodal.core.formatting import bare_percent, listed
 from multimodal.evaluation.measures import BESIDE, label, written
 from multimodal.report.plots import (
     FAINT,
@@ -49,7 +50,7 @@ def comparison_verdict(head: Leaderboard) -> str:
     if not over_table:
         return f"{first}."
     to = "the table alone" if over_table[0].to == "table" else "the rest"
-    return f"{first}; over {to}, {_listed([addition_words(a) for a in over_table])}."
+    return f"{first}; over {to}, {listed([addition_words(a) for a in over_table])}."
 
 
 def addition_words(addition: Addition) -> str:
@@ -117,28 +118,12 @@ def short_label(metric: str) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{percent(value)} %"
+    return f"{bare_percent(value)} %"
 
 
 def _range(found: Difference, sign: int = 1) -> str:
     low, high = sorted((sign * found.low, sign * found.high))
-    return f"{percent(low)} to {percent(high)}"
-
-
-def percent(value: float) -> str:
-    """Write a share in per cent, two digits where it is small.
-
-    Example:
-    >>> percent(0.123), percent(-0.004), percent(-0.0001)
-    ('12', '−0.4', '0')
-    """
-    text = f"{100 * value:.{1 if abs(value) < 0.0095 else 0}f}"
-    return "0" if not float(text) else text.replace("-", "−")
-
-
-def _listed(words: Sequence[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{bare_percent(low)} to {bare_percent(high)}"
 
 
 _MARK, _WIDE = "best simple one", 110
@@ -250,7 +235,7 @@ def _cells(each: LeaderboardRow, head: Leaderboard, main: str, beside: Sequence[
 def _better(found: Difference | None) -> str:
     if found is None:
         return ""
-    return f"{percent(found.gain)} ({percent(found.low)} to {percent(found.high)})"
+    return f"{bare_percent(found.gain)} ({bare_percent(found.low)} to {bare_percent(found.high)})"
 
 
 def _p(found: Difference | None) -> str:

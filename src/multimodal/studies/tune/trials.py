@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from multimodal.core.formatting import bare_percent
 from multimodal.core.records import MeasuredRecord
 from multimodal.studies.compare.results import Difference
-from multimodal.studies.compare.summary import percent, short_label
+from multimodal.studies.compare.summary import short_label
 from multimodal.studies.tune.space import Value
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _head_words(head: TunedHead) -> str:
 def _smaller(found: Difference) -> str:
     word, sign = ("smaller", 1) if found.gain >= 0 else ("larger", -1)
     low, high = sorted((sign * found.low, sign * found.high))
-    return f"{percent(abs(found.gain))} % {word} ({percent(low)} to {percent(high)})"
+    return f"{bare_percent(abs(found.gain))} % {word} ({bare_percent(low)} to {bare_percent(high)})"
 
 
 MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
