@@ -103,15 +103,15 @@ def train_parquet(path: str, epochs: int) -> None:
 
 
 def _train(path: str | Path, config: dict[str, Any], **options: Any) -> None:
-    from multimodal.cli import load_backend
+    from multimodal.cli import load_backend, show_news
 
     load_backend()
     import multimodal
 
     wanted = multimodal.Config.parse(config).merge(training={"baselines": False})
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, show_news():
         out = Path(folder, "run")
-        multimodal.train(path, "price", out=out, config=wanted, say=print, **options)
+        multimodal.train(path, "price", out=out, config=wanted, **options)
 
 
 def watch(name: str, work: Callable[..., None], *arguments: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from cross_validate import show_intervals
 
-from multimodal.cli import load_backend, report_errors
+from multimodal.cli import load_backend, report_errors, show_news
 
 SETTINGS = (
     {"learning_rate": 0.1, "max_iter": 100},
@@ -38,9 +38,8 @@ def trained(path: Path, out: Path, config: Path | None) -> Any:
         return multimodal.load(out)
     wanted = multimodal.Config.from_yaml(config) if config else multimodal.Config()
     wanted = wanted.merge(**CONFIG).merge(training={"baselines": False})
-    return multimodal.train(
-        path, TARGET, out=out, config=wanted, say=lambda m: print(m, flush=True)
-    )
+    with show_news():
+        return multimodal.train(path, TARGET, out=out, config=wanted)
 
 
 def boosting_on_factors(table: pd.DataFrame, y_true: pd.DataFrame) -> Any:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multimodal.cli import load_backend, report_errors
+from multimodal.cli import load_backend, report_errors, show_news
 
 PARTS = {"tabular": "table_part", "text": "text_part", "image": "photo_part"}
 USELESS = ["shelf", "batch"]
@@ -135,7 +135,7 @@ def main() -> None:
     path, _ = catalogue(arguments.size)
     y_true = pd.read_csv(path.parent / "truth.csv", usecols=lambda name: name != "noise")
     table = useless(pd.read_csv(path))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, show_news():
         training = {"epochs": arguments.epochs, "baselines": False}
         config = multimodal.Config.parse({**CONFIG, "training": training})
         run = (
@@ -147,7 +147,6 @@ def main() -> None:
                 out=arguments.out or folder,
                 config=config,
                 images=path.parent,
-                say=lambda message: print(message, flush=True),
             )
         )
         test = table[table["split"] == "test"].head(arguments.explained)

@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 
 import multimodal
-from multimodal.cli import free_folder, load_backend, report_errors, show_comparison
+from multimodal.cli import free_folder, load_backend, report_errors, show_comparison, show_news
 from multimodal.data.generated import faces
 
 CONFIG = {
@@ -64,15 +64,15 @@ def main() -> None:
     table = pd.concat([pd.read_csv(file) for file in files], ignore_index=True)
     config = multimodal.Config.parse({**CONFIG, "training": {"epochs": arguments.epochs}})
     command = shlex.join(["python", *sys.argv])
-    run = multimodal.train(
-        table,
-        ["age", "emotion"],
-        out=arguments.out or free_folder(Path("runs/faces"), command),
-        config=config,
-        images=arguments.images or files[0].parent,
-        command=command,
-        say=lambda message: console.print(message, soft_wrap=True),
-    )
+    with show_news(console):
+        run = multimodal.train(
+            table,
+            ["age", "emotion"],
+            out=arguments.out or free_folder(Path("runs/faces"), command),
+            config=config,
+            images=arguments.images or files[0].parent,
+            command=command,
+        )
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")
 

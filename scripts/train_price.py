@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 import multimodal
-from multimodal.cli import free_folder, load_backend, report_errors, show_comparison
+from multimodal.cli import free_folder, load_backend, report_errors, show_comparison, show_news
 from multimodal.data.generated import CONFIG, TARGET, catalogue
 
 
@@ -58,7 +58,7 @@ def main() -> None:
             training["members"] = 1
     config = config.merge(training=training)
     command = shlex.join(["python", *sys.argv])
-    with EpochProgress(console) as progress:
+    with EpochProgress(console) as progress, show_news(console):
         run = multimodal.train(
             data,
             arguments.target,
@@ -68,7 +68,6 @@ def main() -> None:
             noise=noise,
             callbacks=[progress],
             command=command,
-            say=lambda message: console.print(message, soft_wrap=True),
         )
     show_comparison(run.path, console)
     console.print(f"report: {run.path / 'report.html'}")

@@ -27,9 +27,9 @@ WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
 
 if WITH_TENSORFLOW:
-    from runs import catalogue_folder, command, damaged, folder, trained
+    from runs import catalogue_folder, command, damaged, folder, said, trained
 
-    __all__ = ["catalogue_folder", "command", "damaged", "fixed_seed", "folder", "trained"]
+    __all__ = ["catalogue_folder", "command", "damaged", "fixed_seed", "folder", "said", "trained"]
 else:
     collect_ignore += [
         str(path.relative_to(HERE))

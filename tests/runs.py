@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +48,22 @@ class Answer:
 Command = Callable[..., Answer]
 
 
+@contextmanager
+def news() -> Iterator[list[str]]:
+    """Collect what the package logs as the command line shows it: warnings are marked."""
+    said: list[str] = []
+    handler, logger = logging.Handler(), logging.getLogger("multimodal")
+    marks = {logging.INFO: "", logging.WARNING: "warning: "}
+    handler.emit = lambda record: said.append(marks[record.levelno] + record.getMessage())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+
+
 @pytest.fixture(scope="session")
 def catalogue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 + 30 + 30 rows with photos; `test.csv` holds the test rows."""
@@ -62,9 +80,8 @@ def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     from multimodal.runs.train import train
 
     noise = pd.read_csv(catalogue_folder / "truth.csv")["noise"].to_numpy()
-    said: list[str] = []
     out = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, news() as said:
         patch.setattr("multimodal.runs.example_rows.SECONDS", math.inf)  # however busy the machine
         train(
             catalogue_folder / "catalogue.csv",
@@ -73,9 +90,15 @@ def trained(catalogue_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
             noise=noise,
             config=tiny_config(baselines=True),
             command="multimodal train catalogue.csv",
-            say=said.append,
         )
     return Trained(out, catalogue_folder, catalogue_folder / "test.csv", said)
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the package logs during a test: news and warnings, as they come."""
+    with news() as messages:
+        yield messages
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ power were cut, at that step.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 from pathlib import Path
@@ -68,13 +69,13 @@ def main() -> None:
         fusion = {"name": "concat", "options": {"hidden_dims": [8], "dropout": 0.0}}
         config = tiny_config(*groups, clip_norm=1e6, **training).merge(fusion=fusion)
     callbacks = [Die(arguments.die)] if arguments.die else []
+    logging.basicConfig(level=logging.INFO)
     multimodal.train(
         arguments.folder / "catalogue.csv",
         "price",
         out=arguments.out,
         config=config,
         callbacks=callbacks,
-        say=print,
     )
 
 

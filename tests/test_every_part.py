@@ -90,7 +90,7 @@ def test_every_registered_part_has_its_run() -> None:
 
 @pytest.mark.parametrize("number", range(len(FUSIONS)), ids=[name for name, _ in FUSIONS])
 def test_a_run_over_table_text_photos_and_series(
-    number: int, files: Path, catalogue_folder: Path, tmp_path: Path
+    number: int, files: Path, catalogue_folder: Path, tmp_path: Path, said: list[str]
 ) -> None:
     text = with_encoder(WORDS, TEXTS[number % len(TEXTS)])
     image = with_encoder(PHOTOS, IMAGES[number % len(IMAGES)])
@@ -114,14 +114,12 @@ def test_a_run_over_table_text_photos_and_series(
             "training": {**TRAINING, "epochs": 1},
         }
     )
-    said: list[str] = []
     run = train(
         files / "rows.csv",
         "price",
         out=tmp_path / "run",
         config=config,
         images=catalogue_folder,
-        say=said.append,
     )
     assert ("vectors" in text) == any("words found in vectors.txt" in line for line in said)
     rows = pd.read_csv(files / "rows.csv").tail(4)
@@ -160,7 +158,9 @@ def rectangles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_box_and_a_category_from_one_photo(rectangles: Path, tmp_path: Path) -> None:
+def test_a_box_and_a_category_from_one_photo(
+    rectangles: Path, tmp_path: Path, said: list[str]
+) -> None:
     """Boxes come back in pixels of the photo as it was, and `evaluate` agrees with the run."""
     corners = ["xmin", "ymin", "xmax", "ymax"]
     config = Config.parse(
@@ -174,13 +174,11 @@ def test_a_box_and_a_category_from_one_photo(rectangles: Path, tmp_path: Path) -
             "training": {**TRAINING, "epochs": 12, "learning_rate": 0.01, "baselines": True},
         }
     )
-    said: list[str] = []
     run = train(
         rectangles / "rows.csv",
         [*corners, "colour"],
         out=tmp_path / "run",
         config=config,
-        say=said.append,
     )
     rows = pd.read_csv(rectangles / "rows.csv").query("split == 'test'").reset_index(drop=True)
     found = run.predict(rows, images=rectangles).frame

@@ -61,11 +61,10 @@ def assert_same_weights(one: Run, other: Run) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_same_command_goes_on(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_the_same_command_goes_on(tmp_path: Path, said: list[str]) -> None:
     whole = train(tmp_path / "whole")
     cut_off(tmp_path / "cut", 6)
-    again = train(tmp_path / "cut", say=said.append)
+    again = train(tmp_path / "cut")
     assert_same_weights(whole, again)
     assert f"{tmp_path / 'cut'}: going on with the unfinished run" in said
     assert any(line.startswith("going on from epoch 2, step ") for line in said)

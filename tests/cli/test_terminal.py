@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 from runs import Command
 
-from multimodal.cli.options import command_line, console_on, free_folder, say, written
+from multimodal.cli.options import (
+    command_line,
+    console_on,
+    free_folder,
+    say,
+    show_news,
+    written,
+)
 from multimodal.core.errors import RunError
 from multimodal.core.interrupted import write_record
 
@@ -82,3 +90,18 @@ def test_news_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> Non
     say("quiet", console_on(sys.stdout))
     out, err = capsys.readouterr()
     assert (out, err) == ("quiet\n", "[red]rows[/red] :smile: " + "x" * 200 + "\n")
+
+
+def test_news_of_the_package_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("multimodal.runs.train")
+    with show_news():
+        logger.info("[red]rows[/red] " + "x" * 200)
+        logger.warning("50 % of the rows are duplicates")
+        logger.debug("no news")
+    assert capsys.readouterr() == (
+        "",
+        f"[red]rows[/red] {'x' * 200}\nwarning: 50 % of the rows are duplicates\n",
+    )
+    assert not logging.getLogger("multimodal").handlers
+    logger.info("nobody listens")
+    assert capsys.readouterr() == ("", "")

@@ -192,8 +192,10 @@ def shifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shifted.csv"
 
 
-def test_a_whole_run_from_another(trained: Trained, shifted: Path, tmp_path: Path) -> None:
-    before, said = digests(trained.run), []
+def test_a_whole_run_from_another(
+    trained: Trained, shifted: Path, tmp_path: Path, said: list[str]
+) -> None:
+    before = digests(trained.run)
     config = Config.parse(
         {
             "data": {"split": {"method": "column", "column": "split"}, "min_count": 1},
@@ -212,7 +214,6 @@ def test_a_whole_run_from_another(trained: Trained, shifted: Path, tmp_path: Pat
         out=tmp_path / "tuned",
         config=config,
         base=trained.run,
-        say=said.append,
     )
     origin = load(trained.run)
     assert digests(trained.run) == before

@@ -23,11 +23,10 @@ def prepared() -> Prepared:
     return prepare(rows.drop(columns="cost"), ["price"], config, weight="weight")
 
 
-def test_baselines_learn_and_are_weighed(prepared: Prepared) -> None:
-    said: list[str] = []
-    scores = {score.name: score for score in baseline_scores(prepared, 0, said.append)}
+def test_baselines_learn_and_are_weighed(prepared: Prepared, said: list[str]) -> None:
+    scores = {score.name: score for score in baseline_scores(prepared, 0)}
     assert list(scores) == ["Median", "Gradient boosting", "Sequential MLP"]
-    assert said == ["gradient boosting", "MLP on table"]
+    assert said == ["baseline: gradient boosting", "baseline: MLP on table"]
     test = prepared.rows("test")
     weighing = int((prepared.source.weights["price"][test] > 0).sum())
     assert 0 < weighing < len(test)
@@ -50,7 +49,7 @@ def test_ctrl_c_in_a_baseline_ends_the_comparison(
     stopped = TrainingState(interrupted=True)
     monkeypatch.setattr(comparison, "fit_compiled", lambda *a, **k: stopped)
     monkeypatch.setattr(comparison, "tree_scores", lambda *a, **k: [])
-    scores: Any = baseline_scores(prepared, 0, lambda name: None)
+    scores: Any = baseline_scores(prepared, 0)
     assert next(scores).name == "Median"
     with pytest.raises(KeyboardInterrupt):
         next(scores)

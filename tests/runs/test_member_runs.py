@@ -21,15 +21,16 @@ def prepared() -> Prepared:
     return prepare(plain_rows(), ["price"], plain_config(members=3, epochs=2, linear=False))
 
 
-def fits(prepared: Prepared, out: Path, said: list[str]) -> NetworkFits:
+def fits(prepared: Prepared, out: Path) -> NetworkFits:
     out.mkdir(exist_ok=True)
     request = Request(plain_rows(), ["price"], prepared.config, out)
-    return NetworkFits(request, prepared, None, said.append, [])
+    return NetworkFits(request, prepared, None, [])
 
 
-def test_each_network_is_announced_and_logged(prepared: Prepared, tmp_path: Path) -> None:
-    said: list[str] = []
-    work = fits(prepared, tmp_path / "run", said)
+def test_each_network_is_announced_and_logged(
+    prepared: Prepared, tmp_path: Path, said: list[str]
+) -> None:
+    work = fits(prepared, tmp_path / "run")
     networks, fitted = work.run(None)
     assert len(networks) == 3 and len(fitted.log) == 6 and not fitted.interrupted
     assert [line.split(" on ")[0] for line in said] == [
@@ -42,7 +43,12 @@ def test_each_network_is_announced_and_logged(prepared: Prepared, tmp_path: Path
 
 @pytest.mark.parametrize(("first", "kept"), [(0, 1), (1, 1), (2, 2)])
 def test_an_interruption_keeps_the_networks_that_learned(
-    first: int, kept: int, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: int,
+    kept: int,
+    prepared: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
 ) -> None:
     def fit(
         model: keras.Model, given: Prepared, i: int, fitted: TrainingState, **rest: Any
@@ -51,7 +57,6 @@ def test_an_interruption_keeps_the_networks_that_learned(
         fitted.best = [] if fitted.interrupted else model.get_weights()
 
     monkeypatch.setattr(member_runs, "fit_network", fit)
-    said: list[str] = []
-    networks, fitted = fits(prepared, tmp_path / "run", said).run(None)
+    networks, fitted = fits(prepared, tmp_path / "run").run(None)
     assert len(networks) == kept and fitted.interrupted
     assert said[-1] == "interrupted; the best weights so far are kept"

@@ -59,22 +59,21 @@ def test_a_bad_weight_weighs_nothing_and_no_column_weighs_one() -> None:
     assert read_weights(SCHEMA, read_table(pd.DataFrame({"a": [1, 2]}))).tolist() == [1.0, 1.0]
 
 
-def test_labels_are_read_of_heads_whose_columns_are_there() -> None:
-    said: list[str] = []
+def test_labels_are_read_of_heads_whose_columns_are_there(said: list[str]) -> None:
     table = read_table(pd.DataFrame({"price": [3.0, None]}))
-    found = read_all_labels(SPEC, SCHEMA, table, Path(), said.append)
+    found = read_all_labels(SPEC, SCHEMA, table, Path())
     assert list(found) == ["price"] and found["price"].shape == (2,)
     assert "cost: not scored; the rows lack cost" in said
 
 
-def test_rows_without_truth_weight_or_answer_are_left_out() -> None:
-    table, said = read_table(pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0]})), []
+def test_rows_without_truth_weight_or_answer_are_left_out(said: list[str]) -> None:
+    table = read_table(pd.DataFrame({"price": [1.0, 2.0, 3.0, 4.0]}))
     labels = {"price": np.array([1.0, 2.0, np.nan, 4.0])}
     outputs = {"price": np.array([[2.0], [np.nan], [3.0], [9.0]])}
     weights = np.array([1.0, 1.0, 1.0, 0.0])
     tasks = [Task("price"), Task("cost")]
-    found = scored(tasks, labels, outputs, weights, table, said.append)
+    found = scored(tasks, labels, outputs, weights, table)
     assert found["price"]["n"] == 1 and found["price"]["mae"] == 1.0
     assert list(found) == ["price"]
     assert said == ["price: 3 of 4 rows left out; they lack a truth, a weight or a prediction"]
-    assert scored(tasks, labels, outputs, np.zeros(4), table, said.append) == {}
+    assert scored(tasks, labels, outputs, np.zeros(4), table) == {}

@@ -218,17 +218,16 @@ def test_a_photo_path_that_leads_out_is_an_error(
         run.predict(spoil({3: lambda line: cells(line, image=name)}))
 
 
-def test_evaluate_measures_the_predictions(trained: Trained, run: Run) -> None:
+def test_evaluate_measures_the_predictions(trained: Trained, run: Run, said: list[str]) -> None:
     frame = pd.read_csv(trained.run / "predictions.csv")
     expected = regression_metrics(frame["price_true"], frame["price_prediction"])
-    said: list[str] = []
-    found = run.evaluate(trained.test, say=said.append)
+    found = run.evaluate(trained.test)
     assert found == {"price": pytest.approx(expected, rel=1e-5)}
     assert not said
 
 
 def test_evaluate_leaves_out_rows_and_says_so(
-    run: Run, spoil: Callable[..., Path], trained: Trained
+    run: Run, spoil: Callable[..., Path], trained: Trained, said: list[str]
 ) -> None:
     changes = {
         0: "p1,test,lamp",
@@ -236,8 +235,7 @@ def test_evaluate_leaves_out_rows_and_says_so(
         4: lambda line: cells(line, price="ask"),
         6: lambda line: cells(line, image="gone.jpg"),
     }
-    said: list[str] = []
-    found = run.evaluate(spoil(changes), say=said.append)
+    found = run.evaluate(spoil(changes))
     assert found["price"]["n"] == 27
     assert said[1:] == ["price: 3 of 30 rows left out; they lack a truth, a weight or a prediction"]
     assert said[0].startswith("price: labels that do not count, since unreadable: 1, ")

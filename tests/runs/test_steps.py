@@ -37,8 +37,10 @@ class Stop(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize(("epoch", "finished"), [(1, 0), (2, 1)])
-def test_ctrl_c_leaves_a_usable_run(epoch: int, finished: int, tmp_path: Path) -> None:
-    stop, said = Stop(epoch), []
+def test_ctrl_c_leaves_a_usable_run(
+    epoch: int, finished: int, tmp_path: Path, said: list[str]
+) -> None:
+    stop = Stop(epoch)
     config = plain_config(epochs=5, batch_size=16, baselines=True)
     train.train(
         plain_rows(),
@@ -46,7 +48,6 @@ def test_ctrl_c_leaves_a_usable_run(epoch: int, finished: int, tmp_path: Path) -
         out=tmp_path / "run",
         config=config,
         callbacks=[stop],
-        say=said.append,
     )
     record = RunMetrics.read(tmp_path / "run")
     assert record.training.interrupted
@@ -76,20 +77,18 @@ def test_a_second_ctrl_c_does_not_cost_the_training(
 
 
 def test_ctrl_c_during_the_baselines_keeps_those_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     def interrupted(*arguments: Any) -> Any:
         yield ModelScore("Median", "constant", "nothing", {"rmse": 9.0, "mae": 5.0})
         raise KeyboardInterrupt
 
     monkeypatch.setattr(steps, "baseline_scores", interrupted)
-    said: list[str] = []
     train.train(
         plain_rows(),
         "price",
         out=tmp_path / "run",
         config=plain_config(baselines=True),
-        say=said.append,
     )
     scores = RunMetrics.read(tmp_path / "run").comparison["price"]
     assert [score.name for score in scores] == ["Fusion", "Median"]
@@ -111,12 +110,11 @@ def test_a_failed_fit_leaves_things_as_they_were(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_set_aside_are_counted_and_kept(tmp_path: Path) -> None:
+def test_rows_set_aside_are_counted_and_kept(tmp_path: Path, said: list[str]) -> None:
     rows = plain_rows(100)
     rows["price"] = rows["price"].astype(object)
     rows.loc[7, "price"], rows.loc[9, "price"] = None, "ask"
-    said: list[str] = []
-    train.train(rows, "price", out=tmp_path / "run", config=plain_config(), say=said.append)
+    train.train(rows, "price", out=tmp_path / "run", config=plain_config())
     kept = pd.read_csv(tmp_path / "run" / "quarantine.csv")
     assert kept["quarantine_line"].tolist() == [8, 10]
     assert kept["quarantine_reason"].tolist() == [
@@ -129,7 +127,9 @@ def test_rows_set_aside_are_counted_and_kept(tmp_path: Path) -> None:
     assert "which rows were set aside, and why: quarantine.csv in the run directory" in said
 
 
-def test_a_photo_that_proves_damaged_is_told(trained: Trained, tmp_path: Path) -> None:
+def test_a_photo_that_proves_damaged_is_told(
+    trained: Trained, tmp_path: Path, said: list[str]
+) -> None:
     """Its header and end are whole, so that only decoding shows it."""
     folder = tmp_path / "data"
     folder.mkdir()
@@ -143,11 +143,8 @@ def test_a_photo_that_proves_damaged_is_told(trained: Trained, tmp_path: Path) -
         (folder / f"{i}.png").write_bytes(data)
     rows["image"] = [f"{i}.png" for i in range(len(rows))]
     rows.to_csv(folder / "rows.csv", index=False)
-    said: list[str] = []
     config = tiny_config(PHOTOS, data={"image_size": 16, "max_quarantine": 0.3}, epochs=1)
-    run = train.train(
-        folder / "rows.csv", "price", out=tmp_path / "run", config=config, say=said.append
-    )
+    run = train.train(folder / "rows.csv", "price", out=tmp_path / "run", config=config)
     data = RunMetrics.read(tmp_path / "run").data
     predicted = run.predict(folder / "rows.csv")
     if data.quarantined:  # screening found them

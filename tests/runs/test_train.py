@@ -251,7 +251,7 @@ def rows_of_many_labels() -> pd.DataFrame:
     return rows
 
 
-def test_heads_of_several_kinds_partly_labelled(tmp_path: Path) -> None:
+def test_heads_of_several_kinds_partly_labelled(tmp_path: Path, said: list[str]) -> None:
     rows = rows_of_many_labels()
     config = plain_config(epochs=2).merge(heads=MANY)
     run = workflow.train(rows, out=tmp_path / "run", config=config)
@@ -263,8 +263,7 @@ def test_heads_of_several_kinds_partly_labelled(tmp_path: Path) -> None:
     assert record.heads["price"].test["n"] == (frame["price_true"] != "").sum()
     assert {"price_q05", "shop_probability_west", "grade_prediction", "tags_true"} <= set(frame)
     assert set(frame["shop_prediction"]) <= {"north", "south", "west"}
-    said: list[str] = []
-    scores = run.evaluate(rows.drop(columns="price"), say=said.append)
+    scores = run.evaluate(rows.drop(columns="price"))
     assert set(scores) == {"shop", "grade", "tags"} and scores["shop"]["n"] == 60
     assert said[0] == "price: not scored; the rows lack price"
     assert len(run.predict(rows[["size"]]).frame) == 90
@@ -288,7 +287,7 @@ def test_targets_or_heads_are_needed(tmp_path: Path) -> None:
         workflow.train(plain_rows(), out=tmp_path / "run")
 
 
-def test_vectors_are_looked_at_before_the_rows(tmp_path: Path) -> None:
+def test_vectors_are_looked_at_before_the_rows(tmp_path: Path, said: list[str]) -> None:
     words = {
         "name": "words",
         "modality": "text",
@@ -296,14 +295,12 @@ def test_vectors_are_looked_at_before_the_rows(tmp_path: Path) -> None:
         "encoder": "embedding_bag",
         "vectors": str(tmp_path / "none.txt"),
     }
-    said: list[str] = []
     with pytest.raises(DataError, match=r"none\.txt: cannot be read"):
         workflow.train(
             "no.csv",
             "y",
             out=tmp_path / "run",
             config=Config.parse({"groups": [words]}),
-            say=said.append,
         )
     assert not said
 

@@ -9,10 +9,18 @@ from __future__ import annotations
 import typer
 
 from multimodal.cli import data, runs, studies, training
-from multimodal.cli.options import free_folder, load_backend, report_errors
+from multimodal.cli.options import free_folder, load_backend, report_errors, show_news
 from multimodal.cli.training import show_comparison
 
-__all__ = ["app", "free_folder", "load_backend", "main", "report_errors", "show_comparison"]
+__all__ = [
+    "app",
+    "free_folder",
+    "load_backend",
+    "main",
+    "report_errors",
+    "show_comparison",
+    "show_news",
+]
 
 app = typer.Typer(
     add_completion=False,

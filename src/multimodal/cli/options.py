@@ -40,6 +40,32 @@ def say(message: str, console: Console | None = None) -> None:
     (console or console_on()).print(message, soft_wrap=True)
 
 
+class NewsHandler(logging.Handler):
+    """Print what the package logs, each record a line; warnings begin with `warning: `."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        say(mark + record.getMessage(), self.console)
+
+
+@contextmanager
+def show_news(console: Console | None = None) -> Iterator[None]:
+    """Print the news of the logger `multimodal` on a console, or standard error, meanwhile."""
+    logger, handler = logging.getLogger("multimodal"), NewsHandler(console)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def command_line() -> str:
     """Return the command of this process as a person would give it again."""
     return shlex.join(["multimodal", *sys.argv[1:]])

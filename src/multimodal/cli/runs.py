@@ -18,6 +18,7 @@ from multimodal.cli.options import (
     load_backend,
     load_run,
     say,
+    show_news,
     written,
 )
 from multimodal.core.errors import RunError
@@ -25,7 +26,9 @@ from multimodal.core.errors import RunError
 
 def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
     """Measure the model of RUN on FILE, which holds the target."""
-    for head, scores in load_run(run).evaluate(file, images=images, say=say).items():
+    with show_news():
+        found = load_run(run).evaluate(file, images=images)
+    for head, scores in found.items():
         shown = "  ".join(f"{name} {_short(value)}" for name, value in scores.items())
         print(f"{head}: {shown}")
 
@@ -87,7 +90,8 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     from multimodal.evaluation.records import IMPORTANCE_FILE, Importance
     from multimodal.report.views import importance_rows
 
-    found = load_run(run).importance(file, images=images, say=say) if file else Importance.read(run)
+    with show_news():
+        found = load_run(run).importance(file, images=images) if file else Importance.read(run)
     if not found.heads:
         raise RunError(f"{run / IMPORTANCE_FILE}: not there; name a FILE that holds the targets.")
     for name, head in found.heads.items():

@@ -20,6 +20,7 @@ from multimodal.cli.options import (
     free_folder,
     load_backend,
     say,
+    show_news,
 )
 
 
@@ -50,21 +51,21 @@ def compare(
     from multimodal.studies.compare.summary import show_leaderboard
 
     out, command = _study(out, "comparison")
-    record = run(
-        file,
-        target or [],
-        out=out,
-        config=config_of(config),
-        folds=folds,
-        weight=weight,
-        folds_column=folds_column,
-        seeds=seeds,
-        fusions=fusion or [],
-        images=images,
-        minutes=minutes,
-        command=command,
-        say=say,
-    )
+    with show_news():
+        record = run(
+            file,
+            target or [],
+            out=out,
+            config=config_of(config),
+            folds=folds,
+            weight=weight,
+            folds_column=folds_column,
+            seeds=seeds,
+            fusions=fusion or [],
+            images=images,
+            minutes=minutes,
+            command=command,
+        )
     show_leaderboard(record, console_on(sys.stdout))
     say(f"table, picture and every answer: {out}")
 
@@ -84,17 +85,17 @@ def tune(
     from multimodal.studies.tune.tune import tune as run
 
     out, command = _study(out, "tuned")
-    record = run(
-        file,
-        target or [],
-        out=out,
-        config=config_of(config),
-        minutes=minutes,
-        weight=weight,
-        images=images,
-        command=command,
-        say=say,
-    )
+    with show_news():
+        record = run(
+            file,
+            target or [],
+            out=out,
+            config=config_of(config),
+            minutes=minutes,
+            weight=weight,
+            images=images,
+            command=command,
+        )
     show_tuning(record, console_on(sys.stdout))
     say(f"to train with: --config {out / BEST_FILE}")
 

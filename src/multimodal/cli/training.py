@@ -20,6 +20,7 @@ from multimodal.cli.options import (
     free_folder,
     load_backend,
     say,
+    show_news,
 )
 from multimodal.core.errors import ConfigError
 
@@ -69,7 +70,7 @@ def train(
             f"--target is missing; expected the column to predict. Run `multimodal inspect {file}` "
             "to see the columns."
         )
-    with EpochProgress(console) as progress:
+    with EpochProgress(console) as progress, show_news(console):
         workflow.train(
             data,
             target or [],
@@ -80,7 +81,6 @@ def train(
             base=base,
             noise=noise,
             command=command,
-            say=news,
             callbacks=[progress],
         )
     if leads():

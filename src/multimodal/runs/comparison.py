@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -33,18 +34,17 @@ from multimodal.models.training.optimizer import (
 )
 from multimodal.models.training.state import fit_compiled
 
+logger = logging.getLogger(__name__)
+
 INPUT_NAMES: dict[Modality, str] = {
     "tabular": "table",
     "text": "text",
     "image": "photos",
     "series": "series",
 }
-Say = Callable[[str], None]
 
 
-def baseline_scores(
-    prepared: Prepared, index: int, say: Say, keep: Keep = forget
-) -> Iterator[ModelScore]:
+def baseline_scores(prepared: Prepared, index: int, keep: Keep = forget) -> Iterator[ModelScore]:
     """Yield the score of each baseline for head number `index`, cheapest first.
 
     Every baseline learns from the training rows that have this head's label, and from no other.
@@ -56,7 +56,7 @@ def baseline_scores(
     train, test = prepared.rows("train"), prepared.rows("test")
     yield constant_score(task, y_true, train, test, weight, keep)
     if serves(task):
-        say("gradient boosting")
+        logger.info("baseline: gradient boosting")
     yield from tree_scores(
         task,
         prepared.spec,
@@ -71,7 +71,7 @@ def baseline_scores(
         keep=keep,
     )
     for modality in _modalities(prepared):
-        say(f"{NAMES[modality]} on {INPUT_NAMES[modality]}")
+        logger.info(f"baseline: {NAMES[modality]} on {INPUT_NAMES[modality]}")
         yield sequential_score(prepared, modality, head, fitted, keep)
 
 

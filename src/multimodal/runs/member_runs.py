@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,8 +16,10 @@ from multimodal.models.training.engines import engine, leads, processes
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
 from multimodal.models.training.optimizer import lowest_precision
 from multimodal.models.training.state import FaultTolerance, TrainingState, added
-from multimodal.runs.request import Request, Say
+from multimodal.runs.request import Request
 from multimodal.runs.run import Run
+
+logger = logging.getLogger(__name__)
 
 LOG = "training_log.csv"
 
@@ -29,7 +32,6 @@ class NetworkFits:
         request: What the run was asked for.
         prepared: The table, made ready.
         origin: The run to start from.
-        say: Called with a line of news.
         callbacks: Further Keras callbacks of the fits.
         notes: What the networks do not learn anew is added.
         logs: Losses and metrics of every epoch are added, by network.
@@ -38,7 +40,6 @@ class NetworkFits:
     request: Request
     prepared: Prepared
     origin: Run | None
-    say: Say
     callbacks: Sequence[keras.callbacks.Callback]
     notes: list[str] = field(default_factory=list)
     logs: dict[int, list[dict[str, float]]] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class NetworkFits:
         if total.interrupted and processes() > 1:
             raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
         if total.interrupted:
-            self.say("interrupted; the best weights so far are kept")
+            logger.info("interrupted; the best weights so far are kept")
         return networks, total
 
     def _fit_one(
@@ -72,11 +73,11 @@ class NetworkFits:
         prepared, training = self.prepared, self.prepared.config.training
         model, notes = new_network(prepared, i, self.origin)
         for note in notes if i == 0 else ():
-            self.say(note)
+            logger.info(note)
             self.notes.append(note)
         folder = self.request.out / CHECKPOINTS
         checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
-        start = checkpoints.latest(self.say)
+        start = checkpoints.latest()
         fitted = TrainingState() if start is None else TrainingState.of(start)
         fault_tolerance = None
         if termination is not None:
@@ -105,9 +106,9 @@ class NetworkFits:
         rows, _ = self.prepared.member_rows(i)
         count = self.prepared.config.training.members
         number = "training" if count == 1 else f"training network {i + 1} of {count}"
-        self.say(
+        logger.info(
             f"{number} on {len(rows):,} rows: {model.count_params():,} parameters, "
             f"{lowest_precision(model)}"
         )
         if fitted.epoch or fitted.step:
-            self.say(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")
+            logger.info(f"going on from epoch {fitted.epoch + 1}, step {fitted.step + 1}")

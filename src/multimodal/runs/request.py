@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from multimodal.core.interrupted import digest
 from multimodal.data.prepare import Prepared, Rows
 
 PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from multimodal.evaluation.calibration.intervals import reaches
 from multimodal.evaluation.predictions import answers
 from multimodal.evaluation.task import Task, has_label, has_prediction, measure
 
+logger = logging.getLogger(__name__)
+
 
 def without_absent(
     spec: FittedSpec, table: Table, root: Path
@@ -46,18 +49,15 @@ def without_absent(
 
 
 def read_all_labels(
-    spec: FittedSpec, schema: Schema, table: Table, root: Path, say: Callable[[str], None]
+    spec: FittedSpec, schema: Schema, table: Table, root: Path
 ) -> dict[str, NDArray[Any]]:
     """Read the labels of the heads whose columns are there, which one must be."""
     there = {h.name for h in spec.heads if set(h.columns) <= set(table.frame.columns)}
     for head in spec.heads:
         if there and head.name not in there:
-            say(f"{head.name}: not scored; the rows lack {', '.join(head.columns)}")
+            logger.info(f"{head.name}: not scored; the rows lack {', '.join(head.columns)}")
     heads = [head for head in spec.heads if head.name in there or not there]
-    return {
-        head.name: read_y_true(table, schema, head, root, groups=spec.groups, say=say)
-        for head in heads
-    }
+    return {head.name: read_y_true(table, schema, head, root, groups=spec.groups) for head in heads}
 
 
 def read_weights(schema: Schema, table: Table) -> Floats:
@@ -75,7 +75,6 @@ def scored(
     outputs: Mapping[str, Floats],
     weights: Floats,
     table: Table,
-    say: Callable[[str], None],
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of each head that has a truth and an answer in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
@@ -84,7 +83,7 @@ def scored(
         known = has_label(task, y_true) & has_prediction(answered) & (weights > 0)
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
-            say(
+            logger.info(
                 f"{task.name}: {left:,} of {table.rows_read:,} rows left out; they lack a "
                 "truth, a weight or a prediction"
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ from multimodal.runs.rows import (
 
 if TYPE_CHECKING:
     from multimodal.explain import Explanation, Importance
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Predictions", "Run", "load", "save_parts"]
 
@@ -159,14 +162,12 @@ class Run(FittedModel):
         rows: Source,
         *,
         images: str | Path | None = None,
-        say: Callable[[str], None] = lambda message: None,
     ) -> Importance:
         """Return how much worse each head gets where a group or column is shuffled among rows.
 
         Args:
             rows: Rows that hold the targets, as for `evaluate`; up to 2,000 are taken at random.
             images: Folder that photo paths are relative to; the file's folder by default.
-            say: Called with a line of news.
 
         Raises:
             DataError: As `evaluate`.
@@ -175,10 +176,10 @@ class Run(FittedModel):
 
         table, root = open_table(rows, images)
         if len(table.frame) > MOST_ROWS:
-            say(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
+            logger.info(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
             drawn = np.random.default_rng(0).permutation(len(table.frame))[:MOST_ROWS]
             table = sampled(table, np.sort(drawn))
-        labels = read_all_labels(self.spec, self.schema, table, root, say)
+        labels = read_all_labels(self.spec, self.schema, table, root)
         weights = read_weights(self.schema, table)
         frame = without_absent(self.spec, table, root)[0]
         return importance(self, frame, root, labels, dict.fromkeys(labels, weights))
@@ -188,7 +189,6 @@ class Run(FittedModel):
         rows: Source,
         *,
         images: str | Path | None = None,
-        say: Callable[[str], None] = lambda message: None,
     ) -> dict[str, dict[str, float]]:
         """Return the metrics of every head on rows that hold the targets.
 
@@ -199,16 +199,15 @@ class Run(FittedModel):
         Args:
             rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
             images: Folder that photo paths are relative to; the file's folder by default.
-            say: Called with a line of news, such as how many rows do not count.
 
         Raises:
             DataError: As `predict`, or no head's target column is there or holds a label.
         """
         table, root = open_table(rows, images)
-        labels = read_all_labels(self.spec, self.schema, table, root, say)
+        labels = read_all_labels(self.spec, self.schema, table, root)
         found = self._outputs(table, root)
         weights = read_weights(self.schema, table)
-        scores = scored(self.tasks, labels, found.outputs, weights, table, say)
+        scores = scored(self.tasks, labels, found.outputs, weights, table)
         if not scores:
             columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
             raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -42,7 +43,7 @@ from multimodal.runs.example_rows import explain_extremes, keep_neighbours
 from multimodal.runs.load import save_parts
 from multimodal.runs.member_runs import NetworkFits
 from multimodal.runs.provenance import traced
-from multimodal.runs.request import Request, Say, record, versions
+from multimodal.runs.request import Request, record, versions
 from multimodal.runs.run import Run, load
 from multimodal.runs.scoring import (
     answers_frame,
@@ -56,6 +57,8 @@ from multimodal.runs.scoring import (
     sure,
 )
 
+logger = logging.getLogger(__name__)
+
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
 
 
@@ -66,7 +69,6 @@ class Steps:
         request: What was asked for.
         prepared: The table, made ready.
         origin: The run to start from.
-        say: Called with a line of news.
         callbacks: Further Keras callbacks of the fit.
     """
 
@@ -75,13 +77,11 @@ class Steps:
         request: Request,
         prepared: Prepared,
         origin: Run | None,
-        say: Say,
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> None:
         self.request = request
         self.prepared = prepared
-        self.say = say
-        self.fits = NetworkFits(request, prepared, origin, say, callbacks)
+        self.fits = NetworkFits(request, prepared, origin, callbacks)
         self.precision = ""
         self.held: OutOfFold | None = None
         self.boosted_models: BoostedModels | None = None
@@ -130,8 +130,8 @@ class Steps:
         write_text(out / AUDIT_FILE, audit.to_json())
         for finding in audit.of_level("warning"):
             if finding.topic in ("drift", "labels", "split"):
-                self.say(f"warning: {finding.message}")
-        self.say(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
+                logger.warning(finding.message)
+        logger.info(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
 
     def _save_model(self, model: keras.Model) -> None:
         """Save the run; an impatient second Ctrl-C does not cost the training."""
@@ -151,7 +151,9 @@ class Steps:
         plain = [build(config, spec) for _ in networks]
         for network, trained in zip(plain, networks, strict=True):
             network.set_weights(trained.get_weights())
-        whole = stack_networks(self.prepared, plain, self.say)
+        whole = stack_networks(self.prepared, plain)
+        for note in whole.notes:
+            logger.info(note)
         self.held, self.boosted_models = whole.held, whole.boosted_models
         self._save_model(whole.model)
         return whole.model
@@ -196,7 +198,7 @@ class Steps:
         """Return the data summary, with a warning if photos proved damaged."""
         data, told = self.metrics.data, damage_warning(self.prepared, faults)
         for warning in told:
-            self.say(f"warning: {warning}")
+            logger.warning(warning)
         return data.model_copy(update={"warnings": [*data.warnings, *told]}) if told else data
 
     def _calibrated(self, run: Run, found: Predicted, others: Predicted) -> Run:
@@ -237,21 +239,21 @@ class Steps:
         try:
             explain_extremes(run, prepared, tested)
         except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
-            self.say(f"no rows are explained: {first_line(error)}")
+            logger.info(f"no rows are explained: {first_line(error)}")
 
     def _compare(self, tasks: Sequence[Task]) -> None:
         comparison = dict(self.metrics.comparison)
         notes = left_out(self.prepared)
         for note in notes:
-            self.say(note)
+            logger.info(note)
         kept: list[pd.DataFrame] = []
         try:
             for i, task in enumerate(tasks):
                 keep = partial(self._keep, kept, task)
-                for score in baseline_scores(self.prepared, i, self._announce, keep):
+                for score in baseline_scores(self.prepared, i, keep):
                     comparison[task.name] = [*comparison[task.name], score]
         except KeyboardInterrupt:
-            self.say("interrupted; the remaining baselines are left out")
+            logger.info("interrupted; the remaining baselines are left out")
         write_answers(self.request.out, kept)
         self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
 
@@ -266,9 +268,6 @@ class Steps:
         """Add what a baseline answers to some rows."""
         sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
         kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))
-
-    def _announce(self, baseline: str) -> None:
-        self.say(f"baseline: {baseline}")
 
     def _report(self, tested: Ints) -> None:
         prepared = self.prepared

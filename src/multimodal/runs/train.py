@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from multimodal.models.build import check_parts
 from multimodal.models.finetune import check_frozen, continue_config
 from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.models.training.engines import join, leads
-from multimodal.runs.request import Request, Say, record
+from multimodal.runs.request import Request, record
 from multimodal.runs.run import Run, load
 from multimodal.runs.steps import QUARANTINE, Steps
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["train"]
 
@@ -35,7 +38,6 @@ def train(
     base: str | Path | None = None,
     noise: Floats | None = None,
     command: str = "",
-    say: Say = lambda message: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train a model on a table and write a run directory.
@@ -51,7 +53,6 @@ def train(
         noise: Where it is known, the noise in the log of the first target, one value per row of
             `data`; its size over the test rows is reported as the limit.
         command: The command to show in the report.
-        say: Called with a line of news.
         callbacks: Further Keras callbacks of the fit.
 
     Returns:
@@ -61,7 +62,7 @@ def train(
         MultimodalError: What is wrong, where, and how to mend it; nothing is left behind.
 
     Example:
-        run = train("products.csv", "price", out="run", say=print)
+        run = train("products.csv", "price", out="run")
         run.predict("tomorrow.csv").frame
     """
     columns = [targets] if isinstance(targets, str) else list(targets)
@@ -72,13 +73,13 @@ def train(
     before = check_out(request.out) if leads() else None
     if before is not None:
         check_same(request.out, before, record(request))
-        say(f"{request.out}: going on with the unfinished run")
+        logger.info(f"{request.out}: going on with the unfinished run")
     origin = load(base) if base is not None else None
     wanted = continue_config(origin, request.config, columns) if origin else request.config
     _check_targets(columns, wanted)
     check_parts(wanted)
     check_vectors(wanted)
-    say("reading, checking and preparing the rows")
+    logger.info("reading, checking and preparing the rows")
     prepared = prepare(
         data,
         columns,
@@ -91,8 +92,8 @@ def train(
     check_parts(prepared.config)
     check_frozen(prepared.config, prepared.spec)
     _check_sizes(request, prepared)
-    _tell(prepared, say)
-    return Steps(request, prepared, origin, say, callbacks).run()
+    _tell(prepared)
+    return Steps(request, prepared, origin, callbacks).run()
 
 
 def label_kinds() -> dict[str, LabelKind | None]:
@@ -119,15 +120,15 @@ def _check_sizes(request: Request, prepared: Prepared) -> None:
             )
 
 
-def _tell(prepared: Prepared, say: Say) -> None:
+def _tell(prepared: Prepared) -> None:
     """Say how many rows there are and where they went, then what is odd about them."""
     counts = prepared.summary()
-    say(
+    logger.info(
         f"{counts['read']:,} rows read, {counts['quarantined']:,} set aside; "
         f"{counts['train']:,} to train, {counts['validation']:,} to validate, "
         f"{counts['test']:,} to test"
     )
     for warning in prepared.warnings:
-        say(f"warning: {warning}")
+        logger.warning(warning)
     if counts["quarantined"]:
-        say(f"which rows were set aside, and why: {QUARANTINE} in the run directory")
+        logger.info(f"which rows were set aside, and why: {QUARANTINE} in the run directory")

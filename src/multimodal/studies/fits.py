@@ -54,7 +54,7 @@ def fit_rows(
     keras.utils.clear_session()  # the models before this one are done with
     found = [_fit_network(prepared, i, callbacks) for i in range(count)]
     networks = [network for network, _ in found]
-    model = stack_networks(prepared, networks, lambda message: None).model
+    model = stack_networks(prepared, networks).model
     seconds = time.perf_counter() - start
     rows = np.concatenate([prepared.rows(split) for split in splits])
     outputs = answered(model, prepared, rows)

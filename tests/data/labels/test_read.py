@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from runs import news
 
 from multimodal.core.config import Component, Head
 from multimodal.core.errors import DataError
@@ -316,11 +317,11 @@ def test_known_rows(y_true: np.ndarray, known: list[bool]) -> None:
 
 
 def labels_of(fitted: FittedHead, rows: list[dict[str, Any]], **more: Any) -> tuple[Any, list[str]]:
-    said: list[str] = []
     table = read_table(rows)
     schema = infer_schema(table, targets=fitted.columns)
     root = more.pop("root", Path())
-    return read_y_true(table, schema, fitted, root, say=said.append, **more), said
+    with news() as said:
+        return read_y_true(table, schema, fitted, root, **more), said
 
 
 def test_labels_of_new_rows() -> None:

@@ -29,11 +29,11 @@ def run(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     real = stack.stack_networks
 
-    def spy(prepared, networks, say):
-        seen["prepared"], seen["whole"] = prepared, real(prepared, networks, say)
+    def spy(prepared, networks):
+        seen["prepared"], seen["whole"] = prepared, real(prepared, networks)
         return seen["whole"]
 
-    patch.setattr("multimodal.runs.steps.whole_model", spy)
+    patch.setattr("multimodal.runs.steps.stack_networks", spy)
     trained = multimodal.train(ROWS, "price", out=out, config=config(members=3))
     patch.undo()
     return trained, seen
@@ -108,7 +108,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
         seen.append((prepared, real(prepared, *others)))
         return seen[-1][1]
 
-    monkeypatch.setattr("multimodal.runs.steps.whole_model", spy)
+    monkeypatch.setattr("multimodal.runs.steps.stack_networks", spy)
     rows = ROWS.assign(split=splits)
     trained = multimodal.train(rows, "price", out=tmp_path / "run", config=asked)
     [(prepared, found)] = seen

@@ -74,13 +74,14 @@ def test_a_given_column_of_folds_is_used_and_never_read(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(answers, other)
 
 
-def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(tmp_path: Path) -> None:
+def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(
+    tmp_path: Path, said: list[str]
+) -> None:
     table = rows(40)
     table["note"] = [f"a note about thing number {i} and {i * 7}" for i in range(40)]
     table = pd.concat([table, table.iloc[:10]], ignore_index=True)
     config = plain_config(epochs=1)
     compare(table, "price", out=tmp_path / "a", config=config, folds=2, seeds=1, minutes=0.0)
-    said: list[str] = []
     table["part"] = [0] * 40 + [1] * 10
     compare(
         table,
@@ -90,7 +91,6 @@ def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(tmp_pat
         folds_column="part",
         seeds=1,
         minutes=0.0,
-        say=said.append,
     )
     assert any("20 rows have a duplicate in another fold" in line for line in said)
 

@@ -32,9 +32,7 @@ def make(tmp_path: Path) -> Make:
     groups = np.arange(60)
     folds = deal_folds(3, groups, [prepared.labels["price"]], seed=0)
     found = jobs(prepared, chosen_fusions(prepared.config, []))
-    whole = Experiment(
-        tmp_path, prepared, folds, groups, found, [0], time.monotonic() + 600, "", lambda m: None
-    )
+    whole = Experiment(tmp_path, prepared, folds, groups, found, [0], time.monotonic() + 600, "")
     return lambda **changes: replace(whole, done={}, failed={}, splits={}, **changes)
 
 
@@ -80,9 +78,9 @@ def test_more_seeds_are_added(make: Make, fitted: Any) -> None:
 
 
 def test_ctrl_c_leaves_what_is_finished(
-    make: Make, fitted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make: Make, fitted: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: list[str]
 ) -> None:
-    inner, said = experiment.fit_job, []
+    inner = experiment.fit_job
 
     def ends(job: Job, *args: Any) -> Any:
         if len(fitted) == 5:
@@ -91,11 +89,11 @@ def test_ctrl_c_leaves_what_is_finished(
 
     monkeypatch.setattr(experiment, "fit_job", ends)
     with pytest.raises(KeyboardInterrupt):
-        make(say=said.append).run()
+        make().run()
     assert (tmp_path / RECORD_FILE).exists() and "goes on" in said[-1]
     monkeypatch.setattr(experiment, "fit_job", inner)
     said.clear()
-    record = make(say=said.append).run()
+    record = make().run()
     assert said[0] == "going on: 5 of 12 fits are there"
     assert len(fitted) == 12 and record.complete
 

@@ -28,9 +28,7 @@ Make = Callable[..., Search]
 def make(tmp_path: Path) -> Make:
     """A search whose fits are made up, with time for a number of trials."""
     prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], plain_config())
-    return lambda said=None: Search(
-        tmp_path, prepared, time.monotonic() + 600, "", (said if said is not None else []).append
-    )
+    return lambda: Search(tmp_path, prepared, time.monotonic() + 600, "")
 
 
 def test_a_single_network_leaves_the_validation_rows_alone() -> None:
@@ -90,10 +88,10 @@ def test_the_best_is_never_worse_than_the_start(
     assert record.verdict.startswith("14 trials")
 
 
-def test_it_goes_on(make: Make, fitted: list[Any]) -> None:
+def test_it_goes_on(make: Make, fitted: list[Any], said: list[str]) -> None:
     stopped(make(), fitted, 3).run()
-    said: list[str] = []
-    record = stopped(make(said), fitted, 5).run()
+    said.clear()
+    record = stopped(make(), fitted, 5).run()
     assert said[0] == "going on: 3 trials are there"
     assert [trial.number for trial in record.trials] == [0, 1, 2, 3, 4]
     assert [trial.values for trial in record.trials].count(record.trials[0].values) == 1

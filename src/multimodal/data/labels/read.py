@@ -6,7 +6,8 @@ read is a fault everywhere, and its row is set aside.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from multimodal.data.labels.boxes import photo_sizes, place_boxes
 from multimodal.data.labels.cells import LARGEST, MISSING, Faults, Label, known_rows, read_label
 from multimodal.data.labels.checks import check_label, check_together, check_varies, named
 from multimodal.data.read.table import Table
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Label",
@@ -90,7 +93,6 @@ def read_y_true(
     root: Path,
     *,
     groups: Sequence[FittedGroup] = (),
-    say: Callable[[str], None] = lambda message: None,
 ) -> NDArray[Any]:
     """Return what is true of a new table's rows, as the fitted head counts it.
 
@@ -100,7 +102,6 @@ def read_y_true(
         head: the fitted head.
         root: folder that photo paths start from.
         groups: the fitted groups, to the first photo of which a box refers.
-        say: called with a sentence on labels that do not count, such as classes never seen.
 
     Returns:
         A number float64 (N,); a class int64 (N,), its position in `head.classes`; labels float64
@@ -119,7 +120,7 @@ def read_y_true(
     bad = {"unreadable": sorted(faults), "of unknown class": np.flatnonzero(unseen).tolist()}
     for what, rows in bad.items():
         if rows:
-            say(
+            logger.info(
                 f"{head.name}: labels that do not count, since {what}: {len(rows):,}, the first in "
                 f"{table.place(rows[0])}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,6 @@ from multimodal.models.stack.blend import fit_stacking_weights
 from multimodal.models.stack.boosted_heads import BoostedModels, fit_boosted_model, summarise
 from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class OutOfFold:
@@ -53,14 +51,19 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class StackedModel:
-    """The model of a run, and what it says of rows that it has not learned from."""
+    """The model of a run, and what it says of rows that it has not learned from.
+
+    `notes` say how the parts are weighted, head by head. They are no log records, since a search
+    or comparison stacks many models whose weights nobody asks for.
+    """
 
     model: keras.Model
     held: OutOfFold
     boosted_models: BoostedModels | None
+    notes: list[str]
 
 
-def stack_networks(prepared: Prepared, networks: Sequence[keras.Model], say: Say) -> StackedModel:
+def stack_networks(prepared: Prepared, networks: Sequence[keras.Model]) -> StackedModel:
     """Average the networks and blend a linear model in, with the share that held-out rows show.
 
     With `training.trees`, gradient boosting is fitted beside the model, and its share found out
@@ -73,7 +76,7 @@ def stack_networks(prepared: Prepared, networks: Sequence[keras.Model], say: Say
     held, raw, faults = _held_out(prepared, networks)
     model = assemble(prepared.config, prepared.spec, networks)
     kinds = dict(blended(prepared.config, prepared.spec))
-    boosted_models = None
+    boosted_models, notes = None, list[str]()
     if kinds:
         learned = np.flatnonzero(prepared.splits != "test")
         matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
@@ -83,9 +86,9 @@ def stack_networks(prepared: Prepared, networks: Sequence[keras.Model], say: Say
             rows = _labelled(prepared, kind, name, networks[0], matrices, learned)
             own = np.full((len(learned), rows.outputs), np.nan)
             own[places] = raw[name]
-            raw[name] = _fit_head(prepared, model, boosted_models, name, rows, own, say)[places]
+            raw[name] = _fit_head(prepared, model, boosted_models, name, rows, own, notes)[places]
     outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
-    return StackedModel(model, OutOfFold(held, outputs, faults), boosted_models)
+    return StackedModel(model, OutOfFold(held, outputs, faults), boosted_models, notes)
 
 
 def _fit_head(
@@ -95,13 +98,15 @@ def _fit_head(
     name: str,
     rows: Labelled,
     raw: Floats,
-    say: Say,
+    notes: list[str],
 ) -> Floats:
     """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
     linear = _linear(prepared, rows)
     networks = raw
     raw, shares = _blend(model.get_layer(name), rows, linear, networks)
-    say(f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}")
+    notes.append(
+        f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}"
+    )
     if boosted_models is not None and linear is not None:
         learned = prepared.splits != "test"
         inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
@@ -110,7 +115,7 @@ def _fit_head(
             boosted_models, prepared.spec, inputs, rows, linear, networks, shares, seed
         )
         boosted_models.heads[name] = boosted_model
-        say(f"{name}: with gradient boosting, that counts {boosted_model.shares[2]:.2f}")
+        notes.append(f"{name}: with gradient boosting, that counts {boosted_model.shares[2]:.2f}")
     return raw
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import force, sha256_of, write_text
+
+logger = logging.getLogger(__name__)
 
 SUFFIX, PARTIAL, DIGITS = ".npz", ".partial", 16
 Arrays = Sequence[NDArray[Any]]
@@ -84,7 +87,7 @@ class Checkpoints:
             ) from None
         self._prune()
 
-    def latest(self, say: Callable[[str], None] = lambda message: None) -> Checkpoint | None:
+    def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, None where none was ever written.
 
         Damaged ones that are newer are said and removed.
@@ -98,7 +101,7 @@ class Checkpoints:
                 progress, arrays = _read(file)
                 _, best = _read(self.folder / str(progress.pop("best_file")))
             except Exception as error:  # a reader met with damaged bytes may raise anything
-                say(f"{file}: damaged, passed over ({first_line(error)})")
+                logger.info(f"{file}: damaged, passed over ({first_line(error)})")
                 damaged.append(file)
                 continue
             for gone in damaged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -18,12 +19,14 @@ from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows
 from multimodal.data.split.splits import joined_groups
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
-from multimodal.runs.request import Request, Say, record
+from multimodal.runs.request import Request, record
 from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Experiment
 from multimodal.studies.compare.results import ComparisonRecord
 from multimodal.studies.folder import held
+
+logger = logging.getLogger(__name__)
 
 MOST_SEEDS = 100
 
@@ -42,7 +45,6 @@ def compare(
     images: str | Path | None = None,
     minutes: float | None = None,
     command: str = "",
-    say: Say = lambda message: None,
 ) -> ComparisonRecord:
     """Compare simple models and fusions on the same folds, and say what each modality adds.
 
@@ -66,7 +68,6 @@ def compare(
         images: Folder that photo paths are relative to; the file's folder by default.
         minutes: Time after which no further fit starts.
         command: The command to keep in the record.
-        say: Called with a line of news.
 
     Returns:
         What `comparison.json` holds; `out` has a table, a picture for each head, and every answer.
@@ -76,7 +77,7 @@ def compare(
         KeyboardInterrupt: After Ctrl-C, once what is finished has been summed up.
 
     Example:
-        record = compare("products.csv", "price", out="comparison", minutes=60, say=print)
+        record = compare("products.csv", "price", out="comparison", minutes=60)
         record.verdicts["price"]
     """
     columns = [targets] if isinstance(targets, str) else list(targets)
@@ -86,12 +87,12 @@ def compare(
     check_parts(wanted)
     check_vectors(wanted)
     chosen = chosen_fusions(wanted, fusions)
-    say("reading, checking and preparing the rows")
+    logger.info("reading, checking and preparing the rows")
     prepared = prepare(
         data, columns, wanted, weight=weight, images=images, label_kinds=label_kinds()
     )
     check_parts(prepared.config)
-    numbers, groups = _folds(prepared, folds, folds_column, say)
+    numbers, groups = _folds(prepared, folds, folds_column)
     request = Request(
         data, columns, config or Config(), Path(out), weight, images, None, None, command
     )
@@ -111,7 +112,6 @@ def compare(
         range(first, first + seeds),
         deadline,
         command,
-        say,
     )
     with held(Path(out), asked):
         return experiment.run()
@@ -148,7 +148,7 @@ def _settled(config: Config, folds: int, folds_column: str | None, seeds: int) -
     return config.merge(data=data)
 
 
-def _folds(prepared: Prepared, folds: int, column: str | None, say: Say) -> tuple[Ints, Ints]:
+def _folds(prepared: Prepared, folds: int, column: str | None) -> tuple[Ints, Ints]:
     """Return each row's fold, and the groups that stay together, both (N,)."""
     table, split = prepared.table, prepared.config.data.split
     alone = np.arange(len(table.frame))
@@ -160,8 +160,8 @@ def _folds(prepared: Prepared, folds: int, column: str | None, say: Say) -> tupl
     numbers = read_folds(table, column)
     apart = rows_apart(numbers, groups)
     if len(apart):
-        say(
-            f"warning: {len(apart):,} rows have a duplicate in another fold of column '{column}', "
+        logger.warning(
+            f"{len(apart):,} rows have a duplicate in another fold of column '{column}', "
             f"the first in {table.place(int(apart[0]))}; models have seen what they are tested on."
         )
     return numbers, groups

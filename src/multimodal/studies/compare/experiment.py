@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from multimodal.core.manifest import write_manifest
 from multimodal.data.prepare import Prepared
 from multimodal.data.split.folds import fold_splits, resplit, row_weights, strata
 from multimodal.report.plots import save
-from multimodal.runs.request import Say
 from multimodal.studies.compare.candidates import Job, additions, arms, fit_job
 from multimodal.studies.compare.results import (
     RECORD_FILE,
@@ -33,6 +33,8 @@ from multimodal.studies.compare.summary import (
 from multimodal.studies.fits import Fit, read_fits, tasks, width, write_fits
 from multimodal.studies.folder import FITS, write_answers
 
+logger = logging.getLogger(__name__)
+
 Key = tuple[str, int, int]
 
 
@@ -49,7 +51,6 @@ class Experiment:
         seeds: The seeds.
         deadline: No fit starts after it, in seconds of the monotonic clock.
         command: The command to keep in the record.
-        say: Called with a line of news.
     """
 
     out: Path
@@ -60,7 +61,6 @@ class Experiment:
     seeds: Sequence[int]
     deadline: float
     command: str
-    say: Say
     done: dict[Key, dict[str, Fit]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     splits: dict[int, Prepared] = field(default_factory=dict)
@@ -77,12 +77,12 @@ class Experiment:
         try:
             for number, (job, fold, seed) in enumerate(plan, start=1):
                 if time.monotonic() >= self.deadline:
-                    self.say("the time is over; the same command goes on")
+                    logger.info("the time is over; the same command goes on")
                     break
                 if (job.name, fold, seed) not in self.done and job.name not in self.failed:
                     self._fit(job, fold, seed, f"{number} of {len(plan)}")
         except KeyboardInterrupt:
-            self.say("interrupted; the same command goes on with what is not finished")
+            logger.info("interrupted; the same command goes on with what is not finished")
             self._sum_up()
             raise
         return self._sum_up()
@@ -96,7 +96,7 @@ class Experiment:
                 shapes = {task.name: (rows, width(task)) for task in tasks(self.prepared)}
                 self.done[job.name, fold, seed] = read_fits(path, shapes)
         if self.done:
-            self.say(f"going on: {len(self.done):,} of {len(plan):,} fits are there")
+            logger.info(f"going on: {len(self.done):,} of {len(plan):,} fits are there")
 
     def _path(self, job: Job, fold: int, seed: int) -> Path:
         return self.out / FITS / job.name / f"fold-{fold}-seed-{seed}.npz"
@@ -107,12 +107,12 @@ class Experiment:
             found = fit_job(job, split, seed)
         except MultimodalError as error:  # this model fails, others may not
             self.failed[job.name] = str(error)
-            self.say(f"warning: {job.label} is left out: {error}")
+            logger.warning(f"{job.label} is left out: {error}")
             return
         write_fits(self._path(job, fold, seed), found)
         self.done[job.name, fold, seed] = found
         seconds = time.perf_counter() - start
-        self.say(f"fit {which}: {job.label}, fold {fold + 1}, seed {seed}: {seconds:.1f} s")
+        logger.info(f"fit {which}: {job.label}, fold {fold + 1}, seed {seed}: {seconds:.1f} s")
 
     def _split(self, fold: int) -> Prepared:
         """Return the rows with those of a fold to test on; made once for all its models."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ from multimodal.evaluation.task import Task, has_label
 from multimodal.models.baselines import constant_score
 from multimodal.models.build import check_parts
 from multimodal.models.pretrained_vectors import check_vectors
-from multimodal.runs.request import Request, Say, record
+from multimodal.runs.request import Request, record
 from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.results import Difference
 from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
@@ -54,6 +55,8 @@ from multimodal.studies.tune.trials import (
     write_trial,
 )
 
+logger = logging.getLogger(__name__)
+
 MOST_FAILURES = 10  # one after the other
 
 
@@ -73,28 +76,26 @@ class Search:
         prepared: The table, split, with the config to start from.
         deadline: No trial but the first goes on after it, in seconds of the monotonic clock.
         command: The command to keep in the record.
-        say: Called with a line of news.
     """
 
     out: Path
     prepared: Prepared
     deadline: float
     command: str
-    say: Say
     trials: list[Trial] = field(default_factory=list)
 
     def run(self) -> TuningRecord:
         """Try configs while there is time, sum up, and write it down."""
         self.trials = read_trials(self.out / FITS, self.space)
         if self.trials:
-            self.say(f"going on: {len(self.trials):,} trials are there")
+            logger.info(f"going on: {len(self.trials):,} trials are there")
         study = make_study(self.space, self.trials, self.prepared.config.training.seed)
         try:
             while not self._started() or time.monotonic() < self.deadline:
                 if not self._try(study):
                     break
         except KeyboardInterrupt:
-            self.say("interrupted; the same command goes on with the search")
+            logger.info("interrupted; the same command goes on with the search")
             if self._started():
                 self._sum_up(study)
             raise
@@ -146,7 +147,7 @@ class Search:
         write_trial(self.out / FITS, trial)
         self.trials.append(trial)
         study.tell(asked, trial.value, state=trial_state(trial))
-        self.say(self._news(trial))
+        logger.info(self._news(trial))
         return any(each.state != "failed" for each in self.trials[-MOST_FAILURES:])
 
     def _measured(self, fit: Fit) -> dict[str, Any]:
@@ -304,7 +305,6 @@ def tune(
     weight: str | None = None,
     images: str | Path | None = None,
     command: str = "",
-    say: Say = lambda message: None,
 ) -> TuningRecord:
     """Search for a config that does better on the validation rows, and write it as `best.yaml`.
 
@@ -322,7 +322,6 @@ def tune(
         weight: Column of row weights, for training and for every metric.
         images: Folder that photo paths are relative to; the file's folder by default.
         command: The command to keep in the record.
-        say: Called with a line of news.
 
     Returns:
         What `tuning.json` holds.
@@ -332,7 +331,7 @@ def tune(
         KeyboardInterrupt: After Ctrl-C, once what is finished has been summed up.
 
     Example:
-        record = tune("products.csv", "price", out="tuned", minutes=30, say=print)
+        record = tune("products.csv", "price", out="tuned", minutes=30)
         multimodal.train("products.csv", "price", out="run",
                          config=multimodal.Config.from_yaml("tuned/best.yaml"))
     """
@@ -343,11 +342,11 @@ def tune(
         raise ConfigError("no target is named and the config has no heads; expected one of them.")
     check_parts(wanted)
     check_vectors(wanted)
-    say("reading, checking and preparing the rows")
+    logger.info("reading, checking and preparing the rows")
     prepared = prepare(
         data, columns, wanted, weight=weight, images=images, label_kinds=label_kinds()
     )
     check_parts(prepared.config)
     request = Request(data, columns, wanted, Path(out), weight, images, None, None, command)
     with held(Path(out), record(request, prepared)):
-        return Search(Path(out), prepared, start + 60 * minutes, command, say).run()
+        return Search(Path(out), prepared, start + 60 * minutes, command).run()
