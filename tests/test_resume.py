@@ -17,10 +17,9 @@ import pytest
 from PIL import Image
 from tiny import plain_config, plain_rows
 
-from multimodal.core.errors import DataError, RunError
+from multimodal.core.errors import DataError, RunError, TrainingError
 from multimodal.core.interrupted import CHECKPOINTS, RECORD
 from multimodal.models.training.checkpoints import Checkpoints
-from multimodal.models.training.state import TrainingError
 from multimodal.runs import steps
 from multimodal.runs import train as workflow
 from multimodal.runs.run import Run, load

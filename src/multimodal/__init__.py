@@ -6,80 +6,109 @@ Names are loaded on first use, so `import multimodal` is cheap and loads no back
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from multimodal.core.verbs import Alias
+
 if TYPE_CHECKING:
+    from multimodal import encoders, fusion, heads, layers
     from multimodal.core.config import Config
-    from multimodal.core.errors import ConfigError, DataError, MultimodalError, RunError
+    from multimodal.core.errors import (
+        ConfigError,
+        DataError,
+        MultimodalError,
+        RunError,
+        TrainingError,
+    )
+    from multimodal.core.presets import preset
     from multimodal.core.spec import FittedSpec
+    from multimodal.data.audit.table import audit
     from multimodal.data.columns.schema import infer_schema
     from multimodal.data.prepare import prepare
     from multimodal.data.read.readers import read_table
-    from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
-    from multimodal.fusion import ConcatFusion
-    from multimodal.heads import RegressionHead
-    from multimodal.layers.registry import register
+    from multimodal.heads import losses, metrics
+    from multimodal.layers.registry import list_parts, register
     from multimodal.models.build import build
+    from multimodal.runs.api import evaluate, explain, report
+    from multimodal.runs.rows import Predictions
     from multimodal.runs.run import Run, load
     from multimodal.runs.train import train
     from multimodal.studies.compare.compare import compare
     from multimodal.studies.tune.tune import tune
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "Config": "core.config",
     "ConfigError": "core.errors",
-    "ConcatFusion": "fusion",
-    "ConvolutionalEncoder": "encoders",
     "DataError": "core.errors",
-    "DenseEncoder": "encoders",
     "FittedSpec": "core.spec",
     "MultimodalError": "core.errors",
-    "RecurrentEncoder": "encoders",
-    "RegressionHead": "heads",
+    "Predictions": "runs.rows",
     "Run": "runs.run",
     "RunError": "core.errors",
+    "TrainingError": "core.errors",
+    "audit": "data.audit.table",
     "build": "models.build",
     "compare": "studies.compare.compare",
+    "evaluate": "runs.api",
     "infer_schema": "data.columns.schema",
+    "list_parts": "layers.registry",
     "load": "runs.run",
     "prepare": "data.prepare",
+    "preset": "core.presets",
     "read_table": "data.read.readers",
     "register": "layers.registry",
     "train": "runs.train",
     "tune": "studies.tune.tune",
 }
+_SUBPACKAGES = ("encoders", "explain", "fusion", "heads", "layers", "models", "report")
+_ALIASES = {"losses": "multimodal.heads.losses", "metrics": "multimodal.heads.metrics"}
 
-_SUBPACKAGES = ("encoders", "fusion", "heads")
-
-__version__ = "0.1.0"
 __all__ = [
-    "ConcatFusion",
     "Config",
     "ConfigError",
-    "ConvolutionalEncoder",
     "DataError",
-    "DenseEncoder",
     "FittedSpec",
     "MultimodalError",
-    "RecurrentEncoder",
-    "RegressionHead",
+    "Predictions",
     "Run",
     "RunError",
+    "TrainingError",
+    "__version__",
+    "audit",
     "build",
     "compare",
+    "encoders",
+    "evaluate",
+    "explain",
+    "fusion",
+    "heads",
     "infer_schema",
+    "layers",
+    "list_parts",
     "load",
+    "losses",
+    "metrics",
     "prepare",
+    "preset",
     "read_table",
     "register",
+    "report",
     "train",
     "tune",
 ]
+
+for _name, _home in _ALIASES.items():
+    sys.modules[f"{__name__}.{_name}"] = Alias(f"{__name__}.{_name}", _home)
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"multimodal.{name}")
+    if name in _ALIASES:
+        return importlib.import_module(_ALIASES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'multimodal' has no attribute '{name}'")
     value = getattr(importlib.import_module(f"multimodal.{_HOMES[name]}"), name)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
+from multimodal.core.errors import TrainingError
 from multimodal.core.spec import TERM_KEYS
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
 from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
-from multimodal.models.training.state import TrainingError, TrainingState
+from multimodal.models.training.state import TrainingState
 from multimodal.studies.fits import answered, fit_rows, narrowed, tasks, width
 
 

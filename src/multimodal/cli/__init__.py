@@ -6,8 +6,11 @@ after SIGTERM; the same `train` command goes on with a training that was cut off
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from multimodal import __version__
 from multimodal.cli import data, runs, studies, training
 from multimodal.cli.options import free_folder, load_backend, report_errors, show_news
 from multimodal.cli.training import show_comparison
@@ -23,10 +26,8 @@ __all__ = [
 ]
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Models for tables that also hold sentences and photos.",
 )
 COMMANDS = (
     data.inspect,
@@ -43,6 +44,22 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"multimodal {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Models for tables that also hold sentences and photos."""
 
 
 def main() -> None:

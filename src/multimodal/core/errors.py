@@ -26,6 +26,10 @@ class RunError(MultimodalError):
     """A run directory that is missing, incomplete, damaged or in the way."""
 
 
+class TrainingError(MultimodalError):
+    """A fit cannot go on: the loss is not a number, or the memory is not enough."""
+
+
 def choices(received: str, valid: Iterable[str]) -> str:
     """Return the tail of a message: the nearest spelling, then everything valid.
 

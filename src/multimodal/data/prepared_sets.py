@@ -7,7 +7,6 @@ a change of a row, a photo, the schema or the spec makes another.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from multimodal import __version__
 from multimodal.core.config import Config
 from multimodal.data.batches import Array
 from multimodal.data.features.preprocess import Preprocessor
@@ -67,7 +67,7 @@ def store_rows(
         content = hashlib.file_digest(file, "sha256").hexdigest()
     groups = [group.model_dump_json() for group in preprocessor.spec.groups]
     name = fingerprint(
-        "rows", _version(), content, table.rows, preprocessor.schema.to_json(), *groups
+        "rows", __version__, content, table.rows, preprocessor.schema.to_json(), *groups
     )
     lengths = {f"{g.name}_tokens": g.lengths[-1] for g in preprocessor.spec.groups if g.lengths}
 
@@ -100,7 +100,7 @@ def store_photos(
     paths, index = distinct(photos)
     name = fingerprint(
         "photos",
-        _version(),
+        __version__,
         PIL.__version__,
         str(photos.size),
         json.dumps(list(columns)),
@@ -139,10 +139,6 @@ def _widened(array: NDArray[Any], length: int | None) -> NDArray[Any]:
     """Pad the words of a block to the greatest fixed length."""
     gap = 0 if length is None else length - array.shape[1]
     return np.pad(array, ((0, 0), (0, gap))) if gap else array
-
-
-def _version() -> str:
-    return importlib.metadata.version("multimodal")
 
 
 def stored_inputs(

@@ -1,5 +1,6 @@
 """Why a prediction is what it is: groups, words, columns, photos and like rows; what matters.
 
+`multimodal.explain(run, rows)` explains rows of a run: :func:`multimodal.runs.api.explain`.
 Names are loaded on first use: `contributions` and `gates` of an own Keras model need no data.
 """
 
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from multimodal.core.verbs import make_verb
 
 if TYPE_CHECKING:
     from multimodal.evaluation.records import Importance
@@ -29,3 +32,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'multimodal.explain' has no attribute '{name}'")
     return getattr(importlib.import_module(f"multimodal.{_HOMES[name]}"), name)
+
+
+make_verb(__name__, "multimodal.runs.api")

@@ -6,6 +6,7 @@ that a `.keras` file can hold.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -52,6 +53,18 @@ def names(kind: str) -> list[str]:
 def kinds() -> list[str]:
     """Return the kinds that have registered parts, sorted."""
     return sorted(_PARTS)
+
+
+def list_parts() -> dict[str, list[str]]:
+    """Return the names that a config may use, by kind: every registered part, own ones included.
+
+    Example:
+    >>> list_parts()["fusion"]
+    ['concat', 'cross_attention', 'gated', 'late', 'low_rank', 'transformer']
+    """
+    for package in ("encoders", "fusion", "heads"):  # importing them registers what they hold
+        importlib.import_module(f"multimodal.{package}")
+    return {kind: names(kind) for kind in kinds()}
 
 
 def get(kind: str, name: str) -> Any:

@@ -12,12 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from multimodal import __version__
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
 from multimodal.core.interrupted import digest
 from multimodal.data.prepare import Prepared, Rows
 
-PACKAGES = ("multimodal", "keras", "tensorflow", "numpy", "pandas", "scikit-learn")
+PACKAGES = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -59,4 +60,5 @@ def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]
 def versions() -> dict[str, str]:
     """Return the versions of Python and of what a run depends on, and the backend."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), **found, "backend": keras.backend.backend()}
+    own = {"python": platform.python_version(), "multimodal": __version__}
+    return {**own, **found, "backend": keras.backend.backend()}

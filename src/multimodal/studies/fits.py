@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints, damage_told, read_arrays
+from multimodal.core.errors import TrainingError
 from multimodal.core.files import replace_file
 from multimodal.core.spec import TERM_KEYS
 from multimodal.data.batches import evaluation_dataset
@@ -27,7 +28,7 @@ from multimodal.models import baselines
 from multimodal.models.build import head_layer
 from multimodal.models.stack.stack import stack_networks
 from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
-from multimodal.models.training.state import TrainingError, TrainingState
+from multimodal.models.training.state import TrainingState
 
 
 def fit_rows(

@@ -118,5 +118,5 @@ def test_what_mattered_is_found() -> None:
 
 def test_without_optuna_there_is_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ConfigError, match=r"pip install 'multimodal\[tune\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'multimodal-keras\[tune\]'"):
         optuna()

@@ -77,6 +77,28 @@ class _Rows:
     unsplit: Sequence[Finding] = ()
 
 
+def audit(
+    data: Source, targets: str | Sequence[str] = (), *, images: str | Path | None = None
+) -> Audit:
+    """Return what is wrong with a table, before anything is trained on it; nothing is changed.
+
+    Args:
+        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        targets: Column or columns to predict; leakage and labels are looked at for these.
+        images: Folder that photo paths are relative to; the file's own folder by default.
+
+    Raises:
+        DataError: The table as a whole cannot be read, or has no such target.
+
+    Example:
+    >>> found = audit([{"size": i * i, "price": i / 3} for i in range(60)], "price")
+    >>> found.read, [finding.message for finding in found.of_level("error")]
+    (60, [])
+    """
+    columns = [targets] if isinstance(targets, str) else targets
+    return audit_table(data, columns, images=images)[0]
+
+
 def audit_table(
     data: Source, targets: Sequence[str] = (), *, images: str | Path | None = None
 ) -> tuple[Audit, Table]:

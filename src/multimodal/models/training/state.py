@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.config import Config, Training
-from multimodal.core.errors import MultimodalError, RunError
+from multimodal.core.errors import RunError, TrainingError
 from multimodal.core.interrupted import Termination
 from multimodal.models.build import compile_model
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
@@ -27,10 +27,6 @@ from multimodal.models.training.optimizer import compiler_options, make_optimize
 Batches = Callable[[int, int], Any]
 Weights = list[NDArray[Any]]
 _MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
-
-
-class TrainingError(MultimodalError):
-    """Training that went wrong in a way the user can mend."""
 
 
 @dataclass

@@ -194,7 +194,7 @@ def optuna() -> Any:
     except ImportError:
         raise ConfigError(
             "tuning needs Optuna, which is not installed. Install it with "
-            "`pip install 'multimodal[tune]'`, or `pip install optuna`."
+            "`pip install 'multimodal-keras[tune]'`, or `pip install optuna`."
         ) from None
     found.logging.set_verbosity(found.logging.ERROR)
     return found
