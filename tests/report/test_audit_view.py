@@ -15,8 +15,8 @@ from multimodal.data.audit.findings import (
     ColumnAudit,
     DriftAudit,
     Finding,
-    SetAside,
-    SuspectAudit,
+    LabelIssueAudit,
+    RejectedAudit,
 )
 from multimodal.data.photos.checks import PhotoColumn
 from multimodal.report.report import write_report
@@ -29,7 +29,7 @@ AUDIT = Audit(
     kept=1198,
     quarantined=2,
     reasons={"odd": 2},
-    set_aside=[SetAside(line=17, reason=f"expected a number, got '{EVIL}'")],
+    set_aside=[RejectedAudit(line=17, reason=f"expected a number, got '{EVIL}'")],
     columns=[
         ColumnAudit(
             name="size",
@@ -57,7 +57,7 @@ AUDIT = Audit(
         )
     ],
     drift=[DriftAudit(column="size", side="test", psi=0.6)],
-    suspects=[SuspectAudit(line=44, target="price", label="9,000", expected="12", strength=9.0)],
+    suspects=[LabelIssueAudit(line=44, target="price", label="9,000", expected="12", strength=9.0)],
     findings=[
         Finding(level="error", topic="rows", message="too many rows"),
         Finding(level="warning", topic="duplicates", message="copies", lines=list(range(2, 40))),

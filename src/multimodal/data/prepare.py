@@ -21,9 +21,9 @@ from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
 from multimodal.data.labels.cells import Label
-from multimodal.data.labels.checks import check_splits, check_transform, rare_notes
+from multimodal.data.labels.checks import check_splits, check_transform, rare_class_notes
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
-from multimodal.data.labels.read import label_arrays, placed, read_labels
+from multimodal.data.labels.read import boxes_to_fractions, label_arrays, read_labels
 from multimodal.data.photos import checks
 from multimodal.data.prepared import Base, Labels, Prepared
 from multimodal.data.prepared_sets import set_bytes, stored_inputs
@@ -106,15 +106,15 @@ def prepare(
     table, found, weights = read_labels(table, schema, config.heads, kinds, weight)
     config = complete(config, schema, learned, adapt=base is not None)
     used = _used(config, schema)
-    table, digests, kept, photos = checks.without_bad_photos(table, used.names("image"), root)
+    table, digests, kept, photos = checks.reject_bad_photos(table, used.names("image"), root)
     found, weights = {name: label.take(kept) for name, label in found.items()}, weights[kept]
     sizes = None
     if "box" in kinds.values():
         sizes = photo_sizes(table.frame, config.groups, root)
         table, found, kept = _placed(config, table, found, sizes)
         sizes, weights, digests = sizes[kept], weights[kept], [digests[row] for row in kept]
-    checks.check_count(table, read)
-    checks.check_share(table, config.data.max_quarantine)
+    checks.check_row_count(table, read)
+    checks.check_rejected_fraction(table, config.data.max_quarantine)
     for head in config.heads:
         check_transform(table, head, found[head.name].values)
     groups = duplicate_groups(
@@ -142,7 +142,7 @@ def prepare(
     }
     leaks = leaks_of(*looked_at(table, found), used)
     notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
-    notes += [*rare_notes(found, groups), *split_notes(len(leaking_rows(splits, groups)))]
+    notes += [*rare_class_notes(found, groups), *split_notes(len(leaking_rows(splits, groups)))]
     preprocessor = Preprocessor(spec, schema)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, digests, worker)
     source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, weights))
@@ -193,7 +193,7 @@ def _placed(
     result = dict(found)
     for name, label in found.items():
         if label.kind == "box":
-            result[name], wrong = placed(label, sizes)
+            result[name], wrong = boxes_to_fractions(label, sizes)
             faults |= wrong
     kept = np.setdiff1d(np.arange(len(table.frame)), list(faults))
     return table.drop(faults), {n: label.take(kept) for n, label in result.items()}, kept

@@ -21,7 +21,7 @@ from multimodal import __version__
 from multimodal.core.config import Config
 from multimodal.data.batches import Array
 from multimodal.data.features.preprocess import Preprocessor
-from multimodal.data.photos.cache import PhotoCache, decode_shard, distinct
+from multimodal.data.photos.cache import PhotoCache, decode_shard, unique_paths
 from multimodal.data.photos.checks import Digests
 from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.read.lazy_text import on_disk
@@ -97,7 +97,7 @@ def store_photos(
     Returns:
         As `store_rows`; `pixels` uint8 (photos, size, size, 3) and `readable` bool (photos,).
     """
-    paths, index = distinct(photos)
+    paths, index = unique_paths(photos)
     name = fingerprint(
         "photos",
         __version__,

@@ -8,14 +8,14 @@ import pytest
 from multimodal.data.audit.drift import Drift
 from multimodal.data.audit.findings import (
     ColumnAudit,
-    SuspectAudit,
-    doubted,
-    drifted,
-    duplicated,
-    left_out,
-    odd,
-    photographed,
-    sample_note,
+    LabelIssueAudit,
+    drift_findings,
+    duplicate_findings,
+    label_findings,
+    outlier_findings,
+    photo_findings,
+    sample_findings,
+    unused_column_findings,
 )
 from multimodal.data.audit.label_noise import MOST
 from multimodal.data.columns.schema import Column, Schema
@@ -26,44 +26,49 @@ LINES = np.arange(5) + 2
 
 def test_duplicates_are_counted_without_their_first() -> None:
     groups = np.array([0, 1, 0, 0, 2])
-    (note,) = duplicated(groups, None, LINES)
+    (note,) = duplicate_findings(groups, None, LINES)
     assert note.level == "note" and note.message.startswith("2 rows are duplicates of other rows")
     assert note.lines == [2, 4, 5]
     splits = np.array(["train", "train", "test", "train", "test"])
-    warning, _ = duplicated(groups, splits, LINES)
+    warning, _ = duplicate_findings(groups, splits, LINES)
     assert (warning.level, warning.lines) == ("warning", [2, 4, 5])
-    assert duplicated(np.arange(5), splits, LINES) == []
-    assert "1 row is a duplicate" in duplicated(np.array([0, 0, 1, 2, 3]), None, LINES)[0].message
+    assert duplicate_findings(np.arange(5), splits, LINES) == []
+    assert (
+        "1 row is a duplicate"
+        in duplicate_findings(np.array([0, 0, 1, 2, 3]), None, LINES)[0].message
+    )
 
 
 @pytest.mark.parametrize(("count", "said"), [(3, ": 3. "), (MOST, f": {MOST} or more. ")])
 def test_labels_are_counted_up_to_what_is_looked_for(count: int, said: str) -> None:
     suspects = [
-        SuspectAudit(line=i, target="price", label="9", expected="1", strength=7.0)
+        LabelIssueAudit(line=i, target="price", label="9", expected="1", strength=7.0)
         for i in range(count)
     ]
-    (warning,) = doubted(suspects)
+    (warning,) = label_findings(suspects)
     assert said in warning.message and warning.lines == list(range(count))
 
 
 def test_a_sentence_for_each() -> None:
-    (drift,) = drifted([Drift("size", "test", 0.512)])
+    (drift,) = drift_findings([Drift("size", "test", 0.512)])
     assert "'size': the test rows differ" in drift.message and "0.51" in drift.message
     column = ColumnAudit(
         name="size", kind="number", type="text", missing=0.0, distinct=3, odd=["below 0: 1 cell"]
     )
-    assert [each.message for each in odd([column])] == ["column 'size': below 0: 1 cell."]
+    assert [each.message for each in outlier_findings([column])] == [
+        "column 'size': below 0: 1 cell."
+    ]
     ignored = Column(
         name="id", kind="identifier", missing=0.0, distinct=9, example="a", note="excluded"
     )
-    assert "'id' is left out" in left_out(Schema(columns=[ignored]))[0].message
-    assert sample_note(5, 5) == [] and "5 of its 9 rows" in sample_note(5, 9)[0].message
+    assert "'id' is left out" in unused_column_findings(Schema(columns=[ignored]))[0].message
+    assert sample_findings(5, 5) == [] and "5 of its 9 rows" in sample_findings(5, 9)[0].message
 
 
 def test_photos_that_are_all_missing_are_a_warning() -> None:
     counts = dict.fromkeys(("unreadable", "duplicate", "tiny", "huge", "not_rgb", "rotated"), 0)
     column = PhotoColumn(name="image", rows=3, photos=3, missing=3, **counts)
-    assert [each.level for each in photographed(column)] == ["warning"]
+    assert [each.level for each in photo_findings(column)] == ["warning"]
     some = column.model_copy(update={"missing": 1, "tiny": 2})
-    (note,) = photographed(some)
+    (note,) = photo_findings(some)
     assert note.level == "note" and note.message.endswith("less than 32 pixels: 2.")

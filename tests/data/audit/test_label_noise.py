@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.data.audit.label_noise import MOST, label_suspects
+from multimodal.data.audit.label_noise import MOST, find_label_issues
 from multimodal.data.columns.schema import infer_schema
 from multimodal.data.read.readers import read_table
 
@@ -35,7 +35,7 @@ def drawn(rows: int = ROWS) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
 def suspects(frame: pd.DataFrame, y_true: np.ndarray, groups: Any = None) -> list[Any]:
     schema = infer_schema(read_table(frame), overrides={"text": "text"})
     groups = np.arange(len(frame)) if groups is None else groups
-    return label_suspects(frame, schema, y_true, groups)
+    return find_label_issues(frame, schema, y_true, groups)
 
 
 def test_swapped_classes_are_found() -> None:
@@ -72,7 +72,7 @@ def test_missing_labels_and_few_rows_are_passed_over() -> None:
     assert all(each.row >= 10 for each in suspects(frame, kinds) + suspects(frame, prices))
     assert suspects(frame.head(50), kinds[:50]) == []
     empty = infer_schema(read_table(frame)).model_copy(update={"columns": []})
-    assert label_suspects(frame, empty, prices, np.arange(ROWS)) == []
+    assert find_label_issues(frame, empty, prices, np.arange(ROWS)) == []
 
 
 def test_a_copy_with_the_same_wrong_label_does_not_cover_up() -> None:

@@ -247,9 +247,9 @@ def test_the_audit_of_a_run_opens_no_file_again(
 
 
 def test_a_lost_row_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = checks.without_bad_photos
+    whole = checks.reject_bad_photos
 
-    def lossy(*given: Any) -> checks.Screened:
+    def lossy(*given: Any) -> checks.PhotoScreening:
         found = whole(*given)
         table = found.table
         short = type(table)(
@@ -262,7 +262,7 @@ def test_a_lost_row_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         )
         return found._replace(table=short, kept=found.kept[1:], digests=found.digests[1:])
 
-    monkeypatch.setattr(checks, "without_bad_photos", lossy)
+    monkeypatch.setattr(checks, "reject_bad_photos", lossy)
     with pytest.raises(RuntimeError, match="rows were lost"):
         audit_table(folder / "rows.csv", ["price"])
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from multimodal.core.config import Kind
-from multimodal.data.columns.inference import Cells, Verdict, as_told, judge
+from multimodal.data.columns.inference import Cells, InferredKind, declared_kind, infer_kind
 from multimodal.data.read.formats import from_frame
 
 N = 200
@@ -77,7 +77,7 @@ CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_judge(case: str) -> None:
     values, name, kind, note = CASES[case]
-    verdict = judge(column(values, name))
+    verdict = infer_kind(column(values, name))
     assert verdict.kind == kind, verdict
     assert note in verdict.note
 
@@ -85,40 +85,42 @@ def test_judge(case: str) -> None:
 def test_the_note_says_where_photos_are(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").touch()
-    absent = judge(column(["a.jpg", "b.jpg"], root=tmp_path)).note
+    absent = infer_kind(column(["a.jpg", "b.jpg"], root=tmp_path)).note
     assert "none of the first 2 is in the photo folder; they are in 'images'" in absent
-    assert judge(column(["a.jpg", "b.jpg"], root=tmp_path / "images")).note == "one photo a row"
-    assert judge(column(["x" * 5000 + ".jpg", "b.jpg"], root=tmp_path)).kind == "image"
+    assert (
+        infer_kind(column(["a.jpg", "b.jpg"], root=tmp_path / "images")).note == "one photo a row"
+    )
+    assert infer_kind(column(["x" * 5000 + ".jpg", "b.jpg"], root=tmp_path)).kind == "image"
 
 
 def test_a_phrase_is_kept_for_reading() -> None:
-    assert judge(column([f"{i} reviews" for i in range(3, 9)])).unit == "# reviews"
+    assert infer_kind(column([f"{i} reviews" for i in range(3, 9)])).unit == "# reviews"
 
 
 def test_date_parts_that_vary() -> None:
-    assert judge(column(list(DAYS[:20]))).parts == ("day", "weekday", "days")
+    assert infer_kind(column(list(DAYS[:20]))).parts == ("day", "weekday", "days")
     hours = pd.date_range("2016-01-01", periods=9, freq="h")
-    assert judge(column(list(hours))).parts == ("hour",)
+    assert infer_kind(column(list(hours))).parts == ("hour",)
 
 
 @pytest.mark.parametrize(
     ("values", "kind", "expected"),
     [
-        ([None, ""], "number", Verdict("number", "as told; all missing")),
-        (["x", "y"], "category", Verdict("category", "as told")),
-        (["1", "2"], "number", Verdict("number", "as told")),
+        ([None, ""], "number", InferredKind("number", "as told; all missing")),
+        (["x", "y"], "category", InferredKind("category", "as told")),
+        (["1", "2"], "number", InferredKind("number", "as told")),
         (
             ["5", "6", "none yet"],
             "number",
-            Verdict("number", "as told; 1 cells are no numbers and count as missing"),
+            InferredKind("number", "as told; 1 cells are no numbers and count as missing"),
         ),
-        (["5 cm", "6 cm"], "number", Verdict("number", "as told; number in '# cm'", "# cm")),
-        (["$5", "$6"], "target", Verdict("target", "as told; number in '$#'", "$#")),
-        (["neg", "pos"], "target", Verdict("target", "as told")),
+        (["5 cm", "6 cm"], "number", InferredKind("number", "as told; number in '# cm'", "# cm")),
+        (["$5", "$6"], "target", InferredKind("target", "as told; number in '$#'", "$#")),
+        (["neg", "pos"], "target", InferredKind("target", "as told")),
         (
             ["2016", "2018", "soon"],
             "date",
-            Verdict(
+            InferredKind(
                 "date",
                 "as told; its parts become columns: year, days; "
                 "1 cells are no dates and count as missing",
@@ -127,5 +129,5 @@ def test_date_parts_that_vary() -> None:
         ),
     ],
 )
-def test_as_told(values: list[Any], kind: Kind, expected: Verdict) -> None:
-    assert as_told(column(values), kind) == expected
+def test_as_told(values: list[Any], kind: Kind, expected: InferredKind) -> None:
+    assert declared_kind(column(values), kind) == expected

@@ -17,7 +17,7 @@ from multimodal.data.labels.checks import (
     check_transform,
     check_varies,
     named,
-    rare_notes,
+    rare_class_notes,
 )
 from multimodal.data.read.readers import read_table
 
@@ -143,8 +143,8 @@ def test_every_side_has_labels_of_every_head() -> None:
 def test_rare_classes_are_said() -> None:
     label = classes(*"aaabbb", "odd", "c", "c", None)
     groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 7, 8])
-    (note,) = rare_notes({"h": label, "n": numbers(1, 2)}, groups)
+    (note,) = rare_class_notes({"h": label, "n": numbers(1, 2)}, groups)
     assert note.startswith("head 'h': 2 of 4 classes have fewer than 3 rows ('c', 'odd'). A random")
-    assert rare_notes({"h": classes(*"aaabbb")}, np.arange(6)) == []
+    assert rare_class_notes({"h": classes(*"aaabbb")}, np.arange(6)) == []
     many = classes(*"abcdefg")
-    assert "('a', 'b', 'c', 'd', 'e', …)" in rare_notes({"h": many}, np.arange(7))[0]
+    assert "('a', 'b', 'c', 'd', 'e', …)" in rare_class_notes({"h": many}, np.arange(7))[0]

@@ -16,7 +16,13 @@ from multimodal.core.spec import FittedGroup, FittedHead
 from multimodal.data.columns.schema import infer_schema
 from multimodal.data.labels.cells import Label, known_rows
 from multimodal.data.labels.fit import label_kind
-from multimodal.data.labels.read import fit_head, label_arrays, placed, read_labels, read_y_true
+from multimodal.data.labels.read import (
+    boxes_to_fractions,
+    fit_head,
+    label_arrays,
+    read_labels,
+    read_y_true,
+)
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
 
@@ -204,7 +210,7 @@ def test_boxes_without_an_area_are_set_aside() -> None:
 
 def test_placed_boxes_are_shares() -> None:
     label = Label("box", BOX, np.array([[1.0, 2, 3, 4], [0, 0, 9, 9], [np.nan] * 4]), [])
-    found, faults = placed(label, np.array([[4.0, 8.0], [4, 8], [4, 8]]))
+    found, faults = boxes_to_fractions(label, np.array([[4.0, 8.0], [4, 8], [4, 8]]))
     np.testing.assert_allclose(found.values[0], [0.25, 0.25, 0.75, 0.5])
     assert np.isnan(found.values[1:]).all() and list(faults) == [1]
 

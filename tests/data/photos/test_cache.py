@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from multimodal.data.photos import cache as module
-from multimodal.data.photos.cache import PhotoCache, decode_shard, distinct
+from multimodal.data.photos.cache import PhotoCache, decode_shard, unique_paths
 from multimodal.data.photos.read import PhotoPaths, decode
 from multimodal.data.shards import ShardedArray
 
@@ -116,7 +116,7 @@ def test_unreadable_photos_are_absent_and_noted(
 def test_photos_decoded_beforehand_are_read(photos: PhotoPaths, decoded: list[str]) -> None:
     bad = str(photos.paths[2][0])
     Path(bad).write_bytes(b"no photo")
-    paths, index = distinct(photos)
+    paths, index = unique_paths(photos)
     made = decode_shard(paths, SIZE)
     assert sorted(decoded) == sorted(paths) and index[3].tolist() == [4, 2]
     assert made["readable"].tolist() == [path != bad for path in paths]

@@ -13,12 +13,12 @@ from PIL import Image
 from multimodal.core.errors import DataError
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import (
-    check_count,
-    check_share,
-    kind_of,
+    check_rejected_fraction,
+    check_row_count,
     notes,
+    reason_kind,
     reasons,
-    without_bad_photos,
+    reject_bad_photos,
 )
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def screened(cells: list[Any], folder: Path, **more: list[Any]) -> Any:
     table = read_table(pd.DataFrame({"p": pd.Series(cells, dtype=object), **more}))
-    return without_bad_photos(table, ["p", *more], folder)
+    return reject_bad_photos(table, ["p", *more], folder)
 
 
 def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_all_unsafe_paths_of_a_column_are_counted(folder: Path, bad: int, said: 
 
 def test_no_photo_columns(folder: Path) -> None:
     table = read_table([{"a": 1}, {"a": 2}])
-    same, digests, kept, photos = without_bad_photos(table, [], folder)
+    same, digests, kept, photos = reject_bad_photos(table, [], folder)
     assert same is table and digests == [[], []] and photos == [] and kept.tolist() == [0, 1]
 
 
@@ -118,7 +118,7 @@ def test_no_photo_columns(folder: Path) -> None:
     ],
 )
 def test_kind_of(reason: str, kind: str) -> None:
-    assert kind_of(reason) == kind
+    assert reason_kind(reason) == kind
 
 
 def dropped(*why: str, rows: int = 100) -> Table:
@@ -145,17 +145,17 @@ def test_notes_are_sentences() -> None:
 
 
 def test_check_share() -> None:
-    check_share(dropped(), 0.0)
-    check_share(dropped(*["odd"] * 5), 0.05)
+    check_rejected_fraction(dropped(), 0.0)
+    check_rejected_fraction(dropped(*["odd"] * 5), 0.05)
     message = r"table: 6 of 100 rows cannot be used; at most 5% .* First: table, row 1: odd. Mend"
     with pytest.raises(DataError, match=message):
-        check_share(dropped(*["odd"] * 6), 0.05)
+        check_rejected_fraction(dropped(*["odd"] * 6), 0.05)
     with pytest.raises(DataError, match="2 of 2 rows cannot be used"):
-        check_share(dropped("odd", "odd", rows=2), 1.0)
+        check_rejected_fraction(dropped("odd", "odd", rows=2), 1.0)
 
 
 def test_check_count() -> None:
     table = dropped("odd", "odd")
-    check_count(table, 100)
+    check_row_count(table, 100)
     with pytest.raises(RuntimeError, match="rows were lost: 101 read, 100 accounted for"):
-        check_count(table, 101)
+        check_row_count(table, 101)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from multimodal.data.photos.checks import photo_column, without_bad_photos
+from multimodal.data.photos.checks import count_photos, reject_bad_photos
 from multimodal.data.photos.read import PhotoStatistics
 from multimodal.data.read.readers import read_table
 
@@ -27,7 +27,7 @@ def test_real_files(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
     names = [*sorted(path.name for path in tmp_path.iterdir()), "gone.jpg", None, "fine.png"]
     table = read_table([{"p": name, "i": i} for i, name in enumerate(names)])
-    (found,) = without_bad_photos(table, ["p"], tmp_path).photos
+    (found,) = reject_bad_photos(table, ["p"], tmp_path).photos
     assert found.model_dump(exclude={"first"}) == {
         "name": "p",
         "rows": 10,
@@ -45,11 +45,11 @@ def test_real_files(tmp_path: Path) -> None:
 
 
 def test_no_photos() -> None:
-    found = photo_column("p", [[], []], {})
+    found = count_photos("p", [[], []], {})
     assert (found.rows, found.photos, found.duplicate, found.first) == (0, 0, 0, {})
 
 
 def test_a_fault_counts_once() -> None:
     facts = {"a": PhotoStatistics(fault="a: no such photo", absent=True)}
-    found = photo_column("p", [["a"], ["a"]], facts)
+    found = count_photos("p", [["a"], ["a"]], facts)
     assert (found.rows, found.photos, found.missing, found.tiny) == (2, 1, 1, 0)

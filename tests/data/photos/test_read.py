@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from multimodal.core.errors import DataError
-from multimodal.data.photos.read import PhotoPaths, decode, decode_rows, examine, locate, measure
+from multimodal.data.photos.read import PhotoPaths, decode, decode_rows, examine, locate, photo_size
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (24, 40, 3)).astype(np.uint8)
@@ -73,15 +73,15 @@ def test_the_measure_is_that_of_the_upright_photo(
         exif[274] = orientation
     path = tmp_path / "photo"
     path.write_bytes(saved(NOISE, kind, exif=exif).getvalue())
-    assert measure(path) == ((24, 40) if orientation in (5, 6, 7, 8) else (40, 24))
+    assert photo_size(path) == ((24, 40) if orientation in (5, 6, 7, 8) else (40, 24))
 
 
 def test_what_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone.png: no such photo"):
-        measure(tmp_path / "gone.png")
+        photo_size(tmp_path / "gone.png")
     (tmp_path / "bomb.png").write_bytes(bomb())
     with pytest.raises(DataError, match="bomb.png: not a readable photo"):
-        measure(tmp_path / "bomb.png")
+        photo_size(tmp_path / "bomb.png")
 
 
 def test_pixels_are_a_filtered_resize() -> None:

@@ -54,7 +54,7 @@ class Finding(_Record):
     lines: list[int] = []
 
 
-class SetAside(_Record):
+class RejectedAudit(_Record):
     """One quarantined row."""
 
     line: int
@@ -69,7 +69,7 @@ class DriftAudit(_Record):
     psi: float
 
 
-class SuspectAudit(_Record):
+class LabelIssueAudit(_Record):
     """A label that a cheap model contradicts; see `multimodal.data.audit.label_noise.Suspect`."""
 
     line: int
@@ -96,12 +96,12 @@ class Audit(_Record):
     quarantined: int
     unit: str = "line"
     reasons: dict[str, int] = {}
-    set_aside: list[SetAside] = []
+    set_aside: list[RejectedAudit] = []
     sides: dict[str, int] = {}
     columns: list[ColumnAudit] = []
     photos: list[PhotoColumn] = []
     drift: list[DriftAudit] = []
-    suspects: list[SuspectAudit] = []
+    suspects: list[LabelIssueAudit] = []
     findings: list[Finding] = []
 
     def of_level(self, level: Level) -> list[Finding]:
@@ -131,7 +131,7 @@ def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -
     return Finding(level=level, topic=topic, message=message, lines=list(lines))
 
 
-def duplicated(groups: Ints, splits: NDArray[Any] | None, lines: Ints) -> list[Finding]:
+def duplicate_findings(groups: Ints, splits: NDArray[Any] | None, lines: Ints) -> list[Finding]:
     """Say how many rows are duplicates, and which of them lie in another split.
 
     Args:
@@ -155,7 +155,7 @@ def duplicated(groups: Ints, splits: NDArray[Any] | None, lines: Ints) -> list[F
     return found
 
 
-def drifted(moved: Sequence[Drift]) -> list[Finding]:
+def drift_findings(moved: Sequence[Drift]) -> list[Finding]:
     """Say which columns differ between the splits."""
     return [
         finding(
@@ -168,7 +168,7 @@ def drifted(moved: Sequence[Drift]) -> list[Finding]:
     ]
 
 
-def doubted(suspects: Sequence[SuspectAudit]) -> list[Finding]:
+def label_findings(suspects: Sequence[LabelIssueAudit]) -> list[Finding]:
     """Say of how many labels the other rows tell another story."""
     found = []
     for target in dict.fromkeys(each.target for each in suspects):
@@ -182,7 +182,7 @@ def doubted(suspects: Sequence[SuspectAudit]) -> list[Finding]:
     return found
 
 
-def odd(columns: Sequence[ColumnAudit]) -> list[Finding]:
+def outlier_findings(columns: Sequence[ColumnAudit]) -> list[Finding]:
     """Say what is odd about the values of each column."""
     return [
         finding("warning", "column", f"column '{column.name}': {said}.")
@@ -191,7 +191,7 @@ def odd(columns: Sequence[ColumnAudit]) -> list[Finding]:
     ]
 
 
-def photographed(column: PhotoColumn) -> list[Finding]:
+def photo_findings(column: PhotoColumn) -> list[Finding]:
     """Say what the photos of a column are like."""
     shown = [
         finding("note", "photos", f"column '{column.name}': {said}: {count:,}.")
@@ -204,7 +204,7 @@ def photographed(column: PhotoColumn) -> list[Finding]:
     return shown
 
 
-def left_out(schema: Schema) -> list[Finding]:
+def unused_column_findings(schema: Schema) -> list[Finding]:
     """Say which columns are not read, and why."""
     return [
         finding("note", "column", f"column '{column.name}' is left out: {column.note}.")
@@ -213,7 +213,7 @@ def left_out(schema: Schema) -> list[Finding]:
     ]
 
 
-def sample_note(seen: int, rows: int) -> list[Finding]:
+def sample_findings(seen: int, rows: int) -> list[Finding]:
     """Say that only some rows were looked at, if so."""
     if seen == rows:
         return []

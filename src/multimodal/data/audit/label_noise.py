@@ -20,7 +20,7 @@ _FOLDS, _BINS, _CATEGORIES, _WORDS = 3, 10, 100, 2**16
 _LEAST_ROWS = 60
 
 
-class Suspect(NamedTuple):
+class LabelIssue(NamedTuple):
     """A label that may be wrong: its row, what it says, what the model expected, how strongly.
 
     `strength` is the distance from the expectation in robust standard deviations for a number, the
@@ -33,9 +33,9 @@ class Suspect(NamedTuple):
     strength: float
 
 
-def label_suspects(
+def find_label_issues(
     frame: pd.DataFrame, schema: Schema, y_true: NDArray[Any], groups: Ints
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return the labels that out-of-fold predictions contradict most, the strongest first.
 
     The model is ridge regression on words (TF-IDF), categories and tenths of numbers, fitted on two
@@ -134,7 +134,7 @@ def _out_of_fold(features: Any, goal: Floats, folds: Ints) -> Floats:
     return found
 
 
-def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[Suspect]:
+def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[LabelIssue]:
     logarithms = bool((y_true > 0).all())
     goal = np.log(y_true) if logarithms else y_true
     expected = _out_of_fold(features, goal, folds)
@@ -144,7 +144,7 @@ def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[Suspect]:
         return []
     shown = np.exp(expected) if logarithms else expected
     return [
-        Suspect(
+        LabelIssue(
             int(i),
             f"{y_true[i]:,.12g}",
             short_number(shown[i], 3),
@@ -154,7 +154,7 @@ def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[Suspect]:
     ]
 
 
-def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[Suspect]:
+def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[LabelIssue]:
     codes, names = pd.factorize(y_true)
     if not 2 <= len(names) <= 200:
         return []
@@ -166,6 +166,6 @@ def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[Su
         return []
     lead = scores[rows, best] - scores[rows, codes]
     return [
-        Suspect(int(i), str(names[codes[i]]), str(names[best[i]]), round(float(lead[i]), 2))
+        LabelIssue(int(i), str(names[codes[i]]), str(names[best[i]]), round(float(lead[i]), 2))
         for i in np.flatnonzero(lead >= MARGIN)
     ]

@@ -23,24 +23,24 @@ from multimodal.data.audit.findings import (
     ColumnAudit,
     DriftAudit,
     Finding,
-    SetAside,
-    SuspectAudit,
-    doubted,
-    drifted,
-    duplicated,
+    LabelIssueAudit,
+    RejectedAudit,
+    drift_findings,
+    duplicate_findings,
     finding,
-    left_out,
-    odd,
-    photographed,
-    sample_note,
+    label_findings,
+    outlier_findings,
+    photo_findings,
+    sample_findings,
+    unused_column_findings,
 )
-from multimodal.data.audit.label_noise import label_suspects
+from multimodal.data.audit.label_noise import find_label_issues
 from multimodal.data.audit.outliers import outliers
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.schema import Column, Schema, infer_schema
 from multimodal.data.defaults import complete
 from multimodal.data.labels.cells import Label
-from multimodal.data.labels.checks import rare_notes
+from multimodal.data.labels.checks import rare_class_notes
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import read_labels
 from multimodal.data.photos import checks
@@ -135,13 +135,13 @@ def audit_table(
     photos: list[PhotoColumn] = []
     digests: checks.Digests = [[] for _ in range(len(table.frame))]
     try:
-        screened = checks.without_bad_photos(table, used.names("image"), root)
+        screened = checks.reject_bad_photos(table, used.names("image"), root)
         table, digests, photos = screened.table, screened.digests, screened.photos
         found = {name: label.take(screened.kept) for name, label in found.items()}
     except DataError as error:
         errors.append(str(error))
-    checks.check_count(table, read)
-    _note(errors, lambda: checks.check_share(table, Config().data.max_quarantine))
+    checks.check_row_count(table, read)
+    _note(errors, lambda: checks.check_rejected_fraction(table, Config().data.max_quarantine))
     keys = [photo_keys(digests), repeated_content(table.frame, schema)]
     groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
     rows = _Rows(table, schema, used, photos, groups, found, errors=errors, unsplit=unsplit)
@@ -282,16 +282,16 @@ def _audit(rows: _Rows) -> Audit:
     findings = [
         *(finding("error", "rows", message) for message in rows.errors),
         *(finding("warning", "rows", said) for said in checks.notes(table, FIRST)),
-        *(finding("warning", "rows", said) for said in rare_notes(rows.labels, rows.groups)),
+        *(finding("warning", "rows", said) for said in rare_class_notes(rows.labels, rows.groups)),
         *rows.unsplit,
         *(finding("warning", "leakage", said) for said in rows.leaks),
-        *duplicated(rows.groups, splits, table.lines),
-        *drifted(moved),
-        *doubted(suspects),
-        *odd(columns),
-        *(each for photos in rows.photos for each in photographed(photos)),
-        *left_out(rows.schema),
-        *sample_note(len(seen.table.frame), len(table.frame)),
+        *duplicate_findings(rows.groups, splits, table.lines),
+        *drift_findings(moved),
+        *label_findings(suspects),
+        *outlier_findings(columns),
+        *(each for photos in rows.photos for each in photo_findings(photos)),
+        *unused_column_findings(rows.schema),
+        *sample_findings(len(seen.table.frame), len(table.frame)),
     ]
     return Audit(
         source=table.name,
@@ -300,7 +300,7 @@ def _audit(rows: _Rows) -> Audit:
         quarantined=len(table.rejected),
         unit=table.unit,
         reasons=checks.reasons(table),
-        set_aside=[SetAside(line=f.line, reason=f.reason) for f in table.rejected[:FIRST]],
+        set_aside=[RejectedAudit(line=f.line, reason=f.reason) for f in table.rejected[:FIRST]],
         sides=counts,
         columns=columns,
         photos=rows.photos,
@@ -329,9 +329,9 @@ def _holds_lists(series: pd.Series[Any]) -> bool:
     return any(isinstance(cell, list) for cell in series.head(FIRST))
 
 
-def _suspects(rows: _Rows) -> list[SuspectAudit]:
+def _suspects(rows: _Rows) -> list[LabelIssueAudit]:
     return [
-        SuspectAudit(
+        LabelIssueAudit(
             line=int(rows.table.lines[found.row]),
             target=label.columns[0],
             label=found.label,
@@ -340,7 +340,7 @@ def _suspects(rows: _Rows) -> list[SuspectAudit]:
         )
         for label in rows.labels.values()
         if label.kind in _KNOWN
-        for found in label_suspects(rows.table.frame, rows.used, label.values, rows.groups)
+        for found in find_label_issues(rows.table.frame, rows.used, label.values, rows.groups)
     ]
 
 

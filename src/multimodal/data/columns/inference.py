@@ -27,7 +27,7 @@ _WORDS = 4
 _ENOUGH = 20  # rows from which distinct values are no accident
 
 
-class Verdict(NamedTuple):
+class InferredKind(NamedTuple):
     """A kind with its reason, and how its values are read."""
 
     kind: Kind
@@ -36,49 +36,51 @@ class Verdict(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
-def judge(cells: Cells) -> Verdict:
+def infer_kind(cells: Cells) -> InferredKind:
     """Return the kind of a column that nobody named; the first rule that holds decides."""
     if not len(cells.present):
-        return Verdict("ignored", "all missing")
+        return InferredKind("ignored", "all missing")
     if cells.distinct == 1:
         if cells.missing.any():
-            return Verdict("category", "one value, or missing")
-        return Verdict("ignored", "constant")
+            return InferredKind("category", "one value, or missing")
+        return InferredKind("ignored", "constant")
     for rule in (_photos, _date, _number, _identifier, _category):
         verdict = rule(cells)
         if verdict:
             return verdict
-    return Verdict("text", f"{cells.words:.0f} words on average")
+    return InferredKind("text", f"{cells.words:.0f} words on average")
 
 
-def as_told(cells: Cells, kind: Kind) -> Verdict:
+def declared_kind(cells: Cells, kind: Kind) -> InferredKind:
     """Return the verdict for a column whose kind the user gave; the note says what is lost."""
     if not len(cells.present):
-        return Verdict(kind, "as told; all missing")
+        return InferredKind(kind, "as told; all missing")
     if kind == "date":
         dates = parse_dates(cells.series)
         parts = _varying(dates)
         notes = ["as told", _parts_note(parts), _bad_note(dates, "dates")]
-        return Verdict(kind, "; ".join(filter(None, notes)), parts=parts)
+        return InferredKind(kind, "; ".join(filter(None, notes)), parts=parts)
     if kind in ("number", "target", "weight"):
         numbers = parse_numbers(cells.series, cells.unit)
         lost = "" if kind == "target" else _bad_note(numbers, "numbers")
         notes = ["as told", _unit_note(cells.unit), lost]
-        return Verdict(kind, "; ".join(filter(None, notes)), cells.unit)
-    return Verdict(kind, "as told")
+        return InferredKind(kind, "; ".join(filter(None, notes)), cells.unit)
+    return InferredKind(kind, "as told")
 
 
-def _photos(cells: Cells) -> Verdict | None:
+def _photos(cells: Cells) -> InferredKind | None:
     """Most cells name photo files, or addresses, which are not opened."""
     paths = [photo_paths(cell) for cell in cells.sample]
     if np.mean([bool(p) and bool(_ADDRESS.match(p[0])) for p in paths]) >= _PHOTOS:
-        return Verdict("ignored", "addresses are not opened; download the files")
+        return InferredKind("ignored", "addresses are not opened; download the files")
     named = [bool(p) and all(x.lower().endswith(PHOTO_SUFFIXES) for x in p) for p in paths]
     if np.mean(named) < _PHOTOS:
-        return Verdict("ignored", "lists are not read") if _holds_lists(cells) else None
+        return InferredKind("ignored", "lists are not read") if _holds_lists(cells) else None
     most = max(len(p) for p in paths)
     note = "one photo a row" if most == 1 else f"up to {most} photos a row"
-    return Verdict("image", note + _absent_note(cells.root, [x for p in paths[:50] for x in p]))
+    return InferredKind(
+        "image", note + _absent_note(cells.root, [x for p in paths[:50] for x in p])
+    )
 
 
 def _absent_note(root: Path, paths: list[str]) -> str:
@@ -95,7 +97,7 @@ def _holds_lists(cells: Cells) -> bool:
     return bool(np.mean([isinstance(cell, list | tuple | dict) for cell in cells.sample]) > 0.5)
 
 
-def _date(cells: Cells) -> Verdict | None:
+def _date(cells: Cells) -> InferredKind | None:
     if share_read(parse_dates(cells.sample)) < MOST:
         return None
     if share_read(parse_numbers(cells.sample)) >= MOST:  # plain years stay numbers
@@ -104,13 +106,13 @@ def _date(cells: Cells) -> Verdict | None:
     if share_read(dates) < MOST:
         return None
     parts = _varying(dates)
-    return Verdict("date", _parts_note(parts), parts=parts)
+    return InferredKind("date", _parts_note(parts), parts=parts)
 
 
-def _number(cells: Cells) -> Verdict | None:
+def _number(cells: Cells) -> InferredKind | None:
     """A number, unless it only looks like one: a code, a flag, a row count."""
     if cells.series.dtype == bool:
-        return Verdict("category", "yes or no")
+        return InferredKind("category", "yes or no")
     unit = cells.unit
     if unit is None and share_read(parse_numbers(cells.sample)) < 0.5:
         return None
@@ -122,7 +124,7 @@ def _number(cells: Cells) -> Verdict | None:
     if code:
         return code
     notes = [_unit_note(unit), _bad_note(numbers, "numbers")]
-    return Verdict("number", "; ".join(filter(None, notes)), unit)
+    return InferredKind("number", "; ".join(filter(None, notes)), unit)
 
 
 def _unit_note(unit: str | None) -> str:
@@ -134,23 +136,23 @@ def _bad_note(parsed: Numbers | Dates, plural: str) -> str:
     return f"{bad:,} cells are no {plural} and count as missing" if bad else ""
 
 
-def _code(cells: Cells, values: Floats) -> Verdict | None:
+def _code(cells: Cells, values: Floats) -> InferredKind | None:
     """Return category or identifier if whole numbers are names rather than amounts."""
     if not len(values) or not np.all(values == np.floor(values)):
         return None
     if _zero_padded(cells.texts):
         return _few_or_unique(cells, "codes with leading zeros")
     if cells.distinct <= 2:
-        return Verdict("category", "two values")
+        return InferredKind("category", "two values")
     if (len(values) >= _ENOUGH or cells.named_like_code) and _counts_rows(values):
-        return Verdict("identifier", "counts the rows; excluded")
+        return InferredKind("identifier", "counts the rows; excluded")
     return _few_or_unique(cells, "codes, by the name") if cells.named_like_code else None
 
 
-def _few_or_unique(cells: Cells, what: str) -> Verdict:
+def _few_or_unique(cells: Cells, what: str) -> InferredKind:
     if cells.distinct >= _NEARLY * len(cells.present):
-        return Verdict("identifier", f"{what}, one per row; excluded")
-    return Verdict("category", "; ".join(filter(None, [what, _many_note(cells)])))
+        return InferredKind("identifier", f"{what}, one per row; excluded")
+    return InferredKind("category", "; ".join(filter(None, [what, _many_note(cells)])))
 
 
 def _zero_padded(texts: npt.NDArray[np.object_]) -> bool:
@@ -167,7 +169,7 @@ def _counts_rows(values: Floats) -> bool:
     return bool(span == len(values) or (rising and span <= 1.1 * len(values)))
 
 
-def _identifier(cells: Cells) -> Verdict | None:
+def _identifier(cells: Cells) -> InferredKind | None:
     """Names of rows: nearly every cell another one, in one token."""
     texts = cells.texts
     unique = cells.distinct >= _NEARLY * len(texts)
@@ -175,17 +177,17 @@ def _identifier(cells: Cells) -> Verdict | None:
         return None
     if cells.words > 1.5 or (len(texts) < _ENOUGH and not cells.named_like_code):
         return None
-    return Verdict("identifier", "another value in each row; excluded")
+    return InferredKind("identifier", "another value in each row; excluded")
 
 
-def _category(cells: Cells) -> Verdict | None:
+def _category(cells: Cells) -> InferredKind | None:
     """Values that come again, or short ones."""
     rows, distinct = len(cells.present), cells.distinct
     long = cells.words >= _WORDS or cells.length >= LONG
     if distinct <= max(_FEW, _FEW_SHARE * rows) and (not long or distinct <= rows / 2):
-        return Verdict("category", _almost_numbers(cells))
+        return InferredKind("category", _almost_numbers(cells))
     if not long and (distinct < 0.9 * rows or cells.words < 1.5):
-        return Verdict("category", _many_note(cells))
+        return InferredKind("category", _many_note(cells))
     return None
 
 

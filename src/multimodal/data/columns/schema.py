@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from multimodal.core.config import KINDS, Kind
 from multimodal.core.errors import DataError, choices
 from multimodal.core.formatting import rough_percent, shortened
-from multimodal.data.columns.inference import Cells, Verdict, as_told, judge
+from multimodal.data.columns.inference import Cells, InferredKind, declared_kind, infer_kind
 from multimodal.data.columns.numbers import is_missing_word
 from multimodal.data.read.table import Table
 
@@ -141,7 +141,7 @@ def infer_schema(
     columns = []
     for name in map(str, table.frame.columns):
         cells = Cells(name, table.frame[name], root)
-        verdict = as_told(cells, told[name]) if name in told else judge(cells)
+        verdict = declared_kind(cells, told[name]) if name in told else infer_kind(cells)
         columns.append(_column(cells, verdict))
     return Schema(columns=columns)
 
@@ -175,7 +175,7 @@ def _told(
     return told
 
 
-def _column(cells: Cells, verdict: Verdict) -> Column:
+def _column(cells: Cells, verdict: InferredKind) -> Column:
     missing = cells.missing
     if verdict.kind in ("number", "weight"):
         missing = missing | [is_missing_word(cell) for cell in cells.series]

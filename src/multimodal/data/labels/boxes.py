@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import DataError
 from multimodal.data.features.cell_arrays import Frame, photo_names, row_count
-from multimodal.data.photos.read import locate, measure
+from multimodal.data.photos.read import locate, photo_size
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -51,7 +51,7 @@ def photo_sizes(frame: Frame, groups: Sequence[_Columns], root: Path) -> Floats:
             continue
         path = str(locate(names[0], root))
         try:
-            sizes[row] = known[path] if path in known else known.setdefault(path, measure(path))
+            sizes[row] = known[path] if path in known else known.setdefault(path, photo_size(path))
         except DataError:
             continue
     return sizes
@@ -183,17 +183,17 @@ def mean_average_precision(
 
 
 def bootstrap_interval(
-    measure: Callable[[Ints], float],
+    photo_size: Callable[[Ints], float],
     rows: int,
     *,
     level: float = 0.95,
     repeats: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return a percentile interval of `measure`, over rows drawn with replacement.
+    """Return a percentile interval of `photo_size`, over rows drawn with replacement.
 
     Args:
-        measure: Takes positions of rows, with repetitions, and returns a number.
+        photo_size: Takes positions of rows, with repetitions, and returns a number.
         rows: How many rows there are.
         level: Share of the draws inside the interval.
         repeats: Number of draws.
@@ -208,7 +208,7 @@ def bootstrap_interval(
     if rows < 1:
         raise DataError(f"`rows` must be at least 1. Received: rows={rows}")
     random = np.random.default_rng(seed)
-    draws = [measure(random.integers(0, rows, rows)) for _ in range(repeats)]
+    draws = [photo_size(random.integers(0, rows, rows)) for _ in range(repeats)]
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

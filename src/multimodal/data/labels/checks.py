@@ -110,7 +110,7 @@ def check_splits(
                 )
 
 
-def rare_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
+def rare_class_notes(found: Mapping[str, Label], groups: Ints) -> list[str]:
     """Say which classes have too few rows to be in every split."""
     notes = []
     for name, label in found.items():

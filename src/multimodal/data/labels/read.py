@@ -28,16 +28,6 @@ from multimodal.data.read.table import Table
 
 logger = logging.getLogger(__name__)
 
-__all__ = [
-    "Label",
-    "fit_head",
-    "known_rows",
-    "label_arrays",
-    "placed",
-    "read_labels",
-    "read_y_true",
-]
-
 
 def read_labels(
     table: Table,
@@ -113,7 +103,7 @@ def read_y_true(
     """
     label, faults = read_label(table, schema, head.kind, head.columns, head.classes)
     if head.kind == "box":
-        label, wrong = placed(label, photo_sizes(table.frame, groups, root))
+        label, wrong = boxes_to_fractions(label, photo_sizes(table.frame, groups, root))
         faults |= wrong
     y_true = label.y_true(head.classes)
     unseen = label.known & ~known_rows(y_true)
@@ -173,7 +163,7 @@ def _target(y_true: NDArray[Any], known: Bools) -> NDArray[Any]:
     return np.where(known[:, None], columns, 0).astype(np.float32)
 
 
-def placed(label: Label, sizes: Floats) -> tuple[Label, Faults]:
+def boxes_to_fractions(label: Label, sizes: Floats) -> tuple[Label, Faults]:
     """Return a label of boxes as shares of the photos' sizes (N, 2), and what is wrong by row."""
     shares, faults = place_boxes(label.values, sizes, label.columns)
     return replace(label, values=shares), faults

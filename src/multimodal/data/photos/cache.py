@@ -101,7 +101,7 @@ class PhotoCache:
         shards: Mapping[str, ShardedArray] | None = None,
     ) -> None:
         self.photos = photos
-        self._paths, self._index = distinct(photos)
+        self._paths, self._index = unique_paths(photos)
         shape = photos.shape[2:]
         self.nbytes = len(self._paths) * int(np.prod(shape))
         self.in_memory = shards is None and self.nbytes <= budget
@@ -170,7 +170,7 @@ def decode_shard(paths: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
     return {"pixels": pixels, "readable": readable}
 
 
-def distinct(photos: PhotoPaths) -> tuple[list[str], Ints]:
+def unique_paths(photos: PhotoPaths) -> tuple[list[str], Ints]:
     """Return the different paths, and each row's positions among them, (rows, K), -1 for none."""
     found: dict[str, int] = {}
     index = [

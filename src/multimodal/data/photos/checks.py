@@ -40,8 +40,8 @@ _FIRST = 5
 Digests = list[list[str | None]]
 
 
-class Screened(NamedTuple):
-    """What `without_bad_photos` found.
+class PhotoScreening(NamedTuple):
+    """What `reject_bad_photos` found.
 
     Args:
         table: the table without the rows whose photos cannot be used.
@@ -56,7 +56,7 @@ class Screened(NamedTuple):
     photos: list[PhotoColumn]
 
 
-def without_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Screened:
+def reject_bad_photos(table: Table, columns: Sequence[str], root: Path) -> PhotoScreening:
     """Examine every photo once; set aside the rows that name one that cannot be used.
 
     Args:
@@ -69,7 +69,7 @@ def without_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Scre
     """
     if not columns:
         rows = len(table.frame)
-        return Screened(table, [[]] * rows, np.arange(rows), [])
+        return PhotoScreening(table, [[]] * rows, np.arange(rows), [])
     named = {column: _paths(table, column, root) for column in columns}
     paths = [[path for row in rows for path in row] for rows in zip(*named.values(), strict=True)]
     facts = _examined(list(dict.fromkeys(path for row in paths for path in row)))
@@ -80,8 +80,8 @@ def without_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Scre
     }
     kept = np.setdiff1d(np.arange(len(paths)), list(faults))
     digests = [[facts[path].digest for path in paths[i]] for i in kept]
-    photos = [photo_column(column, rows, facts) for column, rows in named.items()]
-    return Screened(table.drop(faults), digests, kept, photos)
+    photos = [count_photos(column, rows, facts) for column, rows in named.items()]
+    return PhotoScreening(table.drop(faults), digests, kept, photos)
 
 
 def _paths(table: Table, column: str, root: Path) -> list[list[str]]:
@@ -114,7 +114,7 @@ def _examined(paths: list[str]) -> dict[str, PhotoStatistics]:
         return dict(zip(paths, (facts for chunk in found for facts in chunk), strict=True))
 
 
-def check_share(table: Table, limit: float) -> None:
+def check_rejected_fraction(table: Table, limit: float) -> None:
     """Raise DataError if no row is left, or more than the share `limit` was set aside."""
     bad = len(table.rejected)
     if len(table.frame) and bad <= limit * table.rows_read:
@@ -127,7 +127,7 @@ def check_share(table: Table, limit: float) -> None:
     )
 
 
-def check_count(table: Table, read: int) -> None:
+def check_row_count(table: Table, read: int) -> None:
     """Make sure that every one of the `read` rows was either kept or set aside, and once."""
     gone = np.array([fault.row for fault in table.rejected], np.int64)
     places = np.concatenate([table.rows, gone])
@@ -136,13 +136,13 @@ def check_count(table: Table, read: int) -> None:
         raise RuntimeError(f"rows were lost: {read} read, {different} accounted for")
 
 
-def kind_of(reason: str) -> str:
+def reason_kind(reason: str) -> str:
     """Fold the particulars of a reason away, so that alike reasons count together.
 
     Example:
-    >>> kind_of("column 'price': expected a number, got 'free'")
+    >>> reason_kind("column 'price': expected a number, got 'free'")
     "column 'price': expected a number"
-    >>> kind_of("photo: shoes/7.jpg: no such photo")
+    >>> reason_kind("photo: shoes/7.jpg: no such photo")
     'photo: no such photo'
     """
     if reason.startswith(_PHOTO):
@@ -153,7 +153,7 @@ def kind_of(reason: str) -> str:
 
 def reasons(table: Table, most: int = 20) -> dict[str, int]:
     """Return how many rows were set aside, by kind of reason, the most frequent first."""
-    return dict(Counter(kind_of(fault.reason) for fault in table.rejected).most_common(most))
+    return dict(Counter(reason_kind(fault.reason) for fault in table.rejected).most_common(most))
 
 
 def notes(table: Table, most: int = 5) -> list[str]:
@@ -204,7 +204,7 @@ class PhotoColumn(BaseModel):
     first: dict[str, str] = {}
 
 
-def photo_column(
+def count_photos(
     name: str, rows: Sequence[Sequence[str]], facts: Mapping[str, PhotoStatistics]
 ) -> PhotoColumn:
     """Count what the photos of a column are like.
@@ -217,7 +217,7 @@ def photo_column(
     Example:
     >>> small = PhotoStatistics("x", width=9, height=9)
     >>> known = {"a": small, "b": PhotoStatistics("x", width=64, height=64)}
-    >>> found = photo_column("photo", [["a"], ["b", "a"], []], known)
+    >>> found = count_photos("photo", [["a"], ["b", "a"], []], known)
     >>> found.rows, found.photos, found.tiny, found.duplicate
     (2, 2, 1, 2)
     """

@@ -152,7 +152,7 @@ def decode(source: str | Path | BytesIO, size: int) -> Pixels:
         raise DataError(f"{name}: {_reason(error)}") from None
 
 
-def measure(path: str | Path) -> tuple[int, int]:
+def photo_size(path: str | Path) -> tuple[int, int]:
     """Return the width and height in pixels of the photo as `decode` sees it, upright by EXIF.
 
     The pixels of a PNG are read where its header says nothing of the orientation; those of a JPEG

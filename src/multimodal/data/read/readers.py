@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal.core.errors import DataError, choices
 from multimodal.data.read.delimited import Parsed, read_delimited
 from multimodal.data.read.formats import from_frame, from_records, read_json_lines, read_parquet
-from multimodal.data.read.rejected import without_marks
+from multimodal.data.read.rejected import drop_rejected_columns
 from multimodal.data.read.table import BINARY_SUFFIXES, Table
 
 Source = str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]
@@ -64,7 +64,7 @@ def read_table(
     if not parsed.rows.size and not parsed.rejected and not allow_empty:
         raise DataError(f"{path or 'table'}: no data rows. Expected at least one below the header.")
     root = Path.cwd() if path is None else path.parent
-    return without_marks(Table(*parsed, source=path, root=root))
+    return drop_rejected_columns(Table(*parsed, source=path, root=root))
 
 
 def open_table(

@@ -64,7 +64,7 @@ def write_rejected(table: Table, path: str | Path) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
-def without_marks(table: Table) -> Table:
+def drop_rejected_columns(table: Table) -> Table:
     """Return a table without the columns that `write_rejected` adds.
 
     Rows whose `quarantine_raw` is not empty, those that nobody mended, are set aside again, and
