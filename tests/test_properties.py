@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, MultimodalError
-from multimodal.core.spec import TERM_KEYS, FittedSpec
+from multimodal.core.spec import SPARSE_KEYS, FittedSpec
 from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.prepare import Prepared, prepare
@@ -310,7 +310,7 @@ def check_fitted(found: Prepared) -> None:
     for name, array in again.inputs.items():
         assert len(array) == len(found.table.frame)
         assert not np.isinf(array.astype(np.float64)).any(), name
-        if name not in TERM_KEYS:  # which only the whole model reads
+        if name not in SPARSE_KEYS:  # which only the whole model reads
             np.testing.assert_array_equal(array, found.source.inputs[name])
     check_other_rows(found)
 
@@ -324,7 +324,7 @@ def check_other_rows(found: Prepared) -> None:
     except MultimodalError:
         return
     for name, array in arrays.inputs.items():
-        same = name in TERM_KEYS or array.shape[1:] == found.source.inputs[name].shape[1:]
+        same = name in SPARSE_KEYS or array.shape[1:] == found.source.inputs[name].shape[1:]
         assert same or "tokens" in name
         assert not np.isinf(array.astype(np.float64)).any(), name
 

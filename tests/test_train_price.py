@@ -13,8 +13,8 @@ from tiny import plain_rows
 
 from multimodal.cli import report_errors
 from multimodal.core.config import Config
+from multimodal.data import defaults
 from multimodal.data.generated import builder_package
-from multimodal.data.split import folds
 from multimodal.evaluation.records import RunMetrics
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_price.py"
@@ -82,7 +82,7 @@ def test_quick_draws_the_small_catalogue(
     export, sizes = package.export, {"small": (60, 20, 20)}
     monkeypatch.setattr(package, "export", lambda at, size, seed: export(at, sizes[size], seed))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(folds, "LEAST", 10)  # enough rows for several networks
+    monkeypatch.setattr(defaults, "LEAST_ROWS", 10)  # enough rows for several networks
     arguments = ["--quick", "--config", "quick.yaml", "--epochs", "1", "--out", "run"]
     assert start(script, monkeypatch, *arguments) == 0
     record = RunMetrics.read(Path("run"))

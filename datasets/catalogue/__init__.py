@@ -5,7 +5,7 @@ This package is loaded by path under a name of its own (see `README.md`), so tha
 TFDS builder in `catalogue_dataset_builder.py` does.
 """
 
-from .files import export, is_whole
+from .files import export, is_complete
 from .records import limit
 from .rows import SIZES, Row, Shift, generate, make_row
 from .world import VERSION
@@ -17,7 +17,7 @@ __all__ = [
     "Shift",
     "export",
     "generate",
-    "is_whole",
+    "is_complete",
     "limit",
     "make_row",
 ]

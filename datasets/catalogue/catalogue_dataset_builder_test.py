@@ -333,7 +333,7 @@ def test_export_writes_tables_and_photos(tmp_path):
 
 def test_export_is_reproducible_and_reused(tmp_path):
     first, second = (catalogue.export(tmp_path / name, TINY) for name in "ab")
-    assert catalogue.is_whole(first)
+    assert catalogue.is_complete(first)
     assert (first / "catalogue.json").read_bytes() == (second / "catalogue.json").read_bytes()
     written = (first / "catalogue.csv").stat().st_mtime_ns
     assert catalogue.export(first, TINY) == first
@@ -359,7 +359,7 @@ def test_export_refuses_a_folder_of_other_things(tmp_path):
 def test_export_notices_changed_files(tmp_path):
     folder = catalogue.export(tmp_path / "shop", TINY)
     next(folder.glob("photos/*/*.jpg")).unlink()
-    assert not catalogue.is_whole(folder)
+    assert not catalogue.is_complete(folder)
     with pytest.raises(FileExistsError, match="changed or removed"):
         catalogue.export(folder, TINY)
 
@@ -390,7 +390,7 @@ def test_killed_export_is_not_taken_for_whole(tmp_path):
     assert done.returncode == -9
     assert not (tmp_path / "shop").exists()
     (partial,) = tmp_path.glob(".shop.*.partial")
-    assert not catalogue.is_whole(partial)
+    assert not catalogue.is_complete(partial)
     catalogue.export(tmp_path / "shop", TINY)
     assert partial.exists(), "another export may still be writing it"
 

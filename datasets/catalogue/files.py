@@ -70,7 +70,7 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def is_whole(folder: str | os.PathLike[str]) -> bool:
+def is_complete(folder: str | os.PathLike[str]) -> bool:
     """Whether `folder` holds a finished catalogue with all its files, none of them altered.
 
     The CSV files are compared by SHA-256, the photos by number and total size.
@@ -109,7 +109,7 @@ def _reuse(folder: Path, wanted: dict[str, Any]) -> Path:
             f"`folder` must not hold another catalogue. Received: {folder} with {found}, where "
             f"{wanted} was asked for. Choose another folder or remove this one"
         )
-    if not is_whole(folder):
+    if not is_complete(folder):
         raise FileExistsError(
             f"{folder} holds this catalogue, but files of it were changed or removed since it was "
             "written. Choose another folder or remove this one"

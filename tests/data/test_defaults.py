@@ -1,15 +1,18 @@
-"""Groups that nobody declared, and those that do not fit the table."""
+"""Groups that nobody declared, those that do not fit the table, and what `auto` resolves to."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.data.columns.schema import Column, Schema
-from multimodal.data.defaults import complete
+from multimodal.data.defaults import complete, resolve_auto, uses_k_fold
+from multimodal.data.read.readers import read_table
 from multimodal.encoders import ConvolutionalEncoder, ConvolutionalTextEncoder, DenseEncoder
 
 KINDS = {
@@ -131,3 +134,59 @@ def test_adapt_drops_groups_without_a_column() -> None:
 def test_without_adapt_given_groups_stay() -> None:
     config = Config.parse({"groups": [group("t", "tabular", ["size"])]})
     assert complete(config, schema(KINDS), []).groups == config.groups
+
+
+def splits_of(train: int, validation: int = 0, test: int = 0) -> np.ndarray:
+    return np.repeat(np.array(["train", "validation", "test"], object), [train, validation, test])
+
+
+def resolved(train: int, validation: int = 0, split: dict[str, str] | None = None) -> Any:
+    splits = splits_of(train, validation, 9)
+    table = read_table(pd.DataFrame({"y": np.arange(len(splits) + 0.0), "part": "validation"}))
+    config = Config.parse({"data": {"split": split}} if split else {})
+    found = resolve_auto(config, table, splits)
+    assert uses_k_fold(found, table) == (found.training.members > 1 and split is None)
+    return found.training
+
+
+@pytest.mark.parametrize(("rows", "members"), [(199, 1), (200, 5), (12_000, 5), (12_001, 1)])
+def test_few_rows_have_a_k_fold_ensemble_and_very_few_one_network(rows: int, members: int) -> None:
+    assert resolved(rows).members == members
+
+
+CHOSEN = [{"method": "time", "column": "y"}, {"method": "column", "column": "part"}]
+
+
+@pytest.mark.parametrize("split", CHOSEN)
+@pytest.mark.parametrize(
+    ("rows", "members"), [(191, 1), (192, 5), (4_800, 5), (8_000, 3), (12_000, 2), (12_001, 1)]
+)
+def test_networks_share_chosen_validation_rows_as_often_as_rows_may_be_read(
+    split: dict[str, str], rows: int, members: int
+) -> None:
+    assert resolved(rows, 8, split).members == members
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs"), [(0, 25), (8_000, 25), (50_000, 12), (100_000, 6), (5_000_000, 5)]
+)
+def test_many_rows_are_read_less_often(rows: int, epochs: int) -> None:
+    table = read_table([{"y": 1.0}])
+    assert resolve_auto(Config(), table, splits_of(rows, 0, 9)).training.epochs == epochs
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(0, 16), (2_000, 16), (2_001, 64)])
+def test_few_rows_are_read_in_small_batches(rows: int, batch: int) -> None:
+    assert resolved(rows).batch_size == batch
+
+
+def test_what_is_asked_for_stays() -> None:
+    table = read_table(pd.DataFrame({"y": np.arange(500.0), "part": ["validation"] * 500}))
+    numbers = {"epochs": 3, "batch_size": 5, "members": 2}
+    asked = Config.parse({"training": numbers})
+    assert resolve_auto(asked, table, splits_of(500)) is asked
+    half = resolve_auto(Config.parse({"training": {"epochs": 3}}), table, splits_of(500)).training
+    assert (half.epochs, half.batch_size, half.members) == (3, 16, 5)
+    assert uses_k_fold(asked, table)
+    assert not uses_k_fold(asked.merge(training={"members": 1}), table)
+    assert not uses_k_fold(asked.merge(data={"split": CHOSEN[1]}), table)

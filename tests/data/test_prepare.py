@@ -9,13 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tiny import plain_config, plain_rows
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.data.batches import evaluation_dataset
+from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import to_pixels
 from multimodal.data.photos.read import decode
-from multimodal.data.prepare import Prepared, prepare
+from multimodal.data.prepare import (
+    cut_texts,
+    large_notes,
+    leakage_notes,
+    looked_at,
+    prepare,
+    split_notes,
+)
+from multimodal.data.prepared import Prepared
 
 WORDS = "red blue big small new old oak pine table chair with without drawer lamp of wood".split()
 ROWS = 120
@@ -427,3 +437,37 @@ def test_a_box_needs_photos(folder: Path) -> None:
 
 def test_photos_are_not_measured_without_a_box(folder: Path) -> None:
     assert run(rows(), folder).photo_sizes is None
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    title = [" ".join(["word"] * (3 if i % 2 else 12)) for i in range(80)]
+    frame = plain_rows().assign(title=title).drop(columns=["cost", "weight"])
+    config = plain_config(linear=False).merge(data={"max_words": 8, "columns": {"title": "text"}})
+    return prepare(frame.assign(copy=frame["price"] * 2), ["price"], config)
+
+
+def test_a_column_that_follows_the_target_is_told(prepared: Prepared) -> None:
+    table, labels = looked_at(prepared.table, prepared.raw_labels)
+    assert table is prepared.table and labels is prepared.raw_labels
+    used = Schema(columns=[prepared.schema.column("copy")])
+    (said,) = leakage_notes(table, labels, used)
+    assert "column 'copy' follows the price closely" in said
+
+
+def test_texts_that_are_cut_are_told(prepared: Prepared) -> None:
+    (said,) = cut_texts(prepared.spec, prepared.source, 8)
+    assert "40 of 80 rows hold 8 words or more" in said
+
+
+def test_copies_across_a_split_are_told() -> None:
+    assert split_notes(0) == []
+    assert split_notes(1200)[0].startswith("1,200 rows have a duplicate in another")
+
+
+def test_what_lies_on_disk_is_told_with_its_size(prepared: Prepared, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(500_000))
+    (said,) = large_notes(prepared.table, [tmp_path])
+    assert said == f"prepared data: 4 MB in {tmp_path}"
+    assert large_notes(prepared.table, []) == []
+    assert isinstance(prepared.table.frame, pd.DataFrame)

@@ -27,7 +27,7 @@ def test_every_row_is_on_one_side(prepared: Prepared) -> None:
 
 
 def test_each_network_is_stopped_by_rows_that_it_does_not_learn_from(prepared: Prepared) -> None:
-    parts = [prepared.member_rows(i) for i in range(3)]
+    parts = [prepared.fold_rows(i) for i in range(3)]
     tested = set(prepared.rows("test"))
     assert sorted(np.concatenate([held for _, held in parts])) == sorted(set(range(80)) - tested)
     for rows, held in parts:
@@ -36,14 +36,14 @@ def test_each_network_is_stopped_by_rows_that_it_does_not_learn_from(prepared: P
 
 def test_what_is_left_of_several_networks_keeps_its_part(prepared: Prepared) -> None:
     config = prepared.config.merge(training={"members": 1})
-    left = replace(prepared, config=config).member_rows(0)
-    for rows, same in zip(left, prepared.member_rows(0), strict=True):
+    left = replace(prepared, config=config).fold_rows(0)
+    for rows, same in zip(left, prepared.fold_rows(0), strict=True):
         np.testing.assert_array_equal(rows, same)
 
 
 def test_one_network_is_stopped_by_the_validation_rows() -> None:
     prepared = prepare(plain_rows(), ["price"], plain_config(members=1, linear=False))
-    rows, held = prepared.member_rows(0)
+    rows, held = prepared.fold_rows(0)
     np.testing.assert_array_equal(rows, prepared.rows("train"))
     np.testing.assert_array_equal(held, prepared.rows("validation"))
 

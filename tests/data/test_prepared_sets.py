@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from tiny import assert_same_batches
+from tiny import assert_same_batches, plain_config, plain_rows
 
 from multimodal.core.config import Config
 from multimodal.data import shards
@@ -18,9 +18,9 @@ from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.photos import cache
 from multimodal.data.photos.read import decode
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.data.prepared_sets import default_folder, is_whole, set_bytes
+from multimodal.data.prepared_sets import default_folder, is_complete, set_bytes, stored_inputs
 from multimodal.data.read import formats, sampling
-from multimodal.data.shards import ShardedArray, Worker
+from multimodal.data.shards import ALONE, ShardedArray, Worker
 
 ROWS = 60
 CONFIG = {
@@ -97,7 +97,7 @@ def test_batches_are_bit_equal_from_memory_and_from_shards(
     if large:
         monkeypatch.setattr(formats, "LARGE", 0)
     stored = ready(file, tmp_path / "prepared", training={"linear": False})
-    assert len(stored.stored) == 2 and all(map(is_whole, stored.stored))
+    assert len(stored.stored) == 2 and all(map(is_complete, stored.stored))
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
     assert isinstance(stored.source.inputs["title_tokens"], ShardedArray) == large
     assert stored.spec == plain.spec and stored.splits.tolist() == plain.splits.tolist()
@@ -142,10 +142,10 @@ def test_a_change_makes_it_anew(file: Path, tmp_path: Path, change: str, new: li
 
 def test_workers_share_the_work(file: Path, tmp_path: Path, made: list[str]) -> None:
     first = ready(file, tmp_path / "prepared", worker=Worker(0, 2))
-    assert first.stored and not any(map(is_whole, first.stored)) and not first.source.inputs
+    assert first.stored and not any(map(is_complete, first.stored)) and not first.source.inputs
     half = len({*made} - {"rows"})
     second = ready(file, tmp_path / "prepared", worker=Worker(1, 2))
-    assert all(map(is_whole, second.stored)) and second.stored == first.stored
+    assert all(map(is_complete, second.stored)) and second.stored == first.stored
     assert 0 < half < ROWS - 2 == len({*made} - {"rows"})
     assert_same_batches(batches(second), batches(ready(file)))
 
@@ -217,6 +217,23 @@ def test_a_spoiled_set_is_not_called_whole(file: Path, tmp_path: Path) -> None:
     content[-1] ^= 1
     shard.write_bytes(content)
     ready(file, tmp_path / "prepared", worker=Worker(1, 2))
-    assert not is_whole(folder)
+    assert not is_complete(folder)
     ready(file, tmp_path / "prepared", worker=Worker(0, 2))
-    assert is_whole(folder)
+    assert is_complete(folder)
+
+
+def test_rows_go_to_the_folder_that_is_named_and_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    plain_rows().to_csv(path, index=False)
+    config = plain_config(linear=False)
+    prepared = prepare(path, ["price"], config)
+    made = Preprocessor(prepared.spec, prepared.schema)
+    kept = prepared.config.merge(data={"prepared": str(tmp_path / "kept")})
+    rest = (made, prepared.table, prepared.photo_root, [()] * 80, ALONE)
+    memory, caches, folders = stored_inputs(prepared.config, *rest)
+    assert folders == [] and caches == {}
+    disk, _, (folder,) = stored_inputs(kept, *rest)
+    assert folder.parent == tmp_path / "kept"
+    assert memory.keys() == disk.keys()
+    for key, array in memory.items():
+        np.testing.assert_array_equal(array, disk[key], strict=True)

@@ -50,7 +50,7 @@ def test_a_withheld_modality_looks_as_in_a_row_without_it(
     found = ablate(arrays, run.spec, MODALITIES[name])
     expected = run.preprocessor.arrays(without(rows, name), catalogue_folder)
     groups = [g.name for g in run.spec.groups if g.modality == MODALITIES[name]]
-    found.inputs.update(run.preprocessor.terms_without(rows, groups))
+    found.inputs.update(run.preprocessor.sparse_inputs_without(rows, groups))
     for key, array in expected.inputs.items():
         wanted = np.pad(
             array,

@@ -10,7 +10,7 @@ import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
 from multimodal.core.errors import TrainingError
-from multimodal.core.spec import TERM_KEYS
+from multimodal.core.spec import SPARSE_KEYS
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
 from multimodal.models.build import assemble, build
@@ -78,7 +78,7 @@ def test_a_narrowed_table_has_what_one_modality_needs(mixed: Prepared, modality:
     found = narrowed(mixed, (modality,))
     assert [group.modality for group in found.config.groups] == [modality]
     model = assemble(found.config, found.spec)
-    assert set(model.input) == {*found.spec.input_keys, *(TERM_KEYS if found.spec.terms else ())}
+    assert set(model.input) == {*found.spec.input_keys, *(SPARSE_KEYS if found.spec.terms else ())}
     assert bool(found.source.caches) == (modality == "image")
     assert answered(model, found, found.rows("test"))["price"].shape == (30, 1)
 

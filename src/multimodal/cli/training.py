@@ -135,7 +135,7 @@ def prepare(
     """Write the prepared data of FILE to disk, where `train` finds them; several may share it."""
     load_backend()
     from multimodal.data.prepare import prepare as make_ready
-    from multimodal.data.prepared_sets import is_whole
+    from multimodal.data.prepared_sets import is_complete
     from multimodal.data.shards import Worker
     from multimodal.runs.train import label_kinds
 
@@ -155,4 +155,4 @@ def prepare(
             "the --config file, which `train` reads, too."
         )
     for folder in prepared.stored:
-        say(f"{folder}: {'whole' if is_whole(folder) else 'other workers have not finished'}")
+        say(f"{folder}: {'whole' if is_complete(folder) else 'other workers have not finished'}")

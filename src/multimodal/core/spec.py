@@ -24,7 +24,7 @@ MISSING = 0
 OUT_OF_VOCABULARY = 1
 FIRST_CODE = 2  # of the categories of a column
 PADDING = 0
-TERM_KEYS = ("terms_ids", "terms_weights")
+SPARSE_KEYS = ("terms_ids", "terms_weights")
 
 
 class NumericColumn(Record):
@@ -143,7 +143,7 @@ class FourierFeatures(Record):
 FACT_KINDS = ("greatest", "least", "numbers", "length")
 
 
-class TermBlock(Record):
+class FeatureBlock(Record):
     """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
 
     `source` is a text group for `words` (and pairs of words), `triples` of words and `letters` (two
@@ -180,14 +180,14 @@ def _numbers(kind: str, written: str) -> array[Any]:
     return found
 
 
-class FittedTerms(Record):
+class SparseFeatures(Record):
     """The terms that a linear model reads: their hashes and weights, and the fixed row lengths.
 
     `hashes` (rising uint32) and `weights` (float32, the inverse document frequency of each) are
     base64 of little-endian arrays.
     """
 
-    blocks: list[TermBlock]
+    blocks: list[FeatureBlock]
     hashes: str
     weights: str
     lengths: list[Annotated[int, Field(ge=1, le=1_000_000)]] = Field(min_length=1)
@@ -223,7 +223,7 @@ class FittedSpec(Record):
     version: Literal[1] = 1
     groups: list[FittedGroup]
     heads: list[FittedHead]
-    terms: FittedTerms | None = None
+    terms: SparseFeatures | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -244,7 +244,7 @@ class FittedSpec(Record):
 
     @property
     def input_keys(self) -> list[str]:
-        """The input keys of a network, exactly; the terms have their own, `TERM_KEYS`."""
+        """The input keys of a network, exactly; the terms have their own, `SPARSE_KEYS`."""
         return [key for group in self.groups for key in group.input_keys]
 
 

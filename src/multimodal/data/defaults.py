@@ -1,14 +1,23 @@
-"""Fill in the feature groups that a config leaves open, from the schema."""
+"""Defaults: the feature groups and training numbers that a config leaves open.
+
+What follows from the table stands here: groups with an encoder per modality, and the numbers that
+`training` calls `auto`. What does not, such as the fusion, is a field's default in `core.config`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import NDArray
+
 from multimodal.core.config import Component, Config, Group
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.core.spec import slug, unique_slugs
 from multimodal.data.columns.schema import Schema
+from multimodal.data.read.lazy_text import on_disk
+from multimodal.data.read.table import Table
+from multimodal.data.split.splits import names_validation
 
 DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
     "tabular": ({"name": "dense", "options": {"num_members": 8}}, "mean"),
@@ -29,6 +38,14 @@ DEFAULT_PARTS: dict[str, tuple[str | dict[str, Any], str]] = {
     "series": ("recurrent", "mean"),
 }
 _TABULAR_KINDS = ("number", "category", "date")
+
+# Chosen on folds of real tables: docs/accuracy.md, "What the defaults are made of".
+FOLD_MODELS, FOLD_MODEL_ROWS = 5, 12_000  # networks, and the rows beyond which there is one
+LEAST_ROWS = 200  # below, a fold is too small to stop its network
+EPOCHS, LEAST_EPOCHS = 25, 5
+BATCH_SIZE, SMALL_BATCH_SIZE = 64, 16
+SMALL_BATCH_ROWS = 2_000  # training rows, up to which batches of 64 would give too few steps
+MOST_READ = 600_000  # rows read in all epochs together: bounds the time of a training
 
 
 def encoder_named(modality: str, name: str) -> Component:
@@ -131,4 +148,47 @@ def _group(name: str, modality: str, columns: Sequence[str]) -> Group:
             "encoder": encoder,
             "pooling": pooling,
         }
+    )
+
+
+def resolve_auto(config: Config, table: Table, splits: NDArray[Any]) -> Config:
+    """Return the config with numbers where `training` says `auto`.
+
+    `members`: five networks up to 12,000 rows, one beyond, for very few rows and for a table larger
+    than memory; networks that share chosen validation rows read `MOST_READ` rows together at most.
+    `epochs`: fewer the more training rows there are. `batch_size`: small for few rows, so that
+    there are steps enough.
+
+    Args:
+        config: What the user wants.
+        table: The rows.
+        splits: Split of each row, object (N,).
+    """
+    train, kept = int((splits == "train").sum()), int((splits != "test").sum())
+    epochs = min(max(MOST_READ // max(train, 1), LEAST_EPOCHS), EPOCHS)
+    members = FOLD_MODELS if LEAST_ROWS <= kept <= FOLD_MODEL_ROWS else 1
+    if LEAST_ROWS <= kept and _validation_is_chosen(config, table):
+        members = min(max(MOST_READ // (EPOCHS * max(train, 1)), 1), FOLD_MODELS)
+    resolved = {
+        "members": 1 if on_disk(table.frame) else members,
+        "epochs": epochs,
+        "batch_size": SMALL_BATCH_SIZE if train <= SMALL_BATCH_ROWS else BATCH_SIZE,
+    }
+    left = {key: n for key, n in resolved.items() if getattr(config.training, key) == "auto"}
+    return config.merge(training=left) if left else config
+
+
+def uses_k_fold(config: Config, table: Table) -> bool:
+    """Tell whether each network leaves out a fold of the training and validation rows.
+
+    Validation rows that somebody chose stay validation rows, as do the latest ones.
+    """
+    return config.training.members != 1 and not _validation_is_chosen(config, table)
+
+
+def _validation_is_chosen(config: Config, table: Table) -> bool:
+    """Tell whether the validation rows are not drawn at random."""
+    split = config.data.split
+    return split.method == "time" or (
+        split.method == "column" and names_validation(table.frame[str(split.column)])
     )

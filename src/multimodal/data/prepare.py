@@ -15,8 +15,8 @@ from multimodal.core.errors import ConfigError
 from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema, infer_schema
-from multimodal.data.defaults import complete
-from multimodal.data.features.fit import capped_columns, fit_rows, with_terms
+from multimodal.data.defaults import complete, resolve_auto, uses_k_fold
+from multimodal.data.features.fit import capped_columns, fit_rows, with_sparse_features
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
@@ -41,13 +41,7 @@ from multimodal.data.read.table import Table
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
 from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
-from multimodal.data.split.folds import (
-    in_parts,
-    member_folds,
-    split_targets,
-    with_members,
-    with_training_schedule,
-)
+from multimodal.data.split.folds import split_targets, training_folds
 from multimodal.data.split.leakage import leakage_warnings
 from multimodal.data.split.splits import leaking_rows, split_rows
 
@@ -132,15 +126,15 @@ def prepare(
         place=table.place,
     )
     check_splits(table, config.heads, found, splits)
-    config = with_training_schedule(with_members(config, table, splits), splits)
-    parts = in_parts(config, table)
-    folds = member_folds(config, groups, splits, found, parts)
+    config = resolve_auto(config, table, splits)
+    k_fold = uses_k_fold(config, table)
+    folds = training_folds(config, groups, splits, found, k_fold)
     spec = fit_rows(config, schema, table, found, weights, splits == "train", base)
     labels = {
         fitted.name: found[head.name].y_true(fitted.classes)
         for fitted, head in zip(spec.heads, config.heads, strict=True)
     }
-    leaks = leaks_of(*looked_at(table, found), used)
+    leaks = leakage_notes(*looked_at(table, found), used)
     notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
     notes += [*rare_class_notes(found, groups), *split_notes(len(leaking_rows(splits, groups)))]
     preprocessor = Preprocessor(spec, schema)
@@ -151,7 +145,7 @@ def prepare(
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
         measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_terms(spec, schema, table, splits, measured)
+        spec = with_sparse_features(spec, schema, table, splits, measured)
     return Prepared(
         config,
         schema,
@@ -170,7 +164,7 @@ def prepare(
         leaks,
         stored,
         fingerprint(json.dumps(digests)),
-        parts,
+        k_fold,
     )
 
 
@@ -226,7 +220,7 @@ def _used(config: Config, schema: Schema) -> Schema:
     return Schema(columns=[column for column in schema.columns if column.name in names])
 
 
-def leaks_of(table: Table, found: Labels, used: Schema) -> list[str]:
+def leakage_notes(table: Table, found: Labels, used: Schema) -> list[str]:
     """Return the sentences about each number or class that is learned, once for each column."""
     kinds = ("number", "class")
     labels = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}

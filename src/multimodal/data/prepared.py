@@ -57,15 +57,15 @@ class Prepared:
     leaks: list[str] = field(default_factory=list)
     stored: list[Path] = field(default_factory=list)
     photo_digest: str = ""
-    parts: bool = False
+    k_fold: bool = False
 
     def rows(self, split: str) -> Ints:
         """Return the positions of the rows of one split."""
         return np.flatnonzero(self.splits == split)
 
-    def member_rows(self, member: int) -> tuple[Ints, Ints]:
+    def fold_rows(self, member: int) -> tuple[Ints, Ints]:
         """Return the rows that a network learns from, and those that stop it."""
-        if not self.parts:
+        if not self.k_fold:
             return self.rows("train"), self.rows("validation")
         own = self.folds == member
         return np.flatnonzero((self.splits != "test") & ~own), np.flatnonzero(own)

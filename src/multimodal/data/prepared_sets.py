@@ -125,7 +125,7 @@ def _stored(folder: Path, make: Make, rows: int, worker: Worker) -> Set:
     return folder, found
 
 
-def is_whole(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether all shards of a set are there."""
     return (folder / INDEX).exists()
 

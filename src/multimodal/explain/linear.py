@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
-from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms
+from multimodal.core.spec import FittedGroup, FittedSpec, SparseFeatures
 from multimodal.data.features.cell_arrays import Frame, texts
 from multimodal.data.features.text import words
 from multimodal.data.sparse.blocks import (
+    baseline_matrices,
     block_matrices,
     cut,
     random_feature_matrix,
-    typical_matrices,
     word_matrix,
 )
 from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
-from multimodal.data.sparse.random_features import counted, random_features_of
+from multimodal.data.sparse.random_features import random_features_of, to_cells
 from multimodal.explain.attribution import floats
 from multimodal.layers.stacking import Blend
 
@@ -46,7 +46,7 @@ class LinearPart:
         bias: (width,).
     """
 
-    terms: FittedTerms
+    terms: SparseFeatures
     spec: FittedSpec
     units: Mapping[str, str | None]
     share: Floats
@@ -75,7 +75,7 @@ class LinearPart:
             keys = [f"{block.group}_{kind}" for kind in ("numeric", "categorical")]
             if block.waves is not None and any(key in inputs for key in keys):
                 arrays = [np.asarray(inputs.get(key, empty)) for key in keys]
-                cells = counted(self.spec.group(block.group), *arrays)
+                cells = to_cells(self.spec.group(block.group), *arrays)
                 yield (
                     i,
                     random_feature_matrix(self.terms, i, random_features_of(block.waves, cells)),
@@ -104,7 +104,7 @@ class LinearPart:
         """
         weights = self.linear_share * np.array(direction)
         kernel = (self.kernel @ weights.astype(np.float32)).astype(np.float64)
-        cases = here, absent, typical_matrices(self.terms, self.spec)
+        cases = here, absent, baseline_matrices(self.terms, self.spec)
         each, bare, typical = (
             np.array([float((matrix @ kernel)[0]) for matrix in case]) for case in cases
         )

@@ -20,7 +20,7 @@ import keras
 from keras import tree
 from numpy.typing import NDArray
 
-from multimodal.core.spec import TERM_KEYS, FittedSpec
+from multimodal.core.spec import SPARSE_KEYS, FittedSpec
 from multimodal.data.photos.read import decode_rows
 from multimodal.models.predictor import BATCH, batches
 
@@ -124,7 +124,7 @@ def encode_rows(parts: Sequence[Part], arrays: Arrays) -> tuple[list[Encoded], d
     for rows, (batch, wrong) in batches(arrays):
         places.append(rows)
         faults |= wrong
-        for key in TERM_KEYS:
+        for key in SPARSE_KEYS:
             batch.pop(key, None)
         pieces.append([encode(part, batch, len(rows)) for part in parts])
     order = np.argsort(np.concatenate(places))

@@ -10,7 +10,7 @@ import keras
 from multimodal import encoders, fusion, heads
 from multimodal.core.config import Config, Group, Head
 from multimodal.core.errors import ConfigError
-from multimodal.core.spec import TERM_KEYS, FittedGroup, FittedHead, FittedSpec, unique_slugs
+from multimodal.core.spec import SPARSE_KEYS, FittedGroup, FittedHead, FittedSpec, unique_slugs
 from multimodal.layers import registry
 from multimodal.layers.backbones import MOST_PARAMETERS, check_parameters
 from multimodal.layers.base import Tensor
@@ -78,7 +78,7 @@ def average(
 
 
 def _terms() -> dict[str, Any]:
-    types = zip(TERM_KEYS, ("int32", "float32"), strict=True)
+    types = zip(SPARSE_KEYS, ("int32", "float32"), strict=True)
     return {key: keras.Input((None,), dtype=dtype, name=key) for key, dtype in types}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints
-from multimodal.core.spec import PADDING, TERM_KEYS, FittedSpec
+from multimodal.core.spec import PADDING, SPARSE_KEYS, FittedSpec
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.models.build import head_layer
@@ -42,7 +42,7 @@ class Predictor:
             self.widths = {name: _width(model, name) for name in model.output_names}
         self._lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
         if spec.terms is not None:
-            self._lengths |= dict.fromkeys(TERM_KEYS, spec.terms.lengths)
+            self._lengths |= dict.fromkeys(SPARSE_KEYS, spec.terms.lengths)
         self._one = _compiled(model, xla=True, raw=raw)
         self._many = _compiled(model, xla=False, raw=raw)
 
@@ -92,7 +92,7 @@ class Predictor:
     def _cut(self, batch: Inputs) -> Inputs:
         """Cut the words of the batch to the smallest fixed length that holds them."""
         for key, lengths in self._lengths.items():
-            whole = batch[TERM_KEYS[0]] if key in TERM_KEYS else batch[key]
+            whole = batch[SPARSE_KEYS[0]] if key in SPARSE_KEYS else batch[key]
             longest = int((whole != PADDING).sum(axis=1).max())
             fixed = next((length for length in lengths if length >= longest), lengths[-1])
             batch[key] = batch[key][:, :fixed]
@@ -189,7 +189,7 @@ def _zeros(spec: FittedSpec) -> Inputs:
     if spec.terms is not None:
         length = spec.terms.lengths[-1]
         row |= zip(
-            TERM_KEYS,
+            SPARSE_KEYS,
             (np.zeros((1, length), np.int32), np.zeros((1, length), np.float32)),
             strict=True,
         )

@@ -53,7 +53,7 @@ def ablation_scores(
     for each in modalities:
         case = ablate(arrays, run.spec, each)
         groups = [group.name for group in run.spec.groups if group.modality == each]
-        case.inputs.update(run.preprocessor.terms_without(rows, groups))
+        case.inputs.update(run.preprocessor.sparse_inputs_without(rows, groups))
         cases[INPUT_NAMES[each]] = case
     scores: Scores = {task.name: {} for task in run.tasks}
     for name, case in cases.items():

@@ -103,7 +103,7 @@ class NetworkFits:
         return model, fitted
 
     def _announce(self, i: int, model: keras.Model, fitted: TrainingState) -> None:
-        rows, _ = self.prepared.member_rows(i)
+        rows, _ = self.prepared.fold_rows(i)
         count = self.prepared.config.training.members
         number = "training" if count == 1 else f"training network {i + 1} of {count}"
         logger.info(

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Floats, Ints, damage_told, read_arrays
 from multimodal.core.errors import TrainingError
 from multimodal.core.files import replace_file
-from multimodal.core.spec import TERM_KEYS
+from multimodal.core.spec import SPARSE_KEYS
 from multimodal.data.batches import evaluation_dataset
-from multimodal.data.features.fit import with_terms
+from multimodal.data.features.fit import with_sparse_features
 from multimodal.data.prepare import Prepared
-from multimodal.data.sparse.blocks import term_inputs
+from multimodal.data.sparse.blocks import sparse_inputs
 from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.evaluation.task import Task
 from multimodal.models import baselines
@@ -105,7 +105,9 @@ def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
     )
     if spec.terms is not None:
         measured = random_feature_targets(config.heads, spec.heads, prepared.labels)
-        spec = with_terms(spec, prepared.schema, prepared.table, prepared.splits, measured)
+        spec = with_sparse_features(
+            spec, prepared.schema, prepared.table, prepared.splits, measured
+        )
     return replace(prepared, config=config, spec=spec, source=source)
 
 
@@ -126,10 +128,10 @@ def width(task: Task) -> int:
 
 
 def _terms(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, NDArray[Any]]:
-    if prepared.spec.terms is None or TERM_KEYS[0] not in model.input:
+    if prepared.spec.terms is None or SPARSE_KEYS[0] not in model.input:
         return {}
     units = {column.name: column.unit for column in prepared.schema.columns}
-    return term_inputs(prepared.spec.terms, prepared.spec, units, prepared.table.frame.iloc[rows])
+    return sparse_inputs(prepared.spec.terms, prepared.spec, units, prepared.table.frame.iloc[rows])
 
 
 def _with_terms(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import plain_config, plain_rows
 
 from multimodal.core.config import Config
 from multimodal.core.errors import DataError
@@ -15,7 +16,9 @@ from multimodal.core.spec import FittedGroup, FittedSpec
 from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.features import cell_arrays
 from multimodal.data.features import fit as fitting
-from multimodal.data.features.fit import capped_columns, fit_spec
+from multimodal.data.features.fit import capped_columns, fit_rows, fit_spec, with_sparse_features
+from multimodal.data.prepare import prepare
+from multimodal.data.prepared import Prepared
 from multimodal.data.read.readers import read_table
 
 ENCODERS = {"tabular": "dense", "text": "recurrent", "image": "convolutional"}
@@ -218,3 +221,37 @@ def test_base_keeps_bins_and_gets_those_it_lacks() -> None:
     assert [column.source for column in new.numeric] == ["n", "m"]
     assert new.numeric[1] == old.numeric[1]
     assert len(new.numeric[0].bins) > 1 and new.numeric[0].centre == old.numeric[0].centre
+
+
+@pytest.fixture(scope="module")
+def plain() -> Prepared:
+    return prepare(plain_rows(), ["price"], plain_config())
+
+
+def fitted(plain: Prepared, train: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Return the largest price, and the centre of the sizes, that are learned."""
+    spec = fit_rows(plain.config, plain.schema, plain.table, plain.raw_labels, weights, train, None)
+    (size,) = (column for column in spec.groups[0].numeric if column.source == "size")
+    return spec.heads[0].maximum, size.centre
+
+
+def test_only_training_rows_count_and_for_heads_those_that_weigh(plain: Prepared) -> None:
+    price = plain.table.frame["price"].to_numpy(float)
+    train, weights = np.arange(80) < 40, np.ones(80)
+    most, centre = fitted(plain, train, weights)
+    assert most == price[:40].max()
+    weights[np.argmax(price[:40])] = 0.0
+    assert fitted(plain, train, weights) == (np.sort(price[:40])[-2], centre)
+    assert fitted(plain, ~train, np.ones(80))[1] != centre
+
+
+def test_terms_are_those_of_all_rows_but_the_test_rows(plain: Prepared) -> None:
+    frame = plain.table.frame.assign(shop=["a"] * 40 + ["b"] * 40)
+    table = type(plain.table)(**{**vars(plain.table), "frame": frame})
+    counts = []
+    for first in ("train", "validation", "test"):
+        splits = np.array([first] * 40 + ["train"] * 40, object)
+        found = with_sparse_features(plain.spec, plain.schema, table, splits)
+        assert found.terms is not None
+        counts.append(found.terms.num_terms)
+    assert counts[0] == counts[1] > counts[2]

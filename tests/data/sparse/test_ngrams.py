@@ -1,19 +1,26 @@
-"""What stands in the cells of rows, by name and by hash."""
+"""N-grams and text statistics in the cells of rows, by name and by hash."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pytest
 from shoes import FRAME, SPEC
 
-from multimodal.core.spec import TermBlock
+from multimodal.core.spec import FACT_KINDS, FeatureBlock
+from multimodal.data.features import text
 from multimodal.data.sparse.ngrams import (
     ABSENT,
+    TEXT_STATISTICS,
     absent_hash,
-    bags_of,
+    block_features,
+    feature_name,
     filled_bins,
     hashed,
     letters_of,
-    named,
+    statistic_fractions,
+    text_statistics,
     triples,
     words_of,
 )
@@ -33,14 +40,14 @@ def test_runs_of_letters_know_where_a_word_begins():
 
 
 def test_blocks_do_not_share_terms_and_an_empty_cell_is_named():
-    bags = bags_of(TermBlock(kind="words", **TITLE), 2, SPEC, {}, FRAME)
-    assert named(2, "shoe") in bags[1] and bags[4] == [named(2, ABSENT)]
-    other = bags_of(TermBlock(kind="words", **TITLE), 3, SPEC, {}, FRAME)
+    bags = block_features(FeatureBlock(kind="words", **TITLE), 2, SPEC, {}, FRAME)
+    assert feature_name(2, "shoe") in bags[1] and bags[4] == [feature_name(2, ABSENT)]
+    other = block_features(FeatureBlock(kind="words", **TITLE), 3, SPEC, {}, FRAME)
     assert not set(bags[1]) & set(other[1])
 
 
 def test_bins_fill_one_after_the_other():
-    block = TermBlock(group="table", source="size", kind="number", scale=1.0, bins=[-1, 0, 1])
+    block = FeatureBlock(group="table", source="size", kind="number", scale=1.0, bins=[-1, 0, 1])
     found = filled_bins(np.array([-2.0, -0.5, 0.5, 9.0]), block)
     assert found.tolist() == [[0, 0], [0.5, 0], [1, 0.5], [1, 1]]
 
@@ -51,3 +58,45 @@ def test_hashes_count_names_and_amounts():
     amounts = hashed(([["a"], ["a"]], [[0.5], [-2.0]]))
     assert amounts.data.tolist() == [0.5, -2.0]
     assert absent_hash(0) != absent_hash(1)
+
+
+ODD = ["", " ", "no number", "1.2.3", "12,50", "9" * 400, "3 x 1,500 g, 0.5 %", "٣ 4", "-7"]
+
+
+def of(kind: str, cell: str) -> float:
+    return float(np.expm1(text_statistics(kind, [cell])[0]))
+
+
+def test_the_spec_knows_the_facts() -> None:
+    assert tuple(TEXT_STATISTICS) == FACT_KINDS
+
+
+def test_numbers_are_read_as_the_table_reads_them() -> None:
+    cell = "3 packs of 1,500 g at 0.5 %, in 12,50"
+    assert of("greatest", cell) == pytest.approx(1500)
+    assert of("least", cell) == pytest.approx(0.5)
+    assert of("numbers", cell) == pytest.approx(3)  # 12,50 may mean two things
+    assert of("length", cell) == pytest.approx(len(cell))
+
+
+@pytest.mark.parametrize("kind", TEXT_STATISTICS)
+def test_any_text_has_finite_facts_or_none(kind: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = text_statistics(kind, ODD)
+    assert found.shape == (len(ODD),) and not np.isinf(found).any()
+    assert np.isnan(found[0]) and (kind in ("greatest", "least")) == bool(np.isnan(found[2]))
+
+
+@pytest.mark.parametrize("kind", TEXT_STATISTICS)
+@pytest.mark.parametrize("cell", [cell for cell in ODD if text.words(cell)])
+def test_words_share_a_fact_wholly_or_not_at_all(kind: str, cell: str) -> None:
+    shares = statistic_fractions(kind, cell)
+    assert shares.shape == (len(text.words(cell)),)
+    known = kind == "length" or of("numbers", cell) > 0
+    assert shares.sum() == pytest.approx(float(known))
+
+
+def test_the_word_that_says_it_has_it() -> None:
+    assert statistic_fractions("least", "12 or 2 or 2").tolist() == [0, 0, 1, 0, 0]
+    assert statistic_fractions("numbers", "12 or 2").tolist() == [0.5, 0, 0.5]

@@ -1,3 +1,5 @@
+"""Random Fourier features over a table, and the target encoding of its categories."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,17 +8,19 @@ from tiny import plain_config, plain_rows
 
 from multimodal.core.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
 from multimodal.data.prepare import prepare
-from multimodal.data.sparse.blocks import hashes_of, term_matrix
+from multimodal.data.sparse.blocks import feature_hashes, sparse_matrix
 from multimodal.data.sparse.ngrams import random_feature_hashes
 from multimodal.data.sparse.random_features import (
     COUNT,
+    PRIOR,
     Cells,
+    baseline_cells,
     fit_random_features,
     random_feature_targets,
     random_features_of,
     random_features_out_of_fold,
     read_cells,
-    typical_cells,
+    target_encoding,
 )
 
 GROUP = FittedGroup(
@@ -93,7 +97,7 @@ def test_raw_cells_are_read_as_networks_read_them():
     assert cells.numbers[1, 0] == 0.0 and cells.numbers[0, 0] > 1
     assert cells.there.all()
     assert read_cells(GROUP, {}, {"n": [None], "c": [None]}).there.tolist() == [False]
-    assert typical_cells(GROUP).codes.tolist() == [[2]]
+    assert baseline_cells(GROUP).codes.tolist() == [[2]]
 
 
 def test_targets_of_all_heads_are_of_one_scale_and_missing_ones_stay_missing():
@@ -112,8 +116,8 @@ def test_waves_stand_among_the_terms():
     spec = prepared.spec
     (block,) = (block for block in spec.terms.blocks if block.kind == "waves")
     place = spec.terms.blocks.index(block)
-    matrix = term_matrix(spec.terms, spec, {}, prepared.table.frame)
-    columns = np.searchsorted(hashes_of(spec.terms), random_feature_hashes(place, block.waves))
+    matrix = sparse_matrix(spec.terms, spec, {}, prepared.table.frame)
+    columns = np.searchsorted(feature_hashes(spec.terms), random_feature_hashes(place, block.waves))
     cells = read_cells(spec.group(block.group), {}, prepared.table.frame)
     expected = random_features_of(block.waves, cells) * block.scale
     np.testing.assert_allclose(matrix[:, columns].toarray(), expected, rtol=1e-5, atol=1e-6)
@@ -125,3 +129,27 @@ def test_waves_of_another_group_are_refused():
     content["groups"][0]["categorical"][0]["categories"].append("more")
     with pytest.raises(ValueError, match="waves are not those of a group"):
         FittedSpec.model_validate(content)
+
+
+def test_rare_categories_are_drawn_to_the_mean_of_all_rows():
+    codes = np.array([[0, 2]] * 90 + [[1, 2]] * 10)
+    targets = np.where(codes[:, :1] == 1, 10.0, 0.0)
+    found = target_encoding(codes, 4, targets, np.ones(100))[:, 0]
+    mean = 1.0
+    np.testing.assert_allclose(found[0], PRIOR * mean / (90 + PRIOR))
+    np.testing.assert_allclose(found[1], (100 + PRIOR * mean) / (10 + PRIOR))
+    np.testing.assert_allclose(found[2:], [mean, mean])  # in all rows, in none
+
+
+def test_a_missing_target_of_one_head_leaves_those_of_others():
+    targets = np.array([[1.0, 5.0], [3.0, 0.0]])
+    weight = np.array([[1.0, 1.0], [1.0, 0.0]])
+    found = target_encoding(np.zeros((2, 1), int), 1, targets, weight)
+    np.testing.assert_allclose(found, [[2.0, 5.0]])
+
+
+def test_without_any_weight_nothing_is_known():
+    assert target_encoding(np.zeros((2, 1), int), 2, np.ones((2, 1)), np.zeros(2)).tolist() == [
+        [0.0],
+        [0.0],
+    ]

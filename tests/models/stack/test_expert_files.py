@@ -9,7 +9,7 @@ import pytest
 from shoes import FRAME, SPEC
 
 from multimodal.core.errors import RunError
-from multimodal.data.sparse.fit import fit_terms
+from multimodal.data.sparse.fit import fit_sparse_features
 from multimodal.models.stack.boosted_heads import (
     TREES,
     BoostedModel,
@@ -19,7 +19,7 @@ from multimodal.models.stack.boosted_heads import (
 )
 from multimodal.models.stack.boosting import grow
 
-TERMS = fit_terms(SPEC, {}, FRAME)
+TERMS = fit_sparse_features(SPEC, {}, FRAME)
 KNOWN = SPEC.model_copy(update={"terms": TERMS})
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(size=(60, 5))  # a number, a category's meaning, the linear model, two sums

@@ -45,7 +45,7 @@ def test_every_row_but_the_test_rows_is_held_out_once(run):
     np.testing.assert_array_equal(held.rows, np.flatnonzero(prepared.splits != "test"))
     assert held.outputs["price"].shape == (len(held.rows), 1)
     for i in range(3):
-        learned, own = prepared.member_rows(i)
+        learned, own = prepared.fold_rows(i)
         assert not set(learned) & set(own)
         assert set(learned) | set(own) == set(held.rows)
 
@@ -114,7 +114,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
     [(prepared, found)] = seen
     assert len(members(trained.model)) == 2 and trained.config.training.members == 2
     for i in range(2):
-        learned, own = prepared.member_rows(i)
+        learned, own = prepared.fold_rows(i)
         assert (list(learned), list(own)) == (list(range(40)), list(range(40, 80)))
     assert list(found.held.rows) == list(range(40, 80))
     answers = trained.predict(rows[40:80]).frame["price_prediction"]

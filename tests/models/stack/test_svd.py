@@ -9,7 +9,7 @@ from shoes import FRAME, SPEC
 
 from multimodal.core.spec import FACT_KINDS
 from multimodal.data.sparse.blocks import block_matrices
-from multimodal.data.sparse.fit import fit_terms
+from multimodal.data.sparse.fit import fit_sparse_features
 from multimodal.models.stack import boosted_heads
 from multimodal.models.stack.boosted_heads import summarise
 
@@ -19,7 +19,7 @@ ROWS = pd.concat([FRAME.head(1)] * 60).assign(title=[*TITLES[:-1], "nothing"])
 
 
 def summed(rows: pd.DataFrame, targets: np.ndarray = NO_TARGETS) -> np.ndarray:
-    terms = fit_terms(SPEC, {}, ROWS)
+    terms = fit_sparse_features(SPEC, {}, ROWS)
     places, added = summarise(terms, list(block_matrices(terms, SPEC, {}, ROWS)), targets, seed=0)
     assert added.shape[0] == len(places) and added.dtype == np.float32
     total = sum(block_matrices(terms, SPEC, {}, rows))
@@ -45,7 +45,7 @@ def test_telling_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(boosted_heads, "TELLING", 2)
     salty = np.array([[float("salt" in title)] for title in ROWS["title"]]) - 0.5
     salty[3] = np.nan
-    facts = sum(block.kind in FACT_KINDS for block in fit_terms(SPEC, {}, ROWS).blocks)
+    facts = sum(block.kind in FACT_KINDS for block in fit_sparse_features(SPEC, {}, ROWS).blocks)
     singular = summed(ROWS).shape[1] - facts
     told = summed(ROWS.head(6), salty)[:, singular:-facts]
     assert told.shape[1] == 2
@@ -54,7 +54,7 @@ def test_telling_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_texts_there_is_nothing_to_sum() -> None:
     table = SPEC.model_copy(update={"groups": SPEC.groups[:1]})
-    terms = fit_terms(table, {}, FRAME)
+    terms = fit_sparse_features(table, {}, FRAME)
     places, added = summarise(
         terms, list(block_matrices(terms, table, {}, FRAME)), np.ones((6, 1)), seed=0
     )

@@ -75,7 +75,7 @@ def test_a_fit_goes_on_from_where_it_is(plain: Prepared, monkeypatch: pytest.Mon
 
 
 def test_rows_are_named_by_their_lines(plain: Prepared) -> None:
-    rows, _ = plain.member_rows(0)
+    rows, _ = plain.fold_rows(0)
     training = plain.config.training
     chosen = batch_rows(
         plain.source, rows, batch_size=training.batch_size, seed=training.seed, epoch=1, step=0

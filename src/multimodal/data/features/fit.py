@@ -31,7 +31,7 @@ from multimodal.data.prepared import Base, Labels
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
 from multimodal.data.read.table import Table
-from multimodal.data.sparse.fit import fit_terms
+from multimodal.data.sparse.fit import fit_sparse_features
 
 MAX_CATEGORIES = 10_000
 _NUMERIC = ("number", "date")
@@ -301,7 +301,7 @@ def fit_rows(
     return spec.model_copy(update={"groups": groups, "heads": heads})
 
 
-def with_terms(
+def with_sparse_features(
     spec: FittedSpec,
     schema: Schema,
     table: Table,
@@ -315,5 +315,5 @@ def with_terms(
     units = {column.name: column.unit for column in schema.columns}
     rows = np.flatnonzero(splits != "test")
     learned = None if targets is None else targets[rows]
-    terms = fit_terms(spec, units, table.frame.iloc[rows], learned)
+    terms = fit_sparse_features(spec, units, table.frame.iloc[rows], learned)
     return spec.model_copy(update={"terms": terms})

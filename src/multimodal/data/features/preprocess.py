@@ -18,7 +18,7 @@ from multimodal.core.spec import (
     MISSING,
     OUT_OF_VOCABULARY,
     PADDING,
-    TERM_KEYS,
+    SPARSE_KEYS,
     FittedGroup,
     FittedSpec,
 )
@@ -26,7 +26,7 @@ from multimodal.data.columns.schema import Schema
 from multimodal.data.features import cell_arrays, series, text
 from multimodal.data.features.cell_arrays import Frame
 from multimodal.data.photos.read import PhotoPaths, locate
-from multimodal.data.sparse.blocks import term_inputs
+from multimodal.data.sparse.blocks import sparse_inputs
 
 __all__ = ["Arrays", "Frame", "Preprocessor"]
 
@@ -102,18 +102,20 @@ class Preprocessor:
             return self._joined([self._block(frame.iloc[i : i + BLOCK], root) for i in starts])
         return self._block(frame, root)
 
-    def terms_without(self, frame: Frame, groups: Collection[str]) -> dict[str, NDArray[Any]]:
+    def sparse_inputs_without(
+        self, frame: Frame, groups: Collection[str]
+    ) -> dict[str, NDArray[Any]]:
         """Return the terms of every row as `arrays` does, as if it lacked some groups."""
         if self.spec.terms is None:
             return {}
-        return term_inputs(self.spec.terms, self.spec, self.units, frame, without=groups)
+        return sparse_inputs(self.spec.terms, self.spec, self.units, frame, without=groups)
 
     def _block(self, frame: Frame, root: Path) -> Arrays:
         result = Arrays({})
         for group in self.spec.groups:
             _TRANSFORMERS[group.modality](self, group, frame, root, result)
         if self.spec.terms is not None:
-            result.inputs |= term_inputs(self.spec.terms, self.spec, self.units, frame)
+            result.inputs |= sparse_inputs(self.spec.terms, self.spec, self.units, frame)
         return result
 
     def _joined(self, blocks: list[Arrays]) -> Arrays:
@@ -121,7 +123,7 @@ class Preprocessor:
         result = Arrays({})
         for key in blocks[0].inputs:
             parts = [block.inputs[key] for block in blocks]
-            if key.endswith("_tokens") or key in TERM_KEYS:
+            if key.endswith("_tokens") or key in SPARSE_KEYS:
                 longest = max(part.shape[1] for part in parts)
                 parts = [np.pad(p, ((0, 0), (0, longest - p.shape[1]))) for p in parts]
             result.inputs[key] = np.concatenate(parts)

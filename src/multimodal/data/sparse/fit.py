@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Floats, Ints, encode
-from multimodal.core.spec import FittedGroup, FittedSpec, FittedTerms, TermBlock
+from multimodal.core.spec import FeatureBlock, FittedGroup, FittedSpec, SparseFeatures
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.bins import fit_bins
 from multimodal.data.features.cell_arrays import Units
-from multimodal.data.sparse.blocks import term_matrix
+from multimodal.data.sparse.blocks import sparse_matrix
 from multimodal.data.sparse.ngrams import (
     LEAST_ROWS,
     TEXT_STATISTICS,
     Matrix,
     absent_hash,
-    bags_of,
+    block_features,
     hashed,
     random_feature_hashes,
     text_statistics,
@@ -43,9 +43,9 @@ SCALES = {
 }
 
 
-def fit_terms(
+def fit_sparse_features(
     spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None = None
-) -> FittedTerms | None:
+) -> SparseFeatures | None:
     """Learn which terms the rows of `frame` hold, and how rare each is.
 
     Args:
@@ -58,14 +58,14 @@ def fit_terms(
         Terms that occur in two rows or more, at most 200,000 of each block; None where no group
         gives any.
     """
-    blocks: list[TermBlock] = []
+    blocks: list[FeatureBlock] = []
     hashes, weights = [], []
     for block in [*_blocks(spec, frame), *_random_feature_blocks(spec, units, frame, targets)]:
         if block.waves is not None:
             kept = np.sort(random_feature_hashes(len(blocks), block.waves))
             rows = np.full(len(kept), len(frame))
         else:
-            kept, rows = _kept(hashed(bags_of(block, len(blocks), spec, units, frame)))
+            kept, rows = _kept(hashed(block_features(block, len(blocks), spec, units, frame)))
         blocks.append(block)
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
@@ -73,19 +73,19 @@ def fit_terms(
         return None
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
-    terms = FittedTerms(
+    terms = SparseFeatures(
         blocks=blocks,
         hashes=encode(known, "<u4"),
         weights=encode(idf, "<f4"),
         lengths=[1],
     )
-    longest = np.diff(term_matrix(terms, spec, units, frame).indptr)
+    longest = np.diff(sparse_matrix(terms, spec, units, frame).indptr)
     levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])
     lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
     return terms.model_copy(update={"lengths": lengths})
 
 
-def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
+def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[FeatureBlock]:
     for group in spec.groups:
         if group.modality == "text":
             cells = cell_arrays.texts(group.columns, frame)
@@ -108,13 +108,13 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[TermBlock]:
 
 def _random_feature_blocks(
     spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None
-) -> Iterator[TermBlock]:
+) -> Iterator[FeatureBlock]:
     if targets is None or not targets.shape[1] or len(frame) > MOST_ROWS:
         return
     for group in spec.groups:
         if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
             waves = fit_random_features(group, read_cells(group, units, frame), targets)
-            yield TermBlock(
+            yield FeatureBlock(
                 group=group.name,
                 source=group.name,
                 kind="waves",
@@ -123,8 +123,8 @@ def _random_feature_blocks(
             )
 
 
-def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> TermBlock:
-    return TermBlock(
+def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> FeatureBlock:
+    return FeatureBlock(
         group=group.name, source=source, kind=kind, scale=SCALES[kind], bins=list(bins)
     )
 

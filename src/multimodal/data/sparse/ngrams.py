@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints
-from multimodal.core.spec import FittedGroup, FittedSpec, FourierFeatures, TermBlock
+from multimodal.core.spec import FeatureBlock, FittedGroup, FittedSpec, FourierFeatures
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.features import cell_arrays, text
@@ -40,14 +40,14 @@ def text_statistics(kind: str, cells: Sequence[str]) -> Floats:
     return np.log1p(np.array([read(cell) if cell else np.nan for cell in cells], np.float64))
 
 
-def fact_shares(kind: str, cell: str) -> Floats:
+def statistic_fractions(kind: str, cell: str) -> Floats:
     """Return how much of a fact each word of a text makes, (words,).
 
     That of the greatest or least number is the first word that says it; every number counts for
     their number in equal parts, every word for the length.
 
     Example:
-    >>> fact_shares("greatest", "2 packs of 12").tolist()
+    >>> statistic_fractions("greatest", "2 packs of 12").tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
     numbers = _numbers_in_words(cell)
@@ -91,17 +91,17 @@ BY_RARITY = ("words", "triples", "letters", "value_letters")
 OF_TEXTS = ("words", "triples", "letters", *TEXT_STATISTICS)
 """Kinds of blocks that a group of texts gives."""
 Matrix = Any  # scipy.sparse.csr_matrix, (rows, terms)
-Bags = list[list[str]]
+FeatureNames = list[list[str]]
 
 
-def bags_of(
-    block: TermBlock, position: int, spec: FittedSpec, units: Units, frame: Frame
-) -> Bags | tuple[Bags, list[list[float]]]:
+def block_features(
+    block: FeatureBlock, position: int, spec: FittedSpec, units: Units, frame: Frame
+) -> FeatureNames | tuple[FeatureNames, list[list[float]]]:
     """Return the named terms of every row; of numbers, how much each bin is filled, too."""
     group = spec.group(block.group)
     if block.bins:
         bags, amounts = filled(_numbers_of(block, group, units, frame), block)
-        return [[named(position, term) for term in bag] for bag in bags], amounts
+        return [[feature_name(position, term) for term in bag] for bag in bags], amounts
     if block.kind in OF_TEXTS:
         cells: Sequence[str | None] = cell_arrays.texts(group.columns, frame)
     else:
@@ -114,17 +114,19 @@ def bags_of(
         "value": _value,
     }
     bags = [split[block.kind](cell) if cell else [] for cell in cells]
-    return [[named(position, term) for term in bag or [ABSENT]] for bag in bags]
+    return [[feature_name(position, term) for term in bag or [ABSENT]] for bag in bags]
 
 
-def _numbers_of(block: TermBlock, group: FittedGroup, units: Units, frame: Frame) -> NDArray[Any]:
+def _numbers_of(
+    block: FeatureBlock, group: FittedGroup, units: Units, frame: Frame
+) -> NDArray[Any]:
     if block.kind in TEXT_STATISTICS:
         return text_statistics(block.kind, cell_arrays.texts(group.columns, frame))
     column = next(column for column in group.numeric if column.name == block.source)
     return cell_arrays.scaled(cell_arrays.numbers([column], units, frame).values, [column])[:, 0]
 
 
-def named(position: int, term: str) -> str:
+def feature_name(position: int, term: str) -> str:
     """Return the name of a term of a block: no two blocks share one."""
     return f"{position}\x1f{term}"
 
@@ -170,7 +172,7 @@ def _value(cell: str) -> list[str]:
     return [cell]
 
 
-def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[float]]]:
+def filled(values: NDArray[Any], block: FeatureBlock) -> tuple[FeatureNames, list[list[float]]]:
     """Return the bins that numbers reach, by place, and how far each is filled; NaN is absent."""
     shares = [row[row > 0].tolist() for row in filled_bins(values, block)]
     known = (~np.isnan(values)).tolist()
@@ -181,13 +183,13 @@ def filled(values: NDArray[Any], block: TermBlock) -> tuple[Bags, list[list[floa
     return bags, [row if ok else [1.0] for row, ok in zip(shares, known, strict=True)]
 
 
-def filled_bins(values: NDArray[Any], block: TermBlock) -> Floats:
+def filled_bins(values: NDArray[Any], block: FeatureBlock) -> Floats:
     """Return how far each bin of a block is filled, (rows, bins), by scaled values."""
     edges = np.array(block.bins)
     return np.asarray(np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1))
 
 
-def hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:
+def hashed(bags: FeatureNames | tuple[FeatureNames, list[list[float]]]) -> Matrix:
     """Return how often each row holds each hash, or how much of it, (rows, 2^31 - 1), sparse."""
     import scipy.sparse as sparse
     from sklearn.feature_extraction import FeatureHasher
@@ -207,7 +209,7 @@ def hashed(bags: Bags | tuple[Bags, list[list[float]]]) -> Matrix:
 
 def absent_hash(block: int) -> int:
     """Return the hash of the term that stands for an absent cell of a block."""
-    return int(hashed([[named(block, ABSENT)]]).indices[0])
+    return int(hashed([[feature_name(block, ABSENT)]]).indices[0])
 
 
 def random_feature_hashes(position: int, waves: FourierFeatures) -> Ints:
@@ -217,5 +219,5 @@ def random_feature_hashes(position: int, waves: FourierFeatures) -> Ints:
 
 @cache
 def _random_feature_hashes(position: int, count: int) -> Ints:
-    names = [[named(position, f"wave {i}")] for i in range(count)]
+    names = [[feature_name(position, f"wave {i}")] for i in range(count)]
     return np.asarray(hashed(names).indices, np.int64)

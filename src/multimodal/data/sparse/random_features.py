@@ -101,20 +101,20 @@ def read_cells(group: FittedGroup, units: Units, frame: Frame) -> Cells:
     if group.numeric:
         read = cell_arrays.numbers(group.numeric, units, frame).values
         numbers = np.asarray(cell_arrays.scaled(read, group.numeric))
-    return counted(group, numbers, codes)
+    return to_cells(group, numbers, codes)
 
 
-def counted(group: FittedGroup, numbers: NDArray[Any], codes: NDArray[Any]) -> Cells:
+def to_cells(group: FittedGroup, numbers: NDArray[Any], codes: NDArray[Any]) -> Cells:
     """Return cells from arrays as networks read them; a missing number counts as the median."""
     first = np.cumsum([0, *(len(column.categories) + FIRST_CODE for column in group.categorical)])
     there = np.isfinite(numbers).any(axis=1) | (codes != MISSING).any(axis=1)
     return Cells(np.nan_to_num(np.asarray(numbers, np.float64)), codes + first[:-1], there)
 
 
-def typical_cells(group: FittedGroup) -> Cells:
+def baseline_cells(group: FittedGroup) -> Cells:
     """Return one row: the median of each number, the most frequent category of each column."""
     codes = [[FIRST_CODE if column.categories else MISSING for column in group.categorical]]
-    return counted(group, np.zeros((1, len(group.numeric))), np.array(codes, np.int64))
+    return to_cells(group, np.zeros((1, len(group.numeric))), np.array(codes, np.int64))
 
 
 def random_features_of(

@@ -15,7 +15,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.data.batches import Source
 from multimodal.data.columns.cells import as_text
-from multimodal.data.features.fit import fit_rows, with_terms
+from multimodal.data.features.fit import fit_rows, with_sparse_features
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import check_splits
@@ -26,9 +26,10 @@ from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
 from multimodal.data.sparse.random_features import random_feature_targets
-from multimodal.data.split.splits import SPLITS, Splits, Targets, deal, names_validation
+from multimodal.data.split.splits import SPLITS, Splits, Targets, deal
 
 MOST_FOLDS = 100
+LINEAR_FOLDS = 5  # of the linear model, which is fitted out of fold beside a single network, too
 
 
 def deal_folds(count: int, groups: Ints, targets: Targets, seed: int) -> Ints:
@@ -137,76 +138,20 @@ def _in_order(name: str) -> tuple[float, str]:
     return (float(name), name) if re.fullmatch(r"-?\d{1,15}(\.\d+)?", name) else (np.inf, name)
 
 
-MEMBERS, MEMBER_ROWS = 5, 12_000  # networks on parts, up to so many rows; more rows have one
-LEAST = 200  # rows, below which a part would be too small to stop a network
-EPOCHS, LEAST_EPOCHS = 25, 5
-BATCH, BATCH_OF_FEW = 64, 16  # rows of a step
-FEW = 2_000  # training rows, up to which there would be too few steps
-MOST_READ = 600_000  # rows in all epochs together, beyond which there are fewer epochs, networks
-FOLDS = 5  # parts for the linear model, where one network has none
-
-
-def with_members(config: Config, table: Table, splits: NDArray[Any]) -> Config:
-    """Return the config with a number of networks.
-
-    Those that share validation rows are as many as read `MOST_READ` rows together, five at most.
-    """
-    if config.training.members != "auto":
-        return config
-    rows, members = int((splits != "test").sum()), 1
-    if LEAST <= rows and not on_disk(table.frame):
-        members = MEMBERS if rows <= MEMBER_ROWS else 1
-        if _chosen(config, table):
-            reads = EPOCHS * max(int((splits == "train").sum()), 1)
-            members = min(max(MOST_READ // reads, 1), MEMBERS)
-    return config.merge(training={"members": members})
-
-
-def in_parts(config: Config, table: Table) -> bool:
-    """Tell whether each network is without a part of the training and validation rows.
-
-    Validation rows that somebody chose stay validation rows, as do the latest ones.
-    """
-    return config.training.members != 1 and not _chosen(config, table)
-
-
-def _chosen(config: Config, table: Table) -> bool:
-    """Tell whether the validation rows are not drawn at random."""
-    split = config.data.split
-    return split.method == "time" or (
-        split.method == "column" and names_validation(table.frame[str(split.column)])
-    )
-
-
-def with_training_schedule(config: Config, splits: NDArray[Any]) -> Config:
-    """Return the config with a number of epochs and of rows in a step.
-
-    The more training rows there are, the fewer are the epochs; the batches of few are small, for
-    there to be steps enough.
-    """
-    rows = max(int((splits == "train").sum()), 1)
-    pace = {
-        "epochs": min(max(MOST_READ // rows, LEAST_EPOCHS), EPOCHS),
-        "batch_size": BATCH_OF_FEW if rows <= FEW else BATCH,
-    }
-    left = {key: n for key, n in pace.items() if getattr(config.training, key) == "auto"}
-    return config.merge(training=left) if left else config
-
-
-def member_folds(
-    config: Config, groups: Ints, splits: NDArray[Any], found: Labels, parts: bool
+def training_folds(
+    config: Config, groups: Ints, splits: NDArray[Any], found: Labels, k_fold: bool
 ) -> Ints:
     """Return the part of the rows, but the test rows, that each is in, -1 for none.
 
-    There are as many as networks where each is without a part (`parts`), else five.
+    There are as many as networks where `k_fold` leaves each without a part, else five.
 
     Raises:
         ConfigError: There are too few rows for `training.members` parts.
     """
     rows = np.flatnonzero(splits != "test")
     targets = [each[rows] for label in found.values() for each in split_targets(label)]
-    members = int(config.training.members) if parts else 1
-    count, folds = members if members > 1 else FOLDS, np.full(len(splits), -1)
+    members = int(config.training.members) if k_fold else 1
+    count, folds = members if members > 1 else LINEAR_FOLDS, np.full(len(splits), -1)
     folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
     if members > 1 and len(np.unique(folds[folds >= 0])) < members:
         raise ConfigError(
@@ -259,10 +204,10 @@ def resplit(prepared: Prepared, splits: Splits) -> Prepared:
     given = label_arrays(spec.heads, labels, weights)
     source = Source.of(spec, arrays.inputs, caches, *given)
     groups = prepared.groups if prepared.groups is not None else np.arange(len(splits))
-    folds = member_folds(config, groups, splits, found, prepared.parts)
+    folds = training_folds(config, groups, splits, found, prepared.k_fold)
     if config.training.linear:
         measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_terms(spec, prepared.schema, table, splits, measured)
+        spec = with_sparse_features(spec, prepared.schema, table, splits, measured)
     return replace(prepared, spec=spec, splits=splits, source=source, labels=labels, folds=folds)
 
 

@@ -91,7 +91,7 @@ def _number_leaks(
     known = np.isfinite(y_true)
 
     def strength(keys: Ints) -> float:
-        guess = by_value(keys, np.where(known, y_true, 0.0), known)
+        guess = mean_of_others(keys, np.where(known, y_true, 0.0), known)
         both = np.isfinite(guess) & known
         if both.sum() < max(20, len(y_true) / 2) or not np.ptp(guess[both]):
             return 0.0
@@ -115,7 +115,7 @@ def _class_leaks(
     commonest = counts.max() / max(counts.sum(), 1)
 
     def strength(keys: Ints) -> float:
-        right = right_by_value(keys, codes)
+        right = accuracy_of_others(keys, codes)
         return right if 1 - right <= (1 - commonest) / 10 else 0.0
 
     told = _by_category(frame, schema, target, strength, MIN_RIGHT, "in")
@@ -141,7 +141,7 @@ def _by_category(
             rest.append(name)
     rest = sorted(rest, key=lambda name: int(keys[name].max(initial=0)))[:_PAIRED]
     for first, second in combinations(rest, 2):
-        force = strength(joined(keys[first], keys[second]))
+        force = strength(joint_keys(keys[first], keys[second]))
         if force >= least:
             who = f"columns '{first}' and '{second}' together tell"
             found.append(_tells(who, target, _said(word, force)))
@@ -173,7 +173,7 @@ def _binned(values: Floats) -> Ints:
 
 
 def _sums(numbers: dict[str, Floats], target: str, y_true: Floats) -> list[str]:
-    found = together(numbers, y_true)
+    found = determined_by(numbers, y_true)
     if found is None:
         return []
     names, how, share = found
@@ -249,7 +249,7 @@ MIN_EXPLAINED = 0.999
 _LEAST_ROWS = 50
 
 
-def by_value(keys: Ints, values: Floats, known: Bools) -> Floats:
+def mean_of_others(keys: Ints, values: Floats, known: Bools) -> Floats:
     """Return float64 (N,): the mean of `values` over the *other* known rows of the same key.
 
     Args:
@@ -262,7 +262,7 @@ def by_value(keys: Ints, values: Floats, known: Bools) -> Floats:
 
     Example:
     >>> keys, ones = np.array([0, 0, 1, -1]), np.ones(4, bool)
-    >>> by_value(keys, np.array([5.0, 7.0, 1.0, 1.0]), ones).tolist()
+    >>> mean_of_others(keys, np.array([5.0, 7.0, 1.0, 1.0]), ones).tolist()
     [7.0, 5.0, nan, nan]
     """
     there = (keys >= 0) & known
@@ -274,7 +274,7 @@ def by_value(keys: Ints, values: Floats, known: Bools) -> Floats:
     return np.asarray(np.divide(others, counts, out=np.full(len(keys), np.nan), where=fine))
 
 
-def right_by_value(keys: Ints, codes: Ints) -> float:
+def accuracy_of_others(keys: Ints, codes: Ints) -> float:
     """Return the share of rows whose class is the commonest among the other rows of their key.
 
     0 if fewer than half of the rows have another row of their key. Ties are wrong.
@@ -284,7 +284,7 @@ def right_by_value(keys: Ints, codes: Ints) -> float:
         codes: (N,), the class, -1 for none.
 
     Example:
-    >>> right_by_value(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1]))
+    >>> accuracy_of_others(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1]))
     1.0
     """
     there = (keys >= 0) & (codes >= 0)
@@ -306,14 +306,16 @@ def right_by_value(keys: Ints, codes: Ints) -> float:
     return float(np.mean((mine - 1 > rival)[several]))
 
 
-def joined(first: Ints, second: Ints) -> Ints:
+def joint_keys(first: Ints, second: Ints) -> Ints:
     """Return one key for each pair of keys, -1 where one is missing."""
     both = np.where((first >= 0) & (second >= 0), first * (second.max(initial=0) + 1) + second, -1)
     found, keys = np.unique(both, return_inverse=True)
     return np.asarray(keys - (len(found) > 0 and found[0] < 0), np.int64)
 
 
-def together(numbers: Mapping[str, Floats], y_true: Floats) -> tuple[list[str], str, float] | None:
+def determined_by(
+    numbers: Mapping[str, Floats], y_true: Floats
+) -> tuple[list[str], str, float] | None:
     """Return which numbers make up the target, as a `sum` or `product`, and the share explained.
 
     Half of the rows are fitted, by least squares, the other half judged; columns go one by one as

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Floats, Ints, damage_told, read_arrays
 from multimodal.core.files import replace_file
-from multimodal.core.spec import FIRST_CODE, TERM_KEYS, FittedSpec, FittedTerms
-from multimodal.data.sparse.blocks import hashes_of
+from multimodal.core.spec import FIRST_CODE, SPARSE_KEYS, FittedSpec, SparseFeatures
+from multimodal.data.sparse.blocks import feature_hashes
 from multimodal.data.sparse.ngrams import BY_RARITY, OF_TEXTS, TEXT_STATISTICS, Matrix, absent_hash
 from multimodal.data.sparse.random_features import target_encoding
 from multimodal.models.stack.blend import fit_stacking_weights
@@ -32,7 +32,7 @@ Summary = tuple[Ints, NDArray[np.float32]]
 
 
 def summarise(
-    terms: FittedTerms, matrices: Sequence[Matrix], targets: Floats, seed: int
+    terms: SparseFeatures, matrices: Sequence[Matrix], targets: Floats, seed: int
 ) -> Summary:
     """Return how the terms of texts are summed up: positions (M,) and what each adds, (M, S).
 
@@ -84,10 +84,10 @@ def _telling(texts: Matrix, targets: Floats) -> Summary:
     return best.astype(np.int64), np.eye(len(best), dtype=np.float32)
 
 
-def _fact(terms: FittedTerms, position: int, matrix: Any) -> Summary:
+def _fact(terms: SparseFeatures, position: int, matrix: Any) -> Summary:
     """Return the bins of a fact, each of which adds how far it is filled; -1 where it is absent."""
     places = np.unique(matrix.indices).astype(np.int64)
-    absent = hashes_of(terms)[places] == absent_hash(position)
+    absent = feature_hashes(terms)[places] == absent_hash(position)
     each = np.where(absent, -1.0, 1.0) / terms.blocks[position].scale
     return places, each[:, None].astype(np.float32)
 
@@ -199,7 +199,7 @@ def terms_of(inputs: Inputs, count: int) -> Matrix:
     """Return the terms in a model's inputs as a sparse matrix (rows, terms)."""
     import scipy.sparse as sparse
 
-    ids, weights = (np.asarray(inputs[key]) for key in TERM_KEYS)
+    ids, weights = (np.asarray(inputs[key]) for key in SPARSE_KEYS)
     rows, places = np.nonzero(ids)
     entries = (weights[rows, places], (rows, ids[rows, places] - 1))
     return sparse.csr_matrix(entries, (len(ids), count))

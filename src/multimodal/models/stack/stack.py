@@ -135,8 +135,8 @@ def _held_out(
     spec = prepared.spec.model_copy(update={"terms": None})
     rows, parts = [], []
     faults: dict[int, str] = {}
-    for i, network in enumerate(networks if prepared.parts else [average(networks)]):
-        _, held = prepared.member_rows(i)
+    for i, network in enumerate(networks if prepared.k_fold else [average(networks)]):
+        _, held = prepared.fold_rows(i)
         frame = prepared.table.frame.iloc[held]
         arrays = _preprocessor(prepared, terms=False).arrays(frame, prepared.photo_root)
         found, wrong = Predictor(network, spec, raw=True).predict(arrays)

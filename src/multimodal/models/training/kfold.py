@@ -110,7 +110,7 @@ def _fit_stage(
     start: Checkpoint | None,
     callbacks: Callbacks,
 ) -> None:
-    config, (rows, held) = prepared.config, prepared.member_rows(i)
+    config, (rows, held) = prepared.config, prepared.fold_rows(i)
     training, (first, last, frozen) = config.training, stage
     freeze_groups(model, config, prepared.spec, frozen)
 
@@ -146,7 +146,7 @@ def _fit_stage(
 
 def named_rows(prepared: Prepared, i: int, epoch: int, step: int) -> str:
     """Name the rows of a batch of network `i` by their lines in the source."""
-    training, (rows, _) = prepared.config.training, prepared.member_rows(i)
+    training, (rows, _) = prepared.config.training, prepared.fold_rows(i)
     chosen = batch_rows(
         prepared.source,
         rows,

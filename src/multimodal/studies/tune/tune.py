@@ -64,7 +64,7 @@ def alone(prepared: Prepared, config: Config) -> Prepared:
     """Return the rows for a single network: only then do validation rows teach nothing."""
     config = config.merge(training={"members": 1, "linear": False})
     spec = prepared.spec.model_copy(update={"terms": None})
-    return replace(prepared, config=config, spec=spec, parts=False)
+    return replace(prepared, config=config, spec=spec, k_fold=False)
 
 
 @dataclass
