@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from multimodal.evaluation.task import Task
-from multimodal.studies.compare.results import Answered, Candidate, Leaderboard, leaderboard
+from multimodal.studies.compare.results import (
+    Candidate,
+    Leaderboard,
+    OutOfFoldPredictions,
+    leaderboard,
+)
 from multimodal.studies.fits import Fit
 
 N = 300
@@ -26,20 +31,22 @@ NOISE = RANDOM.normal(0, 1, N)
 
 def answered(
     errors: Mapping[Candidate, float], seeds: int = 2, weight: Any = None, y_true: Any = TRUTH
-) -> Answered:
+) -> OutOfFoldPredictions:
     """Models whose log error is the same noise, times a factor, with a little of their own."""
     fits: dict[Candidate, dict[int, list[Fit]]] = {}
-    for arm, size in errors.items():
-        fits[arm] = {}
+    for candidate, size in errors.items():
+        fits[candidate] = {}
         for seed in range(seeds):
-            own = np.random.default_rng([seed, len(arm.name)]).normal(0, 0.02, N)
+            own = np.random.default_rng([seed, len(candidate.name)]).normal(0, 0.02, N)
             guess = (np.nan_to_num(y_true, nan=1.0) * np.exp(size * NOISE + own))[:, None]
-            fits[arm][seed] = [Fit({"price": guess[FOLDS == fold]}, 10, 2.0) for fold in range(5)]
+            fits[candidate][seed] = [
+                Fit({"price": guess[FOLDS == fold]}, 10, 2.0) for fold in range(5)
+            ]
     weight = np.ones(N) if weight is None else weight
-    return Answered({"price": y_true}, {"price": weight}, FOLDS, np.arange(N), fits)
+    return OutOfFoldPredictions({"price": y_true}, {"price": weight}, FOLDS, np.arange(N), fits)
 
 
-def stand(given: Answered, pairs: Any = ()) -> Leaderboard:
+def stand(given: OutOfFoldPredictions, pairs: Any = ()) -> Leaderboard:
     found = leaderboard(Task("price"), "price", given, BOTH.name, pairs)
     assert found is not None
     return found

@@ -9,7 +9,7 @@ from drawn_run import make_run
 
 from multimodal.evaluation.bootstrap import Interval
 from multimodal.report.run_files import RunFiles, read_files
-from multimodal.report.verdict import compare, is_better, said, said_change
+from multimodal.report.verdict import format_change, format_interval, is_better, model_intervals
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
 
 
 def test_every_model_has_its_interval_around_its_own_score(run: RunFiles) -> None:
-    found = compare(run, "price")
-    assert (found.metric, found.rows, found.simple) == (
+    found = model_intervals(run, "price")
+    assert (found.metric, found.rows, found.baseline) == (
         "log_rmse",
         300,
         "trees on table + TF-IDF on table + text",
@@ -32,33 +32,33 @@ def test_every_model_has_its_interval_around_its_own_score(run: RunFiles) -> Non
 
 
 def test_differences_are_shares_of_the_others_error(run: RunFiles) -> None:
-    found = compare(run, "price")
+    found = model_intervals(run, "price")
     values = {name: span.value for name, span in found.values.items()}
-    assert "fusion" not in found.gains and found.simple not in found.changes
+    assert "fusion" not in found.gains and found.baseline not in found.changes
     assert found.gains["median"].value == pytest.approx(values["fusion"] / values["median"] - 1)
     assert found.changes["median"].value == pytest.approx(
-        values["median"] / values[found.simple] - 1
+        values["median"] / values[found.baseline] - 1
     )
     assert is_better("log_rmse", found.gains["median"]) is True
 
 
 def test_without_kept_rows_the_model_alone_has_an_interval(run: RunFiles) -> None:
     alone = RunFiles(**{**run.__dict__, "baselines": pd.DataFrame()})
-    found = compare(alone, "price")
-    assert list(found.values) == ["fusion"] and not found.gains and not found.simple
+    found = model_intervals(alone, "price")
+    assert list(found.values) == ["fusion"] and not found.gains and not found.baseline
 
 
 def test_few_rows_have_no_intervals(run: RunFiles) -> None:
     few = RunFiles(**{**run.__dict__, "predictions": run.predictions.head(19)})
-    found = compare(few, "price")
+    found = model_intervals(few, "price")
     assert found.rows == 19 and not found.values
-    assert not compare(few, "absent").values
+    assert not model_intervals(few, "absent").values
 
 
 def test_models_are_compared_on_the_rows_that_all_have(run: RunFiles) -> None:
     lines = run.baselines
     fewer = lines[~((lines["model"] == "median") & (lines["row"] < 90))]
-    assert compare(RunFiles(**{**run.__dict__, "baselines": fewer}), "price").rows == 270
+    assert model_intervals(RunFiles(**{**run.__dict__, "baselines": fewer}), "price").rows == 270
 
 
 def test_noise_is_no_difference(run: RunFiles) -> None:
@@ -67,7 +67,7 @@ def test_noise_is_no_difference(run: RunFiles) -> None:
     equal = run.baselines[run.baselines["model"] == "median"].assign(
         prediction=table["price_true"].to_numpy() * np.exp(random.normal(0, 0.32, len(table)))
     )
-    found = compare(RunFiles(**{**run.__dict__, "baselines": equal}), "price")
+    found = model_intervals(RunFiles(**{**run.__dict__, "baselines": equal}), "price")
     assert is_better("log_rmse", found.gains["median"]) is None
 
 
@@ -83,9 +83,9 @@ def test_noise_is_no_difference(run: RunFiles) -> None:
 )
 def test_differences_in_words(metric: str, gain: Interval, outcome: object, words: str) -> None:
     assert is_better(metric, gain) is outcome
-    assert said_change(metric, gain) == words
+    assert format_change(metric, gain) == words
 
 
 def test_an_interval_in_words() -> None:
-    assert said("rmse", Interval(3, 2.5, 3500)) == "2.50 to 3,500"
-    assert said("rmse", Interval(3, np.nan, np.nan)) == ""
+    assert format_interval("rmse", Interval(3, 2.5, 3500)) == "2.50 to 3,500"
+    assert format_interval("rmse", Interval(3, np.nan, np.nan)) == ""

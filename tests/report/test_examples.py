@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from multimodal.report.examples import Text, Thumbnail, as_text, cells, off_by, thumbnail
+from multimodal.report.examples import Text, Thumbnail, cell_text, cells, describe_error, thumbnail
 
 
 def opened(found: Thumbnail) -> Image.Image:
@@ -114,7 +114,7 @@ def test_without_a_row_there_are_no_cells() -> None:
     ],
 )
 def test_as_text(value: object, shown: str) -> None:
-    assert as_text(value) == shown
+    assert cell_text(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_as_text(value: object, shown: str) -> None:
     ],
 )
 def test_off_by(y_true: float, prediction: float, words: str) -> None:
-    assert off_by(y_true, prediction) == words
+    assert describe_error(y_true, prediction) == words

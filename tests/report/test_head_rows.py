@@ -21,9 +21,9 @@ from multimodal.evaluation.records import HeadMetrics, RunMetrics
 from multimodal.evaluation.task import Task, measure
 from multimodal.report.head_rows import (
     baseline_rows,
+    covered,
     head_rows,
-    inside,
-    marks,
+    label_matrix,
     quantiles,
     statistic,
 )
@@ -139,10 +139,10 @@ def test_a_file_of_answers_of_another_form_is_named(tmp_path: Path) -> None:
 def test_quantiles_and_what_they_enclose() -> None:
     rows = pd.DataFrame({"q05": [0.0, 0], "q97_5": [2.0, 2], "true": [2.0, 3], "quality": 1})
     assert quantiles(rows) == {"q05": 0.05, "q97_5": 0.975}
-    assert inside(rows).tolist() == [True, False]
+    assert covered(rows).tolist() == [True, False]
     with pytest.raises(KeyError):
-        inside(rows[["true"]])
+        covered(rows[["true"]])
 
 
 def test_labels_out_of_cells() -> None:
-    assert marks(["b|a", "[]", "c"], ["a", "b"]).tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert label_matrix(["b|a", "[]", "c"], ["a", "b"]).tolist() == [[1, 1], [0, 0], [0, 0]]

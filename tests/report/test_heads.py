@@ -29,7 +29,7 @@ def kinds(folder: Path, kind: Any, table: dict[str, Any], **head: Any) -> dict[s
         "kind": kind,
         "unit": run.unit("y"),
         "pictures": {},
-        "phrase": run.phrase("y"),
+        "number_format": run.number_format("y"),
     }
     return kind_section(run, known)
 

@@ -13,7 +13,7 @@ FOUND = [Interval(0.2, 0.1, 0.3), Interval(0.5, math.nan, math.nan)]
 
 
 def test_the_first_is_on_top_and_lines_span_the_intervals() -> None:
-    figure = dots(["a", "b"], FOUND, "Error", "share", usual=0.25, percent=True)
+    figure = dots(["a", "b"], FOUND, "Error", "share", overall=0.25, percent=True)
     figure.canvas.draw()
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]

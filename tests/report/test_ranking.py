@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from multimodal.report.head_rows import KEPT, wrong_and_right
+from multimodal.report.head_rows import KEPT, rank_rows
 
 
 def test_numbers_by_their_ratio() -> None:
     rows = pd.DataFrame({"true": [10.0, 1000.0, 5.0], "prediction": [20.0, 1100.0, 5.0]})
-    assert wrong_and_right("number", rows, ()) == ([0, 1, 2], [])
+    assert rank_rows("number", rows, ()) == ([0, 1, 2], [])
     many = pd.DataFrame({"true": [10.0] * 30, "prediction": [10.0 + i for i in range(30)]})
-    wrong, right = wrong_and_right("number", many, ())
+    wrong, right = rank_rows("number", many, ())
     assert wrong == list(range(29, 29 - KEPT, -1)) and right == list(range(10))
 
 
@@ -26,13 +26,13 @@ def test_classes_by_how_sure_the_answer_is(sure: bool) -> None:
         },
         index=[3, 4, 5, 8, 9],
     )
-    found = wrong_and_right("class", rows if sure else rows.drop(columns="probability"), ["a", "b"])
+    found = rank_rows("class", rows if sure else rows.drop(columns="probability"), ["a", "b"])
     assert found == (([5, 4], [8, 9, 3]) if sure else ([4, 5], [9, 8, 3]))
 
 
 def test_labels_by_how_many_are_wrong() -> None:
     rows = pd.DataFrame({"true": ["a|b", "[]", "c"], "prediction": ["c", "[]", "b|c"]})
-    assert wrong_and_right("labels", rows, ["a", "b", "c"]) == ([0, 2], [1])
+    assert rank_rows("labels", rows, ["a", "b", "c"]) == ([0, 2], [1])
 
 
 def test_boxes_by_their_overlap() -> None:
@@ -43,8 +43,8 @@ def test_boxes_by_their_overlap() -> None:
             **{k: [v, v / 2] for k, v in corners.items()},
         }
     )
-    assert wrong_and_right("box", rows, ()) == ([1, 0], [])
+    assert rank_rows("box", rows, ()) == ([1, 0], [])
 
 
 def test_no_rows_have_no_order() -> None:
-    assert wrong_and_right("number", pd.DataFrame(), ()) == ([], [])
+    assert rank_rows("number", pd.DataFrame(), ()) == ([], [])

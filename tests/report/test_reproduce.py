@@ -8,19 +8,25 @@ from tiny import tiny_config
 
 from multimodal.core.config import Config
 from multimodal.evaluation.records import DataSummary, ModelScore, RunMetrics, TrainingSummary
-from multimodal.report.views import changes, facts, groups_of, heads_of, seconds
+from multimodal.report.views import (
+    changed_options,
+    declared_head_rows,
+    group_rows,
+    provenance_rows,
+    seconds,
+)
 
 TINY = json.loads(tiny_config(epochs=3).to_json())
 DEFAULT_FUSION = "concat(num_members=8, modality_dropout=0.05)"
 
 
 def test_the_defaults_differ_from_themselves_in_nothing() -> None:
-    assert changes(json.loads(Config().to_json())) == []
-    assert changes({}) == []
+    assert changed_options(json.loads(Config().to_json())) == []
+    assert changed_options({}) == []
 
 
 def test_only_what_differs_is_listed() -> None:
-    found = {key: (value, default) for key, value, default in changes(TINY)}
+    found = {key: (value, default) for key, value, default in changed_options(TINY)}
     assert found["training.epochs"] == ("3", "auto")
     assert found["data.image_size"] == ("16", "64")
     assert found["fusion"] == ("concat(hidden_dims=[8])", DEFAULT_FUSION)
@@ -29,15 +35,15 @@ def test_only_what_differs_is_listed() -> None:
 
 def test_keys_of_another_version_are_shown_not_refused() -> None:
     config = {"training": {"warp": True}, "data": 3, "fusion": "gated"}
-    assert changes(config) == [
+    assert changed_options(config) == [
         ("training.warp", "yes", "none"),
         ("fusion", "gated", DEFAULT_FUSION),
     ]
-    assert groups_of(config) == heads_of(config) == []
+    assert group_rows(config) == declared_head_rows(config) == []
 
 
 def test_groups_and_heads_have_their_parts() -> None:
-    assert groups_of(TINY)[0] == [
+    assert group_rows(TINY)[0] == [
         "table",
         "tabular",
         "category, brand, weight_g, year",
@@ -45,18 +51,18 @@ def test_groups_and_heads_have_their_parts() -> None:
         "mean",
     ]
     heads = [{"name": "cell", "column": ["a", "b", "c", "d"], "head": "bounding_box"}]
-    assert heads_of({"heads": heads}) == [["cell", "a, b, c, d", "bounding_box", "1.0"]]
+    assert declared_head_rows({"heads": heads}) == [["cell", "a, b, c, d", "bounding_box", "1.0"]]
 
 
 def test_facts_leave_out_what_an_older_run_does_not_know() -> None:
-    assert facts(RunMetrics()) == []
+    assert provenance_rows(RunMetrics()) == []
     record = RunMetrics(
         data=DataSummary(source="a.csv", sha256="ab"),
         training=TrainingSummary(epochs=1, seed=7),
         machine={"processor": "Acme", "cores": "2"},
         date="2026-01-31",
     )
-    assert facts(record) == [
+    assert provenance_rows(record) == [
         ("data", "a.csv"),
         ("SHA-256 of the file", "ab"),
         ("seed", "7"),

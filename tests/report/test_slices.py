@@ -67,11 +67,11 @@ def test_each_kind_has_its_own_measure() -> None:
     gain = ROWS.assign(true=ROWS["true"] - 500)
     assert measured(gain, "number", []).label == "mean absolute error"
     rows = pd.DataFrame({"weight": [1.0, 3.0], "true": ["a", "b"], "prediction": ["a", "a"]})
-    assert measured(rows, "class", ["a", "b"]).usual == 0.25
+    assert measured(rows, "class", ["a", "b"]).overall == 0.25
     assert measured(rows, "labels", ["a", "b"]).values.tolist() == [1, 0]
     corners = {"xmin": 0.0, "ymin": 0.0, "xmax": 2.0, "ymax": 2.0}
     box = pd.DataFrame([{"weight": 1.0, **corners, **{f"{c}_true": v for c, v in corners.items()}}])
-    assert measured(box, "box", []).usual == 1.0
+    assert measured(box, "box", []).overall == 1.0
 
 
 def test_more_is_better_for_shares() -> None:
@@ -84,5 +84,5 @@ def test_more_is_better_for_shares() -> None:
 
 def test_weights_count() -> None:
     heavy = ROWS.assign(weight=np.where(SHOP == "b", 100.0, 1.0))
-    assert measured(heavy, "number", []).usual == pytest.approx(0.5)
-    assert measured(ROWS, "number", []).usual == pytest.approx(0.1)
+    assert measured(heavy, "number", []).overall == pytest.approx(0.5)
+    assert measured(ROWS, "number", []).overall == pytest.approx(0.1)

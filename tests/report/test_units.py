@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from multimodal.report.alt_text import amount
+from multimodal.report.alt_text import format_amount
 
 
 @pytest.mark.parametrize(
-    ("value", "phrase", "shown"),
+    ("value", "number_format", "shown"),
     [
         (1234.0, "Rs. #", "Rs. 1,234"),
         (0.0, "$#", "$0"),
@@ -18,5 +18,5 @@ from multimodal.report.alt_text import amount
         (5.0, f"#{'x' * 40}", "5"),
     ],
 )
-def test_amounts(value: float, phrase: str, shown: str) -> None:
-    assert amount(value, phrase) == shown
+def test_amounts(value: float, number_format: str, shown: str) -> None:
+    assert format_amount(value, number_format) == shown

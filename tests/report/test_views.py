@@ -72,11 +72,11 @@ def test_probabilities_are_told_before_and_after(run: Path) -> None:
     record = RunMetrics.read(run).model_copy(update={"confidence": {"mood": CONFIDENCE}})
     (run / METRICS_FILE).write_text(record.to_json())
     found = calibration_section(read_files(run, {}, None), "mood", "mood")
-    assert found["sure"] == [
+    assert found["calibration"] == [
         "Probabilities are 7.5% off on average (expected calibration error over 40 test rows), "
         "15.0% before they were divided by the temperature 1.40."
     ]
-    assert found["sure_pictures"][0].alt == (
+    assert found["calibration_pictures"][0].alt == (
         "Dots of how often answers of a probability were right: given 55%, right 50% of 20 times; "
         "given 90%, right 80% of 20 times."
     )

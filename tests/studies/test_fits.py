@@ -17,7 +17,7 @@ from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
 from multimodal.models.training.state import TrainingState
-from multimodal.studies.fits import answered, fit_rows, narrowed, tasks, width
+from multimodal.studies.fits import answered, fit_rows, restrict_modalities, tasks, width
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> Non
 
 @pytest.mark.parametrize("modality", ["tabular", "text", "image"])
 def test_a_narrowed_table_has_what_one_modality_needs(mixed: Prepared, modality: str) -> None:
-    found = narrowed(mixed, (modality,))
+    found = restrict_modalities(mixed, (modality,))
     assert [group.modality for group in found.config.groups] == [modality]
     model = assemble(found.config, found.spec)
     assert set(model.input) == {*found.spec.input_keys, *(SPARSE_KEYS if found.spec.terms else ())}

@@ -10,9 +10,9 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
-from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Candidate
+from multimodal.studies.compare.results import OUT_OF_FOLD_FILE, Candidate, OutOfFoldPredictions
 from multimodal.studies.fits import Fit, tasks
-from multimodal.studies.folder import write_answers
+from multimodal.studies.folder import write_out_of_fold
 
 
 def test_every_answer_with_its_truth(tmp_path: Path) -> None:
@@ -34,9 +34,11 @@ def test_every_answer_with_its_truth(tmp_path: Path) -> None:
             for seed in (0, 1)
         },
     }
-    given = Answered(prepared.labels, prepared.source.weights, folds, np.arange(60), fits)
-    write_answers(tmp_path, prepared, tasks(prepared), given)
-    frame = pd.read_csv(tmp_path / ANSWERS_FILE)
+    given = OutOfFoldPredictions(
+        prepared.labels, prepared.source.weights, folds, np.arange(60), fits
+    )
+    write_out_of_fold(tmp_path, prepared, tasks(prepared), given)
+    frame = pd.read_csv(tmp_path / OUT_OF_FOLD_FILE)
     assert len(frame) == 3 * 60
     assert list(frame)[:4] == ["model", "seed", "fold", "row"]
     second = frame[(frame["model"] == "both") & (frame["seed"] == 1)]

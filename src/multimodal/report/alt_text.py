@@ -15,7 +15,7 @@ from multimodal.evaluation.bootstrap import Interval
 from multimodal.evaluation.measures import label, ranked, written
 from multimodal.evaluation.records import ModelScore
 from multimodal.report.slices import Slice
-from multimodal.report.verdict import said
+from multimodal.report.verdict import format_interval
 
 MOST = 12
 Write = Callable[[float], str]
@@ -34,7 +34,7 @@ def of_comparison(
     bars = []
     for score in ranked(scores, metric)[:MOST]:
         span = found.get(score.label)
-        between = "" if span is None else f" ({said(metric, span)})"
+        between = "" if span is None else f" ({format_interval(metric, span)})"
         bars.append(f"{score.label:.60} {written(metric, score.metrics[metric])}{between}")
     return f"Bars of {label(metric, unit)}, the best first: {', '.join(bars)}."
 
@@ -166,13 +166,17 @@ def of_curves(log: pd.DataFrame) -> str:
 _LONGEST = 24
 
 
-def amount(value: float, phrase: str = "#", digits: int = 4) -> str:
+def format_amount(value: float, number_format: str = "#", digits: int = 4) -> str:
     """Write a number in the phrase that stood around it; a phrase of many letters goes.
 
     Example:
-    >>> amount(1234.5, "$#"), amount(-3.0, "$#"), amount(12.0, "# EUR"), amount(0.5)
-    ('$1,234', '−$3', '12 EUR', '0.5')
+    >>> format_amount(1234.5, "$#"), format_amount(-3.0, "$#"), format_amount(12.0, "# EUR")
+    ('$1,234', '−$3', '12 EUR')
     """
     number = short_number(abs(value), digits)
-    shown = phrase.replace("#", number, 1) if len(phrase) <= _LONGEST and "#" in phrase else number
+    shown = (
+        number_format.replace("#", number, 1)
+        if len(number_format) <= _LONGEST and "#" in number_format
+        else number
+    )
     return f"−{shown}" if value < 0 else shown

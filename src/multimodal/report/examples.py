@@ -98,7 +98,7 @@ def cells(
         return result
     kinds = {str(column.get("name")): str(column.get("kind")) for column in schema}
     for name, value in row.items():
-        kind, shown = kinds.get(str(name), ""), as_text(value)
+        kind, shown = kinds.get(str(name), ""), cell_text(value)
         if kind in ("target", "identifier") or (kind == "image" and photos_shown):
             continue
         if kind == "text" or len(shown) > SHORT_VALUE:
@@ -116,11 +116,11 @@ def _shorten(name: str, text: str) -> Text:
     return Text(name, text[:cut], text[cut:])
 
 
-def as_text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """Write a cell: nothing for a missing one, a list joined by commas.
 
     Example:
-    >>> as_text(["a.jpg", "b.jpg"]), as_text(None), as_text(449.0)
+    >>> cell_text(["a.jpg", "b.jpg"]), cell_text(None), cell_text(449.0)
     ('a.jpg, b.jpg', '', '449')
     """
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -130,12 +130,12 @@ def as_text(value: Any) -> str:
     return short_number(value) if isinstance(value, float) else str(value)
 
 
-def off_by(y_true: float, prediction: float) -> str:
+def describe_error(y_true: float, prediction: float) -> str:
     """Say how far a prediction is off: as a multiple or percentage of a positive truth.
 
     Example:
-    >>> off_by(100, 310), off_by(100, 20), off_by(100, 112), off_by(-1, 2)
-    ('3.1 times too high', '5 times too low', '12% too high', '3 too high')
+    >>> [describe_error(*pair) for pair in ((100, 310), (100, 20), (100, 112), (-1, 2))]
+    ['3.1 times too high', '5 times too low', '12% too high', '3 too high']
     """
     way = "too high" if prediction > y_true else "too low"
     if prediction == y_true:

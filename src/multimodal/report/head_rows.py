@@ -71,23 +71,23 @@ def quantiles(rows: pd.DataFrame) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
-def chances(classes: Sequence[str]) -> list[str]:
+def probability_columns(classes: Sequence[str]) -> list[str]:
     """Return the endings of the columns that hold the probabilities of classes or labels."""
     return unique_slugs([f"probability {each}" for each in classes])
 
 
-def marks(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> Bools:
+def label_matrix(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) -> Bools:
     """Return bool (rows, C): which labels a cell such as `red|big` names.
 
     Example:
-    >>> marks(["red|big", "[]"], ["big", "red"]).tolist()
+    >>> label_matrix(["red|big", "[]"], ["big", "red"]).tolist()
     [[True, True], [False, False]]
     """
     sets = [set() if cell == NO_LABEL else set(str(cell).split(SEPARATOR)) for cell in names]
     return np.array([[each in found for each in classes] for found in sets], bool)
 
 
-def overlap(rows: pd.DataFrame) -> Floats:
+def box_overlap(rows: pd.DataFrame) -> Floats:
     """Return the overlap (rows,) of true and predicted boxes."""
     y_true = rows[[f"{corner}_true" for corner in CORNERS]].to_numpy(float)
     return np.asarray(iou(y_true, rows[list(CORNERS)].to_numpy(float)), np.float64)
@@ -136,7 +136,7 @@ def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     return mean_of(np.maximum(q * error, (q - 1) * error).to_numpy(float).mean(axis=1))
 
 
-def inside(rows: pd.DataFrame) -> Bools:
+def covered(rows: pd.DataFrame) -> Bools:
     """Tell which truths (rows,) lie between the outer quantiles; KeyError without quantiles."""
     names = [*quantiles(rows)]
     if not names:
@@ -152,15 +152,17 @@ def _grades(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
 
 def _log_loss(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     where = {name: i for i, name in enumerate(classes)}
-    codes, p = rows["true"].map(where), rows[chances(classes)].to_numpy(float)
+    codes, p = rows["true"].map(where), rows[probability_columns(classes)].to_numpy(float)
     if codes.isna().any():
         return None
     chosen = p[np.arange(len(p)), codes.to_numpy(int)] / np.maximum(p.sum(axis=1), 1e-7)
     return mean_of(-np.log(np.clip(chosen, 1e-7, 1)))
 
 
-def _exact(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic:
-    return mean_of((marks(rows["true"], classes) == marks(rows["prediction"], classes)).all(axis=1))
+def all_labels_right(rows: pd.DataFrame, classes: Sequence[str]) -> Bools:
+    """Tell in which rows (rows,) exactly the true labels are predicted."""
+    y_true, y_pred = (label_matrix(rows[ending], classes) for ending in ("true", "prediction"))
+    return np.asarray((y_true == y_pred).all(axis=1), np.bool_)
 
 
 _STATISTICS: dict[str, Any] = {
@@ -169,16 +171,16 @@ _STATISTICS: dict[str, Any] = {
     "mae": lambda rows, _: mean_of((rows["prediction"] - rows["true"]).abs()),
     "median_ape": _median_ape,
     "pinball": _pinball,
-    "coverage": lambda rows, _: mean_of(inside(rows)),
+    "coverage": lambda rows, _: mean_of(covered(rows)),
     "accuracy": lambda rows, _: mean_of(rows["true"] == rows["prediction"]),
     "mae_grades": _grades,
     "log_loss": _log_loss,
     "average_precision": lambda rows, classes: precision_of(
-        marks(rows["true"], classes), rows[chances(classes)].to_numpy(float)
+        label_matrix(rows["true"], classes), rows[probability_columns(classes)].to_numpy(float)
     ),
-    "exact": _exact,
-    "mean_iou": lambda rows, _: mean_of(overlap(rows)),
-    "iou_50": lambda rows, _: mean_of(overlap(rows) >= 0.5),
+    "exact": lambda rows, classes: mean_of(all_labels_right(rows, classes)),
+    "mean_iou": lambda rows, _: mean_of(box_overlap(rows)),
+    "iou_50": lambda rows, _: mean_of(box_overlap(rows) >= 0.5),
 }
 
 
@@ -192,7 +194,9 @@ def _whole(rows: pd.DataFrame, run: RunFiles, head: str) -> pd.DataFrame:
         needed = ["true", "prediction"]
     if not set(needed) <= set(rows):
         return pd.DataFrame()
-    known = [c for c in ("probability", *chances(classes), *quantiles(rows)) if c in rows]
+    known = [
+        c for c in ("probability", *probability_columns(classes), *quantiles(rows)) if c in rows
+    ]
     numbers = ["weight", *known, *(name for name in needed if name not in words)]
     found = rows[["row", *dict.fromkeys([*numbers, *words])]].copy()
     for name in dict.fromkeys(numbers):
@@ -207,7 +211,7 @@ KEPT = 20
 """Numbers and boxes are never quite right; so many of the worst rows are not among the best."""
 
 
-def wrong_and_right(kind: LabelKind, rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
+def rank_rows(kind: LabelKind, rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
     """Return the indices of rows: wrong answers, worst first, and right ones, best first.
 
     Numbers are ranked by their error (see `evaluation.worst_rows`), classes by how sure the answer
@@ -220,7 +224,7 @@ def wrong_and_right(kind: LabelKind, rows: pd.DataFrame, classes: Sequence[str])
 
     Example:
     >>> rows = pd.DataFrame({"true": [1.0, 2.0, 3.0], "prediction": [1.0, 8.0, 4.0]})
-    >>> wrong_and_right("number", rows, ())[0]
+    >>> rank_rows("number", rows, ())[0]
     [1, 2, 0]
     """
     if not len(rows):
@@ -241,14 +245,14 @@ def _classes(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
 
 
 def _labels(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
-    y_true, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
+    y_true, guess = (label_matrix(rows[ending], classes) for ending in ("true", "prediction"))
     misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
     order = misses.sort_values(ascending=False, kind="stable").index
     return [i for i in order if misses[i]], [i for i in order if not misses[i]][::-1]
 
 
 def _boxes(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
-    shares = pd.Series(overlap(rows), index=rows.index)
+    shares = pd.Series(box_overlap(rows), index=rows.index)
     return _parted([*shares.sort_values(kind="stable").index])
 
 

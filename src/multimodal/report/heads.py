@@ -12,21 +12,21 @@ from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import share
 from multimodal.evaluation.predictions import CORNERS
 from multimodal.report import alt_text, plots, plots_classes
-from multimodal.report.alt_text import amount
-from multimodal.report.examples import as_text, cells, off_by, thumbnail
+from multimodal.report.alt_text import format_amount
+from multimodal.report.examples import cell_text, cells, describe_error, thumbnail
 from multimodal.report.head_rows import (
     KEPT,
-    chances,
+    box_overlap,
+    covered,
     head_rows,
-    inside,
-    marks,
-    overlap,
+    label_matrix,
+    probability_columns,
     quantiles,
-    wrong_and_right,
+    rank_rows,
 )
 from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles
-from multimodal.report.slices import Slice, by_prediction, measured, parts_for
+from multimodal.report.slices import Slice, by_prediction, measured, num_parts
 
 PHOTOS_PER_ROW = 4
 WORST, BEST = KEPT, 6
@@ -39,7 +39,8 @@ def kind_section(run: RunFiles, known: Section) -> Section:
 
     Args:
         run: The files of the run.
-        known: The section so far, with `name`, `slug`, `kind`, `unit`, `phrase` and `pictures`.
+        known: The section so far, with `name`, `slug`, `kind`, `unit`, `number_format` and
+            `pictures`.
     """
     rows = head_rows(run, known["name"])
     if not len(rows):
@@ -59,20 +60,20 @@ def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
 
 
 def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
-    name, unit, phrase = known["name"], known["unit"], known["phrase"]
+    name, unit, number_format = known["name"], known["unit"], known["number_format"]
     y_true, guess = rows["true"], rows["prediction"]
     tenths = by_prediction(rows, measured(rows, "number", ()))
-    worst, best = wrong_and_right("number", rows, ())
+    worst, best = rank_rows("number", rows, ())
 
     def told(i: int) -> Section:
         return {
-            "truth": amount(y_true[i], phrase),
-            "prediction": amount(guess[i], phrase),
-            "error": off_by(y_true[i], guess[i]),
+            "truth": format_amount(y_true[i], number_format),
+            "prediction": format_amount(guess[i], number_format),
+            "error": describe_error(y_true[i], guess[i]),
         }
 
     def write(value: float) -> str:
-        return amount(value, phrase)
+        return format_amount(value, number_format)
 
     figures: Drawn = {
         "predicted": (
@@ -80,7 +81,7 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             alt_text.of_numbers(y_true, guess, name, write),
         ),
         "residuals": (
-            plots.residuals_by_decile(y_true, guess, name, unit=unit, parts=parts_for(len(rows))),
+            plots.residuals_by_decile(y_true, guess, name, unit=unit, parts=num_parts(len(rows))),
             alt_text.of_tenths(y_true, guess, tenths, name),
         ),
     }
@@ -88,29 +89,29 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     return {
         "pictures": _draw(run, known, figures),
         "ranking": by,
-        "tenths": [_tenth(each, phrase, bool((y_true > 0).all())) for each in tenths],
-        "thirds": _thirds(rows, phrase),
+        "tenths": [_tenth(each, number_format, bool((y_true > 0).all())) for each in tenths],
+        "thirds": _thirds(rows, number_format),
         "stated": _stated(rows),
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
     }
 
 
-def _tenth(found: Slice, phrase: str, relative: bool) -> Section:
+def _tenth(found: Slice, number_format: str, relative: bool) -> Section:
     value, low, high = found.result.value, found.result.low, found.result.high
     few = found.flag == "few"
     return {
-        "lower": amount(found.lower, phrase),
-        "upper": amount(found.upper, phrase),
+        "lower": format_amount(found.lower, number_format),
+        "upper": format_amount(found.upper, number_format),
         "rows": f"{found.rows:,}",
-        "bias": amount(found.bias, phrase, 3),
-        "mae": amount(found.mae, phrase, 3),
+        "bias": format_amount(found.bias, number_format, 3),
+        "mae": format_amount(found.mae, number_format, 3),
         "relative": f"{value:.1%}" if relative else "–",
         "interval": "few rows"
         if few
         else f"{low:.1%} to {high:.1%}"
         if relative
-        else f"{amount(low, phrase, 3)} to {amount(high, phrase, 3)}",
+        else f"{format_amount(low, number_format, 3)} to {format_amount(high, number_format, 3)}",
     }
 
 
@@ -120,11 +121,11 @@ def _stated(rows: pd.DataFrame) -> str:
     return f"{shares[-1] - shares[0]:.0%}" if len(shares) > 1 else ""
 
 
-def _thirds(rows: pd.DataFrame, phrase: str) -> list[Section]:
+def _thirds(rows: pd.DataFrame, number_format: str) -> list[Section]:
     """Return how many truths lie between the outer quantiles, by third of the prediction."""
     if len(quantiles(rows)) < 2 or len(rows) < 3:
         return []
-    within, guess = inside(rows), rows["prediction"].to_numpy(float)
+    within, guess = covered(rows), rows["prediction"].to_numpy(float)
     parts = [("all rows", np.arange(len(rows)))]
     names = ("lowest third", "middle third", "highest third")
     parts += [*zip(names, np.array_split(np.argsort(guess, kind="stable"), 3), strict=True)]
@@ -137,10 +138,10 @@ def _thirds(rows: pd.DataFrame, phrase: str) -> list[Section]:
             "name": name,
             "rows": f"{len(chosen):,}",
             "share": f"{each.value:.1%}",
-            "from": amount(guess[chosen].min(), phrase),
-            "to": amount(guess[chosen].max(), phrase),
+            "from": format_amount(guess[chosen].min(), number_format),
+            "to": format_amount(guess[chosen].max(), number_format),
             "interval": f"{each.low:.1%} to {each.high:.1%}",
-            "width": amount(float(np.median(width[chosen])), phrase, 3),
+            "width": format_amount(float(np.median(width[chosen])), number_format, 3),
         }
         for name, chosen, each in found
     ]
@@ -160,7 +161,7 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     if "probability" in rows:
         words = alt_text.of_reliability(sure, right, plots_classes.BINS)
         figures["reliability"] = (plots_classes.reliability(sure, right, name), words)
-    worst, best = wrong_and_right("class", rows, classes)
+    worst, best = rank_rows("class", rows, classes)
 
     def told(i: int) -> Section:
         end = "right" if right[i] else "wrong"
@@ -178,14 +179,17 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
 def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     name, classes = known["name"], run.classes(known["name"])
-    y_true, guess = (marks(rows[ending], classes) for ending in ("true", "prediction"))
+    y_true, guess = (label_matrix(rows[ending], classes) for ending in ("true", "prediction"))
     misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
     figures: Drawn = {}
-    if set(chances(classes)) <= set(rows):
-        sure, known_labels = rows[chances(classes)].to_numpy(float).ravel(), y_true.ravel()
+    if set(probability_columns(classes)) <= set(rows):
+        sure, known_labels = (
+            rows[probability_columns(classes)].to_numpy(float).ravel(),
+            y_true.ravel(),
+        )
         words = alt_text.of_reliability(sure, known_labels, plots_classes.BINS)
         figures["reliability"] = (plots_classes.reliability(sure, known_labels, name), words)
-    worst, best = wrong_and_right("labels", rows, classes)
+    worst, best = rank_rows("labels", rows, classes)
 
     def told(i: int) -> Section:
         return {
@@ -204,7 +208,7 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
 
 def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
-    shares = pd.Series(overlap(rows), index=rows.index)
+    shares = pd.Series(box_overlap(rows), index=rows.index)
     y_true, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
     figures: Drawn = {
         "overlaps": (plots_classes.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
@@ -226,7 +230,7 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             "error": f"overlap {short_number(shares[i], 2)}",
         }
 
-    worst, best = wrong_and_right("box", rows, ())
+    worst, best = rank_rows("box", rows, ())
     return {
         "pictures": _draw(run, known, figures),
         "ranking": "the overlap with the true box",
@@ -271,7 +275,7 @@ def _told(
         yield {
             **told(position),
             "row": table["row"].iloc[position] if "row" in table else position,
-            "id": as_text(table["id"].iloc[position]) if "id" in table else "",
+            "id": cell_text(table["id"].iloc[position]) if "id" in table else "",
             "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
             "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
             "cells": cells(row, run.schema, photos_shown=bool(files)),

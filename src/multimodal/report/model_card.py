@@ -20,7 +20,7 @@ from multimodal.core.pages import template
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
 from multimodal.report.run_files import RunFiles
-from multimodal.report.views import changes, facts, groups_of, seconds
+from multimodal.report.views import changed_options, group_rows, provenance_rows, seconds
 
 CARD_FILE = "model_card.md"
 TASKS: dict[LabelKind, str] = {
@@ -58,9 +58,9 @@ def model_card(run: RunFiles, heads: Sequence[Mapping[str, Any]], audit: Audit |
         metrics=run.metrics,
         audit=audit,
         schema=run.schema,
-        groups=groups_of(run.config),
-        facts=facts(run.metrics),
-        changes=changes(run.config),
+        groups=group_rows(run.config),
+        provenance=provenance_rows(run.metrics),
+        changes=changed_options(run.config),
         example=example(run.schema),
         fitting=fitting,
         beside=beside,
@@ -71,7 +71,7 @@ def model_card(run: RunFiles, heads: Sequence[Mapping[str, Any]], audit: Audit |
 def front_matter(run: RunFiles) -> str:
     """Return the YAML that stands on top of the card, without the lines of dashes."""
     kinds = [run.kind(name) for name in run.heads]
-    modalities = list(dict.fromkeys(group[1] for group in groups_of(run.config)))
+    modalities = list(dict.fromkeys(group[1] for group in group_rows(run.config)))
     fields: dict[str, Any] = {
         "library_name": "keras",
         "tags": ["keras", "multimodal", *modalities],

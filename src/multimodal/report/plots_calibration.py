@@ -112,18 +112,18 @@ def dots(
     title: str,
     across: str,
     *,
-    usual: float | None = None,
+    overall: float | None = None,
     percent: bool = False,
     faint: Sequence[bool] = (),
 ) -> Figure:
-    """Draw values with their intervals, the first on top; `usual` is a dashed line.
+    """Draw values with their intervals, the first on top; `overall` is a dashed line.
 
     Args:
         names: One per value.
         found: The values; an interval that is not finite is left out.
         title: What the picture shows.
         across: What the axis shows.
-        usual: The value of all rows together.
+        overall: The value of all rows together.
         percent: Write the axis in per cent.
         faint: Which of them are drawn faint, since they stand for too few rows.
 
@@ -147,9 +147,9 @@ def dots(
         )
     axes.set_yticks(range(len(found)), labels=[plain(name, 26, 1) for name in names])
     axes.set_ylim(len(found) - 0.5, -0.5)
-    if usual is not None:
-        label = f"all rows: {usual:.1%}" if percent else f"all rows: {short_number(usual, 3)}"
-        axes.axvline(usual, color=RED, linestyle="--", linewidth=1.4, label=label)
+    if overall is not None:
+        label = f"all rows: {overall:.1%}" if percent else f"all rows: {short_number(overall, 3)}"
+        axes.axvline(overall, color=RED, linestyle="--", linewidth=1.4, label=label)
         axes.figure.legend(loc="outside lower center", frameon=False)
     axes.locator_params(axis="x", nbins=6)
     write_words(axes, title, across)

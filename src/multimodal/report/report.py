@@ -26,13 +26,20 @@ from multimodal.data.photos.read import locate
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.table import Table
 from multimodal.report import alt_text, plots
-from multimodal.report.examples import as_text
+from multimodal.report.examples import cell_text
 from multimodal.report.heads import Section
 from multimodal.report.model_card import CARD_FILE, model_card
 from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles, read_files
 from multimodal.report.sections import section
-from multimodal.report.views import audit_section, changes, facts, groups_of, heads_of, seconds
+from multimodal.report.views import (
+    audit_section,
+    changed_options,
+    declared_head_rows,
+    group_rows,
+    provenance_rows,
+    seconds,
+)
 
 REPORT_FILE = "report.html"
 RESERVED = ("data", "audit", "training", "again", "main")
@@ -87,10 +94,10 @@ def _page(run: RunFiles, heads: list[Section], audit: Audit | None) -> str:
         schema_titles=[(key, key in ("missing", "distinct")) for key in keys],
         curves=_curves(run),
         config=json.dumps(run.config, indent=2, ensure_ascii=False) if run.config else "",
-        changes=changes(run.config),
-        groups=groups_of(run.config),
-        declared=heads_of(run.config),
-        facts=facts(run.metrics),
+        changes=changed_options(run.config),
+        groups=group_rows(run.config),
+        declared=declared_head_rows(run.config),
+        provenance=provenance_rows(run.metrics),
         baseline_seconds=seconds(run.metrics)[1],
         audit="" if audit is None else Markup(audit_section(audit)),
     )
@@ -116,7 +123,7 @@ def _schema_keys(schema: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
     """Write a column's cells; `missing` is a share of the rows if a float, a count if whole."""
-    shown = {str(key): as_text(value) for key, value in column.items()}
+    shown = {str(key): cell_text(value) for key, value in column.items()}
     missing, distinct = column.get("missing"), column.get("distinct")
     if isinstance(missing, float):
         shown["missing"] = "0%" if missing == 0 else f"{missing:.1%}"

@@ -56,7 +56,7 @@ class RunFiles:
         """The names of classes or labels, in their order; none for other kinds."""
         return self.metrics.heads[head].classes if head in self.metrics.heads else []
 
-    def phrase(self, head: str) -> str:
+    def number_format(self, head: str) -> str:
         """What stands around a number of this head, `#` being the number: `$#`, `# EUR`, or `#`."""
         known = self.metrics.heads.get(head)
         if known is not None and known.unit:
@@ -68,7 +68,7 @@ class RunFiles:
 
     def unit(self, head: str) -> str:
         """The unit of a head's numbers for labels, such as `$`, empty where none is known."""
-        return " ".join(self.phrase(head).replace("#", " ").split())[:MOST_UNIT]
+        return " ".join(self.number_format(head).replace("#", " ").split())[:MOST_UNIT]
 
 
 def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame | None) -> RunFiles:

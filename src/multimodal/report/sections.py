@@ -14,7 +14,13 @@ from multimodal.report.heads import Section, kind_section
 from multimodal.report.plots import picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_category, flagged, measured
-from multimodal.report.verdict import Compared, compare, said, said_change, verdict
+from multimodal.report.verdict import (
+    ModelIntervals,
+    format_change,
+    format_interval,
+    model_intervals,
+    verdict,
+)
 from multimodal.report.views import ablation_rows, calibration_section, importance_rows
 
 MOST_DOTS = 16
@@ -22,10 +28,10 @@ MOST_DOTS = 16
 
 def section(run: RunFiles, name: str, slug: str) -> Section:
     """Collect everything the page shows about one head, and draw its pictures."""
-    found = compare(run, name)
+    found = model_intervals(run, name)
     known = _results_of(run, name, found) | {
         "slug": slug,
-        "withheld": ablation_rows(run.metrics, name),
+        "ablation": ablation_rows(run.metrics, name),
         "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()),
         "pictures": {},
@@ -55,22 +61,22 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     return known | _contents(known)
 
 
-def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
+def _results_of(run: RunFiles, name: str, found: ModelIntervals) -> Section:
     """Return what a head predicts, how well, and how well the other models do."""
     record, unit, metric = run.metrics.heads.get(name), run.unit(name), found.metric
     scores = _listed(run.metrics.comparison.get(name, []), metric)
     return {
         "name": name,
         "unit": unit,
-        "phrase": run.phrase(name),
+        "number_format": run.number_format(name),
         "kind": run.kind(name),
         "metric": metric,
         "limit": run.metrics.limit.get(name, {}).get(metric),
-        "verdict": verdict(run.metrics, name, found, run.phrase(name)),
+        "verdict": verdict(run.metrics, name, found, run.number_format(name)),
         "measure": label(metric, unit),
         "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, found) for score in scores],
-        "simple": found.simple,
+        "baseline": found.baseline,
         "paired": bool(found.changes),
         "intervals": bool(found.values),
         "too_few": 0 < found.rows < LEAST,
@@ -81,7 +87,7 @@ def _results_of(run: RunFiles, name: str, found: Compared) -> Section:
 def _contents(known: Section) -> Section:
     """Return the parts there are, with their anchors, and the titles of the wide tables."""
     pictures, columns = known["pictures"], known["columns"]
-    calibrated = "reliability" in pictures or bool(known["thirds"] or known["sure"])
+    calibrated = "reliability" in pictures or bool(known["thirds"] or known["calibration"])
     parts = [
         ("models", "Every model", known["scores"]),
         ("predicted", "Predicted against true", "predicted" in pictures),
@@ -90,7 +96,7 @@ def _contents(known: Section) -> Section:
         ("overlaps", "Overlaps", "overlaps" in pictures),
         ("trust", "Calibration", calibrated),
         ("errors", "Where the errors are", known["tenths"] or known["categories"]),
-        ("withheld", "Where something is missing", known["withheld"]),
+        ("ablation", "Where something is missing", known["ablation"]),
         ("importance", "What the model needs", known["importance"]),
         ("worst", "Worst rows", known["worst"]),
         ("best", "Best rows", known["best"]),
@@ -104,7 +110,7 @@ def _contents(known: Section) -> Section:
         "contents": [(anchor, words) for anchor, words, there in parts if there],
         "calibrated": calibrated,
         "score_columns": [*titles, *numbers[1:], *costs],
-        "withheld_columns": [("rows", False), *numbers, ("error grows by", True)],
+        "ablation_columns": [("rows", False), *numbers, ("error grows by", True)],
     }
 
 
@@ -114,16 +120,16 @@ def _listed(scores: Sequence[ModelScore], metric: str) -> list[ModelScore]:
     return [*first, *(score for score in scores if score not in first)]
 
 
-def _score_row(score: ModelScore, found: Compared) -> Section:
+def _score_row(score: ModelScore, found: ModelIntervals) -> Section:
     shown = (found.metric, *BESIDE.get(found.metric, ()))
-    change = said_change(found.metric, found.changes.get(score.label))
+    change = format_change(found.metric, found.changes.get(score.label))
     return {
         "name": score.name,
         "kind": score.kind,
         "inputs": score.inputs,
         "values": [written(each, score.metrics.get(each)) for each in shown],
-        "interval": said(found.metric, found.values.get(score.label)),
-        "change": "itself" if found.simple == score.label else change or "–",
+        "interval": format_interval(found.metric, found.values.get(score.label)),
+        "change": "itself" if found.baseline == score.label else change or "–",
         "parameters": f"{score.parameters:,}" if score.parameters else "–",
         "seconds": score.seconds,
     }
@@ -133,12 +139,12 @@ def _results(
     run: RunFiles, name: str, test: Mapping[str, float], validation: Mapping[str, float]
 ) -> list[Section]:
     """Return the metrics of the kept model, with intervals over the test rows where known."""
-    spans = spans_of(run, name, [metric for metric in MEASURES if metric in test])
+    spans = metric_intervals(run, name, [metric for metric in MEASURES if metric in test])
     return [
         {
             "label": label(metric, run.unit(name)),
             "test": written(metric, test.get(metric)),
-            "interval": said(metric, spans.get(metric)),
+            "interval": format_interval(metric, spans.get(metric)),
             "validation": written(metric, validation.get(metric)),
         }
         for metric in MEASURES
@@ -146,7 +152,7 @@ def _results(
     ]
 
 
-def spans_of(run: RunFiles, name: str, metrics: Sequence[str]) -> dict[str, Interval]:
+def metric_intervals(run: RunFiles, name: str, metrics: Sequence[str]) -> dict[str, Interval]:
     """Return the intervals of metrics of a run's own model; none for less than 20 rows."""
     rows = head_rows(run, name)
     found = {each: statistic(each, rows, run.classes(name)) for each in metrics}
@@ -176,14 +182,14 @@ def _categories(run: RunFiles, known: Section) -> Section:
         across = measure.label if percent else label(measure.label, known["unit"])
         spans = [each.result for _, each in drawn]
         figure = plots_calibration.dots(
-            names, spans, title, across, usual=measure.usual, percent=percent
+            names, spans, title, across, overall=measure.overall, percent=percent
         )
         words = alt_text.of_dots(names, spans, title, lambda v: _write(v, percent))
         pictures["categories"] = picture(run, figure, f"categories_{known['slug']}", words)
     return {
         "pictures": pictures,
         "category_label": measure.label,
-        "usual": _write(measure.usual, percent),
+        "overall": _write(measure.overall, percent),
         "categories": {
             column: [_slice_row(each, percent) for each in slices]
             for column, slices in found.items()
@@ -214,9 +220,9 @@ def _draw_importance(run: RunFiles, known: Section) -> None:
     head = run.importance.heads.get(known["name"])
     if head is None or not head.needs:
         return
-    usual = head.error or 1.0
+    overall = head.error or 1.0
     needs = [*head.ranked("group"), *head.ranked("column")][:MOST_DOTS]
-    spans = [Interval(*(each / usual for each in (n.change, n.low, n.high))) for n in needs]
+    spans = [Interval(*(each / overall for each in (n.change, n.low, n.high))) for n in needs]
     names = [f"{need.name} ({need.kind})" for need in needs]
     title = f"What predictions of {known['name']} need"
     figure = plots_calibration.dots(names, spans, title, "growth of the error", percent=True)

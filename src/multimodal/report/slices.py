@@ -23,7 +23,7 @@ from multimodal.evaluation.bootstrap import (
     share,
 )
 from multimodal.evaluation.metrics import deciles
-from multimodal.report.head_rows import marks, overlap
+from multimodal.report.head_rows import all_labels_right, box_overlap
 
 MOST_VALUES, MOST_COLUMNS, LEAST_SHOWN = 5, 8, 5
 OTHERS, MISSING = "all others", "missing"
@@ -47,7 +47,7 @@ class Measured:
     higher: bool = False
 
     @cached_property
-    def usual(self) -> float:
+    def overall(self) -> float:
         """The result of all rows."""
         return float(self._statistic(slice(None))(self.weight[None])[0])
 
@@ -97,11 +97,11 @@ def measured(rows: pd.DataFrame, kind: LabelKind, classes: Sequence[str]) -> Mea
         right = np.asarray(rows["true"] == rows["prediction"], np.float64)
         return Measured("accuracy", right, weight, right=True, higher=True)
     if kind == "labels":
-        hit = (marks(rows["true"], classes) == marks(rows["prediction"], classes)).all(axis=1)
+        hit = all_labels_right(rows, classes)
         return Measured(
             "rows with all labels right", hit.astype(float), weight, right=True, higher=True
         )
-    return Measured("mean overlap", overlap(rows), weight, higher=True)
+    return Measured("mean overlap", box_overlap(rows), weight, higher=True)
 
 
 def by_prediction(rows: pd.DataFrame, found: Measured) -> list[Slice]:
@@ -112,15 +112,15 @@ def by_prediction(rows: pd.DataFrame, found: Measured) -> list[Slice]:
     highest underestimated by any model with errors.
     """
     y, p = rows["true"].to_numpy(float), rows["prediction"].to_numpy(float)
-    part = deciles(p, parts_for(len(rows)))
+    part = deciles(p, num_parts(len(rows)))
     return [_slice(f"part {number}", part == number, found, y, p) for number in np.unique(part)]
 
 
-def parts_for(rows: int) -> int:
+def num_parts(rows: int) -> int:
     """Return into how many parts rows are cut: ten, or as many as have 20 rows, at least three.
 
     Example:
-    >>> parts_for(1000), parts_for(157), parts_for(9)
+    >>> num_parts(1000), num_parts(157), num_parts(9)
     (10, 7, 3)
     """
     return min(10, max(3, rows // LEAST))
@@ -193,7 +193,7 @@ def _slice(
 def _flag(rows: int, result: Interval, found: Measured) -> Flag:
     if rows < LEAST:
         return "few"
-    above, below = result.low > found.usual, result.high < found.usual
+    above, below = result.low > found.overall, result.high < found.overall
     if not (above or below):
         return ""
     return "better" if above == found.higher else "worse"

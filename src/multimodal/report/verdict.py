@@ -35,7 +35,7 @@ from multimodal.report.run_files import RunFiles
 
 MIN_MARGIN = 0.02
 Outcome = Literal["better", "equal", "worse", "unknown"]
-RIVALS = {"sequential": "the best single modality", "trees": "the best of the trees"}
+BASELINES = {"sequential": "the best single modality", "trees": "the best of the trees"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Verdict:
 
 
 def verdict(
-    record: RunMetrics, head: str, found: Compared | None = None, phrase: str = ""
+    record: RunMetrics, head: str, found: ModelIntervals | None = None, number_format: str = ""
 ) -> Verdict:
     """Weigh the fusion of `head` against its rivals and the known limit.
 
@@ -59,7 +59,8 @@ def verdict(
         record: The results of a run.
         head: The head.
         found: The intervals of the models and of their differences, where they are known.
-        phrase: What stands around the head's numbers, such as `$#`; empty for what the record says.
+        number_format: How the head's numbers are written, such as `$#`; empty for what the record
+            says.
 
     Example:
     >>> verdict(RunMetrics(), "price").headline
@@ -71,23 +72,23 @@ def verdict(
     fusion = next((score for score in best_first if score.kind == "fusion"), None)
     if fusion is None:
         return _without_comparison(record, head)
-    kinds = [next((s for s in best_first if s.kind == kind), None) for kind in RIVALS]
-    rivals = [rival for rival in kinds if rival is not None]
-    known = found or Compared(metric)
-    outcomes = [_against(fusion, rival, known) for rival in rivals]
-    sentences = [_result(record, head, fusion, known, phrase)]
-    sentences += [_compared(fusion, rival, known) for rival in rivals]
+    kinds = [next((s for s in best_first if s.kind == kind), None) for kind in BASELINES]
+    baselines = [baseline for baseline in kinds if baseline is not None]
+    known = found or ModelIntervals(metric)
+    outcomes = [_against(fusion, baseline, known) for baseline in baselines]
+    sentences = [_result(record, head, fusion, known, number_format)]
+    sentences += [_compared(fusion, baseline, known) for baseline in baselines]
     sentences += _beside_constant(fusion, best_first, known)
     sentences += _beside_limit(record, head, fusion, metric)
-    return Verdict(_worst(outcomes), _headline(head, fusion, rivals, outcomes), sentences)
+    return Verdict(_worst(outcomes), _headline(head, fusion, baselines, outcomes), sentences)
 
 
-def _against(fusion: ModelScore, rival: ModelScore, found: Compared) -> Outcome:
-    metric, gain = found.metric, found.gains.get(rival.label)
+def _against(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> Outcome:
+    metric, gain = found.metric, found.gains.get(baseline.label)
     if gain is not None and math.isfinite(gain.low) and math.isfinite(gain.high):
         better = is_better(metric, gain)
         return "equal" if better is None else "better" if better else "worse"
-    ratio = _ratio(fusion, rival, metric)
+    ratio = _ratio(fusion, baseline, metric)
     if abs(ratio - 1) <= max(MIN_MARGIN, _chance(fusion, metric)):
         return "equal"
     return "better" if ratio < 1 else "worse"
@@ -104,8 +105,8 @@ def _chance(score: ModelScore, metric: str) -> float:
     return 1 / math.sqrt(n)
 
 
-def _ratio(fusion: ModelScore, rival: ModelScore, metric: str) -> float:
-    mine, other = (shortfall(metric, score.metrics[metric]) for score in (fusion, rival))
+def _ratio(fusion: ModelScore, baseline: ModelScore, metric: str) -> float:
+    mine, other = (shortfall(metric, score.metrics[metric]) for score in (fusion, baseline))
     if other <= 0:
         return 1.0 if mine <= 0 else math.inf
     return mine / other
@@ -117,12 +118,12 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def _headline(
-    head: str, fusion: ModelScore, rivals: Sequence[ModelScore], outcomes: Sequence[Outcome]
+    head: str, fusion: ModelScore, baselines: Sequence[ModelScore], outcomes: Sequence[Outcome]
 ) -> str:
     if not outcomes:
         return f"The fusion predicts {head}, with nothing to compare it with."
     outcome = _worst(outcomes)
-    names = " and ".join(r.label for r, o in zip(rivals, outcomes, strict=True) if o == outcome)
+    names = " and ".join(r.label for r, o in zip(baselines, outcomes, strict=True) if o == outcome)
     if outcome == "better":
         together = " together" if " + " in fusion.inputs else ""
         inputs = f"{listed(fusion.inputs.split(' + '))}{together}"
@@ -132,21 +133,23 @@ def _headline(
     return f"The fusion loses: for {head}, {names} did better."
 
 
-def _result(record: RunMetrics, head: str, fusion: ModelScore, found: Compared, phrase: str) -> str:
+def _result(
+    record: RunMetrics, head: str, fusion: ModelScore, found: ModelIntervals, number_format: str
+) -> str:
     n = int(fusion.metrics.get("n", 0))
     unit = record.heads[head].unit if head in record.heads else ""
     rows = f"On {n:,} test rows" if n else "On the test rows"
-    span = said(found.metric, found.values.get(fusion.label))
+    span = format_interval(found.metric, found.values.get(fusion.label))
     between = f", 95% interval {span}" if span else ""
-    error = _error(fusion, found.metric, phrase or f"# {unit}".strip())
+    error = _error(fusion, found.metric, number_format or f"# {unit}".strip())
     return f"{rows} its {error}{between}{_typical(fusion.metrics)}."
 
 
-def _error(score: ModelScore, metric: str, phrase: str) -> str:
+def _error(score: ModelScore, metric: str, number_format: str) -> str:
     value = written(metric, score.metrics[metric])
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
-    shown = phrase.replace("#", value, 1) if measure_of(metric).unit else value
+    shown = number_format.replace("#", value, 1) if measure_of(metric).unit else value
     return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
 
 
@@ -157,12 +160,12 @@ def _typical(metrics: dict[str, float]) -> str:
     return "" if share is None else f"; half of the rows are within {share:.0%} of the truth"
 
 
-def _compared(fusion: ModelScore, rival: ModelScore, found: Compared) -> str:
-    metric, ratio = found.metric, _ratio(fusion, rival, found.metric)
-    value = written(metric, rival.metrics[metric])
-    who = f"{RIVALS[rival.kind]} ({rival.label}, {value})"
-    gain = said_change(metric, found.gains.get(rival.label))
-    if _against(fusion, rival, found) == "equal":
+def _compared(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> str:
+    metric, ratio = found.metric, _ratio(fusion, baseline, found.metric)
+    value = written(metric, baseline.metrics[metric])
+    who = f"{BASELINES[baseline.kind]} ({baseline.label}, {value})"
+    gain = format_change(metric, found.gains.get(baseline.label))
+    if _against(fusion, baseline, found) == "equal":
         between = f" (difference {gain.replace(' (', ', ')}" if gain else ""
         return f"That is the same, as far as these rows can tell{between}, as {who}."
     if measure_of(metric).better == "higher" or not math.isfinite(ratio):
@@ -173,7 +176,7 @@ def _compared(fusion: ModelScore, rival: ModelScore, found: Compared) -> str:
 
 
 def _beside_constant(
-    fusion: ModelScore, scores: Sequence[ModelScore], found: Compared
+    fusion: ModelScore, scores: Sequence[ModelScore], found: ModelIntervals
 ) -> list[str]:
     constant = next((score for score in scores if score.kind == "constant"), None)
     if constant is None or _against(fusion, constant, found) == "better":
@@ -198,7 +201,7 @@ def _without_comparison(record: RunMetrics, head: str) -> Verdict:
     if metric not in metrics:
         return Verdict("unknown", f"No test result for {head}.", [])
     headline = f"The model predicts {head}; nothing was compared with it."
-    found = Compared(metric)
+    found = ModelIntervals(metric)
     sentences = [
         _result(record, head, score, found, ""),
         *_beside_limit(record, head, score, metric),
@@ -207,23 +210,23 @@ def _without_comparison(record: RunMetrics, head: str) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ModelIntervals:
     """Intervals of a head's models on the test rows they share, by the model's label.
 
     `values` are of the main metric; `changes` is what separates each model from the simple one
-    that did best (`simple`), `gains` what separates the fusion from each other model: a share of
+    that did best (`baseline`), `gains` what separates the fusion from each other model: a share of
     the other's error, or a difference where higher is better.
     """
 
     metric: str
     rows: int = 0
-    simple: str = ""
+    baseline: str = ""
     values: dict[str, Interval] = field(default_factory=dict)
     changes: dict[str, Interval] = field(default_factory=dict)
     gains: dict[str, Interval] = field(default_factory=dict)
 
 
-def compare(run: RunFiles, head: str) -> Compared:
+def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
     """Resample the test rows of a head for all its models at once.
 
     Without rows, or with fewer than 20, there are no intervals; models whose rows were not kept
@@ -238,27 +241,27 @@ def compare(run: RunFiles, head: str) -> Compared:
     known = {name: each for name, each in found.items() if each is not None}
     rows = len(next(iter(tables.values()), ()))
     if own not in known or rows < LEAST:
-        return Compared(metric, rows)
+        return ModelIntervals(metric, rows)
     values = resample([*known.values()], tables[own]["weight"])
     drawn = {name: values[:, i] for i, name in enumerate(known)}
-    simple = _simple(scores, metric, drawn, own)
+    baseline = _simple(scores, metric, drawn, own)
     others = [name for name in drawn if name != own]
-    beside = [name for name in drawn if simple and name != simple]
-    return Compared(
+    beside = [name for name in drawn if baseline and name != baseline]
+    return ModelIntervals(
         metric=metric,
         rows=rows,
-        simple=simple,
+        baseline=baseline,
         values={name: interval(each) for name, each in drawn.items()},
-        changes={name: interval(_gap(metric, drawn[name], drawn[simple])) for name in beside},
+        changes={name: interval(_gap(metric, drawn[name], drawn[baseline])) for name in beside},
         gains={name: interval(_gap(metric, drawn[own], drawn[name])) for name in others},
     )
 
 
-def said(metric: str, found: Interval | None, unit: str = "") -> str:
+def format_interval(metric: str, found: Interval | None, unit: str = "") -> str:
     """Write an interval of a metric, such as `0.21 to 0.26`; nothing where there is none.
 
     Example:
-    >>> said("accuracy", Interval(0.9, 0.85, 0.931)), said("rmse", None)
+    >>> format_interval("accuracy", Interval(0.9, 0.85, 0.931)), format_interval("rmse", None)
     ('85.0% to 93.1%', '')
     """
     if found is None or not np.isfinite([found.low, found.high]).all():
@@ -266,13 +269,13 @@ def said(metric: str, found: Interval | None, unit: str = "") -> str:
     return f"{written(metric, found.low)} to {written(metric, found.high)}{unit}"
 
 
-def said_change(metric: str, found: Interval | None) -> str:
+def format_change(metric: str, found: Interval | None) -> str:
     """Write a difference with its interval: per cent of an error, points of a share.
 
     Example:
-    >>> said_change("rmse", Interval(-0.12, -0.2, 0.01))
+    >>> format_change("rmse", Interval(-0.12, -0.2, 0.01))
     '−12% (−20% to +1%)'
-    >>> said_change("accuracy", Interval(0.03, 0.01, 0.05))
+    >>> format_change("accuracy", Interval(0.03, 0.01, 0.05))
     '+3.0 points (+1.0 to +5.0)'
     """
     if found is None or not np.isfinite([found.value, found.low, found.high]).all():

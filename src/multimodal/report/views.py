@@ -15,7 +15,7 @@ from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
 from multimodal.evaluation.measures import BESIDE, main_metric, shortfall, written
 from multimodal.evaluation.records import HeadImportance, RunMetrics
 from multimodal.report import alt_text, plots_calibration
-from multimodal.report.alt_text import amount
+from multimodal.report.alt_text import format_amount
 from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles
 
@@ -31,37 +31,39 @@ from multimodal.core.errors import ConfigError
 def calibration_section(run: RunFiles, name: str, slug: str) -> dict[str, Any]:
     """Return what the record of a run says of a head's intervals and probabilities.
 
-    `sure` are sentences, `held` the lines of a table, `sure_pictures` the pictures by name; all
-    are empty for a run that was not calibrated.
+    `calibration` are sentences, `coverage` the lines of a table, `calibration_pictures` the
+    pictures; all are empty for a run that was not calibrated.
     """
     intervals = run.metrics.intervals.get(name)
     confidence = run.metrics.confidence.get(name)
-    found: dict[str, Any] = {"sure": [], "held": [], "sure_pictures": []}
+    found: dict[str, Any] = {"calibration": [], "coverage": [], "calibration_pictures": []}
     if intervals is not None:
-        phrase = run.phrase(name)
-        found["sure"] += _said_of_intervals(intervals, phrase)
-        found["held"] = _held(intervals, phrase)
-        found["sure_pictures"] += _interval_pictures(run, intervals, name, slug)
+        number_format = run.number_format(name)
+        found["calibration"] += _said_of_intervals(intervals, number_format)
+        found["coverage"] = _held(intervals, number_format)
+        found["calibration_pictures"] += _interval_pictures(run, intervals, name, slug)
     if confidence is not None:
-        found["sure"].append(_said_of_confidence(confidence))
+        found["calibration"].append(_said_of_confidence(confidence))
         figure = plots_calibration.confidence(confidence, name)
         words = "Dots of how often answers of a probability were right: " + "; ".join(
             f"given {each.probability:.0%}, right {each.right:.0%} of {each.n:,} times"
             for each in confidence.bins
         )
-        found["sure_pictures"].append(picture(run, figure, f"confidence_{slug}", f"{words}."))
+        found["calibration_pictures"].append(
+            picture(run, figure, f"confidence_{slug}", f"{words}.")
+        )
     return found
 
 
-def _said_of_intervals(check: IntervalCheck, phrase: str) -> list[str]:
+def _said_of_intervals(check: IntervalCheck, number_format: str) -> list[str]:
     low, high = check.band
     narrow = "lower" if check.score < check.constant_score else "no lower"
     return [
         f"Intervals of {check.level:.0%} held {check.coverage:.1%} of {check.n:,} test rows; exact "
         f"ones would hold {low:.1%} to {high:.1%}, 99 times in 100.",
-        f"They are {amount(check.width, phrase)} wide on average. Their interval score "
-        f"(Winkler) is {short_number(check.score)}, {narrow} than that of intervals of one width, "
-        f"{short_number(check.constant_score)}.",
+        f"They are {format_amount(check.width, number_format)} wide on average. Their interval "
+        f"score (Winkler) is {short_number(check.score)}, {narrow} than that of intervals of one "
+        f"width, {short_number(check.constant_score)}.",
     ]
 
 
@@ -73,15 +75,15 @@ def _said_of_confidence(check: ConfidenceCheck) -> str:
     )
 
 
-def _held(check: IntervalCheck, phrase: str) -> list[dict[str, str]]:
+def _held(check: IntervalCheck, number_format: str) -> list[dict[str, str]]:
     return [
         {
-            "from": amount(part.lower, phrase),
-            "to": amount(part.upper, phrase),
+            "from": format_amount(part.lower, number_format),
+            "to": format_amount(part.upper, number_format),
             "rows": f"{part.n:,}",
             "share": f"{part.coverage:.1%}",
             "band": f"{part.band[0]:.1%} to {part.band[1]:.1%}",
-            "width": amount(part.width, phrase, 3),
+            "width": format_amount(part.width, number_format, 3),
         }
         for part in check.parts
     ]
@@ -219,8 +221,8 @@ def show_audit(audit: Audit, console: Console) -> None:
     for finding in audit.findings:
         if finding.level != "note":
             lines = [] if finding.topic == "labels" else finding.lines  # they are listed below
-            said = f"{finding.level}: {finding.message}{_where(audit, lines)}"
-            console.print(said, soft_wrap=True)
+            format_interval = f"{finding.level}: {finding.message}{_where(audit, lines)}"
+            console.print(format_interval, soft_wrap=True)
     for fault in audit.set_aside[:MOST]:
         console.print(f"  set aside, {audit.unit} {fault.line}: {fault.reason}", soft_wrap=True)
     for suspect in audit.suspects[:MOST]:
@@ -240,8 +242,8 @@ def summary(audit: Audit) -> str:
     'no errors, no warnings, 0 notes'
     """
     counts = {level: len(audit.of_level(level)) for level in ("error", "warning", "note")}
-    said = [f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items()]
-    return ", ".join([*said[:2], said[2].replace("no ", "0 ")])
+    format_interval = [f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items()]
+    return ", ".join([*format_interval[:2], format_interval[2].replace("no ", "0 ")])
 
 
 def column_rows(audit: Audit) -> list[tuple[str, ...]]:
@@ -306,29 +308,29 @@ SECTIONS = ("data", "training")
 Line = tuple[str, str]
 
 
-def changes(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def changed_options(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return (key, value, default) of what a config says of data, training and fusion otherwise.
 
-    Groups and heads have no defaults; they are in `groups_of` and `heads_of`.
+    Groups and heads have no defaults; they are in `group_rows` and `declared_head_rows`.
 
     Example:
-    >>> changes({"training": {"epochs": 3}})
+    >>> changed_options({"training": {"epochs": 3}})
     [('training.epochs', '3', 'auto')]
     """
-    usual = json.loads(Config().to_json())
+    overall = json.loads(Config().to_json())
     found = []
     for section in SECTIONS:
         given = config.get(section)
         for key, value in given.items() if isinstance(given, dict) else ():
-            default = usual[section].get(key)
+            default = overall[section].get(key)
             if value != default:
                 found.append((f"{section}.{key}", _write(value), _write(default)))
-    if "fusion" in config and config["fusion"] != usual["fusion"]:
-        found.append(("fusion", _part(config["fusion"]), _part(usual["fusion"])))
+    if "fusion" in config and config["fusion"] != overall["fusion"]:
+        found.append(("fusion", _part(config["fusion"]), _part(overall["fusion"])))
     return found
 
 
-def groups_of(config: Mapping[str, Any]) -> list[list[str]]:
+def group_rows(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, modality, columns, encoder and pooling of each group; none if damaged."""
     whole = _whole(config)
     return (
@@ -347,7 +349,7 @@ def groups_of(config: Mapping[str, Any]) -> list[list[str]]:
     )
 
 
-def heads_of(config: Mapping[str, Any]) -> list[list[str]]:
+def declared_head_rows(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, columns and layer of each head, and the weight of its loss; none if damaged."""
     whole = _whole(config)
     return (
@@ -360,7 +362,7 @@ def heads_of(config: Mapping[str, Any]) -> list[list[str]]:
     )
 
 
-def facts(record: RunMetrics) -> list[Line]:
+def provenance_rows(record: RunMetrics) -> list[Line]:
     """Return (what, value) for everything that must be the same to get the same numbers again."""
     data, training = record.data, record.training
     machine = record.machine

@@ -25,7 +25,7 @@ from multimodal.evaluation.records import (
 from multimodal.explain.page import page
 from multimodal.explain.records import Explanation
 from multimodal.explain.rows import explain_rows
-from multimodal.report.head_rows import head_rows, wrong_and_right
+from multimodal.report.head_rows import head_rows, rank_rows
 from multimodal.report.run_files import read_files
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _explained(run: Run, prepared: Prepared, tested: Ints) -> Iterator[tuple[str
     each = EACH // len(names)
     for name in names:
         rows = head_rows(content, name)
-        wrong, right = wrong_and_right(content.kind(name), rows, content.classes(name))
+        wrong, right = rank_rows(content.kind(name), rows, content.classes(name))
         pairs = zip_longest(wrong[:each], right[:each])
         places = tested[[int(i) for pair in pairs for i in pair if i is not None]]
         frame = in_memory(table.frame.iloc[places]).reset_index(drop=True)

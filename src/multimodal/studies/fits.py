@@ -90,7 +90,7 @@ def answered(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Fl
     return found
 
 
-def narrowed(prepared: Prepared, modalities: Collection[str]) -> Prepared:
+def restrict_modalities(prepared: Prepared, modalities: Collection[str]) -> Prepared:
     """Return the same rows with the groups of some modalities only; no photo is decoded in vain."""
     pairs = zip(prepared.config.groups, prepared.spec.groups, strict=True)
     kept = [(group, fitted) for group, fitted in pairs if group.modality in modalities]

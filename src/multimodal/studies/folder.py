@@ -17,7 +17,7 @@ from multimodal.core.interrupted import LOCK, check_same, locked, read_record
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.predictions import answers, label_columns
 from multimodal.evaluation.task import Task
-from multimodal.studies.compare.results import ANSWERS_FILE, Answered, Candidate
+from multimodal.studies.compare.results import OUT_OF_FOLD_FILE, Candidate, OutOfFoldPredictions
 from multimodal.studies.fits import Fit
 
 ASKED, FITS = "asked.json", "fits"
@@ -88,7 +88,9 @@ def _check(out: Path) -> dict[str, Any] | None:
     return None
 
 
-def write_answers(out: Path, prepared: Prepared, tasks: Sequence[Task], answered: Answered) -> None:
+def write_out_of_fold(
+    out: Path, prepared: Prepared, tasks: Sequence[Task], answered: OutOfFoldPredictions
+) -> None:
     """Write `out_of_fold.csv`: a line per model, seed and row, in the user's units.
 
     Columns are `model`, `seed`, `fold`, `row` (its position in the source), `id` where the table
@@ -98,7 +100,7 @@ def write_answers(out: Path, prepared: Prepared, tasks: Sequence[Task], answered
     Raises:
         OSError: The disk is full or cannot be written; no file is left in part.
     """
-    with replace_file(out / ANSWERS_FILE) as beside, beside.open("w", encoding="utf-8") as file:
+    with replace_file(out / OUT_OF_FOLD_FILE) as beside, beside.open("w", encoding="utf-8") as file:
         columns: list[str] = []
         for frame in _frames(prepared, tasks, answered):
             columns = columns or list(map(str, frame))
@@ -106,18 +108,18 @@ def write_answers(out: Path, prepared: Prepared, tasks: Sequence[Task], answered
 
 
 def _frames(
-    prepared: Prepared, tasks: Sequence[Task], answered: Answered
+    prepared: Prepared, tasks: Sequence[Task], answered: OutOfFoldPredictions
 ) -> Iterator[pd.DataFrame]:
     known: dict[str, Any] = {"row": prepared.table.rows}
     for name in prepared.schema.names("identifier")[:1]:
         known["id"] = prepared.table.frame[name].to_numpy()
     sizes = prepared.photo_sizes
-    for arm, seed in _served_by(answered.fits):
-        found = {"model": arm.name, "seed": seed, "fold": answered.folds, **known}
+    for candidate, seed in _served_by(answered.fits):
+        found = {"model": candidate.name, "seed": seed, "fold": answered.folds, **known}
         for task in tasks:
             columns = label_columns(task, prepared.labels[task.name], sizes)
-            if task.name in answered.fits[arm][seed][0].outputs:
-                columns |= answers(task, answered.outputs(arm, seed, task.name), sizes)
+            if task.name in answered.fits[candidate][seed][0].outputs:
+                columns |= answers(task, answered.outputs(candidate, seed, task.name), sizes)
             found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
         yield pd.DataFrame(found)
 
@@ -126,6 +128,6 @@ def _served_by(
     fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]],
 ) -> list[tuple[Candidate, int]]:
     """Return arms and seeds, first those that serve most heads, which tell the columns."""
-    each = [(arm, seed) for arm, seeds in fits.items() for seed in sorted(seeds)]
-    heads = np.array([-len(fits[arm][seed][0].outputs) for arm, seed in each])
+    each = [(candidate, seed) for candidate, seeds in fits.items() for seed in sorted(seeds)]
+    heads = np.array([-len(fits[candidate][seed][0].outputs) for candidate, seed in each])
     return [each[i] for i in np.argsort(heads, kind="stable")]

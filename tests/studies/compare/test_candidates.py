@@ -16,7 +16,7 @@ from multimodal.models.baselines import tree_scores
 from multimodal.studies.compare.candidates import (
     Job,
     additions,
-    arms,
+    candidates,
     chosen_fusions,
     fit_job,
     inputs_of,
@@ -52,7 +52,11 @@ def test_every_subset_once_and_other_fusions_on_all(prepared: Prepared) -> None:
         "fusion-gated-tabular-text-image",
     ]
     assert found[-1].label == "gated on table + text + photos"
-    assert [arm.inputs for arm in arms(found[1])] == ["table", "TF-IDF", "table + TF-IDF"]
+    assert [candidate.inputs for candidate in candidates(found[1])] == [
+        "table",
+        "TF-IDF",
+        "table + TF-IDF",
+    ]
 
 
 def test_additions_are_to_the_table_and_to_the_rest(prepared: Prepared) -> None:
@@ -86,7 +90,7 @@ def test_each_job_answers_every_test_row(prepared: Prepared) -> None:
         if job.kind == "fusion" and len(job.reads) == 2:
             continue
         found = fit_job(job, prepared, seed=3)
-        assert set(found) <= {arm.name for arm in arms(job)}
+        assert set(found) <= {candidate.name for candidate in candidates(job)}
         for fit in found.values():
             assert fit.outputs["price"].shape == (30, 1)
             assert np.isfinite(fit.outputs["price"]).all()

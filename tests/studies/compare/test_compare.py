@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -197,28 +195,3 @@ def test_what_photos_and_texts_add(catalogue_folder: Path, tmp_path: Path) -> No
     assert "over the table alone, " in record.verdicts["price"]
     assert "gated on table + text + photos" in [each.label for each in head.standings]
     assert record.complete
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "arms",
-        "data.folds",
-        "evaluation.per_row",
-        "evaluation.resampling",
-        "fit_files",
-        "fits",
-        "search_space",
-        "standing_records",
-        "standings_verdict",
-        "study_folder",
-    ],
-)
-def test_examples_of_these_modules_run(name: str) -> None:
-    module = importlib.import_module(f"multimodal.{name}")
-    tests = [test for test in doctest.DocTestFinder().find(module) if test.examples]
-    assert tests
-    for test in tests:
-        shown: list[str] = []
-        failed, _tried = doctest.DocTestRunner(verbose=False).run(test, out=shown.append)
-        assert not failed, "".join(shown)

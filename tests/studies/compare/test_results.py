@@ -7,7 +7,7 @@ import pytest
 from candidates import BOTH, FOLDS, MEDIAN, RANDOM, TABLE, TREES, TRUTH, N, answered, stand
 
 from multimodal.evaluation.task import Task, measure
-from multimodal.studies.compare.results import Answered, leaderboard
+from multimodal.studies.compare.results import OutOfFoldPredictions, leaderboard
 from multimodal.studies.fits import Fit
 
 
@@ -63,9 +63,9 @@ def test_rows_without_label_or_weight_do_not_count() -> None:
 
 def test_seeds_that_both_have_are_compared() -> None:
     given = answered({TREES: 0.5, BOTH: 0.4}, seeds=3)
-    fits = {arm: dict(seeds) for arm, seeds in given.fits.items()}
+    fits = {candidate: dict(seeds) for candidate, seeds in given.fits.items()}
     del fits[BOTH][0], fits[BOTH][2]
-    found = stand(Answered(given.labels, given.weights, FOLDS, np.arange(N), fits))
+    found = stand(OutOfFoldPredictions(given.labels, given.weights, FOLDS, np.arange(N), fits))
     assert found.standings[0].seeds == [1]
     assert found.standings[0].versus is not None
     assert found.standings[0].versus.gain == pytest.approx(0.2, abs=0.02)
@@ -77,7 +77,9 @@ def test_a_model_that_does_not_serve_a_head_is_not_there() -> None:
         leaderboard(
             Task("mood"),
             "mood",
-            Answered({"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits),
+            OutOfFoldPredictions(
+                {"mood": TRUTH}, {"mood": np.ones(N)}, FOLDS, np.arange(N), given.fits
+            ),
             BOTH.name,
             [],
         )
@@ -91,10 +93,10 @@ def test_classes() -> None:
     wrong = right.copy()
     wrong[:60] = wrong[:60, ::-1]
     fits = {
-        arm: {0: [Fit({"mood": p[FOLDS == fold]}) for fold in range(5)]}
-        for arm, p in ((TREES, wrong), (BOTH, right))
+        candidate: {0: [Fit({"mood": p[FOLDS == fold]}) for fold in range(5)]}
+        for candidate, p in ((TREES, wrong), (BOTH, right))
     }
-    given = Answered({"mood": y_true}, {"mood": np.ones(N)}, FOLDS, np.arange(N), fits)
+    given = OutOfFoldPredictions({"mood": y_true}, {"mood": np.ones(N)}, FOLDS, np.arange(N), fits)
     task = Task("mood", "class", ["sad", "glad"])
     found = leaderboard(task, "mood", given, BOTH.name, [])
     assert found is not None and found.metrics == ["accuracy", "log_loss"]

@@ -17,7 +17,7 @@ from multimodal.core.errors import ConfigError
 from multimodal.data.prepare import prepare
 from multimodal.studies.fits import Fit
 from multimodal.studies.tune import tune
-from multimodal.studies.tune.trials import Ended
+from multimodal.studies.tune.trials import TrialEnded
 from multimodal.studies.tune.tune import Search
 
 pytest.importorskip("optuna")
@@ -34,9 +34,9 @@ def make(tmp_path: Path) -> Make:
 def test_a_single_network_leaves_the_validation_rows_alone() -> None:
     config = plain_config().merge(training={"members": 2, "linear": True})
     prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], config)
-    single = tune.alone(prepared, prepared.config)
-    learned, held = single.fold_rows(0)
-    assert prepared.k_fold and not single.k_fold
+    single = tune.single_network(prepared, prepared.config)
+    learned, held = single.member_rows(0)
+    assert prepared.parts and not single.parts
     assert set(learned) == set(single.rows("train")) and set(held) == set(single.rows("validation"))
 
 
@@ -114,11 +114,11 @@ def test_trials_that_end_early_or_fail(
     def odd(*args: Any, **rest: Any) -> Fit:
         fit = inner(*args, **rest)
         if len(fitted) == 2:
-            raise Ended(pruned=True)
+            raise TrialEnded(pruned=True)
         if len(fitted) == 3:
             raise ConfigError("too wide")
         if len(fitted) == 6:
-            raise Ended(pruned=False)
+            raise TrialEnded(pruned=False)
         return fit
 
     monkeypatch.setattr(tune, "fit_rows", odd)

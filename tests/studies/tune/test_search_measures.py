@@ -11,10 +11,10 @@ from multimodal.evaluation.task import measure
 from multimodal.studies.fits import tasks
 from multimodal.studies.tune.tune import (
     SPLITS,
-    error_on,
-    guessed_errors,
-    searched_metric,
+    constant_errors,
+    split_error,
     tuned_head,
+    tuned_metric,
 )
 
 
@@ -37,21 +37,21 @@ def answers(prepared: Prepared, off: float) -> dict[str, np.ndarray]:
 
 def test_errors_are_those_of_the_side(prepared: Prepared) -> None:
     found, (price, mood) = answers(prepared, 0.1), tasks(prepared)
-    assert (searched_metric(prepared, price), searched_metric(prepared, mood)) == (
+    assert (tuned_metric(prepared, price), tuned_metric(prepared, mood)) == (
         "log_rmse",
         "log_loss",
     )
     found["price"][: len(prepared.rows("validation"))] *= 2
-    assert error_on(prepared, price, found, "validation") == pytest.approx(np.log(2.2))
-    assert error_on(prepared, price, found, "test") == pytest.approx(np.log(1.1))
-    assert error_on(prepared, mood, found, "test") == pytest.approx(-np.log(0.9))
+    assert split_error(prepared, price, found, "validation") == pytest.approx(np.log(2.2))
+    assert split_error(prepared, price, found, "test") == pytest.approx(np.log(1.1))
+    assert split_error(prepared, mood, found, "test") == pytest.approx(-np.log(0.9))
 
 
 def test_one_answer_is_the_yardstick(prepared: Prepared) -> None:
     price, _ = tasks(prepared)
     rows, train = prepared.rows("validation"), prepared.rows("train")
     y_true, weight = prepared.labels["price"], prepared.source.weights["price"]
-    found = guessed_errors(prepared)
+    found = constant_errors(prepared)
     order = np.argsort(y_true[train])
     below = np.cumsum(weight[train][order]) / weight[train].sum()
     median = y_true[train][order][np.searchsorted(below, 0.5)]

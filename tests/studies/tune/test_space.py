@@ -13,7 +13,12 @@ from multimodal.core.config import Config
 from multimodal.data.defaults import encoder_named
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.build import build
-from multimodal.studies.tune.space import AS_IT_IS, Hyperparameter, hyperparameters, turned
+from multimodal.studies.tune.space import (
+    AS_IT_IS,
+    Hyperparameter,
+    apply_hyperparameters,
+    hyperparameters,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def values(space: list[Hyperparameter], **changed: Any) -> dict[str, Any]:
 
 def test_the_start_is_the_config_itself(prepared: Prepared) -> None:
     space = hyperparameters(prepared.config)
-    assert turned(prepared.config, space, values(space)) == prepared.config
+    assert apply_hyperparameters(prepared.config, space, values(space)) == prepared.config
     for hyperparameter in space:
         assert (
             hyperparameter.start == hyperparameter.choices[0]
@@ -62,7 +67,9 @@ def test_every_value_of_every_knob_can_be_built(prepared: Prepared) -> None:
     space = hyperparameters(prepared.config)
     for hyperparameter in space:
         for value in hyperparameter.choices[1:] or (hyperparameter.low, hyperparameter.high):
-            config = turned(prepared.config, space, values(space, **{hyperparameter.name: value}))
+            config = apply_hyperparameters(
+                prepared.config, space, values(space, **{hyperparameter.name: value})
+            )
             assert config != prepared.config or value == hyperparameter.start, (
                 hyperparameter.name,
                 value,
@@ -81,12 +88,12 @@ def test_random_values_can_be_built(prepared: Prepared) -> None:
             else hyperparameter.low
             for hyperparameter in space
         }
-        build(turned(prepared.config, space, drawn), prepared.spec)
+        build(apply_hyperparameters(prepared.config, space, drawn), prepared.spec)
 
 
 def test_knobs_do_what_they_say(prepared: Prepared) -> None:
     space = hyperparameters(prepared.config)
-    config = turned(
+    config = apply_hyperparameters(
         prepared.config,
         space,
         values(
@@ -114,7 +121,7 @@ def test_knobs_do_what_they_say(prepared: Prepared) -> None:
 def test_the_default_fusion_has_its_ensemble_there_too() -> None:
     config = Config.parse({"groups": [TABLE, WORDS], "fusion": "gated"})
     space = hyperparameters(config)
-    found = turned(config, space, values(space, fusion="concat")).fusion
+    found = apply_hyperparameters(config, space, values(space, fusion="concat")).fusion
     assert found.name == "concat" and found.options["num_members"] == 8
 
 
@@ -123,7 +130,7 @@ def test_an_encoder_of_the_defaults_has_their_options_and_is_no_change_to_them()
     config = Config.parse({"groups": [TABLE, words]})
     space = hyperparameters(config)
     usual = encoder_named("text", "convolutional")
-    found = turned(config, space, values(space, text_encoder="convolutional"))
+    found = apply_hyperparameters(config, space, values(space, text_encoder="convolutional"))
     assert usual.options and found.groups[1].encoder == usual
     (hyperparameter,) = [
         hyperparameter
@@ -138,7 +145,7 @@ def test_groups_with_word_vectors_keep_encoder_and_dimension() -> None:
     config = Config.parse({"groups": [TABLE, words]})
     space = hyperparameters(config)
     assert "text_encoder" not in {hyperparameter.name for hyperparameter in space}
-    wide = turned(config, space, values(space, width=2.0)).groups[1]
+    wide = apply_hyperparameters(config, space, values(space, width=2.0)).groups[1]
     assert "embedding_dim" not in wide.encoder.options and wide.encoder.options["hidden_dim"]
 
 

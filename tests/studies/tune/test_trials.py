@@ -16,9 +16,9 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.studies.tune.space import hyperparameters
 from multimodal.studies.tune.trials import (
-    Ended,
+    PruningCallback,
     Trial,
-    Watch,
+    TrialEnded,
     distributions,
     importances,
     make_study,
@@ -95,16 +95,16 @@ def test_a_study_goes_on_where_trials_ended() -> None:
 
 def test_a_bad_trial_is_ended_and_one_out_of_time() -> None:
     asked = SimpleNamespace(report=lambda value, step: None, should_prune=lambda: True)
-    first = Watch(asked, math.inf)
+    first = PruningCallback(asked, math.inf)
     first.on_epoch_end(0, {"val_loss": 2.0})
     first.on_epoch_end(1, {"val_loss": 3.0})
     first.on_epoch_end(2, {"val_loss": math.nan})
     assert first.by_epoch == [2.0, 3.0, 1e30]
-    with pytest.raises(Ended, match="pruned"):
-        Watch(asked, time.monotonic() + 100).on_epoch_end(0, {"val_loss": 2.0})
+    with pytest.raises(TrialEnded, match="pruned"):
+        PruningCallback(asked, time.monotonic() + 100).on_epoch_end(0, {"val_loss": 2.0})
     asked.should_prune = lambda: False
-    with pytest.raises(Ended, match="time is over") as ended:
-        Watch(asked, time.monotonic() - 1).on_epoch_end(0, {"val_loss": 2.0})
+    with pytest.raises(TrialEnded, match="time is over") as ended:
+        PruningCallback(asked, time.monotonic() - 1).on_epoch_end(0, {"val_loss": 2.0})
     assert not ended.value.pruned
 
 

@@ -21,7 +21,7 @@ from multimodal.layers import registry
 from multimodal.models.baselines import NAMES, Keep, constant_score, serves, tree_scores
 from multimodal.runs.comparison import INPUT_NAMES, sequential_score
 from multimodal.studies.compare.results import Candidate, Kind
-from multimodal.studies.fits import Fit, fit_rows, narrowed, tasks
+from multimodal.studies.fits import Fit, fit_rows, restrict_modalities, tasks
 
 Reads = tuple[Modality, ...]
 TREES = "Gradient boosting"
@@ -118,7 +118,7 @@ def _fusion_job(fusion: Component, reads: Reads) -> Job:
     return Job(fusion_name(fusion.name, reads), "fusion", label, reads, fusion)
 
 
-def arms(job: Job) -> list[Candidate]:
+def candidates(job: Job) -> list[Candidate]:
     """Return the models that a job may yield; trees depend on what there is to read."""
     if job.kind == "constant":
         return [Candidate(job.name, "constant", "nothing", "Always one answer")]
@@ -163,7 +163,7 @@ def fit_job(job: Job, prepared: Prepared, seed: int) -> dict[str, Fit]:
     update = {"training": training, **({"fusion": job.fusion} if job.fusion else {})}
     prepared = replace(prepared, config=prepared.config.model_copy(update=update))
     if job.kind == "fusion":
-        return {job.name: fit_rows(narrowed(prepared, job.reads))}
+        return {job.name: fit_rows(restrict_modalities(prepared, job.reads))}
     kept: dict[str, Fit] = {}
     for number, task in enumerate(tasks(prepared)):
         _FITTERS[job.kind](job, prepared, number, task, partial(_keep, kept, job, prepared, task))

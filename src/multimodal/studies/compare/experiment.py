@@ -15,13 +15,13 @@ from multimodal.core.manifest import write_manifest
 from multimodal.data.prepare import Prepared
 from multimodal.data.split.folds import fold_splits, resplit, row_weights, strata
 from multimodal.report.plots import save
-from multimodal.studies.compare.candidates import Job, additions, arms, fit_job
+from multimodal.studies.compare.candidates import Job, additions, candidates, fit_job
 from multimodal.studies.compare.results import (
     RECORD_FILE,
     TABLE_FILE,
-    Answered,
     Candidate,
     ComparisonRecord,
+    OutOfFoldPredictions,
     leaderboard,
 )
 from multimodal.studies.compare.summary import (
@@ -31,7 +31,7 @@ from multimodal.studies.compare.summary import (
     leaderboard_frame,
 )
 from multimodal.studies.fits import Fit, read_fits, tasks, width, write_fits
-from multimodal.studies.folder import FITS, write_answers
+from multimodal.studies.folder import FITS, write_out_of_fold
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Experiment:
 
     def _sum_up(self) -> ComparisonRecord:
         """Compare the models that have answered every row, and write all files."""
-        answered = Answered(
+        answered = OutOfFoldPredictions(
             self.prepared.labels,
             dict.fromkeys(self.prepared.labels, row_weights(self.prepared)),
             self.folds,
@@ -163,7 +163,7 @@ class Experiment:
         for head in heads:
             save(leaderboard_figure(head), self.out / f"comparison_{head.head}.png")
         if heads:
-            write_answers(self.out, self.prepared, asked, answered)
+            write_out_of_fold(self.out, self.prepared, asked, answered)
         write_manifest(self.out)
         return summary
 
@@ -177,9 +177,11 @@ class Experiment:
         """Return, by model and seed, the fits of all folds, where none is missing."""
         folds, result = range(int(self.folds.max()) + 1), {}
         for job in self.jobs:
-            for arm in arms(job):
+            for candidate in candidates(job):
                 found = {
-                    seed: [self.done.get((job.name, f, seed), {}).get(arm.name) for f in folds]
+                    seed: [
+                        self.done.get((job.name, f, seed), {}).get(candidate.name) for f in folds
+                    ]
                     for seed in self.seeds
                 }
                 whole = {
@@ -188,7 +190,7 @@ class Experiment:
                     if None not in each
                 }
                 if whole:
-                    result[arm] = whole
+                    result[candidate] = whole
         return result
 
     def _left_out(self) -> list[str]:

@@ -27,10 +27,10 @@ from multimodal.evaluation.measures import compared_metrics, measure_of, parts
 from multimodal.evaluation.task import Task, has_label, measure
 from multimodal.studies.fits import Fit
 
-RECORD_FILE, TABLE_FILE, ANSWERS_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
+RECORD_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
 MOST_BYTES = 1 << 26
 Kind = Literal["constant", "trees", "sequential", "fusion"]
-SIMPLE: tuple[Kind, ...] = ("constant", "trees", "sequential")
+BASELINES: tuple[Kind, ...] = ("constant", "trees", "sequential")
 TEST = (
     "paired bootstrap over the rows of the out-of-fold predictions, rows that belong together "
     "drawn together; beside it the corrected resampled t-test over folds (Nadeau and Bengio 2003)"
@@ -94,7 +94,7 @@ class Addition(MeasuredRecord):
     family: str
     adds: str
     to: str
-    arm: str
+    arm: str  # key of saved comparisons
     without: str
     difference: Difference
 
@@ -170,7 +170,7 @@ CONSTANTS: dict[LabelKind, str] = {
 
 
 @dataclass(frozen=True)
-class Answered:
+class OutOfFoldPredictions:
     """What models answer to the rows of a table, and what is true of them.
 
     `folds` (N,) says in which fold a row was tested, `clusters` (N,) what belongs together; `fits`
@@ -183,9 +183,9 @@ class Answered:
     clusters: Ints
     fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]]
 
-    def outputs(self, arm: Candidate, seed: int, head: str) -> Floats:
+    def outputs(self, candidate: Candidate, seed: int, head: str) -> Floats:
         """Return the outputs (N, width) of all folds together."""
-        found = [fit.outputs[head] for fit in self.fits[arm][seed]]
+        found = [fit.outputs[head] for fit in self.fits[candidate][seed]]
         together = np.empty((len(self.folds), found[0].shape[1]))
         for fold, outputs in enumerate(found):
             together[self.folds == fold] = outputs
@@ -207,7 +207,11 @@ class _Series:
 
 
 def leaderboard(
-    task: Task, column: str, answered: Answered, full: str, pairs: Sequence[tuple[str, str]]
+    task: Task,
+    column: str,
+    answered: OutOfFoldPredictions,
+    full: str,
+    pairs: Sequence[tuple[str, str]],
 ) -> Leaderboard | None:
     """Return how the models of one head stand; None where no model has answered all rows.
 
@@ -220,18 +224,20 @@ def leaderboard(
     """
     y_true, weight = answered.labels[task.name], answered.weights[task.name]
     rows = has_label(task, y_true) & (weight > 0)
-    there = [arm for arm, seeds in answered.fits.items() if _serves(seeds, task.name)]
+    there = [candidate for candidate, seeds in answered.fits.items() if _serves(seeds, task.name)]
     if not there:
         return None
     metrics = compared_metrics(task, y_true[rows])
     found = _series(task, metrics, answered, there, rows)
-    order = sorted(there, key=lambda arm: found[arm].error(metrics[0]))
-    simple = next((arm for arm in order if arm.kind in SIMPLE), None)
+    order = sorted(there, key=lambda candidate: found[candidate].error(metrics[0]))
+    baseline = next((candidate for candidate in order if candidate.kind in BASELINES), None)
     standings = [
-        _standing(task, answered, arm, found, rows, simple if arm is not simple else None)
-        for arm in order
+        _standing(
+            task, answered, candidate, found, rows, baseline if candidate is not baseline else None
+        )
+        for candidate in order
     ]
-    named = {arm.name: arm for arm in there}
+    named = {candidate.name: candidate for candidate in there}
     additions = [
         _addition(named[first], named[second], metrics[0], found)
         for first, second in pairs
@@ -243,7 +249,7 @@ def leaderboard(
         kind=task.kind,
         metrics=metrics,
         rows=int(rows.sum()),
-        reference=simple.name if simple else "",
+        reference=baseline.name if baseline else "",
         full=full,
         standings=standings,
         additions=additions,
@@ -258,40 +264,45 @@ def _serves(seeds: Mapping[int, Sequence[Fit]], head: str) -> bool:
 def _series(
     task: Task,
     metrics: Sequence[str],
-    answered: Answered,
-    arms: Sequence[Candidate],
+    answered: OutOfFoldPredictions,
+    candidates: Sequence[Candidate],
     rows: Bools,
 ) -> dict[Candidate, _Series]:
     """Measure all models on the same draws."""
     y_true, weight = answered.labels[task.name][rows], answered.weights[task.name][rows]
-    keys = [(arm, seed) for arm in arms for seed in sorted(answered.fits[arm])]
-    result = {arm: _Series(sorted(answered.fits[arm]), {}, {}, np.empty(0)) for arm in arms}
+    keys = [
+        (candidate, seed) for candidate in candidates for seed in sorted(answered.fits[candidate])
+    ]
+    result = {
+        candidate: _Series(sorted(answered.fits[candidate]), {}, {}, np.empty(0))
+        for candidate in candidates
+    }
     outputs = {key: answered.outputs(*key, task.name)[rows] for key in keys}
     for metric in reversed(metrics):  # the main one is the last, whose folds stay
         each = [parts(metric, task, y_true, outputs[key]) for key in keys]
         values, drawn = drawn_metrics(metric, each, weight, answered.clusters[rows])
         by_fold = metric_by(metric, each, weight, answered.folds[rows])
-        for arm in arms:
-            mine = [i for i, key in enumerate(keys) if key[0] is arm]
-            result[arm].values[metric] = values[mine]
-            result[arm].drawn[metric] = drawn[:, mine]
-            result[arm] = replace(result[arm], by_fold=by_fold[:, mine])
+        for candidate in candidates:
+            mine = [i for i, key in enumerate(keys) if key[0] is candidate]
+            result[candidate].values[metric] = values[mine]
+            result[candidate].drawn[metric] = drawn[:, mine]
+            result[candidate] = replace(result[candidate], by_fold=by_fold[:, mine])
     return result
 
 
 def _standing(
     task: Task,
-    answered: Answered,
-    arm: Candidate,
+    answered: OutOfFoldPredictions,
+    candidate: Candidate,
     found: Mapping[Candidate, _Series],
     rows: Bools,
-    simple: Candidate | None,
+    baseline: Candidate | None,
 ) -> LeaderboardRow:
-    series, y_true = found[arm], answered.labels[task.name][rows]
+    series, y_true = found[candidate], answered.labels[task.name][rows]
     weight, main = answered.weights[task.name][rows], compared_metrics(task, y_true)[0]
-    fits = [fit for each in answered.fits[arm].values() for fit in each]
+    fits = [fit for each in answered.fits[candidate].values() for fit in each]
     each = [
-        measure(task, y_true, answered.outputs(arm, seed, task.name)[rows], weight)
+        measure(task, y_true, answered.outputs(candidate, seed, task.name)[rows], weight)
         for seed in series.seeds
     ]
     shared = [name for name in each[0] if all(name in one for one in each)]
@@ -299,35 +310,35 @@ def _standing(
         name: (float(value.mean()), *percentile_interval(series.drawn[name].mean(axis=1)))
         for name, value in series.values.items()
     }
-    label = arm.label if arm.kind != "constant" else CONSTANTS[task.kind]
+    label = candidate.label if candidate.kind != "constant" else CONSTANTS[task.kind]
     return LeaderboardRow(
-        name=arm.name,
-        kind=arm.kind,
-        inputs=arm.inputs,
-        fusion=arm.fusion,
+        name=candidate.name,
+        kind=candidate.kind,
+        inputs=candidate.inputs,
+        fusion=candidate.fusion,
         seeds=series.seeds,
-        label="Quantiles" if arm.kind == "constant" and task.quantiles else label,
+        label="Quantiles" if candidate.kind == "constant" and task.quantiles else label,
         values={name: values[name] for name in compared_metrics(task, y_true)},
         metrics={name: float(np.mean([one[name] for one in each])) for name in shared},
         by_fold=series.by_fold.mean(axis=1).tolist(),
-        versus=None if simple is None else _difference(main, series, found[simple]),
+        versus=None if baseline is None else _difference(main, series, found[baseline]),
         parameters=int(np.mean([fit.parameters for fit in fits])),
         seconds=float(np.mean([fit.seconds for fit in fits])),
     )
 
 
 def _addition(
-    arm: Candidate, without: Candidate, metric: str, found: Mapping[Candidate, _Series]
+    candidate: Candidate, without: Candidate, metric: str, found: Mapping[Candidate, _Series]
 ) -> Addition:
     known = without.inputs.split(" + ")
-    adds = " + ".join(name for name in arm.inputs.split(" + ") if name not in known)
-    family = f"the {arm.fusion} fusion" if arm.kind == "fusion" else "gradient boosting"
-    difference = _difference(metric, found[arm], found[without])
+    adds = " + ".join(name for name in candidate.inputs.split(" + ") if name not in known)
+    family = f"the {candidate.fusion} fusion" if candidate.kind == "fusion" else "gradient boosting"
+    difference = _difference(metric, found[candidate], found[without])
     return Addition(
         family=family,
         adds=adds,
         to=without.inputs,
-        arm=arm.name,
+        arm=candidate.name,
         without=without.name,
         difference=difference,
     )

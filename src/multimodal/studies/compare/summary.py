@@ -42,8 +42,8 @@ def comparison_verdict(head: Leaderboard) -> str:
     full = next((each for each in head.standings if each.name == head.full), None)
     if full is None:
         return f"For {head.head} the fusion of everything is not finished; there is no verdict."
-    simple = next((each for each in head.standings if each.name == head.reference), None)
-    first = f"For {head.head}, {full.label} {_against(full, simple, head.rows)}"
+    baseline = next((each for each in head.standings if each.name == head.reference), None)
+    first = f"For {head.head}, {full.label} {_against(full, baseline, head.rows)}"
     over_table = [a for a in head.additions if a.to == "table" and a.arm.startswith("fusion")]
     if not over_table:
         over_table = [a for a in head.additions if a.arm == head.full]
@@ -76,7 +76,7 @@ def addition_words(addition: Addition) -> str:
 
 def further_sentences(head: Leaderboard) -> list[str]:
     """Say what the verdict leaves out: each addition with its family, and what better means."""
-    measured = short_label(head.metrics[0])
+    measured = metric_name(head.metrics[0])
     found = [f"n % better: the error ({measured}) is n % smaller; ranges are 95 % intervals."]
     for each in head.additions:
         to = "the table alone" if each.to == "table" else each.to
@@ -85,11 +85,11 @@ def further_sentences(head: Leaderboard) -> list[str]:
     return found
 
 
-def _against(full: LeaderboardRow, simple: LeaderboardRow | None, rows: int) -> str:
+def _against(full: LeaderboardRow, baseline: LeaderboardRow | None, rows: int) -> str:
     found = full.versus
-    if simple is None or found is None:
+    if baseline is None or found is None:
         return "has nothing simple to be compared with"
-    name = simple.label if simple.kind == "sequential" else simple.label.lower()
+    name = baseline.label if baseline.kind == "sequential" else baseline.label.lower()
     than = f"the best simple model, {name.replace('tf-idf', 'TF-IDF')}"
     if found.low > 0:
         return f"is {_share(found.gain)} better ({_range(found)}) than {than}{_doubt(found)}"
@@ -107,11 +107,11 @@ def _doubt(found: Difference) -> str:
     return f", though folds alone are not sure of it (p = {found.p_folds:.2f})"
 
 
-def short_label(metric: str) -> str:
+def metric_name(metric: str) -> str:
     """Name a metric without the remark in brackets.
 
     Example:
-    >>> short_label("log_rmse")
+    >>> metric_name("log_rmse")
     'RMSE of the logarithm'
     """
     return label(metric).split(" (")[0]
@@ -173,7 +173,7 @@ def leaderboard_figure(head: Leaderboard) -> Figure:
     axes.grid(False, axis="y")
     axes.locator_params(axis="x", nbins=6)
     title = f"{head.head}: {head.rows:,} rows out of fold; dot and 95 % interval"
-    write_words(axes, title, short_label(main))
+    write_words(axes, title, metric_name(main))
     present = [kind for kind in KIND_COLOURS if any(s.kind == kind for s in head.standings)]
     handles: list[Any] = [
         Line2D(
@@ -235,7 +235,7 @@ def _cells(each: LeaderboardRow, head: Leaderboard, main: str, beside: Sequence[
 def _better(found: Difference | None) -> str:
     if found is None:
         return ""
-    return f"{bare_percent(found.gain)} ({bare_percent(found.low)} to {bare_percent(found.high)})"
+    return f"{bare_percent(found.gain)} ({_range(found)})"
 
 
 def _p(found: Difference | None) -> str:

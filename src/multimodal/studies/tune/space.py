@@ -34,12 +34,12 @@ class Hyperparameter:
     """One thing to change.
 
     `choices` are its values, that of the start first; a knob without choices is a number between
-    `low` and `high`, searched on a logarithmic scale. `turn` changes a config.
+    `low` and `high`, searched on a logarithmic scale. `apply` changes a config.
     """
 
     name: str
     start: Value
-    turn: Callable[[Config, Any], Config]
+    apply: Callable[[Config, Any], Config]
     choices: tuple[Value, ...] = ()
     low: float = 0.0
     high: float = 0.0
@@ -85,7 +85,9 @@ def hyperparameters(config: Config) -> list[Hyperparameter]:
     return [hyperparameter for hyperparameter in found if len(hyperparameter.choices) != 1]
 
 
-def turned(config: Config, space: Sequence[Hyperparameter], values: Mapping[str, Any]) -> Config:
+def apply_hyperparameters(
+    config: Config, space: Sequence[Hyperparameter], values: Mapping[str, Any]
+) -> Config:
     """Return the config with all knobs turned to `values`; with those of the start, itself.
 
     Parts are chosen first, then what applies to any part.
@@ -96,15 +98,15 @@ def turned(config: Config, space: Sequence[Hyperparameter], values: Mapping[str,
     last = ("dropout", "width", "modality_dropout", "numeric_embedding")
     for hyperparameter in sorted(space, key=lambda hyperparameter: hyperparameter.name in last):
         if values[hyperparameter.name] != hyperparameter.start:
-            config = hyperparameter.turn(config, values[hyperparameter.name])
+            config = hyperparameter.apply(config, values[hyperparameter.name])
     return Config.parse(config.model_dump())
 
 
 def _choice(
-    name: str, start: Value, others: Sequence[Value], turn: Callable[[str, Config, Any], Config]
+    name: str, start: Value, others: Sequence[Value], apply: Callable[[str, Config, Any], Config]
 ) -> Hyperparameter:
     choices = (start, *(each for each in others if each != start))
-    return Hyperparameter(name, start, partial(turn, name), choices)
+    return Hyperparameter(name, start, partial(apply, name), choices)
 
 
 def _encoder_hyperparameter(config: Config, modality: Modality) -> Hyperparameter:

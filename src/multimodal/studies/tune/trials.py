@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from multimodal.core.formatting import bare_percent
 from multimodal.core.records import MeasuredRecord
 from multimodal.studies.compare.results import Difference
-from multimodal.studies.compare.summary import short_label
+from multimodal.studies.compare.summary import metric_name
 from multimodal.studies.tune.space import Value
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ _STATES = {"pruned": "ended early", "failed": "failed"}
 def _head_words(head: TunedHead) -> str:
     chosen, tested = head.differences["validation"], head.differences["test"]
     rows = head.values["test"][2]
-    word = short_label(head.metric)
+    word = metric_name(head.metric)
     said = f"for {head.head} the best config's error ({word}) is {_smaller(chosen)} than that of "
     said += f"the start on the rows it was chosen by, {_smaller(tested)} on {rows:,} untouched "
     said += "test rows"
@@ -124,8 +124,8 @@ def _head_words(head: TunedHead) -> str:
 
 def _smaller(found: Difference) -> str:
     word, sign = ("smaller", 1) if found.gain >= 0 else ("larger", -1)
-    low, high = sorted((sign * found.low, sign * found.high))
-    return f"{bare_percent(abs(found.gain))} % {word} ({bare_percent(low)} to {bare_percent(high)})"
+    low, high = map(bare_percent, sorted((sign * found.low, sign * found.high)))
+    return f"{bare_percent(abs(found.gain))} % {word} ({low} to {high})"
 
 
 MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
@@ -154,7 +154,7 @@ class Trial(BaseModel):
     reason: str = ""
 
 
-class Ended(Exception):
+class TrialEnded(Exception):
     """A trial that is not worth its time, or whose time is over."""
 
     def __init__(self, *, pruned: bool) -> None:
@@ -162,7 +162,7 @@ class Ended(Exception):
         self.pruned = pruned
 
 
-class Watch(keras.callbacks.Callback):
+class PruningCallback(keras.callbacks.Callback):
     """Tell a study the validation loss of every epoch, and end the trial where it should.
 
     Args:
@@ -182,9 +182,9 @@ class Watch(keras.callbacks.Callback):
         self.by_epoch.append(loss)
         self.trial.report(min(self.by_epoch), len(self.by_epoch))
         if math.isfinite(self.deadline) and self.trial.should_prune():
-            raise Ended(pruned=True)
+            raise TrialEnded(pruned=True)
         if time.monotonic() >= self.deadline:
-            raise Ended(pruned=False)
+            raise TrialEnded(pruned=False)
 
 
 def optuna() -> Any:

@@ -34,16 +34,16 @@ from multimodal.runs.train import label_kinds
 from multimodal.studies.compare.results import Difference
 from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
 from multimodal.studies.folder import FITS, held
-from multimodal.studies.tune.space import Hyperparameter, hyperparameters, turned
+from multimodal.studies.tune.space import Hyperparameter, apply_hyperparameters, hyperparameters
 from multimodal.studies.tune.trials import (
     BEST_FILE,
     TRIALS_FILE,
     TUNING_FILE,
-    Ended,
+    PruningCallback,
     Trial,
+    TrialEnded,
     TunedHead,
     TuningRecord,
-    Watch,
     distributions,
     importances,
     make_study,
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 MOST_FAILURES = 10  # one after the other
 
 
-def alone(prepared: Prepared, config: Config) -> Prepared:
+def single_network(prepared: Prepared, config: Config) -> Prepared:
     """Return the rows for a single network: only then do validation rows teach nothing."""
     config = config.merge(training={"members": 1, "linear": False})
     spec = prepared.spec.model_copy(update={"terms": None})
@@ -107,9 +107,9 @@ class Search:
         return hyperparameters(self.prepared.config)
 
     @cached_property
-    def guessed(self) -> dict[str, float]:
+    def constant(self) -> dict[str, float]:
         """Errors on the validation rows of always one answer, by head."""
-        return guessed_errors(self.prepared)
+        return constant_errors(self.prepared)
 
     def _started(self) -> bool:
         """Whether the start has been tried to its end."""
@@ -128,13 +128,13 @@ class Search:
         }
         number = 1 + max((trial.number for trial in self.trials), default=-1)
         trial = Trial(number=number, values=values, state="failed")
-        watch = Watch(asked, math.inf if first else self.deadline)
+        watch = PruningCallback(asked, math.inf if first else self.deadline)
         try:
-            config = turned(self.prepared.config, self.space, values)
-            fit = fit_rows(alone(self.prepared, config), SPLITS, callbacks=[watch])
+            config = apply_hyperparameters(self.prepared.config, self.space, values)
+            fit = fit_rows(single_network(self.prepared, config), SPLITS, callbacks=[watch])
             trial = trial.model_copy(update=self._measured(fit))
             write_fits(self._answers(trial), {"answers": fit})
-        except Ended as end:
+        except TrialEnded as end:
             if not end.pruned:
                 return False
             trial = trial.model_copy(update={"state": "pruned"})
@@ -154,10 +154,10 @@ class Search:
         """Return what a whole fit adds to its trial."""
         found, shares = {}, []
         for task in tasks(self.prepared):
-            metric = searched_metric(self.prepared, task)
-            error = error_on(self.prepared, task, fit.outputs, VALIDATION)
+            metric = tuned_metric(self.prepared, task)
+            error = split_error(self.prepared, task, fit.outputs, VALIDATION)
             found[f"{task.name}_{metric}"] = shortfall(metric, error)
-            shares.append(error / max(self.guessed[task.name], 1e-12))
+            shares.append(error / max(self.constant[task.name], 1e-12))
         value = float(np.mean(shares))
         return {"state": "complete", "value": value, "metrics": found, "parameters": fit.parameters}
 
@@ -192,7 +192,7 @@ class Search:
             command=self.command,
         )
         result = result.model_copy(update={"verdict": tuning_verdict(result)})
-        config = turned(self.prepared.config, self.space, best.values)
+        config = apply_hyperparameters(self.prepared.config, self.space, best.values)
         write_text(self.out / BEST_FILE, _as_yaml(config, result.verdict))
         write_text(self.out / TUNING_FILE, result.model_dump_json(indent=2))
         with replace_file(self.out / TRIALS_FILE) as beside:
@@ -224,14 +224,14 @@ SPLITS = VALIDATION, TEST = ("validation", "test")
 Outputs = Mapping[str, Floats]
 
 
-def searched_metric(prepared: Prepared, task: Task) -> str:
+def tuned_metric(prepared: Prepared, task: Task) -> str:
     """Name the metric to mend: that of a comparison; of classes the log loss, which is finer."""
     y_true = prepared.labels[task.name]
     known = y_true[has_label(task, y_true)]
     return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
 
 
-def error_on(prepared: Prepared, task: Task, outputs: Outputs, split: str) -> float:
+def split_error(prepared: Prepared, task: Task, outputs: Outputs, split: str) -> float:
     """Return how far a head is from perfect on one side.
 
     Args:
@@ -240,13 +240,13 @@ def error_on(prepared: Prepared, task: Task, outputs: Outputs, split: str) -> fl
         outputs: By head, of the validation rows, or of them and then the test rows.
         split: One of the two.
     """
-    metric = searched_metric(prepared, task)
+    metric = tuned_metric(prepared, task)
     each, weight, _ = _parts(prepared, task, metric, outputs, split)
     value = metric_by(metric, [each], weight, np.zeros(len(weight)))
     return float(shortfall(metric, float(value[0, 0])))
 
 
-def guessed_errors(prepared: Prepared) -> dict[str, float]:
+def constant_errors(prepared: Prepared) -> dict[str, float]:
     """Return the errors on the validation rows of always one answer, by head."""
     found: dict[str, Floats] = {}
     for task in tasks(prepared):
@@ -262,12 +262,12 @@ def guessed_errors(prepared: Prepared) -> dict[str, float]:
             prepared.source.weights[task.name],
             keep,
         )
-    return {task.name: error_on(prepared, task, found, VALIDATION) for task in tasks(prepared)}
+    return {task.name: split_error(prepared, task, found, VALIDATION) for task in tasks(prepared)}
 
 
 def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) -> TunedHead:
     """Compare the answers of two configs on both sides, rows drawn again in pairs."""
-    metric = searched_metric(prepared, task)
+    metric = tuned_metric(prepared, task)
     values, differences = {}, {}
     for split in SPLITS:
         each = [_parts(prepared, task, metric, outputs, split) for outputs in (start, best)]
