@@ -4,7 +4,7 @@ import pytest
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
-from multimodal.core.presets import NAMES, preset, preset_text
+from multimodal.core.presets import NAMES, as_config, preset, preset_text
 
 
 def test_balanced_is_what_happens_anyway() -> None:
@@ -32,3 +32,36 @@ def test_the_command_prints_one_and_trains_with_it(command, tmp_path) -> None:
     assert done.code == 2 and "Did you mean 'best'" in done.err
     done = command("train", "rows.csv", "--preset", "fast", "--config", "mine.yaml")
     assert done.code == 2 and "--preset" in done.err
+
+
+def test_a_config_is_given_as_one_as_a_dict_as_a_file_or_by_a_preset(tmp_path) -> None:
+    sections = {"training": {"epochs": 3, "freeze": ["table"]}}
+    given = Config.parse(sections)
+    (tmp_path / "mine.yaml").write_text("training: {epochs: 3, freeze: [table]}")
+    (tmp_path / "mine.json").write_text(given.to_json())
+    ways = (given, sections, tmp_path / "mine.yaml", str(tmp_path / "mine.json"))
+    assert all(as_config(way) == given for way in ways) and as_config(given) is given
+    assert as_config() == Config() and as_config(preset="fast") == preset("fast")
+
+
+def test_training_options_override_what_a_config_says() -> None:
+    given = {"training": {"epochs": 3, "freeze": ["table"]}}
+    found = as_config(given, epochs=5, seed=None, freeze=[]).training
+    assert (found.epochs, found.seed, found.freeze) == (5, 0, [])
+    assert as_config(preset="fast", seed=7).training.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"config": Config(), "preset": "fast"}, "both a config .* and a preset .* are given"),
+        ({"config": {"trainnig": {}}}, "Did you mean 'training'"),
+        ({"config": [1]}, "config: expected a mapping of sections"),
+        ({"config": "gone.yaml"}, "gone.yaml: cannot be read"),
+        ({"preset": "fats"}, "Did you mean 'fast'"),
+        ({"epochs": 0}, "epochs"),
+    ],
+)
+def test_what_is_no_config_is_refused(given, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        as_config(**given)

@@ -15,7 +15,6 @@ from multimodal.cli.options import (
     Targets,
     Weight,
     command_line,
-    config_of,
     console_on,
     free_folder,
     load_backend,
@@ -51,12 +50,13 @@ def train(
 ) -> None:
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
     load_backend(several=True)
+    from multimodal.core.presets import as_config
     from multimodal.data.generated import CONFIG, TARGET, catalogue
     from multimodal.models.training.checkpoints import EpochProgress
     from multimodal.models.training.engines import leads
     from multimodal.runs import train as workflow
 
-    wanted = config_of(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
+    wanted = as_config(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
     command = command_line()
     console, noise, out = console_on(), None, out or free_folder(Path("runs/run"), command)
     console.quiet = not leads()
@@ -134,12 +134,13 @@ def prepare(
 ) -> None:
     """Write the prepared data of FILE to disk, where `train` finds them; several may share it."""
     load_backend()
+    from multimodal.core.presets import as_config
     from multimodal.data.prepare import prepare as make_ready
     from multimodal.data.prepared_sets import is_complete
     from multimodal.data.shards import Worker
     from multimodal.runs.train import label_kinds
 
-    wanted = config_of(config, seed=seed)
+    wanted = as_config(config, seed=seed)
     prepared = make_ready(
         file,
         target or [],

@@ -1,14 +1,21 @@
-"""Configs to start from: `fast`, `balanced` (the defaults) and `best`, files to read and edit."""
+"""Presets, and the config that a call names: as a Config, a dict, a file or a preset.
+
+`fast`, `balanced` (the defaults) and `best` are YAML files beside this module, to read and edit.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, choices
 
 FOLDER = Path(__file__).parent / "configs"
 NAMES = ("fast", "balanced", "best")
+ConfigLike = Config | Mapping[str, Any] | str | os.PathLike[str] | None
 
 
 def preset_text(name: str) -> str:
@@ -21,9 +28,7 @@ def preset_text(name: str) -> str:
     >>> "members: auto" in preset_text("balanced")
     True
     """
-    if name not in NAMES:
-        raise ConfigError(f"no preset '{name}'. {choices(name, list(NAMES))}")
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    return _file(name).read_text(encoding="utf-8")
 
 
 def preset(name: str) -> Config:
@@ -36,5 +41,47 @@ def preset(name: str) -> Config:
     >>> preset("balanced") == Config()
     True
     """
-    preset_text(name)
-    return Config.from_yaml(FOLDER / f"{name}.yaml")
+    return Config.from_yaml(_file(name))
+
+
+def _file(name: str) -> Path:
+    if name not in NAMES:
+        raise ConfigError(f"no preset '{name}'. {choices(name, list(NAMES))}")
+    return FOLDER / f"{name}.yaml"
+
+
+def as_config(config: ConfigLike = None, preset: str | None = None, **training: Any) -> Config:
+    """Return the config that the arguments of a training name.
+
+    Args:
+        config: A Config, its sections as a dict, or the path of a YAML or JSON file.
+        preset: The name of a preset, in place of `config`. With neither, all is at its default.
+        training: Keys of the section `training` that take the place of the config's; one that is
+            None leaves what is there.
+
+    Raises:
+        ConfigError: Both a config and a preset are given, the file cannot be read, there is no such
+            preset, or a key or value is none.
+
+    Example:
+    >>> as_config({"training": {"epochs": 3}}, seed=7).training.seed
+    7
+    """
+    if config is not None and preset is not None:
+        raise ConfigError(
+            "both a config (--config) and a preset (--preset) are given; expected one. `multimodal "
+            "preset NAME` prints a preset, to be kept as a config and edited."
+        )
+    found = _read(config if preset is None else _file(preset))
+    given = {name: value for name, value in training.items() if value is not None}
+    return found.merge(training=given) if given else found
+
+
+def _read(config: ConfigLike) -> Config:
+    if config is None:
+        return Config()
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, str | os.PathLike):
+        return Config.from_yaml(Path(config))
+    return Config.parse(dict(config) if isinstance(config, Mapping) else config)

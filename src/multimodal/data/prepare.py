@@ -12,6 +12,7 @@ import numpy as np
 from multimodal.core.arrays import Floats, Ints
 from multimodal.core.config import Config, Kind, LabelKind
 from multimodal.core.errors import ConfigError
+from multimodal.core.presets import ConfigLike, as_config
 from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema, infer_schema
@@ -52,8 +53,8 @@ FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image"
 
 def prepare(
     data: Rows,
-    targets: Sequence[str],
-    config: Config,
+    targets: str | Sequence[str],
+    config: ConfigLike = None,
     *,
     weight: str | None = None,
     images: str | Path | None = None,
@@ -65,8 +66,9 @@ def prepare(
 
     Args:
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
-        targets: Columns to predict; none stands for those of the config's heads.
-        config: What the user wants; groups and heads left open are inferred.
+        targets: Column or columns to predict; none stands for those of the config's heads.
+        config: What the user wants, as a Config, a dict or the path of a file; groups and heads
+            left open are inferred.
         weight: Column of row weights.
         images: Folder that photo paths are relative to; the file's own folder by default.
         base: Schema and spec whose kinds, scales, words and categories are kept and added to.
@@ -79,12 +81,14 @@ def prepare(
 
     Example:
     >>> rows = [{"size": i / 7, "colour": "rg"[i % 2], "price": i * i} for i in range(60)]
-    >>> prepared = prepare(rows, ["price"], Config())
+    >>> prepared = prepare(rows, "price")
     >>> [group.name for group in prepared.spec.groups], len(prepared.rows("train"))
     (['table'], 45)
     """
+    config = as_config(config)
     table, root = open_table(data, images)
-    read, targets = table.rows_read, list(targets) or _learned(config)
+    named = [targets] if isinstance(targets, str) else list(targets)
+    read, targets = table.rows_read, named or _learned(config)
     learned = list(dict.fromkeys([*targets, *_learned(config)]))
     infer = partial(
         infer_schema,

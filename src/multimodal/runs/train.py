@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 
 from multimodal.core.arrays import Floats
-from multimodal.core.config import Config, LabelKind
+from multimodal.core.config import LabelKind
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.core.interrupted import check_out, check_same
+from multimodal.core.presets import ConfigLike, as_config
 from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.data.prepared import Base
 from multimodal.layers import registry
 from multimodal.models.build import check_parts
 from multimodal.models.finetune import check_frozen, continue_config
@@ -32,7 +35,11 @@ def train(
     targets: str | Sequence[str] = (),
     *,
     out: str | Path,
-    config: Config | None = None,
+    config: ConfigLike = None,
+    preset: str | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    freeze: Sequence[str] | None = None,
     weight: str | None = None,
     images: str | Path | None = None,
     base: str | Path | None = None,
@@ -46,7 +53,13 @@ def train(
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
         targets: Column or columns to predict; none stands for those of the config's heads.
         out: Run directory; must not exist, or be empty.
-        config: What the user wants; what it leaves open is inferred.
+        config: What the user wants, as a Config, its sections as a dict, or the path of a YAML or
+            JSON file; what it leaves open is inferred.
+        preset: `fast`, `balanced` or `best`, in place of a config.
+        epochs: Most epochs to train; the config's `training.epochs` by default.
+        seed: Seed of everything random; the config's `training.seed` by default.
+        freeze: Groups whose encoders keep the weights of `base`; the config's `training.freeze` by
+            default.
         weight: Column of row weights, for training and for every metric.
         images: Folder that photo paths are relative to; the file's folder by default.
         base: A run directory to start from.
@@ -62,34 +75,22 @@ def train(
         MultimodalError: What is wrong, where, and how to mend it; nothing is left behind.
 
     Example:
-        run = train("products.csv", "price", out="run")
+        run = train("products.csv", "price", out="run", preset="fast")
         run.predict("tomorrow.csv").frame
     """
     columns = [targets] if isinstance(targets, str) else list(targets)
-    request = Request(
-        data, columns, config or Config(), Path(out), weight, images, base, noise, command
-    )
+    chosen = None if freeze is None else list(freeze)
+    asked = as_config(config, preset, epochs=epochs, seed=seed, freeze=chosen)
+    request = Request(data, columns, asked, Path(out), weight, images, base, noise, command)
     join()
     before = check_out(request.out) if leads() else None
     if before is not None:
         check_same(request.out, before, record(request))
         logger.info(f"{request.out}: going on with the unfinished run")
     origin = load(base) if base is not None else None
-    wanted = continue_config(origin, request.config, columns) if origin else request.config
-    _check_targets(columns, wanted)
-    check_parts(wanted)
-    check_vectors(wanted)
-    logger.info("reading, checking and preparing the rows")
-    prepared = prepare(
-        data,
-        columns,
-        wanted,
-        weight=weight,
-        images=images,
-        base=(origin.schema, origin.spec) if origin else None,
-        label_kinds=label_kinds(),
-    )
-    check_parts(prepared.config)
+    wanted = continue_config(origin, asked, columns) if origin else asked
+    fitted = (origin.schema, origin.spec) if origin else None
+    prepared = prepare_rows(replace(request, config=wanted), fitted)
     check_frozen(prepared.config, prepared.spec)
     _check_sizes(request, prepared)
     _tell(prepared)
@@ -101,9 +102,32 @@ def label_kinds() -> dict[str, LabelKind | None]:
     return {name: registry.get("head", name).label_kind for name in registry.names("head")}
 
 
-def _check_targets(columns: Sequence[str], config: Config) -> None:
-    if not columns and not config.heads:
+def prepare_rows(request: Request, base: Base | None = None) -> Prepared:
+    """Check what is asked for before anything is read, then read, check and prepare the rows.
+
+    Args:
+        request: What a training, comparison or search is asked for.
+        base: Schema and spec of the run to start from.
+
+    Raises:
+        MultimodalError: What is wrong, where, and how to mend it.
+    """
+    if not request.targets and not request.config.heads:
         raise ConfigError("no target is named and the config has no heads; expected one of them.")
+    check_parts(request.config)
+    check_vectors(request.config)
+    logger.info("reading, checking and preparing the rows")
+    prepared = prepare(
+        request.data,
+        request.targets,
+        request.config,
+        weight=request.weight,
+        images=request.images,
+        base=base,
+        label_kinds=label_kinds(),
+    )
+    check_parts(prepared.config)
+    return prepared
 
 
 def _check_sizes(request: Request, prepared: Prepared) -> None:

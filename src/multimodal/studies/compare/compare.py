@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,12 @@ from multimodal.core.arrays import Ints
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
-from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.core.presets import ConfigLike, as_config
+from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart, strata
 from multimodal.data.split.splits import joined_groups
-from multimodal.models.build import check_parts
-from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.runs.request import Request, record
-from multimodal.runs.train import label_kinds
+from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Experiment
 from multimodal.studies.compare.results import ComparisonRecord
@@ -36,7 +36,7 @@ def compare(
     targets: str | Sequence[str] = (),
     *,
     out: str | Path,
-    config: Config | None = None,
+    config: ConfigLike = None,
     folds: int = 5,
     folds_column: str | None = None,
     seeds: int = 3,
@@ -58,8 +58,9 @@ def compare(
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
         targets: Column or columns to predict; none stands for those of the config's heads.
         out: Folder of the comparison: new, empty, or of the same comparison.
-        config: What the user wants; what it leaves open is inferred. `data.split` says which share
-            of the rows validates, and by `group` what stays in one fold.
+        config: What the user wants, as a Config, a dict or the path of a file; what it leaves open
+            is inferred. `data.split` says which share of the rows validates, and by `group` what
+            stays in one fold.
         folds: Number of folds; duplicates share one, targets are spread evenly.
         folds_column: Column that names each row's fold, in place of `folds`; no model reads it.
         seeds: Number of seeds, from the config's on.
@@ -81,21 +82,12 @@ def compare(
         record.verdicts["price"]
     """
     columns = [targets] if isinstance(targets, str) else list(targets)
-    start, wanted = time.monotonic(), _settled(config or Config(), folds, folds_column, seeds)
-    if not columns and not wanted.heads:
-        raise ConfigError("no target is named and the config has no heads; expected one of them.")
-    check_parts(wanted)
-    check_vectors(wanted)
+    start, given = time.monotonic(), as_config(config)
+    request = Request(data, columns, given, Path(out), weight, images, command=command)
+    wanted = _settled(given, folds, folds_column, seeds)
     chosen = chosen_fusions(wanted, fusions)
-    logger.info("reading, checking and preparing the rows")
-    prepared = prepare(
-        data, columns, wanted, weight=weight, images=images, label_kinds=label_kinds()
-    )
-    check_parts(prepared.config)
+    prepared = prepare_rows(replace(request, config=wanted))
     numbers, groups = _folds(prepared, folds, folds_column)
-    request = Request(
-        data, columns, config or Config(), Path(out), weight, images, None, None, command
-    )
     asked = {
         **record(request, prepared),
         "folds": folds_column or folds,

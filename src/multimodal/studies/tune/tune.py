@@ -18,19 +18,18 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
-from multimodal.core.errors import ConfigError, MultimodalError
+from multimodal.core.errors import MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
-from multimodal.data.prepare import Prepared, Rows, prepare
+from multimodal.core.presets import ConfigLike, as_config
+from multimodal.data.prepare import Prepared, Rows
 from multimodal.evaluation.bootstrap import drawn_metrics, gain, metric_by
 from multimodal.evaluation.measures import Parts, compared_metrics, parts, shortfall
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, has_label
 from multimodal.models.baselines import constant_score
-from multimodal.models.build import check_parts
-from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.runs.request import Request, record
-from multimodal.runs.train import label_kinds
+from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.results import Difference
 from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
 from multimodal.studies.folder import FITS, held
@@ -300,7 +299,7 @@ def tune(
     targets: str | Sequence[str] = (),
     *,
     out: str | Path,
-    config: Config | None = None,
+    config: ConfigLike = None,
     minutes: float = 30.0,
     weight: str | None = None,
     images: str | Path | None = None,
@@ -317,7 +316,8 @@ def tune(
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
         targets: Column or columns to predict; none stands for those of the config's heads.
         out: Folder of the search: new, empty, or of the same search.
-        config: Where to start; what it leaves open is inferred.
+        config: Where to start, as a Config, a dict or the path of a file; what it leaves open is
+            inferred.
         minutes: Time for trials; the first one is always finished.
         weight: Column of row weights, for training and for every metric.
         images: Folder that photo paths are relative to; the file's folder by default.
@@ -332,21 +332,12 @@ def tune(
 
     Example:
         record = tune("products.csv", "price", out="tuned", minutes=30)
-        multimodal.train("products.csv", "price", out="run",
-                         config=multimodal.Config.from_yaml("tuned/best.yaml"))
+        multimodal.train("products.csv", "price", out="run", config="tuned/best.yaml")
     """
     optuna()
     columns = [targets] if isinstance(targets, str) else list(targets)
-    start, wanted = time.monotonic(), config or Config()
-    if not columns and not wanted.heads:
-        raise ConfigError("no target is named and the config has no heads; expected one of them.")
-    check_parts(wanted)
-    check_vectors(wanted)
-    logger.info("reading, checking and preparing the rows")
-    prepared = prepare(
-        data, columns, wanted, weight=weight, images=images, label_kinds=label_kinds()
-    )
-    check_parts(prepared.config)
-    request = Request(data, columns, wanted, Path(out), weight, images, None, None, command)
+    start, given = time.monotonic(), as_config(config)
+    request = Request(data, columns, given, Path(out), weight, images, command=command)
+    prepared = prepare_rows(request)
     with held(Path(out), record(request, prepared)):
         return Search(Path(out), prepared, start + 60 * minutes, command).run()
