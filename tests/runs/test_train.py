@@ -287,6 +287,16 @@ def test_targets_or_heads_are_needed(tmp_path: Path) -> None:
         workflow.train(plain_rows(), out=tmp_path / "run")
 
 
+def test_a_config_is_checked_before_the_rows(tmp_path: Path, said: list[str]) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'training'"):
+        workflow.train("no.csv", "y", out=tmp_path / "run", config={"trainnig": {}})
+    with pytest.raises(ConfigError, match="both a config"):
+        workflow.train("no.csv", "y", out=tmp_path / "run", config={}, preset="fast")
+    with pytest.raises(ConfigError, match="epochs"):
+        workflow.train("no.csv", "y", out=tmp_path / "run", preset="fast", epochs=0)
+    assert not said and not (tmp_path / "run").exists()
+
+
 def test_vectors_are_looked_at_before_the_rows(tmp_path: Path, said: list[str]) -> None:
     words = {
         "name": "words",
