@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 import pytest
+
+# A worker per core and tiny arrays: threads would only wait for each other. The environment is
+# read when TensorFlow, NumPy and PyTorch are imported, and new processes inherit it.
+for _variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+):
+    os.environ.setdefault(_variable, "1")
+# Tracing makes many objects and few cycles: the default collects so often that it takes a fifth.
+gc.set_threshold(100_000, 50, 100)
 
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
 GRAPH_HALF = {"core", "layers", "encoders", "fusion", "heads"}
@@ -27,9 +41,32 @@ WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
 
 if WITH_TENSORFLOW:
-    from runs import catalogue_folder, command, damaged, folder, said, trained
+    from runs import (
+        catalogue_folder,
+        command,
+        damaged,
+        folder,
+        only_the_model,
+        partial_run,
+        plain_run,
+        said,
+        trained,
+        worded_run,
+    )
 
-    __all__ = ["catalogue_folder", "command", "damaged", "fixed_seed", "folder", "said", "trained"]
+    __all__ = [
+        "catalogue_folder",
+        "command",
+        "damaged",
+        "fixed_seed",
+        "folder",
+        "only_the_model",
+        "partial_run",
+        "plain_run",
+        "said",
+        "trained",
+        "worded_run",
+    ]
 else:
     collect_ignore += [
         str(path.relative_to(HERE))
@@ -44,3 +81,13 @@ def fixed_seed() -> None:
     """Seed Keras where a test's module has imported it."""
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that share a module's fixture to one worker (`--dist loadgroup`)."""
+    for item in items:
+        fixtures = getattr(item, "_fixtureinfo", None)
+        found = fixtures.name2fixturedefs.values() if fixtures else ()
+        if any(each and each[-1].scope == "module" for each in found):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))

@@ -92,6 +92,28 @@ def plain_rows(rows: int = 80, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({**values, "cost": (price / 2).round(2), "weight": 1.0})
 
 
+def worded_rows(rows: int = 80, seed: int = 0) -> pd.DataFrame:
+    """Return rows of a review, a size and the mood that the review tells."""
+    random = np.random.default_rng(seed)
+    glad = random.random(rows) < 0.5
+    likes = np.where(glad, "I like", "I hate")
+    things = random.choice(["this lamp", "my new chair", "the red table"], rows)
+    reviews = [
+        f"{like} {thing} no {i}" for i, (like, thing) in enumerate(zip(likes, things, strict=True))
+    ]
+    size = random.uniform(1, 9, rows).round(3)
+    mood = np.where(glad, "glad", "sad")
+    return pd.DataFrame({"review": reviews, "size": size, "mood": mood})
+
+
+def partial_rows(rows: int = 90, seed: int = 0) -> pd.DataFrame:
+    """Return plain rows with a mood that follows from the price; every third row has none."""
+    found = plain_rows(rows, seed).drop(columns=["cost", "weight"])
+    found["mood"] = np.where(found["price"] > found["price"].median(), "glad", "sad")
+    found["mood"] = found["mood"].where(found.index % 3 != 0)
+    return found
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return a digest of every file below a folder."""
     return {
