@@ -162,7 +162,7 @@ def try_unfinished(run: Path, copy: Path, kind: str, rng: random.Random) -> None
     from multimodal.core.files import sha256_of
     from multimodal.core.interrupted import check_out, check_same, read_record
     from multimodal.models.training.checkpoints import DIGITS, Checkpoints
-    from multimodal.models.training.state import TrainingState
+    from multimodal.models.training.fit import TrainingState
 
     shutil.copytree(run, copy)
     if kind == "unfinished.json":

@@ -41,7 +41,7 @@ def main() -> None:
     """Train, then print the comparison."""
     arguments, console = parse(), Console(markup=False, highlight=False, emoji=False)
     load_backend()
-    from multimodal.models.training.checkpoints import EpochProgress
+    from multimodal.models.training.progress import EpochProgress
 
     config = (
         multimodal.Config.from_yaml(arguments.config) if arguments.config else multimodal.Config()

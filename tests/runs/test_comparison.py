@@ -10,7 +10,7 @@ from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.metrics import regression_metrics
-from multimodal.models.training.state import TrainingState
+from multimodal.models.training.fit import TrainingState
 from multimodal.runs import comparison
 from multimodal.runs.comparison import baseline_scores, input_name
 
@@ -47,7 +47,7 @@ def test_ctrl_c_in_a_baseline_ends_the_comparison(
     prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped = TrainingState(interrupted=True)
-    monkeypatch.setattr(comparison, "fit_compiled", lambda *a, **k: stopped)
+    monkeypatch.setattr(comparison, "fit", lambda *a, **k: stopped)
     monkeypatch.setattr(comparison, "tree_scores", lambda *a, **k: [])
     scores: Any = baseline_scores(prepared, 0)
     assert next(scores).name == "Median"

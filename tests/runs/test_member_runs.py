@@ -10,7 +10,7 @@ import pytest
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.models.training.state import TrainingState
+from multimodal.models.training.fit import TrainingState
 from multimodal.runs import member_runs
 from multimodal.runs.member_runs import NetworkFits
 from multimodal.runs.request import Request

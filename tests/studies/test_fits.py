@@ -16,7 +16,7 @@ from multimodal.evaluation.task import measure
 from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
-from multimodal.models.training.state import TrainingState
+from multimodal.models.training.fit import TrainingState
 from multimodal.studies.fits import answered, fit_rows, restrict_modalities, tasks, width
 
 

@@ -120,7 +120,7 @@ def load_backend(*, several: bool = False) -> None:
         os.dup2(nowhere, 2)
         keras = importlib.import_module("keras")
         if several:
-            importlib.import_module("multimodal.models.training.engines").join()
+            importlib.import_module("multimodal.models.training.devices").join()
         keras.ops.zeros(())
         importlib.import_module("tensorflow")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a model per baseline: it retraces

@@ -52,14 +52,14 @@ def train(
     load_backend(several=True)
     from multimodal.core.presets import as_config
     from multimodal.data.generated import CONFIG, TARGET, catalogue
-    from multimodal.models.training.checkpoints import EpochProgress
-    from multimodal.models.training.engines import leads
+    from multimodal.models.training.devices import is_chief
+    from multimodal.models.training.progress import EpochProgress
     from multimodal.runs import train as workflow
 
     wanted = as_config(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
     command = command_line()
     console, noise, out = console_on(), None, out or free_folder(Path("runs/run"), command)
-    console.quiet = not leads()
+    console.quiet = not is_chief()
     news, data = partial(say, console=console), file
     if data is None:
         news("drawing the catalogue (kept for the next time)")
@@ -83,7 +83,7 @@ def train(
             command=command,
             callbacks=[progress],
         )
-    if leads():
+    if is_chief():
         show_comparison(out, console)
         news(f"report: {out / 'report.html'}")
 

@@ -25,14 +25,13 @@ from multimodal.models.baselines import (
     serves,
     tree_scores,
 )
-from multimodal.models.training.optimizer import (
+from multimodal.models.training.devices import (
     choose_precision,
     compiler_options,
     dtype_policy,
-    make_optimizer,
-    one_batch_size,
+    fixed_batch_size,
 )
-from multimodal.models.training.state import fit_compiled
+from multimodal.models.training.fit import fit, make_optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -140,13 +139,11 @@ def sequential_score(
             first_epoch=epoch,
             first_step=step,
             augment=prepared.config.data.augment,
-            fill=one_batch_size(),
+            fill=fixed_batch_size(),
         ).map(single)
 
     validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
-    fitted_model = fit_compiled(
-        model, training, train, validation.map(single), steps_per_epoch=steps
-    )
+    fitted_model = fit(model, training, train, validation.map(single), steps_per_epoch=steps)
     if fitted_model.interrupted:
         raise KeyboardInterrupt
     test = by_length(source, prepared.rows("test"))

@@ -11,11 +11,16 @@ import keras
 
 from multimodal.core.interrupted import CHECKPOINTS, Termination
 from multimodal.data.prepare import Prepared
-from multimodal.models.training.checkpoints import Checkpoints, LogFile
-from multimodal.models.training.engines import engine, leads, processes
+from multimodal.models.training.checkpoints import Checkpoints
+from multimodal.models.training.devices import (
+    all_devices,
+    is_chief,
+    lowest_precision,
+    process_count,
+)
+from multimodal.models.training.fit import FaultTolerance, TrainingState
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
-from multimodal.models.training.optimizer import lowest_precision
-from multimodal.models.training.state import FaultTolerance, TrainingState, added
+from multimodal.models.training.progress import LogFile
 from multimodal.runs.request import Request
 from multimodal.runs.run import Run
 
@@ -44,7 +49,7 @@ class NetworkFits:
     notes: list[str] = field(default_factory=list)
     logs: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
-    @engine()
+    @all_devices()
     def run(self, termination: Termination | None) -> tuple[list[keras.Model], TrainingState]:
         """Return the networks, and how their training went; without checkpoints if nobody ends it.
 
@@ -57,10 +62,10 @@ class NetworkFits:
             network, fitted = self._fit_one(i, termination)
             if fitted.best or not networks:
                 networks.append(network)
-            total = added(total, fitted)
+            total = total.followed_by(fitted)
             if fitted.interrupted:
                 break
-        if total.interrupted and processes() > 1:
+        if total.interrupted and process_count() > 1:
             raise KeyboardInterrupt  # the others cannot go on, nor end, without this one
         if total.interrupted:
             logger.info("interrupted; the best weights so far are kept")
@@ -87,7 +92,7 @@ class NetworkFits:
             )
         self._announce(i, model, fitted)
         self.logs[i] = fitted.log
-        log = [LogFile(self.request.out / LOG, self.logs)] if leads() else []
+        log = [LogFile(self.request.out / LOG, self.logs)] if is_chief() else []
         fit_network(
             model,
             prepared,

@@ -31,9 +31,8 @@ from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.models.build import average, build
 from multimodal.models.stack.boosted_heads import BoostedModels
 from multimodal.models.stack.stack import OutOfFold, stack_networks
-from multimodal.models.training.engines import leads
-from multimodal.models.training.optimizer import lowest_precision
-from multimodal.models.training.state import TrainingState
+from multimodal.models.training.devices import is_chief, lowest_precision
+from multimodal.models.training.fit import TrainingState
 from multimodal.report.report import photos_of, write_report
 from multimodal.report.views import summary
 from multimodal.runs.ablation import ablation_scores
@@ -97,7 +96,7 @@ class Steps:
         Of several processes, those that do not lead only fit.
         """
         out, prepared = self.request.out, self.prepared
-        if not leads():
+        if not is_chief():
             with on_signals() as termination:
                 termination.waiting = True  # the one that leads writes a checkpoint, and ends first
                 networks, _ = self.fits.run(None)

@@ -20,7 +20,7 @@ from multimodal.layers import registry
 from multimodal.models.build import check_parts
 from multimodal.models.finetune import check_frozen, continue_config
 from multimodal.models.pretrained_vectors import check_vectors
-from multimodal.models.training.engines import join, leads
+from multimodal.models.training.devices import is_chief, join
 from multimodal.runs.request import Request, record
 from multimodal.runs.run import Run, load
 from multimodal.runs.steps import QUARANTINE, Steps
@@ -83,7 +83,7 @@ def train(
     asked = as_config(config, preset, epochs=epochs, seed=seed, freeze=chosen)
     request = Request(data, columns, asked, Path(out), weight, images, base, noise, command)
     join()
-    before = check_out(request.out) if leads() else None
+    before = check_out(request.out) if is_chief() else None
     if before is not None:
         check_same(request.out, before, record(request))
         logger.info(f"{request.out}: going on with the unfinished run")

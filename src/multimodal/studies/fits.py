@@ -27,8 +27,8 @@ from multimodal.evaluation.task import Task
 from multimodal.models import baselines
 from multimodal.models.build import head_layer
 from multimodal.models.stack.stack import stack_networks
+from multimodal.models.training.fit import TrainingState
 from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
-from multimodal.models.training.state import TrainingState
 
 
 def fit_rows(

@@ -1,4 +1,4 @@
-"""The networks of a run: their seeds, stages and starts, the rows of a batch."""
+"""The fold models of a run: their seeds, stages and starts, the rows of a batch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tiny import plain_config, plain_rows
 from multimodal.data.batches import batch_rows
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training import kfold
+from multimodal.models.training.fit import TrainingState
 from multimodal.models.training.kfold import (
     fit_network,
     named_rows,
@@ -19,7 +20,6 @@ from multimodal.models.training.kfold import (
     new_network,
     stages,
 )
-from multimodal.models.training.state import TrainingState
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,10 @@ def test_frozen_groups_learn_in_the_second_stage(
 ) -> None:
     seen: list[tuple[tuple[int, int], bool]] = []
 
-    def watched(model: keras.Model, *args: object, epochs: tuple[int, int], **rest: object) -> None:
-        seen.append((epochs, model.get_layer("table_encoder").trainable))
+    def watched(
+        model: keras.Model, *args: object, state: TrainingState, last: int, **rest: object
+    ) -> None:
+        seen.append(((state.epoch, last), model.get_layer("table_encoder").trainable))
 
     monkeypatch.setattr(kfold, "fit", watched)
     config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
@@ -65,13 +67,13 @@ def test_frozen_groups_learn_in_the_second_stage(
 
 def test_a_fit_goes_on_from_where_it_is(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    monkeypatch.setattr(kfold, "fit", lambda *a, epochs, **k: seen.append(epochs))
+    monkeypatch.setattr(kfold, "fit", lambda *a, state, last, **k: seen.append((state.epoch, last)))
     config = plain.config.merge(training={"epochs": 4, "freeze": ["table"], "unfreeze_epoch": 1})
     frozen = replace(plain, config=config)
     model, _ = new_network(frozen, 0)
     fit_network(model, frozen, 0, TrainingState(stage=1, epoch=2))
     fit_network(model, frozen, 0, TrainingState(interrupted=True))
-    assert seen == [(1, 4)]
+    assert seen == [(2, 4)]
 
 
 def test_rows_are_named_by_their_lines(plain: Prepared) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from multimodal.models.training.checkpoints import EpochProgress, LogFile
+from multimodal.models.training.progress import EpochProgress, LogFile
 
 LOGS = {
     "a_loss": 1.0,

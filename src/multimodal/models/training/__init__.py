@@ -1,1 +1,1 @@
-"""Fit a Keras model: state, optimizer, checkpoints, engines, k-fold ensembles."""
+"""Fit a Keras model: fit and resume, checkpoints, devices, progress, the fold models."""

@@ -1,4 +1,4 @@
-"""The networks of a run: what each starts from, and its fit on the rows that it learns from."""
+"""The fold models of a run: what each starts from, and its fit on the rows that it learns from."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import keras
 
 from multimodal.data.batches import batch_rows, by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared
-from multimodal.models.build import build, members
+from multimodal.models.build import build, compile_model, members
 from multimodal.models.finetune import carry_over, freeze_groups
 from multimodal.models.fitted import FittedModel
 from multimodal.models.pretrained_vectors import start_from_vectors
 from multimodal.models.training.checkpoints import Checkpoint
-from multimodal.models.training.engines import share
-from multimodal.models.training.optimizer import choose_precision, one_batch_size
-from multimodal.models.training.state import FaultTolerance, TrainingState, fit
+from multimodal.models.training.devices import (
+    choose_precision,
+    compiler_options,
+    fixed_batch_size,
+    shard,
+)
+from multimodal.models.training.fit import FaultTolerance, TrainingState, fit, make_optimizer
 
 BATCH = 256  # rows of a batch that nothing is learned from
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -25,12 +29,13 @@ Stage = tuple[int, int, list[str]]
 
 
 def network_seed(seed: int, i: int) -> int:
-    """Return the seed that network `i` of a run starts from.
+    """Return the seed that fold model `i` of a run starts from.
 
     Example:
     >>> network_seed(3, 0), network_seed(3, 2)
     (3, 2003)
     """
+    # Runs of neighbouring seeds, which are compared, have no network in common.
     return (seed + 1000 * i) % 2**31
 
 
@@ -49,12 +54,12 @@ def stages(epochs: int, middle: int | None, frozen: list[str]) -> list[Stage]:
 def new_network(
     prepared: Prepared, i: int, origin: FittedModel | None = None
 ) -> tuple[keras.Model, list[str]]:
-    """Return network `i` as it is before its fit, and notes on what it does not learn anew.
+    """Return fold model `i` as it is before its fit, and notes on what it does not learn anew.
 
     Args:
         prepared: Rows, split, and the config and spec of the network.
-        i: Number of the network, from 0.
-        origin: The run whose weights it starts from.
+        i: Number of the fold model, from 0.
+        origin: The trained model whose weights it starts from.
     """
     config, spec = prepared.config, prepared.spec
     keras.utils.set_random_seed(network_seed(config.training.seed, i))
@@ -70,19 +75,19 @@ def fit_network(
     model: keras.Model,
     prepared: Prepared,
     i: int,
-    fitted: TrainingState,
+    state: TrainingState,
     *,
     fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Callbacks = (),
 ) -> None:
-    """Fit network `i` in stages, from where `fitted` is; the weights of the best epoch stay.
+    """Fit fold model `i` in stages, from where `state` is; the weights of the best epoch stay.
 
     Args:
         model: The network.
         prepared: Rows, split, and the config and spec of the network.
-        i: Number of the network, from 0.
-        fitted: How far its training has come; this fit is added.
+        i: Number of the fold model, from 0.
+        state: How far its training has come; this fit is added.
         fault_tolerance: What guards the training.
         start: The checkpoint to go on from.
         callbacks: Further Keras callbacks of the fit.
@@ -93,11 +98,11 @@ def fit_network(
     training = prepared.config.training
     middle = training.unfreeze_epoch if training.freeze else None
     for number, stage in enumerate(stages(int(training.epochs), middle, training.freeze)):
-        if number >= fitted.stage and not fitted.interrupted:
-            if number > fitted.stage:
-                fitted.stage, fitted.epoch, fitted.step, fitted.wait = number, stage[0], 0, 0
+        if number >= state.stage and not state.interrupted:
+            if number > state.stage:
+                state.stage, state.epoch, state.step, state.wait = number, stage[0], 0, 0
                 start = None
-            _fit_stage(model, prepared, i, stage, fitted, fault_tolerance, start, callbacks)
+            _fit_stage(model, prepared, i, stage, state, fault_tolerance, start, callbacks)
 
 
 def _fit_stage(
@@ -105,14 +110,19 @@ def _fit_stage(
     prepared: Prepared,
     i: int,
     stage: Stage,
-    fitted: TrainingState,
+    state: TrainingState,
     fault_tolerance: FaultTolerance | None,
     start: Checkpoint | None,
     callbacks: Callbacks,
 ) -> None:
-    config, (rows, held) = prepared.config, prepared.fold_rows(i)
+    config, (rows, held_out) = prepared.config, prepared.fold_rows(i)
     training, (first, last, frozen) = config.training, stage
-    freeze_groups(model, config, prepared.spec, frozen)
+    steps = math.ceil(len(rows) / int(training.batch_size))
+    freeze_groups(
+        model, config, prepared.spec, frozen
+    )  # before `compile`, where `trainable` takes effect
+    optimizer = make_optimizer(training, (last - first) * steps)
+    compile_model(model, config, optimizer, **compiler_options())
 
     def train(epoch: int, step: int) -> Any:
         batches = training_dataset(
@@ -124,20 +134,20 @@ def _fit_stage(
             first_epoch=epoch,
             first_step=step,
             augment=config.data.augment,
-            fill=one_batch_size(),
+            fill=fixed_batch_size(),
         )
-        return share(batches)
+        return shard(batches)
 
-    checked = by_length(prepared.source, held)
-    validation = share(evaluation_dataset(prepared.source, checked, batch_size=BATCH))
+    checked = by_length(prepared.source, held_out)
+    validation = shard(evaluation_dataset(prepared.source, checked, batch_size=BATCH))
     fit(
         model,
-        config,
+        training,
         train,
         validation,
-        epochs=(first, last),
-        fitted=fitted,
-        steps_per_epoch=math.ceil(len(rows) / int(training.batch_size)),
+        last=last,
+        state=state,
+        steps_per_epoch=steps,
         fault_tolerance=fault_tolerance,
         start=start,
         callbacks=callbacks,
@@ -145,7 +155,7 @@ def _fit_stage(
 
 
 def named_rows(prepared: Prepared, i: int, epoch: int, step: int) -> str:
-    """Name the rows of a batch of network `i` by their lines in the source."""
+    """Name the rows of a batch of fold model `i` by their lines in the source."""
     training, (rows, _) = prepared.config.training, prepared.fold_rows(i)
     chosen = batch_rows(
         prepared.source,

@@ -1,8 +1,12 @@
-"""Fit a model: early stopping, the best weights kept, and a training that can be taken up again.
+"""Fit a Keras model: optimizer, early stopping, best weights, and exact resume after a kill.
 
 A training is a function of its config, data and seed: after a kill it goes on from the last
 checkpoint, in the middle of an epoch if need be, and ends with the same weights on a processor.
 """
+
+# Keras' own callbacks cannot do that. `BackupAndRestore` restores weights, optimizer and epoch, but
+# not the batch, the seeds of dropout or the state of callbacks: `EarlyStopping` counts anew,
+# `ModelCheckpoint` forgets the best. Hence one callback for all three.
 
 from __future__ import annotations
 
@@ -17,25 +21,82 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.config import Config, Training
+from multimodal.core.config import Training
 from multimodal.core.errors import RunError, TrainingError
 from multimodal.core.interrupted import Termination
-from multimodal.models.build import compile_model
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
-from multimodal.models.training.optimizer import compiler_options, make_optimizer
 
 Batches = Callable[[int, int], Any]
 Weights = list[NDArray[Any]]
-_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
+NO_DECAY = ["bias", "gamma", "beta", "embedding", "missing"]
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
+
+
+@keras.saving.register_keras_serializable(package="multimodal")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear rise to `peak` over `warmup_steps`, then half a cosine down to zero at `steps`.
+
+    Args:
+        peak: The highest learning rate.
+        warmup_steps: Steps until it is reached; the first one has `peak / warmup_steps`.
+        steps: All steps of the training.
+
+    References:
+        Loshchilov and Hutter, SGDR, 2017.
+    """
+
+    # `CosineDecay(warmup_target=...)` cannot give these rates: where its warm-up rises through the
+    # same values, its decay begins a step earlier. Saved models name this class.
+
+    def __init__(self, peak: float, warmup_steps: int, steps: int) -> None:
+        super().__init__()
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        rise = (step + 1.0) / max(self.warmup_steps, 1)
+        done = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        fall = 0.5 * (1.0 + keras.ops.cos(math.pi * keras.ops.clip(done, 0.0, 1.0)))
+        return self.peak * keras.ops.minimum(rise, fall)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "steps": self.steps}
+
+
+def make_optimizer(training: Training, steps: int) -> keras.optimizers.Optimizer:
+    """Return AdamW with warm-up, cosine decay over `steps` and clipping by the global norm.
+
+    With `ema_momentum` it keeps an exponential moving average of the weights beside them.
+    """
+    schedule = WarmupCosine(training.learning_rate, int(training.warmup * steps), steps)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clip_norm,
+        use_ema=training.ema_momentum is not None,
+        ema_momentum=training.ema_momentum or 0.0,
+    )
+    optimizer.exclude_from_weight_decay(var_names=NO_DECAY)
+    return optimizer
 
 
 @dataclass
 class TrainingState:
-    """How far a training has come, and how it went.
+    """How far a training has come, and how it went; all but the weights is JSON in a checkpoint.
 
-    `log` has one dict of losses and metrics per finished epoch; `epoch` epochs and `step` batches
-    of the next one are done; `wait` counts the epochs since the best one, or since the stage began;
-    `best` has the weights of the best epoch.
+    Attributes:
+        log: One dict of losses and metrics per finished epoch.
+        best_epoch: Number of the best epoch, from 1; 0 before the first one has ended.
+        best_loss: Its validation loss.
+        seconds: Seconds of training, those before a kill included.
+        interrupted: Whether Ctrl-C ended it.
+        stage: Number of the stage, from 0 (see `kfold.stages`).
+        epoch: Epochs that are done.
+        step: Batches of the next epoch that are done.
+        wait: Epochs since the best one, or since the stage began.
+        best: The weights of the best epoch.
     """
 
     log: list[dict[str, float]] = field(default_factory=list)
@@ -64,15 +125,14 @@ class TrainingState:
         """Return all but the weights, as plain JSON."""
         return {name: value for name, value in vars(self).items() if name != "best"}
 
-
-def added(total: TrainingState, fitted: TrainingState) -> TrainingState:
-    """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
-    return TrainingState(
-        log=[*total.log, *fitted.log],
-        best_epoch=total.best_epoch or fitted.best_epoch,
-        seconds=total.seconds + fitted.seconds,
-        interrupted=fitted.interrupted,
-    )
+    def followed_by(self, later: TrainingState) -> TrainingState:
+        """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
+        return TrainingState(
+            log=[*self.log, *later.log],
+            best_epoch=self.best_epoch or later.best_epoch,
+            seconds=self.seconds + later.seconds,
+            interrupted=later.interrupted,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,125 +154,102 @@ class FaultTolerance:
 
 def fit(
     model: keras.Model,
-    config: Config,
-    train: Batches,
-    validation: Any,
-    *,
-    steps_per_epoch: int,
-    epochs: tuple[int, int] | None = None,
-    fitted: TrainingState | None = None,
-    fault_tolerance: FaultTolerance | None = None,
-    start: Checkpoint | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> TrainingState:
-    """Compile and fit `model`; leave it with the weights of its best epoch.
-
-    Args:
-        model: What `build` returned.
-        config: Its config.
-        train: Batches from (epoch, step) on, of that epoch and all later ones.
-        validation: Batches of one pass over the validation rows.
-        steps_per_epoch: Batches of one epoch.
-        epochs: Epoch to start with and to stop before; all of the config's by default.
-        fitted: What earlier stages have done; this stage is added.
-        fault_tolerance: What guards the training.
-        start: The checkpoint to go on from.
-        callbacks: Further Keras callbacks.
-
-    Raises:
-        TrainingError: The loss became NaN, or the memory was not enough.
-    """
-    training = config.training
-    first, last = epochs or (0, int(training.epochs))
-    optimizer = make_optimizer(training, (last - first) * steps_per_epoch)
-    compile_model(model, config, optimizer, **compiler_options())
-    fitted = fitted or TrainingState(epoch=first)
-    return fit_compiled(
-        model,
-        training,
-        train,
-        validation,
-        steps_per_epoch=steps_per_epoch,
-        last=last,
-        fitted=fitted,
-        fault_tolerance=fault_tolerance,
-        start=start,
-        callbacks=callbacks,
-    )
-
-
-def fit_compiled(
-    model: keras.Model,
     training: Training,
     train: Batches,
     validation: Any,
     *,
     steps_per_epoch: int,
     last: int | None = None,
-    fitted: TrainingState | None = None,
+    state: TrainingState | None = None,
     fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingState:
-    """Fit a compiled model with early stopping; Ctrl-C ends it with the best weights so far."""
-    last, fitted = last or int(training.epochs), fitted or TrainingState()
-    tracker = Tracker(fitted, training, steps_per_epoch, fault_tolerance)
+    """Fit a compiled model with early stopping; leave it with the weights of its best epoch.
+
+    Ctrl-C ends the fit with the best weights so far.
+
+    Args:
+        model: A compiled model.
+        training: Its epochs, patience and batch size.
+        train: Batches from (epoch, step) on, of that epoch and all later ones.
+        validation: Batches of one pass over the validation rows.
+        steps_per_epoch: Batches of one epoch.
+        last: Epoch to stop before; all of the config's by default.
+        state: What earlier stages have done; this one is added.
+        fault_tolerance: What guards the training; without it, nothing is saved on the way.
+        start: The checkpoint to go on from.
+        callbacks: Further Keras callbacks.
+
+    Raises:
+        TrainingError: The loss became NaN, or the memory was not enough.
+        RunError: `start` is of another model.
+    """
+    last, state = last or int(training.epochs), state or TrainingState()
+    callback = EarlyStoppingCheckpoint(state, training, steps_per_epoch, fault_tolerance)
     if start is not None:
-        tracker.restore(model, start, validation)
+        callback.restore(model, start, validation)
     logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_news)
+    logger.addFilter(_is_no_retracing)
     try:
         if fault_tolerance is not None:
             fault_tolerance.termination.waiting = True
-        while fitted.epoch < last and fitted.wait < training.patience:
+        while state.epoch < last and state.wait < training.patience:
             model.fit(  # first the rest of an epoch
-                train(fitted.epoch, fitted.step),
+                train(state.epoch, state.step),
                 validation_data=validation,
                 verbose=0,
                 epochs=last,
-                steps_per_epoch=steps_per_epoch - fitted.step,
-                initial_epoch=fitted.epoch,
+                steps_per_epoch=steps_per_epoch - state.step,
+                initial_epoch=state.epoch,
                 shuffle=False,
-                callbacks=[tracker, *callbacks],
+                callbacks=[callback, *callbacks],
             )
-        tracker.finish(model)
+        callback.finish(model)
     except KeyboardInterrupt:
-        fitted.interrupted = True
+        state.interrupted = True
     except Exception as error:
-        if not isinstance(error, MemoryError) and not any(m in str(error) for m in _MEMORY):
+        # An exhausted device is a class of its own on each backend; the message tells.
+        if not isinstance(error, MemoryError) and not any(m in str(error) for m in OUT_OF_MEMORY):
             raise
         raise TrainingError(_too_large(training, fault_tolerance)) from None
     finally:
-        logger.removeFilter(_is_news)
+        logger.removeFilter(_is_no_retracing)
         if fault_tolerance is not None:
             fault_tolerance.termination.waiting = False
-    if fitted.best:
-        model.set_weights(fitted.best)
-    fitted.seconds = tracker.elapsed()
-    return fitted
+    if state.best:
+        model.set_weights(state.best)
+    state.seconds = callback.elapsed()
+    return state
 
 
-class Tracker(keras.callbacks.Callback):
-    """Keep the books of a fit in `fitted`: log, early stopping, best weights, checkpoints.
+class EarlyStoppingCheckpoint(keras.callbacks.Callback):
+    """Early stopping, best weights and checkpoints of a fit, whose books are kept in `state`.
 
     With a moving average of the weights, validation measures the average, and the best weights are
     averages.
+
+    Args:
+        state: How far the training has come; changed in place.
+        training: Its patience, batch size and moving average.
+        steps: Batches of one epoch.
+        fault_tolerance: What guards the training.
     """
 
     def __init__(
         self,
-        fitted: TrainingState,
+        state: TrainingState,
         training: Training,
         steps: int,
         fault_tolerance: FaultTolerance | None,
     ) -> None:
         super().__init__()
-        self.fitted = fitted
+        self.state = state
         self.training = training
         self.steps = steps
         self.fault_tolerance = fault_tolerance
         self._pending: Weights = []
-        self._kept: Weights = []
+        self._swapped: Weights = []  # during validation the raw weights, after it the averages
         self._raw: Weights = []
         self._offset = 0
         self._since = self._saved = time.monotonic()
@@ -220,9 +257,9 @@ class Tracker(keras.callbacks.Callback):
     def elapsed(self) -> float:
         """Seconds of training so far, those before a kill included."""
         now = time.monotonic()
-        self.fitted.seconds += now - self._since
+        self.state.seconds += now - self._since
         self._since = now
-        return self.fitted.seconds
+        return self.state.seconds
 
     def restore(self, model: keras.Model, start: Checkpoint, validation: Any) -> None:
         """Take over a checkpoint's arrays when the first epoch begins.
@@ -230,8 +267,9 @@ class Tracker(keras.callbacks.Callback):
         Raises:
             RunError: The checkpoint is of another model.
         """
+        # The variables of optimizer and metrics are made in the first step, too late for values.
         model.optimizer.build(model.trainable_variables)
-        model.evaluate(validation.take(1), verbose=0)  # makes the variables of the metrics
+        model.evaluate(validation.take(1), verbose=0)
         found = [tuple(array.shape) for array in start.arrays]
         if found != [tuple(variable.shape) for variable in _variables(model)]:
             raise RunError("the checkpoint is of another model. Train anew into another --out.")
@@ -249,23 +287,25 @@ class Tracker(keras.callbacks.Callback):
         self._pending = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._offset = self.fitted.step
-        if self._pending:
+        self._offset = self.state.step
+        if self._pending:  # only now, since Keras resets the metrics before an epoch
             self._take_over(self.model)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._end_if_interrupted()
         step = self._offset + batch
+        # `TerminateOnNaN` by default returns as if all were well, with weights that are NaN.
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise TrainingError(self._not_finite(step))
-        self.fitted.step = step + 1
-        if self.fitted.step < self.steps:  # the end of an epoch comes after its validation
+        self.state.step = step + 1
+        if self.state.step < self.steps:  # the end of an epoch comes after its validation
             self._save_if_due()
 
+    # `SwapEMAWeights` swaps by adding and subtracting on TensorFlow, which rounds the raw weights.
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.training.ema_momentum is not None:
             averages = self.model.optimizer._model_variables_moving_average
-            self._kept = [_value(v) for v in self.model.trainable_variables]
+            self._swapped = [_value(v) for v in self.model.trainable_variables]
             _assign(self.model.trainable_variables, [_value(v) for v in averages])
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -276,33 +316,35 @@ class Tracker(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._kept:
+        if self._swapped:
             averages = [_value(v) for v in self.model.trainable_variables]
-            _assign(self.model.trainable_variables, self._kept)
-            self._raw, self._kept = self._kept, averages
+            _assign(self.model.trainable_variables, self._swapped)
+            self._raw, self._swapped = self._swapped, averages
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        fitted = self.fitted
+        state = self.state
         entry = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
-        fitted.log.append(entry)
-        fitted.epoch, fitted.step, fitted.wait = epoch + 1, 0, fitted.wait + 1
-        better = entry["val_loss"] < fitted.best_loss  # never true of NaN
-        if better or not fitted.best:
-            fitted.best_loss = entry["val_loss"] if better else math.inf
-            fitted.best_epoch, fitted.wait, fitted.best = epoch + 1, 0, self._weights()
-        self.model.stop_training = fitted.wait >= self.training.patience or self._offset > 0
+        state.log.append(entry)
+        state.epoch, state.step, state.wait = epoch + 1, 0, state.wait + 1
+        better = entry["val_loss"] < state.best_loss  # never true of NaN
+        if better or not state.best:
+            state.best_loss = entry["val_loss"] if better else math.inf
+            state.best_epoch, state.wait, state.best = epoch + 1, 0, self._measured_weights()
+        # The rest of an epoch has fewer `steps_per_epoch`; what follows is a fit of its own.
+        self.model.stop_training = state.wait >= self.training.patience or self._offset > 0
         self._save_if_due()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._raw:  # the optimizer has put the averages in their place, but a fit may follow
             _assign(self.model.trainable_variables, self._raw)
 
-    def _weights(self) -> Weights:
+    def _measured_weights(self) -> Weights:
         """Return the weights that validation has measured."""
         weights: Weights = self.model.get_weights()
-        if self._kept:
+        if self._swapped:
             places = {id(w): i for i, w in enumerate(self.model.weights)}
-            for variable, average in zip(self.model.trainable_variables, self._kept, strict=True):
+            pairs = zip(self.model.trainable_variables, self._swapped, strict=True)
+            for variable, average in pairs:
                 weights[places[id(variable)]] = average
         return weights
 
@@ -322,30 +364,27 @@ class Tracker(keras.callbacks.Callback):
         arrays = [_value(variable) for variable in _variables(model)]
         if all(np.isfinite(array).all() for array in arrays):
             self.elapsed()
-            number = self.fitted.epoch * self.steps + self.fitted.step
+            number = self.state.epoch * self.steps + self.state.step
             self.fault_tolerance.checkpoints.save(
-                number, self.fitted.progress(), arrays, self.fitted.best
+                number, self.state.progress(), arrays, self.state.best
             )
         self._saved = time.monotonic()
 
     def _not_finite(self, step: int) -> str:
-        epoch, rows, kept = self.fitted.epoch, "", ""
+        rows, kept = "", ""
         if self.fault_tolerance is not None:
-            rows = f", with {self.fault_tolerance.rows(epoch, step)}"
-            kept = (
-                " The last good checkpoint is kept."
-                if self.fault_tolerance.checkpoints.there
-                else ""
-            )
+            rows = f", with {self.fault_tolerance.rows(self.state.epoch, step)}"
+            if self.fault_tolerance.checkpoints.there:
+                kept = " The last good checkpoint is kept."
         return (
-            f"the loss is not a number in epoch {epoch + 1}, step {step + 1}{rows}. Lower "
-            "`training.learning_rate`, or set `training.precision` to 'float32', and train into "
-            f"another --out.{kept}"
+            f"the loss is not a number in epoch {self.state.epoch + 1}, step {step + 1}{rows}. "
+            "Lower `training.learning_rate`, or set `training.precision` to 'float32', and train "
+            f"into another --out.{kept}"
         )
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a message is one; that a further network is compiled anew is none."""
+def _is_no_retracing(record: logging.LogRecord) -> bool:
+    """Leave out TensorFlow's warning of retracing: a further network is compiled anew."""
     return "retracing" not in str(record.msg)
 
 
@@ -362,6 +401,7 @@ def _too_large(training: Training, fault_tolerance: FaultTolerance | None) -> st
 
 def _variables(model: keras.Model) -> list[keras.Variable]:
     """Return all that training changes: weights, states of dropout and metrics, optimizer."""
+    # `.weights.h5` files lack the seeds of dropout, which `model.variables` holds.
     return [*model.variables, *model.metrics_variables, *model.optimizer.variables]
 
 

@@ -13,19 +13,21 @@ import numpy as np
 import pytest
 
 from multimodal.core.config import Config, Training
-from multimodal.core.errors import RunError
+from multimodal.core.errors import RunError, TrainingError
 from multimodal.core.interrupted import Termination, on_signals
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
+from multimodal.models.build import build, compile_model
 from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
-from multimodal.models.training.optimizer import make_optimizer
-from multimodal.models.training.state import (
+from multimodal.models.training.fit import (
     FaultTolerance,
-    TrainingError,
     TrainingState,
     fit,
-    fit_compiled,
+    make_optimizer,
 )
 
+UNTIL = Training(epochs=6, patience=9)
+AVERAGED = UNTIL.model_copy(update={"ema_momentum": 0.8})
+Life = tuple[keras.Model, TrainingState]  # a network and how its training went
 X = np.linspace(-1, 1, 16, dtype="float32")[:, None]
 Y = 3 * X + 1
 
@@ -51,7 +53,7 @@ def fit_linear(
     model: keras.Model, training: Training, *, valid_y: Any = Y, **options: Any
 ) -> TrainingState:
     validation = batches(X, valid_y, 1)
-    return fit_compiled(model, training, train(), validation, steps_per_epoch=2, **options)
+    return fit(model, training, train(), validation, steps_per_epoch=2, **options)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -107,7 +109,7 @@ def test_interruption_in_the_first_epoch_leaves_a_model() -> None:
 
 
 def test_a_later_stage_counts_on() -> None:
-    result = fit_linear(linear(), Training(epochs=5, patience=9), fitted=TrainingState(epoch=3))
+    result = fit_linear(linear(), Training(epochs=5, patience=9), state=TrainingState(epoch=3))
     assert [epoch["epoch"] for epoch in result.log] == [4, 5]
     assert result.best_epoch in (4, 5)
 
@@ -116,9 +118,7 @@ def test_nan_is_an_error_one_can_mend() -> None:
     model = linear()
     message = r"loss is not a number in epoch 1, step 1\. .*`training.learning_rate`"
     with pytest.raises(TrainingError, match=message):
-        fit_compiled(
-            model, Training(epochs=3), train(X * np.nan), batches(epochs=1), steps_per_epoch=2
-        )
+        fit(model, Training(epochs=3), train(X * np.nan), batches(epochs=1), steps_per_epoch=2)
 
 
 def test_other_errors_pass() -> None:
@@ -130,9 +130,7 @@ def test_other_errors_pass() -> None:
         fit_linear(linear(), Training(epochs=2), callbacks=[Failing()])
 
 
-def test_fit_compiles_what_the_builder_made() -> None:
-    from multimodal.models.build import build
-
+def test_the_log_holds_every_metric_of_a_built_model() -> None:
     config = Config.parse(
         {
             "groups": [{"name": "t", "modality": "tabular", "columns": ["w"], "encoder": "dense"}],
@@ -147,9 +145,11 @@ def test_fit_compiles_what_the_builder_made() -> None:
     )
     import tensorflow as tf
 
+    model = build(config, spec)
+    compile_model(model, config, make_optimizer(config.training, 4), jit_compile=False)
     rows = ({"t_numeric": X}, {"price": Y}, {"price": np.ones(16, "float32")})
     data = tf.data.Dataset.from_tensor_slices(rows).batch(8)
-    result = fit(build(config, spec), config, lambda *_: data.repeat(2), data, steps_per_epoch=2)
+    result = fit(model, config.training, lambda *_: data.repeat(2), data, steps_per_epoch=2)
     names = {"loss", "mae", "rmse"}
     expected = {"epoch", *names, *(f"val_{name}" for name in names)}
     assert [set(epoch) for epoch in result.log] == [expected, expected]
@@ -159,7 +159,7 @@ def test_weights_of_an_earlier_stage_stay_where_none_is_better() -> None:
     model = linear()
     best = [np.full_like(weight, 7) for weight in model.get_weights()]
     fitted = TrainingState(best_loss=0.0, best_epoch=1, best=best, epoch=1)
-    fit_linear(model, Training(epochs=3, patience=9), fitted=fitted)
+    fit_linear(model, Training(epochs=3, patience=9), state=fitted)
     assert fitted.best_epoch == 1 and len(fitted.log) == 2
     for found, expected in zip(model.get_weights(), best, strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -225,54 +225,68 @@ def life(
     *callbacks: Any,
     termination: Termination | None = None,
     every: float = 0.0,
-) -> tuple[keras.Model, TrainingState]:
+) -> Life:
     """Train from the last checkpoint in `folder` on."""
     checkpoints = Checkpoints(folder)
     start = checkpoints.latest()
-    model, fitted = noisy(training), TrainingState() if start is None else TrainingState.of(start)
+    model, state = noisy(training), TrainingState() if start is None else TrainingState.of(start)
     fault_tolerance = FaultTolerance(
         checkpoints, termination or Termination(), lambda e, s: f"{e}:{s}", every
     )
     fit_linear(
         model,
         training,
-        fitted=fitted,
+        state=state,
         fault_tolerance=fault_tolerance,
         start=start,
         callbacks=callbacks,
     )
-    return model, fitted
+    return model, state
 
 
-@pytest.mark.parametrize("ema_momentum", [None, 0.8])
-@pytest.mark.parametrize("kills", [[1], [2], [3], [4, 1, 1, 2]])
-def test_a_killed_training_ends_with_the_same_weights(
-    kills: list[int], ema_momentum: float | None, tmp_path: Path
-) -> None:
-    training = Training(epochs=6, patience=9, ema_momentum=ema_momentum)
-    whole, log = life(tmp_path / "whole", training)
-    for after in kills:
-        with pytest.raises(Broken):
-            life(tmp_path / "killed", training, Break(after))
-    killed, again = life(tmp_path / "killed", training)
-    for found, expected in zip(killed.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert again.log == log.log and again.best_epoch == log.best_epoch
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """The training that a killed one must be equal to, bit by bit."""
+    return life(tmp_path_factory.mktemp("uninterrupted"), UNTIL)
 
 
-def test_each_life_goes_on_where_the_last_one_was_saved(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """The same with a moving average of the weights."""
+    return life(tmp_path_factory.mktemp("averaged"), AVERAGED)
+
+
+def assert_same(found: Life, expected: Life) -> None:
+    for one, other in zip(found[0].get_weights(), expected[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1].log == expected[1].log and found[1].best_epoch == expected[1].best_epoch
+
+
+def test_a_killed_training_ends_with_the_same_weights(uninterrupted: Life, tmp_path: Path) -> None:
+    """It is killed within the first epoch, within the second, and twice at its last step."""
     steps: list[int] = []
+    totals: list[int] = []
 
     class Note(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            totals.append(self.params["epochs"])
+
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             steps.append(int(self.model.optimizer.iterations))
 
-    training = Training(epochs=4, patience=9)
-    for after in (3, 2):
+    for after in (1, 2, 1, 1):
         with pytest.raises(Broken):
-            life(tmp_path, training, Note(), Break(after))
-    life(tmp_path, training, Note())
-    assert steps == [1, 2, 3, 4, 5, 6, 7, 8]  # the tracker saves before a later callback fails
+            life(tmp_path, UNTIL, Note(), Break(after))
+    assert_same(life(tmp_path, UNTIL, Note()), uninterrupted)
+    assert steps == [1, 2, 3, 4, 4, *range(4, 13)]  # an epoch's end is saved after its validation
+    assert set(totals) == {6}  # also for the rest of an epoch
+
+
+def test_a_killed_training_goes_on_with_its_averages(averaged: Life, tmp_path: Path) -> None:
+    for after in (1, 3):
+        with pytest.raises(Broken):
+            life(tmp_path, AVERAGED, Break(after))
+    assert_same(life(tmp_path, AVERAGED), averaged)
 
 
 def test_checkpoints_come_after_so_many_seconds(tmp_path: Path) -> None:
@@ -281,23 +295,18 @@ def test_checkpoints_come_after_so_many_seconds(tmp_path: Path) -> None:
     assert not Checkpoints(tmp_path).there
 
 
-def test_sigterm_saves_and_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    training = Training(epochs=6, patience=9)
-    whole, _ = life(tmp_path / "whole", training)
+def test_sigterm_saves_and_leaves(
+    uninterrupted: Life, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    breaks = Break(3, signal.SIGTERM)
     with pytest.raises(SystemExit) as caught, on_signals() as termination:
-        life(
-            tmp_path / "ended",
-            training,
-            Break(3, signal.SIGTERM),
-            termination=termination,
-            every=3600,
-        )
+        life(tmp_path, UNTIL, breaks, termination=termination, every=3600)
     assert caught.value.code == 143
     assert "the same command goes on" in capsys.readouterr().err
-    start = Checkpoints(tmp_path / "ended").latest()
+    start = Checkpoints(tmp_path).latest()
     assert start is not None and (start.progress["epoch"], start.progress["step"]) == (2, 0)
-    ended, _ = life(tmp_path / "ended", training)
-    for found, expected in zip(ended.get_weights(), whole.get_weights(), strict=True):
+    ended, _ = life(tmp_path, UNTIL)
+    for found, expected in zip(ended.get_weights(), uninterrupted[0].get_weights(), strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -316,13 +325,13 @@ def test_ctrl_c_ends_after_the_step_with_the_best_weights(tmp_path: Path) -> Non
 
 def test_early_stopping_counts_on_after_a_kill(tmp_path: Path) -> None:
     training = Training(epochs=30, patience=2, learning_rate=1e-9)
-    _, whole = life(tmp_path / "whole", training)
+    whole = life(tmp_path / "whole", training)
+    epochs = len(whole[1].log)
+    assert epochs < 30
     with pytest.raises(Broken):
-        life(tmp_path / "killed", training, Break(2 * len(whole.log) - 1))
-    _, again = life(tmp_path / "killed", training)
-    assert again.log == whole.log and len(whole.log) < 30
-    _, third = life(tmp_path / "killed", training)  # nothing is left to do
-    assert third.log == whole.log
+        life(tmp_path / "killed", training, Break(2 * epochs - 1))
+    for _ in range(2):  # the second time nothing is left to do
+        assert_same(life(tmp_path / "killed", training), whole)
 
 
 class Poison(keras.callbacks.Callback):
@@ -361,36 +370,22 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         life(tmp_path, Training(epochs=2), Break(3))
     start, model = Checkpoints(tmp_path).latest(), linear()
     with pytest.raises(RunError, match="of another model"):
-        fit_linear(model, Training(epochs=2), fitted=TrainingState(), start=start)
+        fit_linear(model, Training(epochs=2), state=TrainingState(), start=start)
 
 
-def test_the_best_weights_are_averages(tmp_path: Path) -> None:
+def test_the_best_weights_are_averages(averaged: Life, uninterrupted: Life) -> None:
     """Validation measures what is kept."""
-    model, fitted = life(tmp_path, Training(epochs=4, patience=9, ema_momentum=0.9))
+    model, state = averaged
     measured = model.evaluate(batches(epochs=1), verbose=0, return_dict=True)["loss"]
-    assert measured == pytest.approx(min(epoch["val_loss"] for epoch in fitted.log), rel=1e-6)
-    raw, _ = life(tmp_path / "raw", Training(epochs=4, patience=9))
-    assert not np.array_equal(model.get_weights()[0], raw.get_weights()[0])
-
-
-def test_the_rest_of_an_epoch_counts_all_epochs(tmp_path: Path) -> None:
-    seen: list[int] = []
-
-    class Note(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            seen.append(self.params["epochs"])
-
-    with pytest.raises(Broken):
-        life(tmp_path, Training(epochs=4, patience=9), Break(3))
-    life(tmp_path, Training(epochs=4, patience=9), Note())
-    assert seen == [4, 4, 4]
+    assert measured == pytest.approx(min(epoch["val_loss"] for epoch in state.log), rel=1e-6)
+    assert not np.array_equal(model.get_weights()[0], uninterrupted[0].get_weights()[0])
 
 
 def test_a_fit_that_is_through_is_saved(tmp_path: Path) -> None:
-    _, whole = life(tmp_path, Training(epochs=3, patience=9), every=3600)
+    _, state = life(tmp_path, Training(epochs=1), every=3600)
     start = Checkpoints(tmp_path).latest()
-    assert start is not None and start.progress["epoch"] == 3
-    assert TrainingState.of(start).log == whole.log
+    assert start is not None and start.progress["epoch"] == 1
+    assert TrainingState.of(start).log == state.log
 
 
 def test_a_checkpoint_of_another_version_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Several devices and several processes train one model; who is left alone says so."""
+"""Precision and XLA by device; several devices and processes train one model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from multimodal.core.errors import ConfigError
-from multimodal.models.training import engines
+from multimodal.models.training import devices
 from multimodal.runs.run import load
 
 CHILD = Path(__file__).parents[2] / "shared_training.py"
@@ -51,9 +51,9 @@ def several(folder: Path, out: Path, *options: tuple[object, ...]) -> list[subpr
             out,
             *each,
             **{
-                engines.ADDRESSES: address,
-                engines.PROCESSES: len(options),
-                engines.PROCESS: number,
+                devices.ADDRESSES: address,
+                devices.PROCESSES: len(options),
+                devices.PROCESS: number,
             },
         )
         for number, each in enumerate(options)
@@ -139,46 +139,101 @@ def test_two_devices_of_tensorflow_train_as_one_and_go_on(
 @pytest.mark.parametrize(
     "variables, message",
     [
-        ({engines.PROCESSES: "two"}, "must be a whole number. Received: 'two'"),
-        ({engines.PROCESSES: "2"}, "must be a whole number. Received: None"),
+        ({devices.PROCESSES: "two"}, "must be a whole number. Received: 'two'"),
+        ({devices.PROCESSES: "2"}, "must be a whole number. Received: None"),
         (
-            {engines.PROCESSES: "2", engines.PROCESS: "2", engines.ADDRESSES: "a:1"},
+            {devices.PROCESSES: "2", devices.PROCESS: "2", devices.ADDRESSES: "a:1"},
             "Received: 2, 2",
         ),
-        ({engines.PROCESSES: "2", engines.PROCESS: "0"}, "Received: 0, 2 and None"),
+        ({devices.PROCESSES: "2", devices.PROCESS: "0"}, "Received: 0, 2 and None"),
     ],
 )
 def test_variables_that_name_no_place(
     variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (engines.ADDRESSES, engines.PROCESSES, engines.PROCESS):
+    for name in (devices.ADDRESSES, devices.PROCESSES, devices.PROCESS):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ConfigError, match=message):
-        engines.join()
+        devices.join()
 
 
 def test_several_processes_take_jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(engines.PROCESSES, "2")
+    monkeypatch.setenv(devices.PROCESSES, "2")
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with pytest.raises(ConfigError, match="Set KERAS_BACKEND=jax. Received: torch"):
-        engines.join()
+        devices.join()
 
 
-def test_one_process_alone_leads_and_shares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(engines.PROCESSES, raising=False)
-    engines.join()
+def test_one_process_alone_is_the_chief_and_shards_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(devices.PROCESSES, raising=False)
+    devices.join()
     batches = object()
-    with engines.engine():
-        assert engines.share(batches) is batches
-    assert engines.leads()
+    with devices.all_devices():
+        assert devices.shard(batches) is batches
+    assert devices.is_chief()
 
 
 def test_slices_are_equal_and_fill_up_with_rows_that_weigh_nothing() -> None:
     rows = np.arange(5.0)
     batch = ({"x": rows}, {"y": rows}, {"y": np.ones(5)})
-    parts = [engines._slice(batch, 4, 2, process) for process in (0, 1)]
+    parts = [devices._slice(batch, 4, 2, process) for process in (0, 1)]
     assert [part[0]["x"].numpy().tolist() for part in parts] == [[0, 1, 2, 3], [4, 0, 0, 0]]
     assert [part[2]["y"].numpy().tolist() for part in parts] == [[1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "flags", "expected"),
+    [
+        ("auto", "flags: fpu avx512_bf16 sse", "mixed_bfloat16"),
+        ("auto", "flags: fpu amx_bf16", "mixed_bfloat16"),
+        ("auto", "flags: fpu avx512f", "float32"),
+        ("float32", "flags: avx512_bf16", "float32"),
+        ("mixed_bfloat16", "flags: fpu", "mixed_bfloat16"),
+    ],
+)
+def test_precision_asks_the_processor(
+    wanted: str, flags: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(devices, "Path", lambda _: tmp_path / "cpuinfo")
+    assert devices.choose_precision(wanted) == expected
+
+
+def test_precision_without_an_answer_is_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "Path", lambda _: tmp_path / "absent")
+    assert devices.choose_precision("auto") == "float32"
+
+
+def test_dtype_policy_comes_back_after_an_error() -> None:
+    before = keras.config.dtype_policy().name
+    with pytest.raises(ZeroDivisionError), devices.dtype_policy("mixed_bfloat16"):
+        assert keras.layers.Dense(1).dtype_policy.name == "mixed_bfloat16"
+        raise ZeroDivisionError
+    assert keras.config.dtype_policy().name == before == "float32"
+
+
+@pytest.mark.parametrize(("backend", "wanted"), [("jax", True), ("tensorflow", False)])
+def test_batches_are_of_one_size_where_each_costs_a_compilation(
+    backend: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    assert devices.fixed_batch_size() is wanted
+
+
+def test_compiler_is_off_on_a_processor() -> None:
+    import tensorflow as tf
+
+    expected = bool(tf.config.list_physical_devices("GPU"))
+    assert devices.compiler_options() == {"jit_compile": expected}
+
+
+def test_lowest_precision_names_what_is_used() -> None:
+    plain = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    assert devices.lowest_precision(plain) == "float32"
+    mixed = keras.layers.Dense(1, dtype="mixed_bfloat16")
+    assert devices.lowest_precision(keras.Sequential([plain, mixed])) == "mixed_bfloat16"
