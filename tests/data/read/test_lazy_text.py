@@ -67,6 +67,12 @@ def test_lists_are_lists() -> None:
     assert list(array) == cells and np.asarray(array)[0] == cells[0]
 
 
+def test_bytes_that_are_not_utf8_are_replaced() -> None:
+    file = TextFile()
+    file.append(pa.array([b"ok", b"a\xff"]).view(pa.string()))
+    assert file.read(np.arange(2)) == ["ok", "a\ufffd"]
+
+
 def test_a_file_without_texts() -> None:
     assert list(stored([None, None])) == [None, None] and list(stored([], batch=1)) == []
 

@@ -1,4 +1,10 @@
-"""CSV and TSV: every value a string as it was written, every faulty row named by its line."""
+"""CSV and TSV files: every value a string as it was written, every faulty row named by its line.
+
+The standard library's `csv.reader` is used rather than the readers of pandas or pyarrow, because it
+tells on which line a record starts, so that a rejected row can be found in the file. Besides,
+pandas turns "NA" and "None" into NaN, 00501 into 501 and 1e400 into infinity, pads short rows, and
+takes the first column for the index where every row has a surplus field.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +25,12 @@ from multimodal.data.read.encodings import text_lines
 from multimodal.data.read.table import RejectedRow
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
-_FIELD_LIMIT = 100_000_000
-_SHORT = 24
+_FIELD_LIMIT = 100_000_000  # the csv module's own limit of 131,072 characters refuses long texts
+_SHORT = 24  # characters up to which a value is likely to come again and is kept once
 
 
 class Parsed(NamedTuple):
-    """Kept rows as a frame, their positions and lines, and the rows set aside."""
+    """Kept rows as a frame, their positions and lines, and the rejected rows."""
 
     frame: pd.DataFrame
     rows: Ints
@@ -36,7 +42,7 @@ def read_delimited(path: Path, encoding: str = "utf-8", separator: str | None = 
     """Read a text file with a header and one row per record.
 
     Values stay strings ("NA" and "00501" too); an empty cell is None. Blank lines are no rows.
-    A row with too few or too many values is quarantined. Blanks around column names go.
+    A row with too few or too many values is rejected. Blanks around column names go.
 
     Args:
         path: an existing file.
@@ -50,7 +56,9 @@ def read_delimited(path: Path, encoding: str = "utf-8", separator: str | None = 
     """
     lines = text_lines(path, encoding)
     first = next(lines, "")
-    chosen = separator or _separator(path, first)
+    suffix = path.suffix.lower()
+    tabs = suffix == ".tsv" or (suffix == ".txt" and "\t" in first)
+    chosen = separator or ("\t" if tabs else ",")
     records = _records(path, chain([first], lines), chosen)
     start, header = next(records, (1, []))
     if not header:
@@ -79,13 +87,9 @@ def check_names(names: list[str], place: str) -> list[str]:
     return names
 
 
-def _separator(path: Path, header: str) -> str:
-    suffix = path.suffix.lower()
-    return "\t" if suffix == ".tsv" or (suffix == ".txt" and "\t" in header) else ","
-
-
 def _records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (starting line, cells) of each record that is not a blank line."""
+    # Without strict=True a quote left open swallows the rest of the file in silence.
     reader = csv.reader(lines, delimiter=separator, strict=True)
     limit, start = csv.field_size_limit(_FIELD_LIMIT), 1
     try:
@@ -96,7 +100,7 @@ def _records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple
     except csv.Error as error:
         raise DataError(_quote_fault(path, start, reader.line_num, str(error))) from None
     finally:
-        csv.field_size_limit(limit)
+        csv.field_size_limit(limit)  # it is one for the whole process
 
 
 def _quote_fault(path: Path, start: int, line: int, error: str) -> str:
@@ -119,15 +123,8 @@ def _check_separator(path: Path, line: int, names: list[str], chosen: str) -> No
                 f"{path}, line {line}: expected columns separated by {SEPARATORS[chosen]}, but "
                 f"the header is one column with {plural} in it: {names[0][:60]!r}. Save the file "
                 f"with {SEPARATORS[chosen]}, or read it from Python with separator={other!r} "
-                "(`multimodal.data.read.readers.read_table`)."
+                "(`multimodal.read_table`)."
             )
-
-
-def _joined(cells: list[str]) -> str:
-    """Write the cells of a row as one line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
 
 
 def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]) -> Parsed:
@@ -137,7 +134,9 @@ def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str
     for row, (line, cells) in enumerate(records):
         if len(cells) != len(names):
             reason = f"expected {len(names)} values, got {len(cells)}"
-            rejected.append(RejectedRow(row, line, reason, raw=_joined(cells)))
+            raw = io.StringIO()
+            csv.writer(raw, lineterminator="").writerow(cells)
+            rejected.append(RejectedRow(row, line, reason, raw=raw.getvalue()))
             continue
         rows.append(row)
         lines.append(line)

@@ -1,4 +1,4 @@
-"""Lines of a text file in a known encoding, or an error that says where decoding failed."""
+"""Decoding of text files, with an error that says where it failed and which encoding to try."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[str]:
             line, byte and the encoding to try.
     """
     codec = _codec(encoding)
-    _check_head(path, codec)
     try:
+        with path.open("rb") as binary:
+            _check_head(path, codec, binary.read(4096))
+        # newline="": the csv module must see line ends as they are, or a quoted "\r\n" changes.
         with path.open(encoding=codec, newline="") as file:
             for number, line in enumerate(file):
+                # utf-16-le and -be leave the mark in the text, unlike utf-16 and utf-8-sig.
                 yield line.removeprefix("\ufeff") if number == 0 else line
     except UnicodeError:
         raise DataError(_undecodable(path, codec)) from None
@@ -50,24 +53,21 @@ def _codec(encoding: str) -> str:
     return "utf-8-sig" if name == "utf-8" else name
 
 
-def _check_head(path: Path, codec: str) -> None:
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+def _check_head(path: Path, codec: str, head: bytes) -> None:
+    """Raise DataError for the first bytes of another format or of UTF-16 read as bytes."""
     for magic, what in _OTHER_FORMATS.items():
         if head.startswith(magic):
             raise DataError(f"{path}: expected text, but this is {what}.")
     if codec.startswith(("utf-16", "utf-32")):
         return
+    # cp1252 and latin-1 decode any bytes, so UTF-16 read as one of them raises nothing by itself.
     if head.startswith(_BOMS) or b"\0" in head:
         byte = 0 if head.startswith(_BOMS) else head.index(b"\0")
         line = head[:byte].count(b"\n") + 1
         raise DataError(
             f"{path}, line {line}, byte {byte}: expected {_plain(codec)} text, but the bytes look "
             'like UTF-16. Save the file as UTF-8, or read it from Python with encoding="utf-16" '
-            "(`multimodal.data.read.readers.read_table`)."
+            "(`multimodal.read_table`)."
         )
 
 
@@ -77,14 +77,14 @@ def _undecodable(path: Path, codec: str) -> str:
     try:
         data.decode(codec)
     except UnicodeDecodeError as error:
-        # The sig codec counts from behind the mark.
+        # utf-8-sig counts from behind the mark.
         start = error.start + (3 if codec == "utf-8-sig" and data[:3] == codecs.BOM_UTF8 else 0)
         line = data[:start].count(b"\n") + 1
         return (
             f"{path}, line {line}, byte {start}: 0x{data[start]:02x} is not {_plain(codec)} text. "
             f"Save the file as UTF-8, or read it from Python with its encoding, such as "
             f'encoding="{"cp1252" if codec == "utf-8-sig" else "utf-8"}" '
-            "(`multimodal.data.read.readers.read_table`)."
+            "(`multimodal.read_table`)."
         )
     return f"{path}: not {_plain(codec)} text. Save the file as UTF-8."
 

@@ -1,7 +1,7 @@
-"""Columns of text that stay on disk: what a table too large for memory keeps of its sentences.
+"""Columns of text that stay on disk: an Arrow array over a mapped file, for tables beyond memory.
 
-The texts lie one after the other in a file without a name, so it is gone with the process, however
-that ends. Only where each begins and how long it is lies in memory, 16 bytes a cell. Rows are
+The bytes of the texts lie one after the other in a temporary file without a name, so it is gone
+with the process, however that ends. Where each text ends lies in memory, 8 bytes a cell. Rows are
 picked without reading a text, and texts are read when their turn comes, some at a time.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import builtins
 import json
-import os
+import mmap
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from multimodal.core.arrays import Bools, Ints
 from multimodal.core.errors import DataError
 
 _BLOCK = 1024  # cells read at a time
-_NEAR = 2**16  # bytes between two texts that are read along rather than passed over
 _GONE = -1
 
 
@@ -43,7 +43,7 @@ class DiskTextDtype(ExtensionDtype):
 
 
 class TextFile:
-    """Texts in an unnamed temporary file, in the order they were appended.
+    """Texts in an unnamed temporary file: all are appended, then they are read.
 
     Args:
         lists: whether cells are lists, kept as JSON.
@@ -59,9 +59,8 @@ class TextFile:
         self._lists = lists
         self._file = tempfile.TemporaryFile(prefix="multimodal-text-", buffering=0)
         weakref.finalize(self, self._file.close)
-        self._starts: list[Ints] = []
-        self._sizes: list[Ints] = []
-        self.nbytes = 0
+        self._ends: list[Ints] = [np.zeros(1, np.int64)]
+        self._known: list[Bools] = [np.zeros(0, bool)]
 
     def append(self, cells: pa.Array) -> None:
         """Add strings, or lists, at the end.
@@ -76,12 +75,9 @@ class TextFile:
         cells = cells.cast(pa.large_string())
         _, offsets, content = cells.buffers()
         ends = np.frombuffer(offsets, np.int64)[cells.offset : cells.offset + len(cells) + 1]
-        sizes = np.diff(ends)
-        sizes[~cells.is_valid().to_numpy(zero_copy_only=False)] = _GONE
-        self._starts.append(ends[:-1] - ends[0] + self.nbytes)
-        self._sizes.append(sizes)
+        self._ends.append(ends[1:] - ends[0] + self._ends[-1][-1])
+        self._known.append(cells.is_valid().to_numpy(zero_copy_only=False))
         rest = memoryview(content or b"")[ends[0] : ends[-1]]
-        self.nbytes += len(rest)
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -91,44 +87,33 @@ class TextFile:
                 f"({error.strerror}). Make room, or let TMPDIR name another folder."
             ) from None
 
+    @cached_property
+    def _places(self) -> tuple[Ints, Bools, pa.Buffer]:
+        """Where each cell ends, whether it is known, and the latter as Arrow's bits."""
+        ends, known = np.concatenate(self._ends), np.concatenate(self._known)
+        self._ends, self._known = [ends], [known]
+        return ends, known, pa.array(known).buffers()[1]
+
+    def missing(self, rows: Ints) -> Bools:
+        """Return bool (B,): the cells of `rows` are missing; row -1 is."""
+        return np.asarray((rows < 0) | ~self._places[1][rows])
+
     def sizes(self, rows: Ints) -> Ints:
-        """Return the bytes of each cell, -1 where it is missing; row -1 is missing."""
-        self._starts, self._sizes = _joined(self._starts), _joined(self._sizes)
-        return np.where(rows < 0, _GONE, self._sizes[0][rows])
+        """Return the bytes of the cells of `rows`, 0 where they are missing."""
+        return np.where(rows < 0, 0, np.diff(self._places[0])[rows])
 
     def read(self, rows: Ints) -> list[Any]:
         """Return the cells of `rows` (B,), None where missing."""
-        sizes = self.sizes(rows)
-        starts = self._starts[0][rows]
-        known = np.flatnonzero(sizes >= 0)
-        found: list[Any] = [None] * len(rows)
-        for run in _runs(known, starts, sizes):
-            first = int(starts[run].min())
-            content = self._bytes(first, int((starts[run] + sizes[run]).max()))
-            for i in run.tolist():
-                begin = starts[i] - first
-                text = content[begin : begin + sizes[i]].decode("utf-8", "replace")
-                found[i] = json.loads(text) if self._lists else text
-        return found
-
-    def _bytes(self, start: int, stop: int) -> bytes:
-        pieces = []
-        while start < stop:
-            pieces.append(os.pread(self._file.fileno(), stop - start, start))
-            start += len(pieces[-1])
-        return b"".join(pieces)
-
-
-def _joined(parts: list[Ints]) -> list[Ints]:
-    return parts if len(parts) == 1 else [np.concatenate([np.empty(0, np.int64), *parts])]
-
-
-def _runs(known: Ints, starts: Ints, sizes: Ints) -> list[Ints]:
-    """Cut the cells into runs that rise and lie near each other in the file, each read at once."""
-    if not len(known):
-        return []
-    gaps = starts[known[1:]] - (starts[known[:-1]] + sizes[known[:-1]])
-    return np.split(known, np.flatnonzero((gaps < 0) | (gaps > _NEAR)) + 1)
+        ends, known, bits = self._places
+        # Mapped anew for each block of cells, so that the pages read do not add up in the process.
+        content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if ends[-1] else b""
+        buffers = [bits, pa.py_buffer(ends), pa.py_buffer(content)]
+        # As bytes: Parquet does not check that its strings are UTF-8, and Arrow raises where a
+        # string that is not one is read.
+        cells = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(known), buffers)
+        found = cells.take(pa.array(rows, pa.int64(), mask=rows < 0)).to_pylist()
+        texts = [None if cell is None else cell.decode("utf-8", "replace") for cell in found]
+        return [c and json.loads(c) for c in texts] if self._lists else texts
 
 
 class DiskText(ExtensionArray):
@@ -163,7 +148,7 @@ class DiskText(ExtensionArray):
     @property
     def content_bytes(self) -> int:
         """Bytes of the texts on disk."""
-        return int(self._file.sizes(self._rows).clip(0).sum())
+        return int(self._file.sizes(self._rows).sum())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -184,7 +169,7 @@ class DiskText(ExtensionArray):
 
     def isna(self) -> Bools:
         """Return bool (N,): the cell is missing."""
-        return np.asarray(self._file.sizes(self._rows) < 0)
+        return self._file.missing(self._rows)
 
     def take(self, indices: Any, *, allow_fill: bool = False, fill_value: Any = None) -> DiskText:
         """Return the cells at `indices`; with `allow_fill`, -1 gives a missing one."""

@@ -1,4 +1,4 @@
-"""One door for rows: CSV, TSV, Parquet, JSON Lines, a DataFrame, or a list of mappings."""
+"""Reading of tables: CSV, TSV, Parquet, JSON Lines, a DataFrame, or a list of mappings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from multimodal.core.errors import DataError, choices
 from multimodal.data.read.delimited import Parsed, read_delimited
 from multimodal.data.read.formats import from_frame, from_records, read_json_lines, read_parquet
-from multimodal.data.read.rejected import drop_rejected_columns
+from multimodal.data.read.rejected import drop_added_columns
 from multimodal.data.read.table import BINARY_SUFFIXES, Table
 
 Source = str | Path | pd.DataFrame | Sequence[Mapping[str, Any]]
@@ -30,8 +30,7 @@ def read_table(
 ) -> Table:
     """Read rows and set aside those that cannot be read.
 
-    A file of rows set aside earlier, as `write_rejected` wrote it, is read without the columns
-    that were added to it.
+    A file that `write_rejected` wrote is read without the columns that it added.
 
     Args:
         source: a file (.csv, .tsv, .txt, .parquet, .pq, .jsonl, .ndjson), a DataFrame, or a list
@@ -41,7 +40,7 @@ def read_table(
         allow_empty: accept a source without rows, as when there is nothing to predict.
 
     Returns:
-        Table: kept rows in source order and the quarantined ones.
+        Table: kept rows in source order and the rejected ones.
 
     Raises:
         DataError: the source as a whole cannot be used; the message says where and how to mend.
@@ -54,7 +53,7 @@ def read_table(
     if isinstance(source, pd.DataFrame):
         parsed = from_frame(source)
     elif path is not None:
-        parsed = _read_file(_checked(path, str(source)), encoding, separator)
+        parsed = _read_file(path, str(source), encoding, separator)
     elif isinstance(source, Sequence) and not isinstance(source, str):
         parsed = from_records(source)
     else:
@@ -64,7 +63,7 @@ def read_table(
     if not parsed.rows.size and not parsed.rejected and not allow_empty:
         raise DataError(f"{path or 'table'}: no data rows. Expected at least one below the header.")
     root = Path.cwd() if path is None else path.parent
-    return drop_rejected_columns(Table(*parsed, source=path, root=root))
+    return drop_added_columns(Table(*parsed, source=path, root=root))
 
 
 def open_table(
@@ -87,18 +86,9 @@ def open_table(
     return table, root
 
 
-def _read_file(path: Path, encoding: str, separator: str | None) -> Parsed:
+def _read_file(path: Path, given: str, encoding: str, separator: str | None) -> Parsed:
     suffix = path.suffix.lower()
-    if suffix in BINARY_SUFFIXES:
-        return read_parquet(path)
-    if suffix in JSON_SUFFIXES:
-        return read_json_lines(path, encoding)
-    return read_delimited(path, encoding, separator)
-
-
-def _checked(path: Path, given: str) -> Path:
-    """Return `path` if it is a regular file of a known suffix."""
-    if "://" in given:
+    if "://" in given:  # asked of the text: a Path has lost one of the slashes
         raise DataError(f"{given}: expected a file on this machine; addresses are not opened.")
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES)[:5]
@@ -107,13 +97,18 @@ def _checked(path: Path, given: str) -> Path:
     if not path.exists():
         raise DataError(f"{path}: no such file.{_near(path)}")
     if not path.is_file():
+        # Opening a pipe would wait for a writer that may never come.
         raise DataError(f"{path}: expected a regular file, got a pipe or device.")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(
-            f"{path}: cannot tell the format from '{path.suffix}'. "
-            f"{choices(path.suffix, SUFFIXES)} Save the table as one of these."
-        )
-    return path
+    if suffix in BINARY_SUFFIXES:
+        return read_parquet(path)
+    if suffix in JSON_SUFFIXES:
+        return read_json_lines(path, encoding)
+    if suffix in TEXT_SUFFIXES:
+        return read_delimited(path, encoding, separator)
+    raise DataError(
+        f"{path}: cannot tell the format from '{path.suffix}'. "
+        f"{choices(path.suffix, SUFFIXES)} Save the table as one of these."
+    )
 
 
 def _near(path: Path) -> str:

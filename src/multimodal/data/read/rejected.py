@@ -1,4 +1,4 @@
-"""The file of rows set aside: whole, with line and reason, ready to be mended and fed again."""
+"""The file of rejected rows, `quarantine.csv`: each with line and reason, to be mended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import as_text, is_missing
-from multimodal.data.read.table import RejectedRow, Table
+from multimodal.data.read.table import Table
 
 REJECTED_FILE = "quarantine.csv"
 LINE, REASON, RAW = "quarantine_line", "quarantine_reason", "quarantine_raw"
@@ -21,21 +21,20 @@ _HINT = f"move the values of '{RAW}' to their columns, then empty that cell"
 
 
 def write_rejected(table: Table, path: str | Path) -> None:
-    """Write the rows set aside as CSV in UTF-8, each with all its columns.
+    """Write the rejected rows as CSV in UTF-8, each with all its columns.
 
     `quarantine_line` is the row's line in its file (its number, where it came from no text file),
     `quarantine_reason` what is wrong. A row that could not be parsed, such as one with too many
     values, has its text in `quarantine_raw` and its columns empty; the column is left out where
     there is no such row. Once mended, the file is read like any other, with these three columns or
-    without: `read_table` drops them, and sets a row aside again while its `quarantine_raw` is not
+    without: `read_table` drops them, and rejects a row again while its `quarantine_raw` is not
     empty. Photo paths still start from the folder of the first file: name it with `--images`.
 
-    Mended rows go back by appending them, without the three columns, to the file they came from; or
-    the mended file is audited and trained on its own. Kinds of columns are inferred from the rows
-    of the file that is read, so a handful of rows alone may be read otherwise.
+    Kinds of columns are inferred from the rows of the file that is read, so a handful of mended
+    rows may be read otherwise than with the others: better append them to the file they came from.
 
     Args:
-        table: the rows; its quarantine may be empty.
+        table: the table whose `rejected` rows are written; there may be none.
         path: the file to write.
 
     Raises:
@@ -64,11 +63,11 @@ def write_rejected(table: Table, path: str | Path) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
-def drop_rejected_columns(table: Table) -> Table:
+def drop_added_columns(table: Table) -> Table:
     """Return a table without the columns that `write_rejected` adds.
 
-    Rows whose `quarantine_raw` is not empty, those that nobody mended, are set aside again, and
-    their reason goes on.
+    Rows whose `quarantine_raw` is not empty, those that nobody mended, are rejected again for the
+    same reason.
     """
     marks = [name for name in (LINE, REASON, RAW) if name in table.frame.columns]
     if not marks:
@@ -81,21 +80,18 @@ def drop_rejected_columns(table: Table) -> Table:
     unmended = np.flatnonzero([text is not None for text in raw]).tolist()
     texts = {int(plain.rows[row]): raw[row] for row in unmended}
     dropped = plain.drop({row: _unmended(reasons[row]) for row in unmended})
-    faults = [_with_raw(fault, texts) for fault in dropped.rejected]
+    faults = [
+        replace(fault, cells=(), raw=texts[fault.row]) if fault.row in texts else fault
+        for fault in dropped.rejected
+    ]
     return replace(dropped, rejected=faults)
 
 
 def _unmended(reason: str | None) -> str:
-    """Return what is said of a row set aside again; what it came with ends up in it once."""
+    """Return the reason of a row that is rejected again, which holds its first reason once."""
     if reason is None:
         return _UNMENDED + _HINT
     return reason if reason.startswith(_UNMENDED) else f"{_UNMENDED}{reason}; {_HINT}"
-
-
-def _with_raw(fault: RejectedRow, texts: dict[int, str]) -> RejectedRow:
-    if fault.row not in texts:
-        return fault
-    return replace(fault, cells=(), raw=texts[fault.row])
 
 
 def _written(cell: Any) -> str:

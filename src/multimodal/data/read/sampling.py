@@ -1,4 +1,4 @@
-"""What is learned of a table too large for memory, from a sample of its rows that is stated."""
+"""Random samples of the rows of a table too large for memory, and duplicates found in blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multimodal.data.split.duplicates import content_keys
 SAMPLE_ROWS = 100_000
 SAMPLE_BYTES = 2**27
 _FIRST = 10_000  # rows from which it shows that a column counts them
-_BLOCK = 2**14
+_BLOCK = 2**14  # rows whose texts are in memory at a time
 _KEY = 16  # bytes of a key
 
 
@@ -46,7 +46,7 @@ def sample_rows(frame: pd.DataFrame, rows: Ints | None = None) -> Ints:
 
 
 def sampled(table: Table, rows: Ints) -> Table:
-    """Return a table of some of its rows, with their texts in memory and nothing quarantined."""
+    """Return a table of some of its rows, with their texts in memory and no rejected rows."""
     frame = in_memory(table.frame.iloc[rows].reset_index(drop=True))
     return replace(table, frame=frame, rows=table.rows[rows], lines=table.lines[rows], rejected=[])
 
@@ -76,7 +76,6 @@ def repeated_content(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
     """
     if not on_disk(frame):
         return content_keys(frame, schema)
-    keys: list[str | None] = []
     digests = np.zeros((len(frame), _KEY), np.uint8)
     known = np.zeros(len(frame), bool)
     for start in range(0, len(frame), _BLOCK):

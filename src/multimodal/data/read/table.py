@@ -1,4 +1,4 @@
-"""A table as it was read: the kept rows, where each came from, and the rows set aside."""
+"""The table of kept rows, where each came from, and the rows that were rejected."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Ints
+
+BINARY_SUFFIXES = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a file or frame; `len(frame) + len(quarantine)` is the number of rows read.
+    """Rows of a file or frame; `len(frame) + len(rejected)` is the number of rows read.
 
     Args:
         frame: the kept rows under a RangeIndex.
@@ -60,8 +62,13 @@ class Table:
 
     @property
     def rows_read(self) -> int:
-        """Number of data rows in the source, kept and quarantined."""
+        """Number of data rows in the source, kept and rejected."""
         return len(self.frame) + len(self.rejected)
+
+    @property
+    def unit(self) -> str:
+        """What `lines` counts: the lines of a text file, else rows."""
+        return "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
 
     def place(self, position: int) -> str:
         """Name the source and line of the row at `position` of the frame.
@@ -75,16 +82,11 @@ class Table:
         return f"{self.name}, {self.unit} {self.lines[position]}"
 
     def place_of(self, fault: RejectedRow) -> str:
-        """Name the source and line of a row that was set aside."""
+        """Name the source and line of a rejected row."""
         return f"{self.name}, {self.unit} {fault.line}"
 
-    @property
-    def unit(self) -> str:
-        """What lines are counted in."""
-        return "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
-
     def drop(self, faults: Mapping[int, str]) -> Table:
-        """Return a table whose rows at the frame positions in `faults` are quarantined.
+        """Return a table that rejects the rows at the frame positions in `faults`.
 
         Args:
             faults: position in the frame -> reason.
@@ -115,7 +117,7 @@ class Table:
 
 @dataclass(frozen=True)
 class _Cells:
-    """The cells of one row of a frame, whose texts may lie on disk."""
+    """The cells of one row of a frame, read on iteration since texts may lie on disk."""
 
     frame: pd.DataFrame
     row: int
@@ -123,6 +125,3 @@ class _Cells:
     def __iter__(self) -> Iterator[Any]:
         for number in range(self.frame.shape[1]):
             yield self.frame.iloc[self.row, number]
-
-
-BINARY_SUFFIXES = (".parquet", ".pq")
