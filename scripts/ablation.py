@@ -74,7 +74,7 @@ CHANGES: dict[str, Change] = {
     "batches of 64": training(batch_size=64),
     "batches of 16": training(batch_size=16),
     "no weight decay": training(weight_decay=0.0),
-    "three networks": training(members=3),
+    "three networks": training(fold_models=3),
     "no modality dropout": fusion("concat", num_members=8),
     "modality dropout .2": fusion("concat", num_members=8, modality_dropout=0.2),
     "fusion of one member": fusion("concat", modality_dropout=0.05),
@@ -107,7 +107,7 @@ def error(table: pd.DataFrame, inside: Any, change: Change, seed: int, a: Any) -
     config = multimodal.Config.from_yaml(a.config) if a.config else multimodal.Config()
     split = {"method": "column", "column": "part"}
     config = config.merge(
-        data={"split": split}, training={"seed": seed, "members": 1, "linear": False}
+        data={"split": split}, training={"seed": seed, "fold_models": 1, "linear": False}
     )
     options: dict[str, Any] = {"images": a.images, "label_kinds": label_kinds()}
     complete = prepare(rows, [a.target], config, **options).config

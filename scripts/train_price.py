@@ -54,8 +54,8 @@ def main() -> None:
         console.print("drawing the catalogue (kept for the next time)")
         data, noise = catalogue("small" if arguments.quick else "default")
         config = config.merge(**CONFIG)
-        if arguments.quick and config.training.members == "auto":
-            training["members"] = 1
+        if arguments.quick and config.training.fold_models == "auto":
+            training["fold_models"] = 1
     config = config.merge(training=training)
     command = shlex.join(["python", *sys.argv])
     with EpochProgress(console) as progress, show_news(console):

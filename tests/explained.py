@@ -55,7 +55,7 @@ def untrained(prepared: Prepared, count: int = 1) -> FittedModel:
     """Return a run of stirred networks, averaged, with a linear model where the config has one."""
 
     models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
-    config = prepared.config.merge(training={"members": count})
+    config = prepared.config.merge(training={"fold_models": count})
     model = stirred_blends(assemble(config, prepared.spec, models))
     return FittedModel(config, prepared.schema, prepared.spec, model)
 

@@ -55,7 +55,9 @@ def test_explanations_find_the_causes(script: ModuleType, tmp_path: Path) -> Non
     folder = tmp_path / "catalogue"
     builder_package().export(folder, ROWS, 1)
     table = script.useless(pd.read_csv(folder / "catalogue.csv"))
-    config = Config.parse({**CONFIG, "training": {"epochs": 15, "members": 1, "baselines": False}})
+    config = Config.parse(
+        {**CONFIG, "training": {"epochs": 15, "fold_models": 1, "baselines": False}}
+    )
     run = train.train(table, "price", out=tmp_path / "run", config=config, images=folder)
     y_true = pd.read_csv(folder / "truth.csv")
     rows = table[table["split"] == "test"].merge(y_true, on="id").reset_index(drop=True)

@@ -87,7 +87,7 @@ def test_quick_draws_the_small_catalogue(
     assert start(script, monkeypatch, *arguments) == 0
     record = RunMetrics.read(Path("run"))
     assert record.data.test == 20
-    assert Config.from_json((Path("run") / "config.json").read_text()).training.members == 1
+    assert Config.from_json((Path("run") / "config.json").read_text()).training.fold_models == 1
     assert record.limit["price"]["log_rmse"] > 0
     assert "known limit" in capsys.readouterr().out
 

@@ -74,7 +74,7 @@ def reference(columns: Columns, options: argparse.Namespace) -> multimodal.Confi
     training = {
         "epochs": options.epochs,
         "patience": options.patience,
-        "members": 1,
+        "fold_models": 1,
         "batch_size": options.batch,
         "linear": False,
     }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from multimodal.core.config import KINDS, Component, Config
+from multimodal.core.config import KINDS, Component, Config, Training
 from multimodal.core.errors import ConfigError
 
 VALUES: dict[str, Any] = {
@@ -124,7 +124,7 @@ def test_records_are_frozen() -> None:
         ),
         ({"training": {"epochs": "many"}}, "`training.epochs`: Input should be a valid integer"),
         ({"training": {"epochs": 0}}, "`training.epochs`: Input should be greater than or equal"),
-        ({"training": {"members": 0}}, "equal to 1, or 'auto'. Received: 0"),
+        ({"training": {"fold_models": 0}}, "equal to 1, or 'auto'. Received: 0"),
         ({"heads": [{"name": "y", "column": "y", "weight": 0}]}, "than 0, or 'learned'. Received"),
         ({"training": {"learning_rate": float("inf")}}, "finite number. Received: inf"),
         (
@@ -240,3 +240,31 @@ def test_broken_json() -> None:
 
 def test_kinds_are_those_of_the_schema() -> None:
     assert {"number", "category", "text", "image", "date", "target", "ignored"} < set(KINDS)
+
+
+def test_an_old_key_of_a_user_works_and_warns(tmp_path: Path) -> None:
+    new = Config.parse({"training": {"fold_models": 3}})
+    old: dict[str, Any] = {"training": {"members": 3}}
+    path = tmp_path / "mine.yaml"
+    path.write_text("training: {members: 3}")
+    told = "`training.members` is the old name of `training.fold_models`"
+    for make in (
+        lambda: Config.parse(old),
+        lambda: Config.model_validate(old),
+        lambda: Config().merge(**old),
+        lambda: Config(training=Training(**old["training"])),
+    ):
+        with pytest.warns(FutureWarning, match=f"config: {told}"):
+            assert make() == new
+    with pytest.warns(FutureWarning, match=f"mine.yaml: {told}"):
+        assert Config.from_yaml(path) == new
+    with pytest.warns(FutureWarning, match=told):
+        assert new.training.members == 3
+    with pytest.raises(ConfigError, match="write one of the two"):
+        Config.parse({"training": {"members": 3, "fold_models": 3}})
+
+
+def test_an_old_key_of_a_saved_run_is_read_in_silence() -> None:
+    new = Config.parse({"training": {"fold_models": 3}})
+    assert Config.from_json(new.to_json().replace("fold_models", "members")) == new
+    assert '"members"' not in new.to_json()

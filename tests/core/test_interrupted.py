@@ -34,6 +34,11 @@ def test_the_record_comes_back_until_the_run_is_finished(tmp_path: Path) -> None
     assert read_record(tmp_path) is None and not (tmp_path / "checkpoints").exists()
 
 
+def test_a_record_of_an_earlier_version_has_the_present_names(tmp_path: Path) -> None:
+    write_record(tmp_path, {"config": {"training": {"members": 5}}})
+    assert read_record(tmp_path) == {"config": {"training": {"fold_models": 5}}}
+
+
 def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "unfinished.json").write_text('{"config": ')
     with pytest.raises(RunError, match=r"unfinished\.json: damaged .* train anew"):

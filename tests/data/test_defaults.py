@@ -145,13 +145,15 @@ def resolved(train: int, validation: int = 0, split: dict[str, str] | None = Non
     table = read_table(pd.DataFrame({"y": np.arange(len(splits) + 0.0), "part": "validation"}))
     config = Config.parse({"data": {"split": split}} if split else {})
     found = resolve_auto(config, table, splits)
-    assert uses_k_fold(found, table) == (found.training.members > 1 and split is None)
+    assert uses_k_fold(found, table) == (found.training.fold_models > 1 and split is None)
     return found.training
 
 
-@pytest.mark.parametrize(("rows", "members"), [(199, 1), (200, 5), (12_000, 5), (12_001, 1)])
-def test_few_rows_have_a_k_fold_ensemble_and_very_few_one_network(rows: int, members: int) -> None:
-    assert resolved(rows).members == members
+@pytest.mark.parametrize(("rows", "fold_models"), [(199, 1), (200, 5), (12_000, 5), (12_001, 1)])
+def test_few_rows_have_a_k_fold_ensemble_and_very_few_one_network(
+    rows: int, fold_models: int
+) -> None:
+    assert resolved(rows).fold_models == fold_models
 
 
 CHOSEN = [{"method": "time", "column": "y"}, {"method": "column", "column": "part"}]
@@ -159,12 +161,12 @@ CHOSEN = [{"method": "time", "column": "y"}, {"method": "column", "column": "par
 
 @pytest.mark.parametrize("split", CHOSEN)
 @pytest.mark.parametrize(
-    ("rows", "members"), [(191, 1), (192, 5), (4_800, 5), (8_000, 3), (12_000, 2), (12_001, 1)]
+    ("rows", "fold_models"), [(191, 1), (192, 5), (4_800, 5), (8_000, 3), (12_000, 2), (12_001, 1)]
 )
 def test_networks_share_chosen_validation_rows_as_often_as_rows_may_be_read(
-    split: dict[str, str], rows: int, members: int
+    split: dict[str, str], rows: int, fold_models: int
 ) -> None:
-    assert resolved(rows, 8, split).members == members
+    assert resolved(rows, 8, split).fold_models == fold_models
 
 
 @pytest.mark.parametrize(
@@ -182,11 +184,11 @@ def test_few_rows_are_read_in_small_batches(rows: int, batch: int) -> None:
 
 def test_what_is_asked_for_stays() -> None:
     table = read_table(pd.DataFrame({"y": np.arange(500.0), "part": ["validation"] * 500}))
-    numbers = {"epochs": 3, "batch_size": 5, "members": 2}
+    numbers = {"epochs": 3, "batch_size": 5, "fold_models": 2}
     asked = Config.parse({"training": numbers})
     assert resolve_auto(asked, table, splits_of(500)) is asked
     half = resolve_auto(Config.parse({"training": {"epochs": 3}}), table, splits_of(500)).training
-    assert (half.epochs, half.batch_size, half.members) == (3, 16, 5)
+    assert (half.epochs, half.batch_size, half.fold_models) == (3, 16, 5)
     assert uses_k_fold(asked, table)
-    assert not uses_k_fold(asked.merge(training={"members": 1}), table)
+    assert not uses_k_fold(asked.merge(training={"fold_models": 1}), table)
     assert not uses_k_fold(asked.merge(data={"split": CHOSEN[1]}), table)

@@ -15,7 +15,7 @@ from multimodal.data.read import lazy_text
 
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
-    return prepare(plain_rows(), ["price"], plain_config(members=3, linear=False))
+    return prepare(plain_rows(), ["price"], plain_config(fold_models=3, linear=False))
 
 
 def test_every_row_is_on_one_side(prepared: Prepared) -> None:
@@ -35,14 +35,14 @@ def test_each_network_is_stopped_by_rows_that_it_does_not_learn_from(prepared: P
 
 
 def test_what_is_left_of_several_networks_keeps_its_part(prepared: Prepared) -> None:
-    config = prepared.config.merge(training={"members": 1})
+    config = prepared.config.merge(training={"fold_models": 1})
     left = replace(prepared, config=config).fold_rows(0)
     for rows, same in zip(left, prepared.fold_rows(0), strict=True):
         np.testing.assert_array_equal(rows, same)
 
 
 def test_one_network_is_stopped_by_the_validation_rows() -> None:
-    prepared = prepare(plain_rows(), ["price"], plain_config(members=1, linear=False))
+    prepared = prepare(plain_rows(), ["price"], plain_config(fold_models=1, linear=False))
     rows, held = prepared.fold_rows(0)
     np.testing.assert_array_equal(rows, prepared.rows("train"))
     np.testing.assert_array_equal(held, prepared.rows("validation"))

@@ -46,7 +46,7 @@ HEADS = [
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config = plain_config(epochs=4, members=1).merge(heads=HEADS)
+    config = plain_config(epochs=4, fold_models=1).merge(heads=HEADS)
     config = config.merge(data={"split": {"validation": 0.3, "test": 0.3}})
     return train(
         rows(), out=tmp_path_factory.mktemp("runs") / "run", config=config, weight="weight"

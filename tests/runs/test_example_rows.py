@@ -59,7 +59,7 @@ def test_heads_share_the_rows(tmp_path: Path) -> None:
                 {"name": "price", "column": "price"},
                 {"name": "shop", "column": "shop", "head": "binary"},
             ],
-            "training": {**TRAINING, "members": 1},
+            "training": {**TRAINING, "fold_models": 1},
         }
     )
     train(rows, [], out=tmp_path / "run", config=config)

@@ -18,7 +18,7 @@ from multimodal.runs.request import Request
 
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
-    return prepare(plain_rows(), ["price"], plain_config(members=3, epochs=2, linear=False))
+    return prepare(plain_rows(), ["price"], plain_config(fold_models=3, epochs=2, linear=False))
 
 
 def fits(prepared: Prepared, out: Path) -> NetworkFits:

@@ -9,6 +9,8 @@ two.
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -48,6 +50,39 @@ MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; 
 _TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
 SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
 MOST_LETTERS = 500  # of what the YAML reader says
+_OLD_KEYS = {"training": {"members": "fold_models"}}  # by section: old spelling, spelling
+
+
+def current_keys(values: Mapping[str, Any], written_in: str | None = None) -> dict[str, Any]:
+    """Return the plain values of a config with each key under its present name.
+
+    Args:
+        values: Sections by name.
+        written_in: Where a user wrote them, who is warned of each old key; nobody is of those that
+            a run saved.
+
+    Raises:
+        ConfigError: A section has a key under both its names.
+
+    Example:
+    >>> current_keys({"training": {"members": 3}})
+    {'training': {'fold_models': 3}}
+    """
+    found = dict(values)
+    for section, names in _OLD_KEYS.items():
+        keys = found.get(section)
+        if not isinstance(keys, dict):
+            continue
+        for old in names.keys() & keys.keys():
+            told = f"`{section}.{old}` is the old name of `{section}.{names[old]}`"
+            if names[old] in keys:
+                raise ConfigError(f"{written_in or 'config'}: {told}; write one of the two.")
+            if written_in is not None:
+                # FutureWarning: Python shows a DeprecationWarning only to the author of __main__,
+                # not to that of a YAML file.
+                warnings.warn(f"{written_in}: {told}; write that.", FutureWarning, stacklevel=3)
+            found[section] = {names.get(key, key): value for key, value in keys.items()}
+    return found
 
 
 def _as_lists(value: Any) -> Any:
@@ -184,14 +219,14 @@ class Training(Record):
     such as 0.99, an exponential moving average of the weights is kept, measured and saved.
     `checkpoint_seconds` of training lie between two checkpoints.
 
-    `members` networks are trained and averaged, each without one of as many parts of the training
-    and validation rows, the part that stops it. One network learns from the training rows and stops
-    by the validation rows; so does each of several where the split names the validation rows, or
-    takes the latest. `auto` takes more of them the fewer rows there are. With `linear`, a
-    linear model of terms (words, letters, categories, numbers in the table and in texts, waves over
-    the table) is blended in, with the share that rows show which it has not learned from. With
-    `trees`, gradient boosting has a share in what the run predicts, too; it stands beside the Keras
-    model, in `trees.npz`.
+    `fold_models` is the number of networks of a k-fold ensemble, which are averaged: each learns
+    without one fold of the training and validation rows, and stops by that fold. A single network
+    learns from the training rows and stops by the validation rows; so does each of several where
+    the split names the validation rows, or takes the latest. `auto` takes more the fewer rows there
+    are. With `linear`, a linear model of sparse n-gram features (words, letters, categories,
+    numbers in the table and in texts) and random Fourier features of the table is stacked with
+    them, its weight learned from out-of-fold predictions. With `trees`, gradient boosting is
+    stacked, too; it lies beside the Keras model, in `trees.npz`.
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
@@ -207,10 +242,24 @@ class Training(Record):
     unfreeze_epoch: int | None = Field(None, ge=1)
     ema_momentum: float | None = Field(None, gt=0, lt=1)
     checkpoint_seconds: float = Field(60.0, ge=0)
-    members: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] = "auto"
+    fold_models: Annotated[int, Field(ge=1, le=20)] | Literal["auto"] = "auto"
     linear: bool = True
     trees: bool = False
     baselines: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return current_keys({"training": values}, "config")["training"]
+
+    @property
+    def members(self) -> int | Literal["auto"]:
+        """The old name of `fold_models`."""
+        told = "`training.members` is the old name of `training.fold_models`"
+        warnings.warn(told, FutureWarning, stacklevel=2)
+        return self.fold_models
 
 
 class Config(Record):
@@ -243,7 +292,7 @@ class Config(Record):
         except ValueError as error:
             raise ConfigError(f"{source}: {error}") from None
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(current_keys(values, source))
         except ValidationError as error:
             raise ConfigError(_explain(error, source)) from None
 
@@ -266,14 +315,14 @@ class Config(Record):
 
     @classmethod
     def from_json(cls, text: str, source: str = "config") -> Config:
-        """Parse what `to_json` wrote."""
+        """Parse what `to_json` wrote, now or when some keys had other names."""
         try:
             values = json.loads(text)
         except RecursionError:
             raise ConfigError(f"{source}: not valid JSON. {_TOO_DEEP}") from None
         except ValueError as error:
             raise ConfigError(f"{source}: not valid JSON. {error}") from None
-        return cls.parse(values, source)
+        return cls.parse(current_keys(values) if isinstance(values, dict) else values, source)
 
     def to_json(self) -> str:
         """Return the config as indented JSON."""
@@ -282,7 +331,7 @@ class Config(Record):
     def merge(self, **sections: Any) -> Config:
         """Return a copy in which whole sections, or keys of one, are replaced and validated."""
         values = self.model_dump()
-        for name, new in sections.items():
+        for name, new in current_keys(sections, "config").items():
             old = values.get(name)
             values[name] = (
                 {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.config import current_keys
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import read_text, write_text
 from multimodal.core.formatting import shortened
@@ -46,6 +47,8 @@ def read_record(out: Path, name: str = RECORD) -> Plain | None:
         record = json.loads(read_text(out / name, most=MOST_BYTES))
         if not isinstance(record, dict):
             raise ValueError("not a record")
+        if isinstance(record.get("config"), dict):
+            record["config"] = current_keys(record["config"])
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

@@ -25,7 +25,7 @@ def preset_text(name: str) -> str:
         ConfigError: There is no such preset.
 
     Example:
-    >>> "members: auto" in preset_text("balanced")
+    >>> "fold_models: auto" in preset_text("balanced")
     True
     """
     return _file(name).read_text(encoding="utf-8")

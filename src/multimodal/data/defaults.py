@@ -154,8 +154,9 @@ def _group(name: str, modality: str, columns: Sequence[str]) -> Group:
 def resolve_auto(config: Config, table: Table, splits: NDArray[Any]) -> Config:
     """Return the config with numbers where `training` says `auto`.
 
-    `members`: five networks up to 12,000 rows, one beyond, for very few rows and for a table larger
-    than memory; networks that share chosen validation rows read `MOST_READ` rows together at most.
+    `fold_models`: five networks up to 12,000 rows, one beyond, for very few rows and for a table
+    larger than memory; networks that share chosen validation rows read `MOST_READ` rows together
+    at most.
     `epochs`: fewer the more training rows there are. `batch_size`: small for few rows, so that
     there are steps enough.
 
@@ -166,11 +167,11 @@ def resolve_auto(config: Config, table: Table, splits: NDArray[Any]) -> Config:
     """
     train, kept = int((splits == "train").sum()), int((splits != "test").sum())
     epochs = min(max(MOST_READ // max(train, 1), LEAST_EPOCHS), EPOCHS)
-    members = FOLD_MODELS if LEAST_ROWS <= kept <= FOLD_MODEL_ROWS else 1
+    fold_models = FOLD_MODELS if LEAST_ROWS <= kept <= FOLD_MODEL_ROWS else 1
     if LEAST_ROWS <= kept and _validation_is_chosen(config, table):
-        members = min(max(MOST_READ // (EPOCHS * max(train, 1)), 1), FOLD_MODELS)
+        fold_models = min(max(MOST_READ // (EPOCHS * max(train, 1)), 1), FOLD_MODELS)
     resolved = {
-        "members": 1 if on_disk(table.frame) else members,
+        "fold_models": 1 if on_disk(table.frame) else fold_models,
         "epochs": epochs,
         "batch_size": SMALL_BATCH_SIZE if train <= SMALL_BATCH_ROWS else BATCH_SIZE,
     }
@@ -183,7 +184,7 @@ def uses_k_fold(config: Config, table: Table) -> bool:
 
     Validation rows that somebody chose stay validation rows, as do the latest ones.
     """
-    return config.training.members != 1 and not _validation_is_chosen(config, table)
+    return config.training.fold_models != 1 and not _validation_is_chosen(config, table)
 
 
 def _validation_is_chosen(config: Config, table: Table) -> bool:

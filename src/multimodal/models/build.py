@@ -146,17 +146,17 @@ def assemble(
     them and the terms.
 
     Args:
-        config: What the user wants; `training.members` is a number.
+        config: What the user wants; `training.fold_models` is a number.
         spec: What preprocessing learned.
-        networks: As many as `training.members`, in float32; new ones by default.
+        networks: As many as `training.fold_models`, in float32; new ones by default.
         most: Parameters that the model may have at most.
 
     Raises:
         ConfigError: As `build`.
     """
-    count = config.training.members
+    count = config.training.fold_models
     if count == "auto":
-        raise ConfigError("`training.members` must be a number here, as a run's config has it.")
+        raise ConfigError("`training.fold_models` must be a number here, as a run's config has it.")
     if not networks:
         networks = [build(config, spec, most=most // count) for _ in range(count)]
     return average(networks, _blends(config, spec, networks[0]))

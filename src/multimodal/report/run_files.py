@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from multimodal.core.config import LabelKind
+from multimodal.core.config import LabelKind, current_keys
 from multimodal.core.errors import DataError, RunError
 from multimodal.core.files import read_text
 from multimodal.evaluation.predictions import ANSWERS_FILE
@@ -93,7 +93,7 @@ def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame |
     return RunFiles(
         path=run,
         metrics=metrics,
-        config=_json(run / "config.json"),
+        config=current_keys(_json(run / "config.json")),
         schema=[column for column in schema if isinstance(column, dict)],
         predictions=predictions,
         log=_table(run / "training_log.csv", []),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 import json
 from collections.abc import Mapping, Sequence
 
-from multimodal.core.config import Config
+from multimodal.core.config import Config, current_keys
 from multimodal.core.errors import ConfigError
 
 
@@ -395,7 +395,7 @@ def seconds(record: RunMetrics) -> tuple[float, float]:
 
 def _whole(config: Mapping[str, Any]) -> Config | None:
     try:
-        return Config.parse(dict(config))
+        return Config.parse(current_keys(config))
     except ConfigError:  # of another version; the page still shows it as it is
         return None
 

@@ -56,7 +56,7 @@ class NetworkFits:
         Raises:
             TrainingError: A loss is not a number, or the memory is not enough.
         """
-        count, total = int(self.prepared.config.training.members), TrainingState()
+        count, total = int(self.prepared.config.training.fold_models), TrainingState()
         networks: list[keras.Model] = []
         for i in range(count):
             network, fitted = self._fit_one(i, termination)
@@ -81,7 +81,7 @@ class NetworkFits:
             logger.info(note)
             self.notes.append(note)
         folder = self.request.out / CHECKPOINTS
-        checkpoints = Checkpoints(folder if training.members == 1 else folder / str(i))
+        checkpoints = Checkpoints(folder if training.fold_models == 1 else folder / str(i))
         start = checkpoints.latest()
         fitted = TrainingState() if start is None else TrainingState.of(start)
         fault_tolerance = None
@@ -109,7 +109,7 @@ class NetworkFits:
 
     def _announce(self, i: int, model: keras.Model, fitted: TrainingState) -> None:
         rows, _ = self.prepared.fold_rows(i)
-        count = self.prepared.config.training.members
+        count = self.prepared.config.training.fold_models
         number = "training" if count == 1 else f"training network {i + 1} of {count}"
         logger.info(
             f"{number} on {len(rows):,} rows: {model.count_params():,} parameters, "

@@ -144,7 +144,7 @@ class Steps:
 
     def _whole(self, networks: Sequence[keras.Model]) -> keras.Model:
         """Return the model of the run, free of what trained its networks, and save it."""
-        config = self.prepared.config.merge(training={"members": len(networks)})
+        config = self.prepared.config.merge(training={"fold_models": len(networks)})
         self.prepared, spec = replace(self.prepared, config=config), self.prepared.spec
         self.precision = lowest_precision(networks[0])
         plain = [build(config, spec) for _ in networks]

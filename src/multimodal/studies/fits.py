@@ -51,7 +51,7 @@ def fit_rows(
         TrainingError: The loss is not a number, or the memory is not enough.
         KeyboardInterrupt: Ctrl-C ended the fit.
     """
-    start, count = time.perf_counter(), int(prepared.config.training.members)
+    start, count = time.perf_counter(), int(prepared.config.training.fold_models)
     keras.utils.clear_session()  # the models before this one are done with
     found = [_fit_network(prepared, i, callbacks) for i in range(count)]
     networks = [network for network, _ in found]

@@ -115,15 +115,17 @@ def test_duplicates_are_in_one_part_and_test_rows_in_none() -> None:
         (4, False, LINEAR_FOLDS),
         (1, False, LINEAR_FOLDS),
     ):
-        config = Config.parse({"training": {"members": members}})
+        config = Config.parse({"training": {"fold_models": members}})
         found = training_folds(config, groups, splits_of(100, 20), label, k_fold)
         assert (found[80:] == -1).all() and set(found[:80]) == set(range(count))
         assert (found[0:80:2] == found[1:80:2]).all()
 
 
 def test_too_few_rows_are_told() -> None:
-    config = Config.parse({"training": {"members": 5}})
-    with pytest.raises(ConfigError, match="`training.members` is 5, .* there are 6, and duplicate"):
+    config = Config.parse({"training": {"fold_models": 5}})
+    with pytest.raises(
+        ConfigError, match="`training.fold_models` is 5, .* there are 6, and duplicate"
+    ):
         label = {"y": number(np.arange(6.0))}
         training_folds(config, np.zeros(6, np.int64), splits_of(6), label, k_fold=True)
 

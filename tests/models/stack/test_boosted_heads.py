@@ -31,7 +31,7 @@ def config(**training):
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("trees") / "run"
     rows = ROWS.drop(columns="cost")
-    return multimodal.train(rows, ["price", "mood"], out=out, config=config(members=2))
+    return multimodal.train(rows, ["price", "mood"], out=out, config=config(fold_models=2))
 
 
 def test_trees_have_a_share_in_what_is_predicted(run):

@@ -34,7 +34,7 @@ def run(tmp_path_factory):
         return seen["whole"]
 
     patch.setattr("multimodal.runs.steps.stack_networks", spy)
-    trained = multimodal.train(ROWS, "price", out=out, config=config(members=3))
+    trained = multimodal.train(ROWS, "price", out=out, config=config(fold_models=3))
     patch.undo()
     return trained, seen
 
@@ -67,7 +67,7 @@ def test_the_run_holds_three_networks_and_reloads(run, tmp_path):
     trained, _ = run
     again = multimodal.load(trained.path)
     assert len(members(again.model)) == 3
-    assert again.config.training.members == 3
+    assert again.config.training.fold_models == 3
     pd.testing.assert_frame_equal(again.predict(ROWS).frame, trained.predict(ROWS).frame)
     plain = keras.saving.load_model(trained.path / "model.keras")
     arrays = again.preprocessor.arrays(ROWS, Path()).inputs
@@ -91,7 +91,7 @@ def test_the_log_names_the_network(run):
 
 def test_without_linear_the_model_is_the_network(tmp_path):
     trained = multimodal.train(
-        ROWS, "price", out=tmp_path / "run", config=config(members=1, linear=False)
+        ROWS, "price", out=tmp_path / "run", config=config(fold_models=1, linear=False)
     )
     assert trained.spec.terms is None
     assert members(trained.model) == [trained.model]
@@ -101,7 +101,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
     """They are held out of all, and what is calibrated on is the answer of the whole model."""
     splits = np.repeat(["train", "validation", "test"], 40)
     split = {"data": {"split": {"method": "column", "column": "side"}}}
-    asked = Config.parse({**config(members=2, linear=False).model_dump(), **split})
+    asked = Config.parse({**config(fold_models=2, linear=False).model_dump(), **split})
     seen, real = [], stack.stack_networks
 
     def spy(prepared, *others):
@@ -112,7 +112,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
     rows = ROWS.assign(split=splits)
     trained = multimodal.train(rows, "price", out=tmp_path / "run", config=asked)
     [(prepared, found)] = seen
-    assert len(members(trained.model)) == 2 and trained.config.training.members == 2
+    assert len(members(trained.model)) == 2 and trained.config.training.fold_models == 2
     for i in range(2):
         learned, own = prepared.fold_rows(i)
         assert (list(learned), list(own)) == (list(range(40)), list(range(40, 80)))
@@ -127,7 +127,7 @@ def test_networks_share_the_validation_rows_that_somebody_chose(tmp_path, monkey
 def test_classes_are_blended(target, tmp_path):
     rows = ROWS.drop(columns=["words"] if target == "shop" else ["shop"])
     options = {"data": {"columns": {"words": "category"}}} if target == "words" else {}
-    asked = Config.parse({**config(members=2).model_dump(), **options})
+    asked = Config.parse({**config(fold_models=2).model_dump(), **options})
     trained = multimodal.train(rows, target, out=tmp_path / "run", config=asked)
     frame = trained.predict(rows).frame
     chances = frame[[c for c in frame if c.startswith(f"{target}_probability_")]]
@@ -135,7 +135,7 @@ def test_classes_are_blended(target, tmp_path):
 
 
 def test_a_killed_ensemble_ends_with_the_same_weights(tmp_path):
-    asked = config(members=3, checkpoint_seconds=0)
+    asked = config(fold_models=3, checkpoint_seconds=0)
     whole_run = multimodal.train(ROWS, "price", out=tmp_path / "a", config=asked)
 
     class Kill(keras.callbacks.Callback):

@@ -32,7 +32,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def test_a_single_network_leaves_the_validation_rows_alone() -> None:
-    config = plain_config().merge(training={"members": 2, "linear": True})
+    config = plain_config().merge(training={"fold_models": 2, "linear": True})
     prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], config)
     single = tune.single_network(prepared, prepared.config)
     learned, held = single.member_rows(0)

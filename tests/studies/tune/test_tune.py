@@ -26,7 +26,7 @@ def test_the_best_config_trains_to_what_was_measured(tmp_path: Path) -> None:
     )
     assert [head.metric for head in record.heads] == ["log_rmse", "log_loss"]
     best = Config.from_yaml(tmp_path / "tuned" / "best.yaml")
-    single = best.merge(training={"members": 1, "linear": False})
+    single = best.merge(training={"fold_models": 1, "linear": False})
     train(rows.drop(columns="cost"), targets, out=tmp_path / "run", config=single)
     found = RunMetrics.read(tmp_path / "run")
     price, mood = record.heads

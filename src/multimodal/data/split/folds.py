@@ -146,17 +146,17 @@ def training_folds(
     There are as many as networks where `k_fold` leaves each without a part, else five.
 
     Raises:
-        ConfigError: There are too few rows for `training.members` parts.
+        ConfigError: There are too few rows for `training.fold_models` parts.
     """
     rows = np.flatnonzero(splits != "test")
     targets = [each[rows] for label in found.values() for each in split_targets(label)]
-    members = int(config.training.members) if k_fold else 1
+    members = int(config.training.fold_models) if k_fold else 1
     count, folds = members if members > 1 else LINEAR_FOLDS, np.full(len(splits), -1)
     folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
     if members > 1 and len(np.unique(folds[folds >= 0])) < members:
         raise ConfigError(
-            f"`training.members` is {members}, but the rows that are no test rows do not make as "
-            f"many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
+            f"`training.fold_models` is {members}, but the rows that are no test rows do not make "
+            f"as many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
         )
     return folds
 

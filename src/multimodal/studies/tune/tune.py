@@ -61,7 +61,7 @@ MOST_FAILURES = 10  # one after the other
 
 def single_network(prepared: Prepared, config: Config) -> Prepared:
     """Return the rows for a single network: only then do validation rows teach nothing."""
-    config = config.merge(training={"members": 1, "linear": False})
+    config = config.merge(training={"fold_models": 1, "linear": False})
     spec = prepared.spec.model_copy(update={"terms": None})
     return replace(prepared, config=config, spec=spec, k_fold=False)
 
