@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -27,7 +26,7 @@ from pydantic import (
 from multimodal.core.errors import ConfigError, choices
 from multimodal.core.files import read_text
 from multimodal.core.formatting import shortened
-from multimodal.core.records import Record
+from multimodal.core.records import TOO_DEEP, Record, check_extent, load_yaml
 
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]
@@ -46,8 +45,6 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_BYTES = 1 << 20  # of a config file
 MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of options
-MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; values in all
-_TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
 SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
 MOST_LETTERS = 500  # of what the YAML reader says
 _OLD_KEYS = {"training": {"members": "fold_models"}}  # by section: old spelling, spelling
@@ -288,7 +285,7 @@ class Config(Record):
         if not isinstance(values, dict):
             raise ConfigError(f"{source}: expected a mapping of sections. {_valid_sections()}")
         try:
-            _check_extent(values)
+            check_extent(values)
         except ValueError as error:
             raise ConfigError(f"{source}: {error}") from None
         try:
@@ -306,9 +303,9 @@ class Config(Record):
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
         try:
-            values = _load_yaml(text)
+            values = load_yaml(text)
         except RecursionError:
-            raise ConfigError(f"{path}: not valid YAML. {_TOO_DEEP}") from None
+            raise ConfigError(f"{path}: not valid YAML. {TOO_DEEP}") from None
         except Exception as error:  # a wrong `!!int` or date raises whatever its reader does
             raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
         return cls.parse({} if values is None else values, str(path))
@@ -319,7 +316,7 @@ class Config(Record):
         try:
             values = json.loads(text)
         except RecursionError:
-            raise ConfigError(f"{source}: not valid JSON. {_TOO_DEEP}") from None
+            raise ConfigError(f"{source}: not valid JSON. {TOO_DEEP}") from None
         except ValueError as error:
             raise ConfigError(f"{source}: not valid JSON. {error}") from None
         return cls.parse(current_keys(values) if isinstance(values, dict) else values, source)
@@ -358,37 +355,6 @@ def fusion_named(config: Config, name: str) -> Component:
 
 def _valid_sections() -> str:
     return f"Valid: {', '.join(sorted(Config.model_fields))}."
-
-
-def _load_yaml(text: str) -> Any:
-    """Return the values of a YAML document; one whose aliases would multiply it is refused."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_extent(node)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _check_extent(values: Any) -> None:
-    """Raise ValueError for plain values, or nodes of YAML, that are too many, too deep, no text."""
-    todo, count = [(values, 0)], 0
-    while todo:
-        value, depth = todo.pop()
-        inner = value.value if isinstance(value, yaml.Node) else value
-        inner = list(inner.items()) if isinstance(inner, dict) else inner
-        if isinstance(inner, list | tuple):
-            todo += [(each, depth + 1) for each in inner]
-            count += len(inner)
-        if depth > 2 * MOST_NESTED:  # an entry of a mapping is a pair
-            raise ValueError(_TOO_DEEP)
-        if isinstance(inner, str) and any("\ud800" <= letter <= "\udfff" for letter in inner):
-            raise ValueError(f"Half of a surrogate pair, which is no character: {inner!r:.60}.")
-        if count > MOST_VALUES:
-            raise ValueError(f"More than {MOST_VALUES:,} values.")
 
 
 def _shorten(value: Any) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import read_text
 
+MOST_NESTED, MOST_VALUES = 20, 100_000  # lists and mappings within each other; values in all
+TOO_DEEP = f"More than {MOST_NESTED} lists and mappings within each other."
 Read = TypeVar("Read", bound=BaseModel)
 
 
@@ -56,3 +59,34 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return first_line(ValueError(error.errors()[0]["msg"]))
     return first_line(error)
+
+
+def load_yaml(text: str) -> Any:
+    """Return the values of a YAML document; one whose aliases would multiply it is refused."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        check_extent(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def check_extent(values: Any) -> None:
+    """Raise ValueError for plain values, or nodes of YAML, that are too many, too deep, no text."""
+    todo, count = [(values, 0)], 0
+    while todo:
+        value, depth = todo.pop()
+        inner = value.value if isinstance(value, yaml.Node) else value
+        inner = list(inner.items()) if isinstance(inner, dict) else inner
+        if isinstance(inner, list | tuple):
+            todo += [(each, depth + 1) for each in inner]
+            count += len(inner)
+        if depth > 2 * MOST_NESTED:  # an entry of a mapping is a pair
+            raise ValueError(TOO_DEEP)
+        if isinstance(inner, str) and any("\ud800" <= letter <= "\udfff" for letter in inner):
+            raise ValueError(f"Half of a surrogate pair, which is no character: {inner!r:.60}.")
+        if count > MOST_VALUES:
+            raise ValueError(f"More than {MOST_VALUES:,} values.")
