@@ -24,6 +24,7 @@ from multimodal.evaluation.calibration import CALIBRATION, read_calibration
 from multimodal.evaluation.novelty import novel_rows, reasons
 from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.evaluation.predictions import one_answer
+from multimodal.explain.submodels import whole_inputs
 from multimodal.models.build import blended
 from multimodal.models.fitted import FittedModel
 from multimodal.models.stack.boosted_heads import (
@@ -115,6 +116,19 @@ class Run(FittedModel):
         known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
         unused = [str(name) for name in table.frame if name not in known]
         return Predictions(frame, found.counts, unused)
+
+    def inputs(self, rows: Source, *, images: str | Path | None = None) -> dict[str, NDArray[Any]]:
+        """Return the inputs of `model` for raw rows, as `keras.Model.predict` takes them.
+
+        Numbers, category codes, word ids and decoded photos by input name, and presence flags; a
+        photo that is not there or cannot be read counts as absent.
+
+        Raises:
+            DataError: As `predict`.
+        """
+        table, root = open_table(rows, images, allow_empty=True)
+        frame = without_absent(self.spec, table, root)[0]
+        return whole_inputs(self.preprocessor.arrays(frame, root))[0]
 
     def explain(
         self,
