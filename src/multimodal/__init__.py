@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RunError,
         TrainingError,
     )
+    from multimodal.core.manifest import write_manifest
     from multimodal.core.presets import preset
     from multimodal.core.spec import FittedSpec
     from multimodal.data.audit.table import audit
@@ -62,6 +63,7 @@ _HOMES = {
     "register": "layers.registry",
     "train": "runs.train",
     "tune": "studies.tune.tune",
+    "write_manifest": "core.manifest",
 }
 _SUBPACKAGES = ("encoders", "explain", "fusion", "heads", "layers", "models", "report")
 _ALIASES = {"losses": "multimodal.heads.losses", "metrics": "multimodal.heads.metrics"}
@@ -98,6 +100,7 @@ __all__ = [
     "report",
     "train",
     "tune",
+    "write_manifest",
 ]
 
 for _name, _home in _ALIASES.items():

@@ -17,8 +17,7 @@ MOST_BYTES = 1 << 24
 _Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _AGAIN = (
     "Copy the run directory again. If the change is yours, and you trust every file, write the "
-    "manifest anew: `from multimodal.core.manifest import write_manifest`, then "
-    "`write_manifest({!r})`."
+    "manifest anew: `multimodal.write_manifest({!r})`."
 )
 
 
