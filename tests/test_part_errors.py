@@ -138,4 +138,4 @@ def test_targets_of_another_shape_stop_fit(head: Any, targets: np.ndarray, expec
 
 def test_the_message_names_what_came() -> None:
     with pytest.raises(ValueError, match=re.escape("`dropout` must be in [0, 1). Received: ")):
-        check_fraction("dropout", 1.0)
+        check_fraction(dropout=1.0)

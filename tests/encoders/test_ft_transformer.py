@@ -61,7 +61,7 @@ def test_dropout_works_in_training_only() -> None:
     [
         ({"hidden_dim": 0}, "`hidden_dim` must be an integer of at least 1"),
         ({"num_layers": 0}, "`num_layers` must be an integer of at least 1"),
-        ({"num_heads": 3}, "`num_heads` must divide `hidden_dim`. Received: num_heads=3"),
+        ({"num_heads": 3}, "`hidden_dim` must be a multiple of `num_heads`. Received"),
         ({"mlp_dim": 0.5}, "`mlp_dim` must be an integer of at least 1"),
         ({"numeric_embedding": "none"}, "`numeric_embedding` must be one of ['linear', "),
     ],

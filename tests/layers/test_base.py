@@ -85,31 +85,61 @@ def test_what_a_part_must_write(call: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("value", [0, 0.5, np.float32(0.25)])
 def test_fractions(value: float) -> None:
-    check_fraction("share", value)
+    check_fraction(rate=value)
 
 
 @pytest.mark.parametrize("value", [1, -0.1, float("nan"), "0.5", None])
 def test_no_fractions(value: Any) -> None:
-    message = f"`share` must be in [0, 1). Received: share={value!r}"
+    message = f"`rate` must be in [0, 1). Received: rate={value!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
-        check_fraction("share", value)
+        check_fraction(rate=value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None, [1]])
 def test_no_positive_integers(value: Any) -> None:
-    check_positive("size", 1)
+    check_positive(size=1)
     message = f"`size` must be an integer of at least 1. Received: size={value!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
-        check_positive("size", value)
+        check_positive(size=value)
 
 
 @pytest.mark.parametrize("values", [[], (), 3, "12", [1, 0], [1.5], None, [True]])
 def test_no_sizes(values: Any) -> None:
-    check_sizes("sizes", [1, 2])
-    check_sizes("sizes", (3,))
+    check_sizes(sizes=[1, 2])
+    check_sizes(sizes=(3,))
     message = f"`sizes` must be a list of integers of at least 1. Received: sizes={values!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
-        check_sizes("sizes", values)
+        check_sizes(sizes=values)
+
+
+def test_the_first_argument_that_is_wrong_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^`second` must be an integer"):
+        check_positive(first=1, second=0, third=-1)
+
+
+class WideEncoder(RepeatEncoder):
+    """Adds an argument, and writes no `get_config`."""
+
+    def __init__(self, widths: Any, *, pooling: str | None = None, **kwargs: Any) -> None:
+        super().__init__(pooling=pooling, **kwargs)
+        self.widths = widths
+
+
+def test_a_config_holds_the_arguments_of_class_and_base() -> None:
+    encoder = WideEncoder([[1, 2], (3,)], pooling="mean", name="wide", trainable=False)
+    config = encoder.get_config()
+    assert (config["widths"], config["pooling"], config["name"]) == ([[1, 2], (3,)], "mean", "wide")
+    assert config["trainable"] is False and "kwargs" not in config
+    again = WideEncoder.from_config(config)
+    assert again.get_config() == config
+
+
+def test_a_config_is_a_copy() -> None:
+    encoder = WideEncoder([[1, 2]])
+    config = encoder.get_config()
+    config["widths"][0].append(3)
+    assert encoder.widths == [[1, 2]]
+    assert type(config["widths"]) is list and type(config["widths"][0]) is list
 
 
 def test_choice() -> None:

@@ -1,4 +1,4 @@
-"""The encoder of words without their order."""
+"""Bag of word embeddings: words without their order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from multimodal.encoders.text import WordEncoder
-from multimodal.layers.base import Shape, Tensor, check_flag, check_fraction, check_sizes
+from multimodal.layers.base import Shape, Tensor, built, check_flag, check_fraction, check_sizes
 from multimodal.layers.mlp import MLP
 from multimodal.layers.registry import register
 
@@ -22,11 +22,14 @@ class EmbeddingBagEncoder(WordEncoder):
 
     Args:
         vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
-        embedding_dim: Size E of one word's vector, and D where there are no dense layers.
-        hidden_dims: Sizes of dense layers that each word goes through; the last is D.
-        weighted: Whether a learned factor per word, 1 at the start, multiplies its vector.
-        dropout: Share of the words left out in training.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        embedding_dim: Size E of one word's vector, 64 by default, and D where there are no dense
+            layers. Larger ones need more text to learn from.
+        hidden_dims: Sizes of dense layers that each word goes through; the last is D. None by
+            default.
+        weighted: Whether a learned factor per word, 1 at the start, multiplies its vector, so that
+            frequent words that say little can be turned down. False by default.
+        dropout: Fraction of the words left out in training, 0.1 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Word ids `(B, L)`, or embeddings `(B, L, embedding_dim)` with a Keras mask.
@@ -55,9 +58,9 @@ class EmbeddingBagEncoder(WordEncoder):
     ) -> None:
         super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
         if hidden_dims:
-            check_sizes("hidden_dims", hidden_dims)
-        check_flag("weighted", weighted)
-        check_fraction("dropout", dropout)
+            check_sizes(hidden_dims=hidden_dims)
+        check_flag(weighted=weighted)
+        check_fraction(dropout=dropout)
         self.hidden_dims = hidden_dims
         self.weighted = weighted
         self.dropout = dropout
@@ -65,20 +68,16 @@ class EmbeddingBagEncoder(WordEncoder):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         if self.weighted:
-            self.factor = keras.layers.Embedding(
-                self.vocabulary_size,
-                1,
-                embeddings_initializer="ones",
-                name="factor",
-                dtype=self.dtype_policy,
-            )
-            self.factor.build()
+            ones = {"embeddings_initializer": "ones", "dtype": self.dtype_policy}
+            factor = keras.layers.Embedding(self.vocabulary_size, 1, name="factor", **ones)
+            self.factor = built(factor)
+        # one draw per word, for all its features: a word is left out as a whole
         self.drop = keras.layers.Dropout(
             self.dropout, noise_shape=(None, None, 1), name="dropout", dtype=self.dtype_policy
         )
         if self.hidden_dims:
-            self.mlp = MLP(tuple(self.hidden_dims), name="mlp", dtype=self.dtype_policy)
-            self.mlp.build((*input_shape[:2], self.embedding_dim))
+            mlp = MLP(self.hidden_dims, name="mlp", dtype=self.dtype_policy)
+            self.mlp = built(mlp, (*input_shape[:2], self.embedding_dim))
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Return the embeddings `(B, L, E)` of word ids, each times its factor."""
@@ -91,11 +90,3 @@ class EmbeddingBagEncoder(WordEncoder):
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], [self.embedding_dim, *self.hidden_dims][-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dims": self.hidden_dims,
-            "weighted": self.weighted,
-            "dropout": self.dropout,
-        }

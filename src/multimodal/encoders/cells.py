@@ -1,4 +1,8 @@
-"""What all encoders of numbers and categories share."""
+"""Base of the tabular encoders, and embeddings of numbers: linear, piecewise linear, periodic.
+
+Numbers and categories keep float32 and int32 whatever the dtype policy: bfloat16 has 8 bits of
+significand, so that 2013 becomes 2016.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
+    built,
     check_above_zero,
     check_choice,
     check_dtype,
@@ -22,10 +27,12 @@ from multimodal.layers.base import (
     check_positive,
     check_rank,
     check_sizes,
+    constructor_arguments,
 )
 from multimodal.layers.registry import register
 
 KEYS = ("numeric", "categorical")
+EMBEDDINGS = ("linear", "piecewise_linear", "periodic")
 NO_EMBEDDING = "none"
 
 
@@ -34,8 +41,8 @@ class TabularEncoder(Encoder):
 
     A number is float, NaN where missing. A category is an integer code: row 0 of a column is the
     missing category and row 1 the unknown one. All categories of all columns lie in one embedding
-    table, so that one look-up serves every column. Numbers keep the precision of the weights
-    (float32 under a mixed policy), so that 2013 and 2016 stay two numbers.
+    table, so that one look-up serves every column. A subclass calls `build_columns` in `build` and
+    joins the columns by `join`. The arguments are those of `DenseEncoder`.
     """
 
     def __init__(
@@ -49,13 +56,14 @@ class TabularEncoder(Encoder):
         pooling: str | None,
         **kwargs: Any,
     ) -> None:
+        # no autocast: Keras would round the numbers to bfloat16 before `call` sees them
         super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
         if cardinalities:
-            check_sizes("cardinalities", cardinalities)
+            check_sizes(cardinalities=cardinalities)
         check_choice("numeric_embedding", numeric_embedding, self.numeric_embeddings())
         check_bins(bins)
-        check_above_zero("frequency_scale", frequency_scale)
-        check_fraction("dropout", dropout)
+        check_above_zero(frequency_scale=frequency_scale)
+        check_fraction(dropout=dropout)
         self.cardinalities = cardinalities
         self.numeric_embedding = numeric_embedding
         self.bins = bins
@@ -103,13 +111,13 @@ class TabularEncoder(Encoder):
         self.num_numeric = shapes["numeric"][-1] if "numeric" in shapes else 0
         if columns:
             self.offsets = [sum(self.cardinalities[:i]) for i in range(columns)]
-            self.embedding = keras.layers.Embedding(
+            table = keras.layers.Embedding(
                 sum(self.cardinalities), embedding_dim, name="embedding", dtype=self.variable_dtype
             )
-            self.embedding.build()
+            self.embedding = built(table)
         embeds = self.numeric_embedding != NO_EMBEDDING
         if self.num_numeric and embeds:
-            self.numbers = NumericEmbedding(
+            numbers = NumericEmbedding(
                 numeric_dim,
                 self.numeric_embedding,
                 bins=self.bins,
@@ -117,7 +125,7 @@ class TabularEncoder(Encoder):
                 name="numbers",
                 dtype=self.variable_dtype,
             )
-            self.numbers.build(shapes["numeric"])
+            self.numbers = built(numbers, shapes["numeric"])
         return columns * embedding_dim + self.num_numeric * (numeric_dim if embeds else 2)
 
     def embed_categories(self, codes: Tensor) -> Tensor:
@@ -135,25 +143,12 @@ class TabularEncoder(Encoder):
         if "numeric" in columns and self.numeric_embedding == NO_EMBEDDING:
             numbers = ops.cast(columns["numeric"], self.variable_dtype)
             missing = ops.isnan(numbers)
-            parts += [
-                ops.where(missing, 0, numbers),
-                ops.cast(missing, self.variable_dtype),
-            ]
+            parts += [ops.where(missing, 0, numbers), ops.cast(missing, self.variable_dtype)]
         elif "numeric" in columns:
             parts.append(_flat(self.numbers(columns["numeric"])))
         if "categorical" in columns:
             parts.append(_flat(self.embed_categories(columns["categorical"])))
         return ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "cardinalities": self.cardinalities,
-            "numeric_embedding": self.numeric_embedding,
-            "bins": self.bins,
-            "frequency_scale": self.frequency_scale,
-            "dropout": self.dropout,
-        }
 
 
 def by_kind(inputs: Any) -> dict[str, Any]:
@@ -186,9 +181,6 @@ def _counted(counts: Mapping[str, int | None]) -> str:
     return ", ".join(f"{counts[kind]} {kind}" for kind in KEYS)
 
 
-EMBEDDINGS = ("linear", "piecewise_linear", "periodic")
-
-
 def check_bins(bins: Sequence[Sequence[float]]) -> None:
     """Raise ValueError unless every entry of `bins` is a list of rising numbers."""
     if not isinstance(bins, Sequence) or not all(_rises(edges) for edges in bins):
@@ -208,6 +200,7 @@ def _rectangle(edges: Sequence[float], size: int) -> list[list[float]]:
     """Return start, width, lowest and highest filling of one column's bins, `size` of each.
 
     A bin that the column lacks is bounded by 0 from both sides, so that it never fills.
+    Rectangles let one operation serve all columns, however many bins each has.
     """
     count = len(edges) - 1
     spare = [0.0] * (size - count)
@@ -230,14 +223,18 @@ class NumericEmbedding(keras.layers.Layer):
     - `periodic`: sines and cosines of E learned frequencies, through a linear layer of the column's
       own and ReLU.
 
-    All columns are embedded in one operation, however many bins each has. The arithmetic keeps the
-    precision of the weights (float32 under a mixed policy); the result is in the compute dtype.
+    The arithmetic keeps the precision of the weights (float32 under a mixed policy); the result is
+    in the compute dtype.
 
     Args:
-        embedding_dim: Size E of one number's vector.
-        kind: `linear`, `piecewise_linear` or `periodic`.
-        bins: For `piecewise_linear`, the rising edges of each column's bins, at least two.
-        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start.
+        embedding_dim: Size E of one number's vector. Larger ones tell more levels of a number
+            apart, and make all that follows wider.
+        kind: `linear` (the default), `piecewise_linear` for steps and thresholds, `periodic` for
+            smooth or repeated ups and downs.
+        bins: For `piecewise_linear`, the rising edges of each column's bins, at least two; such as
+            quantiles of the training rows.
+        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start, 0.1
+            by default, for numbers scaled to about 1. Larger values see finer detail, and noise.
 
     Example:
     >>> import numpy as np
@@ -259,10 +256,10 @@ class NumericEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
-        check_positive("embedding_dim", embedding_dim)
+        check_positive(embedding_dim=embedding_dim)
         check_choice("kind", kind, EMBEDDINGS)
         check_bins(bins)
-        check_above_zero("frequency_scale", frequency_scale)
+        check_above_zero(frequency_scale=frequency_scale)
         self.embedding_dim = embedding_dim
         self.kind = kind
         self.bins = bins
@@ -307,13 +304,14 @@ class NumericEmbedding(keras.layers.Layer):
     def call(self, inputs: Tensor) -> Tensor:
         numbers = ops.cast(inputs, self.variable_dtype)
         absent = ops.isnan(numbers)
+        # 0 before the arithmetic: `where` on the result alone would leave NaN in the gradient
         numbers = ops.expand_dims(ops.where(absent, 0, numbers), -1)
         weights = (self.kernel, self.bias, self.missing)
         kernel, bias, missing = (ops.convert_to_tensor(weight) for weight in weights)
         if self.kind == "linear":
             vectors = numbers * kernel + bias
         else:
-            encode = self._fill if self.kind == "piecewise_linear" else self._wave
+            encode = self._fill if self.kind == "piecewise_linear" else self._turn
             vectors = ops.einsum("bnk,nkd->bnd", encode(numbers), kernel) + bias
         if self.kind == "periodic":
             vectors = ops.relu(vectors)
@@ -321,12 +319,13 @@ class NumericEmbedding(keras.layers.Layer):
         return ops.saturate_cast(vectors, self.compute_dtype)
 
     def _fill(self, numbers: Tensor) -> Tensor:
-        """Return the share `(B, N, K)` of each bin that `(B, N, 1)` numbers fill."""
+        """Return the fraction `(B, N, K)` of each bin that `(B, N, 1)` numbers fill."""
         all_four = ops.convert_to_tensor(self.rectangles, dtype=self.variable_dtype)
         starts, widths, floors, ceilings = (all_four[i] for i in range(4))
         return ops.minimum(ops.maximum((numbers - starts) / widths, floors), ceilings)
 
-    def _wave(self, numbers: Tensor) -> Tensor:
+    def _turn(self, numbers: Tensor) -> Tensor:
+        """Return the sines and cosines `(B, N, 2 * E)` of `(B, N, 1)` numbers."""
         angles = 2 * math.pi * numbers * ops.convert_to_tensor(self.frequencies)
         return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
@@ -334,10 +333,4 @@ class NumericEmbedding(keras.layers.Layer):
         return (*input_shape, self.embedding_dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "embedding_dim": self.embedding_dim,
-            "kind": self.kind,
-            "bins": self.bins,
-            "frequency_scale": self.frequency_scale,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}

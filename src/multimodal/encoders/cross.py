@@ -1,4 +1,4 @@
-"""Cross network: products of features, learned layer by layer."""
+"""Deep & Cross Network v2 over the columns of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.encoders.cells import TabularEncoder, batch_of
-from multimodal.layers.base import Shape, Tensor, check_positive, check_sizes
+from multimodal.layers.base import Shape, Tensor, built, check_positive, check_sizes
 from multimodal.layers.mlp import MLP
 from multimodal.layers.registry import register
 
@@ -24,17 +24,25 @@ class CrossEncoder(TabularEncoder):
     arithmetic are as in the dense encoder.
 
     Args:
-        cardinalities: Number of integer codes of each categorical column.
-        hidden_dims: Sizes of the dense layers; the last is D.
-        num_layers: Number of cross layers.
-        rank: Rank of each W as a product of two thin matrices, or None for a full one.
-        embedding_dim: Size of one category's vector.
-        numeric_embedding: `none`, `linear`, `piecewise_linear` or `periodic`.
-        numeric_embedding_dim: Size of one number's vector, where numbers are embedded.
+        cardinalities: Number of integer codes of each categorical column, those for missing and
+            unknown among them; empty, the default, where there are none.
+        hidden_dims: Sizes of the dense layers beside the cross layers, (128, 64) by default; the
+            last is D.
+        num_layers: Number of cross layers, 2 by default: one more raises the degree of the products
+            by one.
+        rank: Rank of each W. None, the default, is a full matrix, as wide as the joined row; a
+            small rank makes W a product of two thin ones, for rows of hundreds of features.
+        embedding_dim: Size of one category's vector, 16 by default.
+        numeric_embedding: How numbers become vectors: `none` (the default) takes them as they are;
+            `linear`, `piecewise_linear` or `periodic` as in `NumericEmbedding`.
+        numeric_embedding_dim: Size of one number's vector, where numbers are embedded; 16 by
+            default.
         bins: For `piecewise_linear`, the rising edges of each numeric column's bins.
-        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start.
-        dropout: Dropout after each dense layer.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start, 0.1
+            by default; larger values see finer detail, and noise.
+        dropout: Fraction of the features dropped after each dense layer, in training; 0.1 by
+            default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: A dict with `numeric` float32 `(B, N)`, NaN where missing, and/or `categorical`
@@ -75,12 +83,9 @@ class CrossEncoder(TabularEncoder):
             pooling=pooling,
             **kwargs,
         )
-        check_sizes("hidden_dims", hidden_dims)
-        check_positive("num_layers", num_layers)
-        if rank is not None:
-            check_positive("rank", rank)
-        check_positive("embedding_dim", embedding_dim)
-        check_positive("numeric_embedding_dim", numeric_embedding_dim)
+        check_sizes(hidden_dims=hidden_dims)
+        check_positive(num_layers=num_layers, rank=1 if rank is None else rank)
+        check_positive(embedding_dim=embedding_dim, numeric_embedding_dim=numeric_embedding_dim)
         self.hidden_dims = hidden_dims
         self.num_layers = num_layers
         self.rank = rank
@@ -94,18 +99,15 @@ class CrossEncoder(TabularEncoder):
             if self.rank is not None:
                 self.thin.append(self._dense(f"thin_{i}", self.rank, width, use_bias=False))
             self.crosses.append(self._dense(f"cross_{i}", width, self.rank or width))
-        self.mlp = MLP(
-            tuple(self.hidden_dims), dropout=self.dropout, name="mlp", dtype=self.variable_dtype
-        )
-        self.mlp.build((None, width))
+        mlp = MLP(self.hidden_dims, dropout=self.dropout, name="mlp", dtype=self.variable_dtype)
+        self.mlp = built(mlp, (None, width))
         dim = self.hidden_dims[-1]
         self.joint = self._dense("joint", dim, width + dim)
         super().build(input_shape)
 
-    def _dense(self, name: str, units: int, size: int, **options: Any) -> keras.layers.Layer:
+    def _dense(self, name: str, units: int, size: int, **options: Any) -> Any:
         dense = keras.layers.Dense(units, name=name, dtype=self.variable_dtype, **options)
-        dense.build((None, size))
-        return dense
+        return built(dense, (None, size))
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         first = crossed = self.join(inputs)
@@ -114,17 +116,8 @@ class CrossEncoder(TabularEncoder):
             crossed = first * cross(thin) + crossed
         deep = self.mlp(first, training=training)
         token = self.joint(ops.concatenate([crossed, deep], axis=-1))
+        # products of features can exceed what float16 holds
         return ops.saturate_cast(ops.expand_dims(token, 1), self.compute_dtype)
 
     def token_shape(self, input_shape: Any) -> Shape:
         return (batch_of(input_shape), 1, self.hidden_dims[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dims": self.hidden_dims,
-            "num_layers": self.num_layers,
-            "rank": self.rank,
-            "embedding_dim": self.embedding_dim,
-            "numeric_embedding_dim": self.numeric_embedding_dim,
-        }

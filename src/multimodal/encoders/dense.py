@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from multimodal.encoders.cells import TabularEncoder, batch_of
-from multimodal.layers.base import Shape, Tensor, check_positive, check_sizes
+from multimodal.layers.base import Shape, Tensor, built, check_positive, check_sizes
 from multimodal.layers.mlp import MLP, DenseBlock
 from multimodal.layers.registry import register
 
@@ -17,7 +17,7 @@ from multimodal.layers.registry import register
 class DenseEncoder(TabularEncoder):
     """Numbers and embedded categories through dense layers: one token `(B, 1, D)`.
 
-    A missing number (NaN) counts as zero beside a flag that says so, or has a learned vector where
+    A missing number (NaN) is a zero beside a flag that says so, or has a learned vector where
     numbers are embedded. All categories of all columns lie in one embedding table; row 0 of a
     column is the missing category and row 1 the unknown one. The arithmetic keeps the precision of
     the weights (float32 under a mixed policy), so that 2013 and 2016 stay two numbers; only the
@@ -29,17 +29,25 @@ class DenseEncoder(TabularEncoder):
     put a dense layer on the tokens and teach each the same target.
 
     Args:
-        cardinalities: Number of integer codes of each categorical column.
-        hidden_dims: Sizes of the dense layers; the last is D.
-        embedding_dim: Size of one category's vector.
-        numeric_embedding: `none`, `linear`, `piecewise_linear` or `periodic`.
-        numeric_embedding_dim: Size of one number's vector, where numbers are embedded.
+        cardinalities: Number of integer codes of each categorical column, those for missing and
+            unknown among them; empty, the default, where there are none.
+        hidden_dims: Sizes of the dense layers, (128, 64) by default; the last is D. Wider ones fit
+            more and overfit small tables sooner.
+        embedding_dim: Size of one category's vector, 16 by default; larger ones suit columns of
+            many categories.
+        numeric_embedding: How numbers become vectors: `none` (the default) takes them as they are;
+            `linear`, `piecewise_linear` or `periodic` as in `NumericEmbedding`.
+        numeric_embedding_dim: Size of one number's vector, where numbers are embedded; 16 by
+            default.
         bins: For `piecewise_linear`, the rising edges of each numeric column's bins.
-        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start.
-        num_blocks: Number of residual blocks of size D after the dense layers.
-        num_members: Number of ensemble members.
-        dropout: Dropout after each dense layer.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        frequency_scale: For `periodic`, the standard deviation of the frequencies at the start, 0.1
+            by default; larger values see finer detail, and noise.
+        num_blocks: Number of residual blocks of size D after the dense layers; none by default.
+        num_members: Number of ensemble members, 1 by default. More members predict more steadily,
+            at about their number times the arithmetic of the dense layers.
+        dropout: Fraction of the features dropped after each dense layer, in training; 0.1 by
+            default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: A dict with `numeric` float32 `(B, N)`, NaN where missing, and/or `categorical`
@@ -82,15 +90,14 @@ class DenseEncoder(TabularEncoder):
             pooling=pooling,
             **kwargs,
         )
-        check_sizes("hidden_dims", hidden_dims)
-        check_positive("embedding_dim", embedding_dim)
-        check_positive("numeric_embedding_dim", numeric_embedding_dim)
+        check_sizes(hidden_dims=hidden_dims)
+        check_positive(embedding_dim=embedding_dim, numeric_embedding_dim=numeric_embedding_dim)
         if type(num_blocks) is not int or num_blocks < 0:
             raise ValueError(
                 "`num_blocks` must be an integer of at least 0. "
                 f"Received: num_blocks={num_blocks!r}"
             )
-        check_positive("num_members", num_members)
+        check_positive(num_members=num_members)
         self.hidden_dims = hidden_dims
         self.embedding_dim = embedding_dim
         self.numeric_embedding_dim = numeric_embedding_dim
@@ -99,21 +106,13 @@ class DenseEncoder(TabularEncoder):
 
     def build(self, input_shape: Any) -> None:
         width = self.build_columns(input_shape, self.embedding_dim, self.numeric_embedding_dim)
-        self.mlp = MLP(
-            self.hidden_dims,
-            dropout=self.dropout,
-            num_members=self.num_members,
-            name="mlp",
-            dtype=self.variable_dtype,
-        )
-        self.mlp.build((None, width))
-        self.blocks = []
-        for i in range(self.num_blocks):
-            block = DenseBlock(
-                self.num_members, dropout=self.dropout, name=f"block_{i}", dtype=self.variable_dtype
-            )
-            block.build(self.mlp.compute_output_shape((None, width)))
-            self.blocks.append(block)
+        members: dict[str, Any] = {"num_members": self.num_members}
+        options = {**members, "dropout": self.dropout, "dtype": self.variable_dtype}
+        self.mlp = built(MLP(self.hidden_dims, name="mlp", **options), (None, width))
+        shape = self.mlp.compute_output_shape((None, width))
+        self.blocks = [
+            built(DenseBlock(name=f"block_{i}", **options), shape) for i in range(self.num_blocks)
+        ]
         super().build(input_shape)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
@@ -126,13 +125,3 @@ class DenseEncoder(TabularEncoder):
 
     def token_shape(self, input_shape: Any) -> Shape:
         return (batch_of(input_shape), self.num_members, self.hidden_dims[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dims": self.hidden_dims,
-            "embedding_dim": self.embedding_dim,
-            "numeric_embedding_dim": self.numeric_embedding_dim,
-            "num_blocks": self.num_blocks,
-            "num_members": self.num_members,
-        }

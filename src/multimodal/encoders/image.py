@@ -1,4 +1,8 @@
-"""Encoders of photos."""
+"""Base of the image encoders, what convolutional networks share, and a small CNN.
+
+Absent photos keep their slot in the batch, so whatever looks at a whole batch, as batch
+normalization does, must be told which photos are there.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
+    built,
     check_choice,
     check_dtype,
     check_fraction,
@@ -22,12 +27,13 @@ from multimodal.layers.base import (
 from multimodal.layers.registry import register
 
 NORMALIZATIONS = ("batch", "group", "none")
+MOMENTUM = 0.9  # with Keras' 0.99 the running statistics trail the weights by a hundred batches
 
 
 def check_stages(filters: Sequence[int], **options: Sequence[int]) -> None:
     """Raise ValueError unless `filters` and each option list one integer per stage."""
     for name, values in {"filters": filters, **options}.items():
-        check_sizes(name, values)
+        check_sizes(**{name: values})
         if len(values) != len(filters):
             raise ValueError(
                 f"`{name}` must have one entry per stage ({len(filters)}). "
@@ -48,7 +54,10 @@ def check_photos(shape: Any) -> None:
 def make_convolution(
     filters: int, kernel_size: int, *, policy: Any, name: str, **options: Any
 ) -> keras.layers.Conv2D:
-    """Return a convolution that keeps the map's size, but for its stride."""
+    """Return a convolution that keeps the map's size, but for its stride.
+
+    Channels come last on every backend, as the pipeline delivers them, whatever Keras is set to.
+    """
     given: dict[str, Any] = {"padding": "same", "kernel_initializer": "he_normal", **options}
     return keras.layers.Conv2D(
         filters, kernel_size, data_format="channels_last", name=name, dtype=policy, **given
@@ -59,7 +68,7 @@ def make_normalization(kind: str, shape: Shape, *, policy: Any, name: str) -> ke
     """Return the built normalization layer that `kind`, one of `NORMALIZATIONS`, names."""
     layer: keras.layers.Layer
     if kind == "batch":
-        layer = keras.layers.BatchNormalization(momentum=0.9, name=name, dtype=policy)
+        layer = keras.layers.BatchNormalization(momentum=MOMENTUM, name=name, dtype=policy)
     elif kind == "group":
         channels = shape[-1] or 1
         groups = max(g for g in (1, 2, 4, 8) if channels % g == 0)
@@ -70,6 +79,22 @@ def make_normalization(kind: str, shape: Shape, *, policy: Any, name: str) -> ke
     return layer
 
 
+def max_pooling(size: int, policy: Any, name: str) -> keras.layers.Layer:
+    """Return max pooling over squares of cells, whose sides are its stride; 1 leaves the map."""
+    if size == 1:
+        return keras.layers.Identity(name=name, dtype=policy)
+    return keras.layers.MaxPooling2D(
+        size, padding="same", data_format="channels_last", name=name, dtype=policy
+    )
+
+
+def channel_dropout(rate: float, policy: Any) -> keras.layers.Layer:
+    """Return dropout of whole channels: a cell's neighbours would give away what it lost."""
+    return keras.layers.SpatialDropout2D(
+        rate, data_format="channels_last", name="dropout", dtype=policy
+    )
+
+
 def normalize(
     layer: keras.layers.Layer, x: Tensor, mask: Tensor | None, training: bool | None
 ) -> Tensor:
@@ -78,6 +103,8 @@ def normalize(
         return layer(x)
     if mask is None:
         return layer(x, training=training)
+    # Keras' BatchNormalization takes a mask of cells, but where none is kept it moves its running
+    # statistics towards zeros: they are put back
     cells = ops.broadcast_to(ops.reshape(mask, (-1, 1, 1)), ops.shape(x)[:3])
     statistics = [layer.moving_mean, layer.moving_variance] if training else []
     before = copies(statistics)
@@ -114,7 +141,7 @@ class ImageEncoder(Encoder):
     """Base: photos uint8 or float `(B, H, W, 3)`, values 0 to 255, to tokens `(B, T, D)`.
 
     The tokens are the cells of the last map, row by row. The mask is bool `(B,)`, True where the
-    photo is there. An absent one enters no statistics, and whatever its slot holds counts as
+    photo is there. An absent one enters no statistics, and whatever its slot holds is read as
     black.
     """
 
@@ -145,19 +172,21 @@ class ConvolutionalEncoder(ImageEncoder):
     """Convolution, normalization and activation per stage: one token per cell of the last map.
 
     Args:
-        filters: Output channels of each stage; the last is D.
-        kernel_size: Side of the kernels in pixels.
-        strides: Stride of each stage's convolution.
-        pool_sizes: Side of each stage's max pooling, 1 for none.
-        normalization: `batch`, `group` or `none`.
-        negative_slope: Slope of the activation below zero; 0 is ReLU.
-        dropout: Dropout of whole channels of the last map.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        filters: Output channels of each stage, (32, 64, 128) by default; the last is D.
+        kernel_size: Side of the kernels in cells, 3 by default.
+        strides: Stride of each stage's convolution, (2, 1, 1) by default. Larger strides make the
+            map coarser and the encoder faster, and small things harder to see.
+        pool_sizes: Side of each stage's max pooling, (1, 2, 2) by default; 1 is none.
+        normalization: `none` (the default); `batch`, which learns faster from large batches; or
+            `group`, which depends on no other photo of the batch.
+        negative_slope: Slope of the activation below zero; 0, the default, is ReLU.
+        dropout: Fraction of the channels of the last map dropped, in training; 0 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
         mask: Optional bool `(B,)`; a photo where it is False enters no batch statistics, and
-            whatever its slot holds counts as black.
+            whatever its slot holds is read as black.
 
     Example:
     >>> import numpy as np
@@ -184,10 +213,9 @@ class ConvolutionalEncoder(ImageEncoder):
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
         check_stages(filters, strides=strides, pool_sizes=pool_sizes)
-        check_positive("kernel_size", kernel_size)
+        check_positive(kernel_size=kernel_size)
         check_choice("normalization", normalization, NORMALIZATIONS)
-        check_fraction("negative_slope", negative_slope)
-        check_fraction("dropout", dropout)
+        check_fraction(negative_slope=negative_slope, dropout=dropout)
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
@@ -209,27 +237,14 @@ class ConvolutionalEncoder(ImageEncoder):
                 policy=policy,
                 name=f"convolution_{i}",
             )
-            layer.build(input_shape)
-            self.convolutions.append(layer)
+            self.convolutions.append(built(layer, input_shape))
             input_shape = layer.compute_output_shape(input_shape)
-            self.norms.append(
-                make_normalization(
-                    self.normalization, input_shape, policy=policy, name=f"normalization_{i}"
-                )
-            )
-            self.pools.append(self._pool_stage(i))
+            name = f"normalization_{i}"
+            norm = make_normalization(self.normalization, input_shape, policy=policy, name=name)
+            self.norms.append(norm)
+            self.pools.append(max_pooling(self.pool_sizes[i], policy, f"max_pooling_{i}"))
             input_shape = self.pools[-1].compute_output_shape(input_shape)
-        self.drop = keras.layers.SpatialDropout2D(
-            self.dropout, data_format="channels_last", name="dropout", dtype=policy
-        )
-
-    def _pool_stage(self, i: int) -> keras.layers.Layer:
-        size, name = self.pool_sizes[i], f"max_pooling_{i}"
-        if size == 1:
-            return keras.layers.Identity(name=name, dtype=self.dtype_policy)
-        return keras.layers.MaxPooling2D(
-            size, padding="same", data_format="channels_last", name=name, dtype=self.dtype_policy
-        )
+        self.drop = channel_dropout(self.dropout, policy)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         x = self.pixels(inputs, mask)
@@ -243,15 +258,3 @@ class ConvolutionalEncoder(ImageEncoder):
         return map_tokens(
             input_shape, [each for stage in stages for each in stage], self.filters[-1]
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "pool_sizes": self.pool_sizes,
-            "normalization": self.normalization,
-            "negative_slope": self.negative_slope,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,4 @@
-"""Other people's image models as encoders: `keras.applications`, KerasHub, saved files."""
+"""Pretrained image models as encoders: `keras.applications`, KerasHub, saved files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ PREPROCESSING = ("tf", "caffe", "torch", "unit", "none")
 CAFFE_MEANS = (103.939, 116.779, 123.68)  # of blue, green and red, 0 to 255
 TORCH_MEANS = (0.485, 0.456, 0.406)  # of red, green and blue, 0 to 1
 TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
-FAMILIES = {  # the longest start of an architecture's name counts
+# As the `preprocess_input` of each family of keras.applications does; `none` where the model scales
+# its photos itself. The longest match with the start of an architecture's name holds.
+FAMILIES = {
     "ConvNeXt": "none",
     "DenseNet": "torch",
     "EfficientNet": "none",
@@ -49,13 +51,9 @@ def preprocessing_of(architecture: str) -> str:
 
 
 def preprocess(photos: Tensor, mode: str) -> Tensor:
-    """Return photos `(B, H, W, 3)`, values 0 to 255, in float32 as `mode` asks.
+    """Return photos `(B, H, W, 3)`, red, green, blue from 0 to 255, in float32 as `mode` asks.
 
-    Args:
-        photos: Red, green, blue; uint8 or float.
-        mode: `tf` scales to [-1, 1]; `caffe` turns to blue, green, red and takes off their means;
-            `torch` scales to [0, 1] and standardizes each channel; `unit` scales to [0, 1];
-            `none` leaves the values alone.
+    `mode` is one of `PREPROCESSING`, as in `ImageBackboneEncoder`.
     """
     x = ops.cast(photos, "float32")
     if mode == "tf":
@@ -90,12 +88,14 @@ class ImageBackboneEncoder(ImageEncoder):
         weights: Path of a local weights file of the backbone (`.weights.h5`), or None for those it
             has, which are random under an architecture's name. Read once, when first built: a
             saved encoder holds its own.
-        preprocessing: `tf`, `caffe`, `torch`, `unit` or `none` (see `preprocess`). None is right
-            for an architecture by name; for a path or a model it must be given: `none` where the
-            model scales its photos itself.
-        frozen: Whether the backbone keeps its weights. Setting `network.trainable` to True
-            later lets it learn, too.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        preprocessing: What the backbone wants its photos scaled to: `tf` is [-1, 1]; `unit` [0, 1];
+            `torch` [0, 1] and then standardized by ImageNet's channels; `caffe` blue, green, red
+            less their means; `none` leaves 0 to 255. None, the default, is right for an
+            architecture by name; for a path or a model it must be given: `none` where the model
+            scales its photos itself.
+        frozen: Whether the backbone keeps its weights: right for few rows, and much faster. Setting
+            `network.trainable` to True later lets it learn, too. False by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; preprocessed inside.
@@ -130,7 +130,7 @@ class ImageBackboneEncoder(ImageEncoder):
             )
         if preprocessing is not None or not named:
             check_choice("preprocessing", preprocessing, PREPROCESSING)
-        check_flag("frozen", frozen)
+        check_flag(frozen=frozen)
         _check_weights(weights)
         self.backbone = backbone if named else load_backbone(backbone)
         self.weights_path = weights  # `weights` is taken by Keras

@@ -1,4 +1,4 @@
-"""Encoder of photos with parallel branches, in the manner of Inception."""
+"""Inception network for photos: parallel branches of convolutions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from keras import ops
 from multimodal.encoders.image import (
     NORMALIZATIONS,
     ImageEncoder,
+    channel_dropout,
     check_stages,
     make_convolution,
     make_normalization,
     map_tokens,
+    max_pooling,
     normalize,
     to_tokens,
 )
-from multimodal.layers.base import Shape, Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    built,
+    check_choice,
+    check_fraction,
+    check_positive,
+)
 from multimodal.layers.registry import register
 
 
@@ -53,7 +62,7 @@ class ConvolutionUnit(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         policy = self.dtype_policy
-        self.convolution = make_convolution(
+        convolution = make_convolution(
             self.filters,
             self.kernel_size,
             strides=self.strides,
@@ -61,7 +70,7 @@ class ConvolutionUnit(keras.layers.Layer):
             use_bias=self.normalization == "none",
             name="convolution",
         )
-        self.convolution.build(input_shape)
+        self.convolution = built(convolution, input_shape)
         shape = self.convolution.compute_output_shape(input_shape)
         self.norm = make_normalization(
             self.normalization, shape, policy=policy, name="normalization"
@@ -128,9 +137,8 @@ class InceptionBlock(keras.layers.Layer):
                 name=f"{name}_{i}",
                 dtype=self.dtype_policy,
             )
-            unit.build(shape)
+            units.append(built(unit, shape))
             shape = unit.compute_output_shape(shape)
-            units.append(unit)
         return units
 
     def call(
@@ -153,19 +161,22 @@ class InceptionEncoder(ImageEncoder):
     """A convolution and stages of parallel branches: one token per cell of the last map.
 
     Args:
-        filters: Output channels of each stage, multiples of 8; the last is D.
-        num_blocks: Blocks of each stage.
-        pool_sizes: Side of the max pooling before each stage, 1 for none.
-        stem_filters: Output channels of the first 3x3 convolution.
-        stem_stride: Stride of the first 3x3 convolution.
-        normalization: `batch`, `group` or `none`.
-        dropout: Dropout of whole channels of the last map.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        filters: Output channels of each stage, multiples of 8, (64, 128, 192) by default; the last
+            is D.
+        num_blocks: Blocks of each stage, one each by default.
+        pool_sizes: Side of the max pooling before each stage, (1, 2, 2) by default; 1 is none.
+        stem_filters: Output channels of the first 3x3 convolution, 32 by default.
+        stem_stride: Stride of the first 3x3 convolution, 2 by default. 1 keeps the detail of small
+            photos, at four times the cost of all that follows.
+        normalization: `batch` (the default), which learns faster from large batches; `group`, which
+            depends on no other photo of the batch; or `none`.
+        dropout: Fraction of the channels of the last map dropped, in training; 0 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
         mask: Optional bool `(B,)`; a photo where it is False enters no batch statistics, and
-            whatever its slot holds counts as black.
+            whatever its slot holds is read as black.
 
     Example:
     >>> import numpy as np
@@ -195,10 +206,9 @@ class InceptionEncoder(ImageEncoder):
         check_stages(filters, num_blocks=num_blocks, pool_sizes=pool_sizes)
         if any(each % 8 for each in filters):
             raise ValueError(f"`filters` must be multiples of 8. Received: filters={filters}")
-        check_positive("stem_filters", stem_filters)
-        check_positive("stem_stride", stem_stride)
+        check_positive(stem_filters=stem_filters, stem_stride=stem_stride)
         check_choice("normalization", normalization, NORMALIZATIONS)
-        check_fraction("dropout", dropout)
+        check_fraction(dropout=dropout)
         self.filters = filters
         self.num_blocks = num_blocks
         self.pool_sizes = pool_sizes
@@ -210,7 +220,7 @@ class InceptionEncoder(ImageEncoder):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         policy = self.dtype_policy
-        self.stem = ConvolutionUnit(
+        stem = ConvolutionUnit(
             self.stem_filters,
             3,
             strides=self.stem_stride,
@@ -218,24 +228,16 @@ class InceptionEncoder(ImageEncoder):
             name="stem",
             dtype=policy,
         )
-        self.stem.build(input_shape)
+        self.stem = built(stem, input_shape)
         shape = self.stem.compute_output_shape(input_shape)
         self.pools, self.stages = [], []
         for stage, size in enumerate(self.pool_sizes):
-            pool = keras.layers.MaxPooling2D(
-                size,
-                padding="same",
-                data_format="channels_last",
-                name=f"max_pooling_{stage}",
-                dtype=policy,
-            )
+            pool = max_pooling(size, policy, f"max_pooling_{stage}")
             self.pools.append(pool)
             shape = pool.compute_output_shape(shape)
             self.stages.append(self._stage(stage, shape))
             shape = (*shape[:-1], self.filters[stage])
-        self.drop = keras.layers.SpatialDropout2D(
-            self.dropout, data_format="channels_last", name="dropout", dtype=policy
-        )
+        self.drop = channel_dropout(self.dropout, policy)
 
     def _stage(self, stage: int, shape: Shape) -> list[InceptionBlock]:
         blocks = []
@@ -246,30 +248,17 @@ class InceptionEncoder(ImageEncoder):
                 name=f"stage_{stage}_block_{i}",
                 dtype=self.dtype_policy,
             )
-            block.build(shape)
+            blocks.append(built(block, shape))
             shape = block.compute_output_shape(shape)
-            blocks.append(block)
         return blocks
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         x = self.stem(self.pixels(inputs, mask), present=mask, training=training)
-        for size, pool, blocks in zip(self.pool_sizes, self.pools, self.stages, strict=True):
-            x = pool(x) if size > 1 else x
+        for pool, blocks in zip(self.pools, self.stages, strict=True):
+            x = pool(x)
             for block in blocks:
                 x = block(x, present=mask, training=training)
         return to_tokens(self.drop(x, training=training))
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return map_tokens(input_shape, [self.stem_stride, *self.pool_sizes], self.filters[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "num_blocks": self.num_blocks,
-            "pool_sizes": self.pool_sizes,
-            "stem_filters": self.stem_filters,
-            "stem_stride": self.stem_stride,
-            "normalization": self.normalization,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,4 @@
-"""Residual encoder of photos, in the manner of ResNet."""
+"""Residual network for photos (ResNet v2)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from keras import ops
 from multimodal.encoders.image import (
     NORMALIZATIONS,
     ImageEncoder,
+    channel_dropout,
     check_stages,
     make_convolution,
     make_normalization,
@@ -18,7 +19,14 @@ from multimodal.encoders.image import (
     normalize,
     to_tokens,
 )
-from multimodal.layers.base import Shape, Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    built,
+    check_choice,
+    check_fraction,
+    check_positive,
+)
 from multimodal.layers.registry import register
 
 
@@ -58,21 +66,21 @@ class ResidualBlock(keras.layers.Layer):
         kind, policy = self.normalization, self.dtype_policy
         given: dict[str, Any] = {"use_bias": kind == "none", "policy": policy}
         self.norm_0 = make_normalization(kind, input_shape, policy=policy, name="normalization_0")
-        self.convolution_0 = make_convolution(
+        convolution = make_convolution(
             self.filters, 3, strides=self.strides, name="convolution_0", **given
         )
-        self.convolution_0.build(input_shape)
+        self.convolution_0 = built(convolution, input_shape)
         inner = self.convolution_0.compute_output_shape(input_shape)
         self.norm_1 = make_normalization(kind, inner, policy=policy, name="normalization_1")
         initializer = keras.initializers.VarianceScaling(2.0 * self.gain)
-        self.convolution_1 = make_convolution(
+        convolution = make_convolution(
             self.filters, 3, kernel_initializer=initializer, name="convolution_1", **given
         )
-        self.convolution_1.build(inner)
+        self.convolution_1 = built(convolution, inner)
         self.shortcut = None
         if self.strides != 1 or input_shape[-1] != self.filters:
-            self.shortcut = make_convolution(self.filters, 1, name="shortcut", **given)
-            self.shortcut.build(input_shape)
+            shortcut = make_convolution(self.filters, 1, name="shortcut", **given)
+            self.shortcut = built(shortcut, input_shape)
 
     def call(
         self, inputs: Tensor, present: Tensor | None = None, training: bool | None = None
@@ -83,12 +91,11 @@ class ResidualBlock(keras.layers.Layer):
         return shortcut + self.convolution_1(x)
 
     def _stride(self, x: Tensor) -> Tensor:
-        """Return the cells that a 1x1 convolution with the block's stride would see.
-
-        TensorFlow's gradient of such a convolution writes outside its memory on some processors.
-        """
+        """Return the cells that a 1x1 convolution with the block's stride would see."""
         if self.strides == 1:
             return x
+        # not the stride of the convolution: TensorFlow's gradient of a strided 1x1 convolution
+        # writes outside its memory on some processors
         return ops.max_pool(x, 1, self.strides, padding="same", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -105,18 +112,20 @@ class ResidualEncoder(ImageEncoder):
     so that the sum does not grow with depth, without normalization, too.
 
     Args:
-        filters: Output channels of each stage; the last is D.
-        num_blocks: Residual blocks of each stage.
-        strides: Stride of each stage's first block.
-        stem_stride: Stride of the first 3x3 convolution.
-        normalization: `batch`, `group` or `none`.
-        dropout: Dropout of whole channels of the last map.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        filters: Output channels of each stage, (32, 64, 128) by default; the last is D.
+        num_blocks: Residual blocks of each stage, one each by default.
+        strides: Stride of each stage's first block, (1, 2, 2) by default.
+        stem_stride: Stride of the first 3x3 convolution, 2 by default. 1 keeps the detail of small
+            photos, at four times the cost of all that follows.
+        normalization: `batch` (the default), which learns faster from large batches; `group`, which
+            depends on no other photo of the batch; or `none`.
+        dropout: Fraction of the channels of the last map dropped, in training; 0 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
         mask: Optional bool `(B,)`; a photo where it is False enters no batch statistics, and
-            whatever its slot holds counts as black.
+            whatever its slot holds is read as black.
 
     Example:
     >>> import numpy as np
@@ -143,9 +152,9 @@ class ResidualEncoder(ImageEncoder):
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
         check_stages(filters, num_blocks=num_blocks, strides=strides)
-        check_positive("stem_stride", stem_stride)
+        check_positive(stem_stride=stem_stride)
         check_choice("normalization", normalization, NORMALIZATIONS)
-        check_fraction("dropout", dropout)
+        check_fraction(dropout=dropout)
         self.filters = filters
         self.num_blocks = num_blocks
         self.strides = strides
@@ -156,10 +165,10 @@ class ResidualEncoder(ImageEncoder):
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         policy = self.dtype_policy
-        self.stem = make_convolution(
+        stem = make_convolution(
             self.filters[0], 3, strides=self.stem_stride, policy=policy, name="stem"
         )
-        self.stem.build(input_shape)
+        self.stem = built(stem, input_shape)
         shape = self.stem.compute_output_shape(input_shape)
         self.blocks = []
         for stage, count in enumerate(self.num_blocks):
@@ -172,15 +181,12 @@ class ResidualEncoder(ImageEncoder):
                     name=f"stage_{stage}_block_{i}",
                     dtype=policy,
                 )
-                block.build(shape)
-                self.blocks.append(block)
+                self.blocks.append(built(block, shape))
                 shape = block.compute_output_shape(shape)
         self.norm = make_normalization(
             self.normalization, shape, policy=policy, name="normalization"
         )
-        self.drop = keras.layers.SpatialDropout2D(
-            self.dropout, data_format="channels_last", name="dropout", dtype=policy
-        )
+        self.drop = channel_dropout(self.dropout, policy)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         x = self.stem(self.pixels(inputs, mask))
@@ -191,14 +197,3 @@ class ResidualEncoder(ImageEncoder):
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return map_tokens(input_shape, [self.stem_stride, *self.strides], self.filters[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "num_blocks": self.num_blocks,
-            "strides": self.strides,
-            "stem_stride": self.stem_stride,
-            "normalization": self.normalization,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,4 @@
-"""Vision transformer: photos as sequences of patches."""
+"""Vision transformer (ViT): photos as sequences of patches."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from multimodal.encoders.image import ImageEncoder, check_photos, make_convolution, to_tokens
-from multimodal.layers.base import Shape, Tensor, check_fraction, check_positive
+from multimodal.layers.base import Shape, Tensor, built, check_fraction, check_heads, check_positive
 from multimodal.layers.registry import register
-from multimodal.layers.transformer import TransformerBlock
+from multimodal.layers.transformer import build_blocks, layer_norm
 
 
 @register("image_encoder", "vit")
@@ -21,17 +21,19 @@ class ViTEncoder(ImageEncoder):
     divides both.
 
     Args:
-        hidden_dim: Size D of a token; a multiple of `num_heads`.
-        num_layers: Number of transformer blocks.
-        patch_size: Side of a patch in pixels.
-        num_heads: Attention heads of each block.
-        mlp_dim: Hidden size of each block's dense layers.
-        dropout: Dropout of the embedded patches and inside the blocks.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        hidden_dim: Size D of a token, 128 by default; a multiple of `num_heads`.
+        num_layers: Number of transformer blocks, 4 by default.
+        patch_size: Side of a patch in pixels, 8 by default. Half of it makes four times as many
+            tokens, and sixteen times the attention.
+        num_heads: Attention heads of each block, 4 by default.
+        mlp_dim: Size of the hidden layer of each block, 256 by default.
+        dropout: Fraction of the features dropped from the embedded patches and inside the blocks,
+            in training; 0 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Photos `(B, H, W, 3)`, values 0 to 255; scaled to [-1, 1] inside.
-        mask: Optional bool `(B,)`; whatever the slot of a photo holds where it is False counts as
+        mask: Optional bool `(B,)`; whatever the slot of a photo holds where it is False is read as
             black.
 
     Example:
@@ -58,20 +60,10 @@ class ViTEncoder(ImageEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
-        for name, value in (
-            ("hidden_dim", hidden_dim),
-            ("num_layers", num_layers),
-            ("patch_size", patch_size),
-            ("num_heads", num_heads),
-            ("mlp_dim", mlp_dim),
-        ):
-            check_positive(name, value)
-        if hidden_dim % num_heads:
-            raise ValueError(
-                "`hidden_dim` must be a multiple of `num_heads`. "
-                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}"
-            )
-        check_fraction("dropout", dropout)
+        check_positive(hidden_dim=hidden_dim, num_layers=num_layers, patch_size=patch_size)
+        check_positive(num_heads=num_heads, mlp_dim=mlp_dim)
+        check_heads(hidden_dim, num_heads)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.patch_size = patch_size
@@ -99,7 +91,7 @@ class ViTEncoder(ImageEncoder):
         super().build(input_shape)
         self._photo_shape = tuple(input_shape)[1:]
         policy, tokens = self.dtype_policy, self.token_shape(input_shape)
-        self.patches = make_convolution(
+        patches = make_convolution(
             self.hidden_dim,
             self.patch_size,
             strides=self.patch_size,
@@ -108,27 +100,15 @@ class ViTEncoder(ImageEncoder):
             policy=policy,
             name="patches",
         )
-        self.patches.build(input_shape)
+        self.patches = built(patches, input_shape)
         self.positions = self.add_weight(
             shape=tokens[1:],
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
             name="positions",
         )
         self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=policy)
-        self.blocks = [self._block(i, tokens) for i in range(self.num_layers)]
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm", dtype=policy)
-        self.norm.build(tokens)
-
-    def _block(self, i: int, shape: Shape) -> TransformerBlock:
-        block = TransformerBlock(
-            self.num_heads,
-            self.mlp_dim,
-            dropout=self.dropout,
-            name=f"block_{i}",
-            dtype=self.dtype_policy,
-        )
-        block.build(shape)
-        return block
+        self.blocks = build_blocks(self, tokens)
+        self.norm = layer_norm("norm", tokens, policy)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         x = to_tokens(self.patches(self.pixels(inputs, mask)))
@@ -140,14 +120,3 @@ class ViTEncoder(ImageEncoder):
     def token_shape(self, input_shape: Shape) -> Shape:
         height, width = ((size or 0) // self.patch_size for size in input_shape[1:3])
         return (input_shape[0], height * width, self.hidden_dim)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "num_layers": self.num_layers,
-            "patch_size": self.patch_size,
-            "num_heads": self.num_heads,
-            "mlp_dim": self.mlp_dim,
-            "dropout": self.dropout,
-        }

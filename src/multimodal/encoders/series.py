@@ -1,4 +1,4 @@
-"""Encoders of series: a window of numbers, one step after the other."""
+"""Encoders of time series: recurrent and causal convolutional networks over a window of steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
+    built,
     check_choice,
     check_dtype,
     check_fraction,
@@ -28,8 +29,8 @@ WINDOW = "(batch, steps, channels)"
 class SeriesEncoder(Encoder):
     """Base: windows float32 `(B, T, C)`, NaN where a number is missing, to tokens `(B, T, D)`.
 
-    A missing number counts as zero beside a flag that says so, so that no step is left out and no
-    mask comes out. The numbers keep the precision of the weights until the first layer: rounding
+    A missing number is a zero beside a flag that says so, so that no step is left out and no mask
+    comes out. The numbers keep the precision of the weights until the first layer: rounding
     them under a mixed policy would lose small changes of large numbers.
     """
 
@@ -67,11 +68,13 @@ class RecurrentSeriesEncoder(SeriesEncoder):
     arithmetic is float32 under a mixed policy; only the result is in the compute dtype.
 
     Args:
-        hidden_dim: Units of each layer, D.
-        num_layers: Number of stacked layers.
-        cell: `gru` or `lstm`.
-        dropout: Dropout between the layers.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        hidden_dim: Units of each layer, D, 32 by default: what a layer can keep in mind of the
+            steps so far.
+        num_layers: Number of stacked layers, 1 by default.
+        cell: `gru` (the default), or `lstm`, with a third more weights.
+        dropout: Fraction of the features dropped between the layers, each for all steps, in
+            training; 0 by default, and without effect on a single layer.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Float `(B, T, C)`, NaN where missing, each channel about centred and scaled.
@@ -97,10 +100,9 @@ class RecurrentSeriesEncoder(SeriesEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
-        check_positive("hidden_dim", hidden_dim)
-        check_positive("num_layers", num_layers)
+        check_positive(hidden_dim=hidden_dim, num_layers=num_layers)
         check_choice("cell", cell, CELLS)
-        check_fraction("dropout", dropout)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.cell = cell
@@ -115,15 +117,10 @@ class RecurrentSeriesEncoder(SeriesEncoder):
         self.recurrent = []
         shape: Shape = (*input_shape[:2], self.width)
         for i in range(self.num_layers):
-            layer = cls(
-                self.hidden_dim,
-                return_sequences=True,
-                name=f"{self.cell}_{i}",
-                dtype=self.variable_dtype,
-            )
-            layer.build(shape)
+            options = {"name": f"{self.cell}_{i}", "dtype": self.variable_dtype}
+            layer = cls(self.hidden_dim, return_sequences=True, **options)
+            self.recurrent.append(built(layer, shape))
             shape = self.token_shape(shape)
-            self.recurrent.append(layer)
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         steps = self.flagged(inputs)
@@ -136,15 +133,6 @@ class RecurrentSeriesEncoder(SeriesEncoder):
     def token_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], self.hidden_dim)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "num_layers": self.num_layers,
-            "cell": self.cell,
-            "dropout": self.dropout,
-        }
-
 
 @register("series_encoder", "convolutional")
 class ConvolutionalSeriesEncoder(SeriesEncoder):
@@ -156,11 +144,13 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
     under a mixed policy.
 
     Args:
-        filters: Features of each layer, D.
-        dilations: Distance between the steps that a kernel sees, one entry per layer.
-        kernel_size: Number of steps that a kernel sees.
-        dropout: Dropout of whole features after each layer.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        filters: Features of each layer, D, 32 by default.
+        dilations: Distance between the steps that a kernel sees, one entry per layer; (1, 2, 4, 8)
+            by default. Doubling it from layer to layer makes the view grow fastest without gaps.
+        kernel_size: Number of steps that a kernel sees, 3 by default.
+        dropout: Fraction of the features dropped after each layer, each for all steps, in training;
+            0 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Float `(B, T, C)`, NaN where missing, each channel about centred and scaled.
@@ -190,10 +180,9 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(pooling=pooling, **kwargs)
-        check_positive("filters", filters)
-        check_sizes("dilations", dilations)
-        check_positive("kernel_size", kernel_size)
-        check_fraction("dropout", dropout)
+        check_positive(filters=filters, kernel_size=kernel_size)
+        check_sizes(dilations=dilations)
+        check_fraction(dropout=dropout)
         self.filters = filters
         self.dilations = dilations
         self.kernel_size = kernel_size
@@ -201,10 +190,8 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        self.projection = keras.layers.Dense(
-            self.filters, name="projection", dtype=self.variable_dtype
-        )
-        self.projection.build((*input_shape[:2], self.width))
+        dense = keras.layers.Dense(self.filters, name="projection", dtype=self.variable_dtype)
+        self.projection = built(dense, (*input_shape[:2], self.width))
         self.drop = keras.layers.SpatialDropout1D(
             self.dropout, name="dropout", dtype=self.dtype_policy
         )
@@ -220,8 +207,7 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
                 name=f"convolution_{i}",
                 dtype=self.dtype_policy,
             )
-            layer.build(self.token_shape(input_shape))
-            self.convolutions.append(layer)
+            self.convolutions.append(built(layer, self.token_shape(input_shape)))
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         steps = ops.saturate_cast(self.projection(self.flagged(inputs)), self.compute_dtype)
@@ -231,12 +217,3 @@ class ConvolutionalSeriesEncoder(SeriesEncoder):
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "dilations": self.dilations,
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,4 @@
-"""Encoders of words."""
+"""Base of the text encoders, and recurrent networks (GRU, LSTM) over words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from multimodal.layers.base import (
     Encoder,
     Shape,
     Tensor,
+    built,
     check_choice,
     check_dtype,
     check_flag,
@@ -43,7 +44,7 @@ class WordEncoder(TextEncoder):
     Args:
         vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
         embedding_dim: Size E of one word's vector.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        pooling: As in `Encoder`.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class WordEncoder(TextEncoder):
         pooling: str | None = None,
         **kwargs: Any,
     ) -> None:
+        # no autocast: ids given as floats would be rounded, in bfloat16 from 257 on
         super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
-        check_positive("vocabulary_size", vocabulary_size)
-        check_positive("embedding_dim", embedding_dim)
+        check_positive(vocabulary_size=vocabulary_size, embedding_dim=embedding_dim)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
 
@@ -74,10 +75,10 @@ class WordEncoder(TextEncoder):
 
     def build(self, input_shape: Shape) -> None:
         self._check_shape(tuple(input_shape))
-        self.embedding = keras.layers.Embedding(
+        embedding = keras.layers.Embedding(
             self.vocabulary_size, self.embedding_dim, name="embedding", dtype=self.dtype_policy
         )
-        self.embedding.build()
+        self.embedding = built(embedding)
         super().build(input_shape)
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -121,13 +122,6 @@ class WordEncoder(TextEncoder):
             ops.cast(words, self.compute_dtype), self.token_mask(inputs, mask), training
         )
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-        }
-
 
 @register("text_encoder", "recurrent")
 class RecurrentEncoder(WordEncoder):
@@ -135,13 +129,16 @@ class RecurrentEncoder(WordEncoder):
 
     Args:
         vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
-        hidden_dim: Units of one direction; D is twice that when bidirectional.
-        embedding_dim: Size of one word's vector.
-        cell: `gru` or `lstm`.
-        num_layers: Number of stacked layers.
-        bidirectional: Read in both directions.
-        dropout: Dropout on the embeddings and between the layers.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        hidden_dim: Units of one direction, 64 by default: what a layer can keep in mind of the
+            words so far. D is twice that when bidirectional.
+        embedding_dim: Size of one word's vector, 32 by default.
+        cell: `gru` (the default), or `lstm`, with a third more weights.
+        num_layers: Number of stacked layers, 1 by default.
+        bidirectional: Whether a second layer reads from the end to the start, so that a token knows
+            the words behind it, too; True by default.
+        dropout: Fraction of the features dropped from the embeddings and between the layers, in
+            training; 0.1 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Word ids `(B, L)`, or embeddings `(B, L, embedding_dim)` with a Keras mask.
@@ -170,11 +167,11 @@ class RecurrentEncoder(WordEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
-        check_positive("hidden_dim", hidden_dim)
+        check_positive(hidden_dim=hidden_dim)
         check_choice("cell", cell, CELLS)
-        check_positive("num_layers", num_layers)
-        check_flag("bidirectional", bidirectional)
-        check_fraction("dropout", dropout)
+        check_positive(num_layers=num_layers)
+        check_flag(bidirectional=bidirectional)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.cell = cell
         self.num_layers = num_layers
@@ -187,25 +184,20 @@ class RecurrentEncoder(WordEncoder):
             self.dropout, name="dropout", dtype=self.dtype_policy
         )
         self.recurrent = []
-        shape = (input_shape[0], input_shape[1], self.embedding_dim)
+        shape: Shape = (*input_shape[:2], self.embedding_dim)
         for i in range(self.num_layers):
-            layer = self._recurrent_layer(f"{self.cell}_{i}")
-            layer.build(shape)
-            shape = (*shape[:2], self._output_dim)
-            self.recurrent.append(layer)
+            self.recurrent.append(built(self._recurrent_layer(f"{self.cell}_{i}"), shape))
+            shape = self.token_shape(shape)
 
     def _recurrent_layer(self, name: str) -> keras.layers.Layer:
         cls = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[self.cell]
         layer = cls(self.hidden_dim, return_sequences=True, name=name, dtype=self.dtype_policy)
         if not self.bidirectional:
             return layer
+        # the mask keeps the copy that reads backwards at its start until the last word
         return keras.layers.Bidirectional(
             layer, name=f"bidirectional_{name}", dtype=self.dtype_policy
         )
-
-    @property
-    def _output_dim(self) -> int:
-        return self.hidden_dim * (2 if self.bidirectional else 1)
 
     def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         for layer in self.recurrent:
@@ -213,14 +205,4 @@ class RecurrentEncoder(WordEncoder):
         return words
 
     def token_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], input_shape[1], self._output_dim)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "cell": self.cell,
-            "num_layers": self.num_layers,
-            "bidirectional": self.bidirectional,
-            "dropout": self.dropout,
-        }
+        return (*input_shape[:2], self.hidden_dim * (2 if self.bidirectional else 1))

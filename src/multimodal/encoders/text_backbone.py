@@ -1,4 +1,4 @@
-"""Other people's text models as encoders: KerasHub, your own, saved files."""
+"""Pretrained text models as encoders: KerasHub, your own, saved files."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class TextBackboneEncoder(TextEncoder):
             `.keras` file (load only files that you trust): read at once, and not needed again
             by an encoder that was saved.
         vocabulary_size: Number of ids that the inputs may hold, checked against the backbone's;
-            None does not check.
-        frozen: Whether the backbone keeps its weights. Setting `trainable` to True on the encoder
-            later lets the backbone learn, too.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+            None, the default, does not check.
+        frozen: Whether the backbone keeps its weights: right for few rows, and much faster. Setting
+            `trainable` to True on the encoder later lets the backbone learn, too. False by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Token ids int32 `(B, L)`, 0 = padding; or the dict that a KerasHub preprocessor
@@ -72,10 +72,11 @@ class TextBackboneEncoder(TextEncoder):
         pooling: str | None = None,
         **kwargs: Any,
     ) -> None:
+        # no autocast: token ids above 256 are not the same in bfloat16
         super().__init__(pooling=pooling, **{"autocast": False, **kwargs})
         if vocabulary_size is not None:
-            check_positive("vocabulary_size", vocabulary_size)
-        check_flag("frozen", frozen)
+            check_positive(vocabulary_size=vocabulary_size)
+        check_flag(frozen=frozen)
         self.backbone = load_backbone(backbone)
         self.vocabulary_size = vocabulary_size
         self.frozen = frozen
@@ -132,12 +133,7 @@ class TextBackboneEncoder(TextEncoder):
         return (*shape[:2], self._dim)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "backbone": serialize_backbone(self.backbone),
-            "vocabulary_size": self.vocabulary_size,
-            "frozen": self.frozen,
-        }
+        return {**super().get_config(), "backbone": serialize_backbone(self.backbone)}
 
 
 def _as_dict(inputs: Any) -> dict[str, Any]:

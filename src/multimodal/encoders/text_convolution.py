@@ -1,4 +1,4 @@
-"""The convolutional encoder of words."""
+"""Convolutional network over words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.encoders.text import WordEncoder
-from multimodal.layers.base import Shape, Tensor, check_fraction, check_positive, check_sizes
+from multimodal.layers.base import Shape, Tensor, built, check_fraction, check_positive, check_sizes
 from multimodal.layers.registry import register
 
 
@@ -24,12 +24,14 @@ class ConvolutionalTextEncoder(WordEncoder):
 
     Args:
         vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
-        filters: Features of each kernel size.
-        embedding_dim: Size of one word's vector.
-        kernel_sizes: Words that each of the parallel kernels sees.
-        num_layers: Number of stacked layers.
-        dropout: Dropout of whole features on the embeddings and between the layers.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        filters: Features of each kernel size, 64 by default: how many different phrases one size
+            can look for.
+        embedding_dim: Size of one word's vector, 64 by default.
+        kernel_sizes: Number of words that each of the parallel kernels sees, (3, 4, 5) by default.
+        num_layers: Number of stacked layers, 1 by default; each widens what a token sees.
+        dropout: Fraction of the features dropped from the embeddings and between the layers, each
+            for the whole text, in training; 0.1 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Word ids `(B, L)`, or embeddings `(B, L, embedding_dim)` with a Keras mask.
@@ -59,10 +61,9 @@ class ConvolutionalTextEncoder(WordEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
-        check_positive("filters", filters)
-        check_sizes("kernel_sizes", kernel_sizes)
-        check_positive("num_layers", num_layers)
-        check_fraction("dropout", dropout)
+        check_positive(filters=filters, num_layers=num_layers)
+        check_sizes(kernel_sizes=kernel_sizes)
+        check_fraction(dropout=dropout)
         self.filters = filters
         self.kernel_sizes = kernel_sizes
         self.num_layers = num_layers
@@ -74,7 +75,7 @@ class ConvolutionalTextEncoder(WordEncoder):
             self.dropout, name="dropout", dtype=self.dtype_policy
         )
         self.convolutions = []
-        shape: Shape = (input_shape[0], input_shape[1], self.embedding_dim)
+        shape: Shape = (*input_shape[:2], self.embedding_dim)
         for i in range(self.num_layers):
             row = []
             for j, size in enumerate(self.kernel_sizes):
@@ -87,15 +88,14 @@ class ConvolutionalTextEncoder(WordEncoder):
                     name=f"convolution_{i}_{j}",
                     dtype=self.dtype_policy,
                 )
-                layer.build(shape)
-                row.append(layer)
+                row.append(built(layer, shape))
             shape = self.token_shape(shape)
             self.convolutions.append(row)
 
     def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         for row in self.convolutions:
             words = self.drop(words, training=training)
-            if mask is not None:
+            if mask is not None:  # each layer's bias fills the padding anew
                 words = ops.where(ops.expand_dims(mask, -1), words, 0)
             found = [layer(words) for layer in row]
             words = ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
@@ -103,12 +103,3 @@ class ConvolutionalTextEncoder(WordEncoder):
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], self.filters * len(self.kernel_sizes))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_sizes": self.kernel_sizes,
-            "num_layers": self.num_layers,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,4 @@
-"""The transformer encoder of words."""
+"""Transformer over words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ import keras
 from keras import ops
 
 from multimodal.encoders.text import WordEncoder
-from multimodal.layers.base import Shape, Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    built,
+    check_choice,
+    check_fraction,
+    check_positive,
+)
 from multimodal.layers.registry import register
-from multimodal.layers.transformer import TransformerBlock
+from multimodal.layers.transformer import build_blocks, layer_norm
 
 POSITIONS = ("rotary", "learned")
 
@@ -19,21 +26,22 @@ POSITIONS = ("rotary", "learned")
 class TransformerTextEncoder(WordEncoder):
     """Word embeddings through transformer blocks: tokens `(B, L, D)`, D = `embedding_dim`.
 
-    The embeddings are normalised first, the tokens last. Padding is never attended. Words know
-    their places by rotary embeddings, which have no weights and no longest text, or by one learned
-    vector per place.
+    The embeddings are normalised first, the tokens last. Padding is never attended.
 
     Args:
         vocabulary_size: Number of word ids, with 0 = padding and 1 = unknown word.
-        embedding_dim: Size of one word's vector, and D; a multiple of `num_heads`, of
-            `2 * num_heads` with rotary positions.
-        num_layers: Number of transformer blocks.
-        num_heads: Number of attention heads of each block.
-        mlp_dim: Size of the hidden layer of each block.
-        positions: `rotary` or `learned`.
-        max_length: Number of learned places; all words behind the last place share its vector.
-        dropout: Dropout on the embeddings and within the blocks.
-        pooling: None for tokens, or the name of a registered pooling for a vector.
+        embedding_dim: Size of one word's vector, and D, 64 by default; a multiple of `num_heads`,
+            of `2 * num_heads` with rotary positions.
+        num_layers: Number of transformer blocks, 2 by default.
+        num_heads: Number of attention heads of each block, 4 by default.
+        mlp_dim: Size of the hidden layer of each block, 128 by default.
+        positions: How words know their positions: `rotary` (the default) has no weights and no
+            longest text, `learned` has one vector per position.
+        max_length: Number of learned positions, 512 by default; all words behind the last share its
+            vector.
+        dropout: Fraction of the features dropped from the embeddings and within the blocks, in
+            training; 0.1 by default.
+        pooling: None for tokens (the default), or a registered pooling's name for a vector.
 
     Call arguments:
         inputs: Word ids `(B, L)`, or embeddings `(B, L, embedding_dim)` with a Keras mask.
@@ -67,12 +75,10 @@ class TransformerTextEncoder(WordEncoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(vocabulary_size, embedding_dim=embedding_dim, pooling=pooling, **kwargs)
-        check_positive("num_layers", num_layers)
-        check_positive("num_heads", num_heads)
-        check_positive("mlp_dim", mlp_dim)
+        check_positive(num_layers=num_layers, num_heads=num_heads, mlp_dim=mlp_dim)
         check_choice("positions", positions, POSITIONS)
-        check_positive("max_length", max_length)
-        check_fraction("dropout", dropout)
+        check_positive(max_length=max_length)
+        check_fraction(dropout=dropout)
         multiple = num_heads * (2 if positions == "rotary" else 1)
         if embedding_dim % multiple:
             raise ValueError(
@@ -90,30 +96,14 @@ class TransformerTextEncoder(WordEncoder):
         super().build(input_shape)
         shape = self.token_shape(input_shape)
         if self.positions == "learned":
-            self.places = keras.layers.Embedding(
+            places = keras.layers.Embedding(
                 self.max_length, self.embedding_dim, name="places", dtype=self.dtype_policy
             )
-            self.places.build()
-        self.embedding_norm = self._norm("embedding_norm", shape)
+            self.places = built(places)
+        self.embedding_norm = layer_norm("embedding_norm", shape, self.dtype_policy)
         self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
-        self.blocks = []
-        for i in range(self.num_layers):
-            block = TransformerBlock(
-                self.num_heads,
-                self.mlp_dim,
-                dropout=self.dropout,
-                rotary=self.positions == "rotary",
-                name=f"block_{i}",
-                dtype=self.dtype_policy,
-            )
-            block.build(shape)
-            self.blocks.append(block)
-        self.output_norm = self._norm("output_norm", shape)
-
-    def _norm(self, name: str, shape: Shape) -> keras.layers.Layer:
-        norm = keras.layers.LayerNormalization(epsilon=1e-6, name=name, dtype=self.dtype_policy)
-        norm.build(shape)
-        return norm
+        self.blocks = build_blocks(self, shape, rotary=self.positions == "rotary")
+        self.output_norm = layer_norm("output_norm", shape, self.dtype_policy)
 
     def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         if self.positions == "learned":
@@ -126,14 +116,3 @@ class TransformerTextEncoder(WordEncoder):
 
     def token_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:2], self.embedding_dim)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "mlp_dim": self.mlp_dim,
-            "positions": self.positions,
-            "max_length": self.max_length,
-            "dropout": self.dropout,
-        }

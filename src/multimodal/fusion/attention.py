@@ -1,4 +1,4 @@
-"""Fusions by attention over the tokens of all groups."""
+"""Fusion by attention over the tokens of all groups: a transformer, or latent cross-attention."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import keras
 from keras import ops
 
 from multimodal.fusion.tokens import TokenFusion
-from multimodal.layers.base import Tensor, check_positive
+from multimodal.layers.base import Tensor, built, check_positive
 from multimodal.layers.registry import register
-from multimodal.layers.transformer import TransformerBlock
+from multimodal.layers.transformer import build_blocks
 
 
 @register("fusion", "transformer")
@@ -21,17 +21,18 @@ class TransformerFusion(TokenFusion):
     cost grows with the square of the number of tokens (`cross_attention` is linear in it). The
     result `(B, D)` is the learned token (CLS) after the last layer, normalised.
 
-    An absent group is one learned token, whatever its inputs hold; padding counts for nothing.
+    An absent group is one learned token, whatever its inputs hold; padding is never attended.
 
     Args:
-        hidden_dim: D, a multiple of `num_heads`.
-        num_heads: Number of attention heads.
-        num_layers: Number of transformer blocks.
-        mlp_dim: Size of the hidden layer in each block's MLP.
-        dropout: Dropout in each block.
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row always stays.
-        seed: Seed of the modality dropout.
+        hidden_dim: Size D of a token and of the result, 64 by default; a multiple of `num_heads`.
+        num_heads: Number of attention heads, 4 by default.
+        num_layers: Number of transformer blocks, 2 by default.
+        mlp_dim: Size of the hidden layer in each block's MLP, 128 by default.
+        dropout: Fraction of the features dropped in each block, in training; 0.1 by default.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default;
+            at least one group of a row always stays. The model then leans less on its strongest
+            group, and predicts better where a group is absent.
+        seed: Seed of the modality dropout; None, the default, draws one.
 
     Call arguments:
         inputs: Dict of group name -> tokens `(B, T_g, D_g)`, or a vector `(B, D_g)` as one token.
@@ -54,7 +55,7 @@ class TransformerFusion(TokenFusion):
         self.summary = self.add_weight(
             shape=(1, 1, self.hidden_dim), initializer=_normal(), name="summary"
         )
-        self.blocks = [_block(self, i) for i in range(self.num_layers)]
+        self.blocks = build_blocks(self, (None, None, self.hidden_dim))
 
     def read(self, tokens: Tensor, mask: Tensor, training: bool | None) -> Tensor:
         summary = _repeat(self.summary, tokens)
@@ -73,19 +74,22 @@ class CrossAttentionFusion(TokenFusion):
     transformer block. The tokens themselves are not changed, so the cost is linear in their number:
     right for long texts and large photos. The result is the mean of the latents, normalised.
 
-    An absent group is one learned token, whatever its inputs hold; padding counts for nothing.
+    An absent group is one learned token, whatever its inputs hold; padding is never attended.
 
     Args:
-        hidden_dim: D, a multiple of `num_heads`.
-        num_heads: Number of attention heads.
-        num_latents: Number of latent vectors.
-        num_layers: Number of layers; the first looks with the same queries at every row, the later
-            ones with queries that follow from what was seen.
-        mlp_dim: Size of the hidden layer in each block's MLP.
-        dropout: Dropout in each layer.
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row always stays.
-        seed: Seed of the modality dropout.
+        hidden_dim: Size D of a token, a latent and the result, 64 by default; a multiple of
+            `num_heads`.
+        num_heads: Number of attention heads, 4 by default.
+        num_latents: Number of latent vectors, 8 by default: how many different things can be looked
+            for at once.
+        num_layers: Number of layers, 2 by default; the first looks with the same queries at every
+            row, the later ones with queries that follow from what was seen.
+        mlp_dim: Size of the hidden layer in each block's MLP, 128 by default.
+        dropout: Fraction of the features dropped in each block, in training; 0.1 by default.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default;
+            at least one group of a row always stays. The model then leans less on its strongest
+            group, and predicts better where a group is absent.
+        seed: Seed of the modality dropout; None, the default, draws one.
 
     Call arguments:
         inputs: Dict of group name -> tokens `(B, T_g, D_g)`, or a vector `(B, D_g)` as one token.
@@ -125,7 +129,7 @@ class CrossAttentionFusion(TokenFusion):
             seed=seed,
             **kwargs,
         )
-        check_positive("num_latents", num_latents)
+        check_positive(num_latents=num_latents)
         self.num_latents = num_latents
 
     def build(self, inputs_shape: Any, presence_shape: Any = None) -> None:
@@ -140,12 +144,11 @@ class CrossAttentionFusion(TokenFusion):
         self.keys = [self._dense(f"key_{i}") for i in layers]
         self.values = [self._dense(f"value_{i}") for i in layers]
         self.outputs = [self._dense(f"attention_output_{i}") for i in layers]
-        self.blocks = [_block(self, i) for i in layers]
+        self.blocks = build_blocks(self, (None, None, self.hidden_dim))
 
-    def _dense(self, name: str) -> keras.layers.Layer:
+    def _dense(self, name: str) -> Any:
         dense = keras.layers.Dense(self.hidden_dim, name=name, dtype=self.dtype_policy)
-        dense.build((None, None, self.hidden_dim))
-        return dense
+        return built(dense, (None, None, self.hidden_dim))
 
     def read(self, tokens: Tensor, mask: Tensor, training: bool | None) -> Tensor:
         latents = _repeat(self.latents, tokens)
@@ -155,7 +158,7 @@ class CrossAttentionFusion(TokenFusion):
         return ops.mean(self.norm(latents), axis=1)
 
     def _look(self, i: int, latents: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Return what the latents see in the tokens that count; nothing where none does.
+        """Return what the latents see in the kept tokens; zeros where none is kept.
 
         Tokens are normalised for the keys alone: their size is part of what is seen.
         """
@@ -168,30 +171,16 @@ class CrossAttentionFusion(TokenFusion):
                 (self.values[i](tokens), length),
             )
         )
-        counts = ops.reshape(mask, (-1, 1, 1, length))
-        seen = ops.dot_product_attention(query, key, value, mask=counts)
+        kept = ops.reshape(mask, (-1, 1, 1, length))
+        seen = ops.dot_product_attention(query, key, value, mask=kept)
         seen = self.outputs[i](ops.reshape(seen, (-1, self.num_latents, self.hidden_dim)))
+        # a softmax over masked tokens alone is even, so that it would see what it must not
         anything = ops.reshape(ops.any(mask, axis=1), (-1, 1, 1))
         return ops.where(anything, seen, 0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_latents": self.num_latents}
 
 
 def _normal() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.02)
-
-
-def _block(fusion: TokenFusion, i: int) -> TransformerBlock:
-    block = TransformerBlock(
-        fusion.num_heads,
-        fusion.mlp_dim,
-        dropout=fusion.dropout,
-        name=f"block_{i}",
-        dtype=fusion.dtype_policy,
-    )
-    block.build((None, None, fusion.hidden_dim))
-    return block
 
 
 def _repeat(weight: Tensor, tokens: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Base of the fusions: presence, missing vectors, modality dropout and checks, written once."""
+"""Base of the fusions: presence, learned vectors for absent groups, modality dropout, checks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from multimodal.layers.base import (
     check_dtype,
     check_fraction,
     check_rank,
+    constructor_arguments,
     freeze_sublayers,
 )
 
@@ -25,14 +26,16 @@ class Fusion(keras.layers.Layer):
     """Base of all fusions: a dict of group name -> vector `(B, D_g)` to one vector `(B, D)`.
 
     An absent group contributes a learned vector instead of its own, whatever its inputs hold. A
-    group without `presence` is never absent and gets no such vector, unless modality dropout
-    withholds groups in training. Groups count in sorted order, so that the order of a dict is
-    nothing. A subclass calls `super().build` and implements `fuse` and `output_dim`.
+    group without `presence` is never absent and gets no such vector, unless modality dropout drops
+    groups in training. Groups are taken in sorted order, so that the order of a dict makes no
+    difference. A subclass calls `super().build` and implements `fuse` and `output_dim`.
 
     Args:
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row that has any always stays.
-        seed: Seed of the modality dropout.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default.
+            The model then leans less on its strongest group, and predicts better where a group is
+            absent. At least one group of a row that has any always stays.
+        seed: Seed of the modality dropout; None, the default, draws one.
+        **kwargs: `name`, `dtype` and `trainable`, as in `keras.layers.Layer`.
 
     Attributes:
         takes_tokens: Whether the fusion takes tokens `(B, T_g, D_g)` with their masks, or vectors
@@ -74,7 +77,7 @@ class Fusion(keras.layers.Layer):
         self, *, modality_dropout: float = 0.0, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        check_fraction("modality_dropout", modality_dropout)
+        check_fraction(modality_dropout=modality_dropout)
         self.modality_dropout = modality_dropout
         self.seed = seed
         self.supports_masking = True
@@ -90,6 +93,7 @@ class Fusion(keras.layers.Layer):
     ) -> Tensor:
         self.check_inputs(inputs, presence)
         if self.takes_tokens:
+            # joined here: Keras would take either the given masks or the tensors' own
             kwargs["mask"] = keras_masks(inputs, mask) or None
         was_built = self.built
         outputs = super().__call__(inputs, presence=presence or None, **kwargs)
@@ -159,11 +163,11 @@ class Fusion(keras.layers.Layer):
     ) -> Tensor:
         keep = dict(presence or {})
         if training and self.modality_dropout:
-            keep = self._ablate(inputs, keep)
+            keep = self._drop_groups(inputs, keep)
         return self.fuse(inputs, keep, mask or {}, training)
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
-        """Return the vector `(B, D)`; `keep` says where a group is there and not withheld."""
+        """Return the vector `(B, D)`; `keep` says where a group is there and not dropped."""
         raise NotImplementedError
 
     def fill(self, inputs: Tensors, keep: Tensors) -> list[Tensor]:
@@ -179,12 +183,12 @@ class Fusion(keras.layers.Layer):
         return ops.where(ops.reshape(keep, (-1, *[1] * (len(tensor.shape) - 1))), tensor, missing)
 
     def keep_matrix(self, inputs: Tensors, keep: Tensors) -> Tensor:
-        """Return bool `(B, G)`: which groups count in which rows."""
+        """Return bool `(B, G)`: which groups are there in which rows."""
         ones = ops.ones((ops.shape(inputs[self.groups[0]])[0],), dtype="bool")
         return ops.stack([keep.get(group, ones) for group in self.groups], axis=1)
 
-    def _ablate(self, inputs: Tensors, keep: Tensors) -> Tensors:
-        """Return presence with groups withheld at random, at least one kept where one was there."""
+    def _drop_groups(self, inputs: Tensors, keep: Tensors) -> Tensors:
+        """Return presence with groups dropped at random, at least one kept where one was there."""
         there = self.keep_matrix(inputs, keep)
         draw = keras.random.uniform(ops.shape(there), seed=self._generator)
         kept = ops.logical_and(there, draw >= self.modality_dropout)
@@ -258,11 +262,7 @@ class Fusion(keras.layers.Layer):
         return (next(iter(inputs_shape.values()))[0], self.output_dim())
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "modality_dropout": self.modality_dropout,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def keras_masks(inputs: Tensors, given: Tensors | None) -> Tensors:

@@ -1,4 +1,4 @@
-"""Fusion by products of the groups' features."""
+"""Low-rank bilinear fusion: products of the groups' features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.fusion.base import Fusion, Tensors
-from multimodal.layers.base import Tensor, check_fraction, check_positive
+from multimodal.layers.base import Tensor, built, check_fraction, check_positive
 from multimodal.layers.registry import register
 
 
@@ -25,12 +25,13 @@ class LowRankFusion(Fusion):
     An absent group contributes a learned vector instead of its own, as in `concat`.
 
     Args:
-        hidden_dim: D.
-        rank: Number of products per output.
-        dropout: Dropout on the result.
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row always stays.
-        seed: Seed of the modality dropout.
+        hidden_dim: Size D of the result, 64 by default.
+        rank: Number of products per output, 4 by default; more can tell more combinations apart.
+        dropout: Fraction of the result's features dropped, in training; 0.1 by default.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default;
+            at least one group of a row always stays. The model then leans less on its strongest
+            group, and predicts better where a group is absent.
+        seed: Seed of the modality dropout; None, the default, draws one.
 
     Call arguments:
         inputs: Dict of group name -> vector `(B, D_g)`.
@@ -57,9 +58,8 @@ class LowRankFusion(Fusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(modality_dropout=modality_dropout, seed=seed, **kwargs)
-        check_positive("hidden_dim", hidden_dim)
-        check_positive("rank", rank)
-        check_fraction("dropout", dropout)
+        check_positive(hidden_dim=hidden_dim, rank=rank)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.rank = rank
         self.dropout = dropout
@@ -67,15 +67,16 @@ class LowRankFusion(Fusion):
     def build(self, inputs_shape: Any, presence_shape: Any = None) -> None:
         super().build(inputs_shape, presence_shape)
         self.factors = []
-        for group in self.groups:  # a factor starts near 1, so that each group counts by itself
+        for (
+            group
+        ) in self.groups:  # factors start near 1, so that the product of several has a gradient
             dense = keras.layers.Dense(
                 self.rank * self.hidden_dim,
                 bias_initializer="ones",
                 name=f"factors_{group}",
                 dtype=self.dtype_policy,
             )
-            dense.build((None, inputs_shape[group][-1]))
-            self.factors.append(dense)
+            self.factors.append(built(dense, (None, inputs_shape[group][-1])))
         start = keras.initializers.RandomNormal(1 / self.rank, 1 / self.rank)
         self.rank_weights = self.add_weight(
             shape=(self.rank, 1), initializer=start, name="rank_weights"
@@ -85,6 +86,7 @@ class LowRankFusion(Fusion):
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
         vectors = self.fill(inputs, keep)
+        # float32: a product of several factors leaves the range of float16, or bfloat16's precision
         each = [
             ops.reshape(ops.cast(dense(v), "float32"), (-1, self.rank, self.hidden_dim))
             for dense, v in zip(self.factors, vectors, strict=True)
@@ -96,11 +98,3 @@ class LowRankFusion(Fusion):
 
     def output_dim(self) -> int:
         return self.hidden_dim
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "rank": self.rank,
-            "dropout": self.dropout,
-        }

@@ -1,4 +1,8 @@
-"""Exact Shapley values of a few groups of inputs, on any function of them."""
+"""Exact Shapley values of a few groups of inputs, on any function of them.
+
+On tensors, so that one call serves all rows and all outputs of a head on every backend;
+`explain.attribution` has the sampled values of many players, on NumPy and one score.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from typing import Any
 from keras import ops, tree
 
 Rows = dict[str, dict[str, Any]]
-MAX_GROUPS = 10
-BACKGROUND_ROWS = 8
+MAX_GROUPS = 10  # 1,024 coalitions, each a forward pass
+BACKGROUND_ROWS = 8  # each multiplies the rows of every pass
 
 
 def shapley_values(
@@ -59,7 +63,7 @@ def shapley_values(
     for coalition in range(2 ** len(groups)):
         given = {g: (mine if coalition >> i & 1 else others)[g] for i, g in enumerate(groups)}
         outputs.append(tree.map_structure(lambda each: _mean(each, count), function(given)))
-    weights = ops.convert_to_tensor(_weights(len(groups)), dtype="float32")
+    weights = ops.convert_to_tensor(shapley_weights(len(groups)), dtype="float32")
 
     def combine(*values: Any) -> Any:
         return ops.tensordot(weights, ops.cast(ops.stack(values), "float32"), axes=1)
@@ -120,15 +124,18 @@ def _mean(output: Any, count: int) -> Any:
     return ops.mean(ops.reshape(output, (count, -1, *output.shape[1:])), axis=0)
 
 
-def _weights(groups: int) -> list[list[float]]:
-    """Return, for each group, the weight of each coalition's value in the group's Shapley value."""
+def shapley_weights(players: int) -> list[list[float]]:
+    """Return, by player, the weight of each coalition's value in the player's Shapley value.
+
+    Bit p of a coalition's position in `range(2**players)` says whether player p belongs to it.
+    """
     rows = []
-    for group in range(groups):
+    for player in range(players):
         row = []
-        for coalition in range(2**groups):
-            inside = coalition >> group & 1
+        for coalition in range(2**players):
+            inside = coalition >> player & 1
             size = coalition.bit_count() - inside
-            share = factorial(size) * factorial(groups - size - 1) / factorial(groups)
-            row.append(share if inside else -share)
+            weight = factorial(size) * factorial(players - size - 1) / factorial(players)
+            row.append(weight if inside else -weight)
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""Fusion by weights that each row gives to its groups."""
+"""Gated fusion: a weighted sum of the groups, with weights that follow from the row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from multimodal.fusion.base import Fusion, Tensors
-from multimodal.layers.base import Tensor, check_choice, check_fraction, check_positive
+from multimodal.layers.base import Tensor, built, check_choice, check_fraction, check_positive
 from multimodal.layers.registry import register
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -19,17 +19,18 @@ class GatedFusion(Fusion):
     """A weighted sum of the groups, with weights that follow from the row itself: `(B, D)`.
 
     Each group goes through a dense layer with tanh; one more dense layer on all groups together
-    gives each group its weight, which `gates` reads out. An absent group has weight 0 and no say
+    gives each group its weight, which `gates` reads out. An absent group has weight 0 and no part
     in the others' weights; zeros come out where no group is there.
 
     Args:
-        hidden_dim: D.
-        activation: `softmax`, so that a row's weights add up to 1, or `sigmoid`, so that each
-            group is weighted for itself.
-        dropout: Dropout on the weighted sum.
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row always stays.
-        seed: Seed of the modality dropout.
+        hidden_dim: Size D of the result, 64 by default.
+        activation: `softmax` (the default), so that a row's weights add up to 1, or `sigmoid`, so
+            that each group is weighted for itself.
+        dropout: Fraction of the result's features dropped, in training; 0.1 by default.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default;
+            at least one group of a row always stays. The model then leans less on its strongest
+            group, and predicts better where a group is absent.
+        seed: Seed of the modality dropout; None, the default, draws one.
 
     Call arguments:
         inputs: Dict of group name -> vector `(B, D_g)`.
@@ -63,9 +64,9 @@ class GatedFusion(Fusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(modality_dropout=modality_dropout, seed=seed, **kwargs)
-        check_positive("hidden_dim", hidden_dim)
+        check_positive(hidden_dim=hidden_dim)
         check_choice("activation", activation, ACTIVATIONS)
-        check_fraction("dropout", dropout)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.activation = activation
         self.dropout = dropout
@@ -77,10 +78,9 @@ class GatedFusion(Fusion):
         for group, width in zip(self.groups, widths, strict=True):
             name = f"hidden_{group}"
             dense = keras.layers.Dense(self.hidden_dim, activation="tanh", name=name, dtype=policy)
-            dense.build((None, width))
-            self.hidden.append(dense)
-        self.score = keras.layers.Dense(len(widths), name="score", dtype=policy)
-        self.score.build((None, sum(widths)))
+            self.hidden.append(built(dense, (None, width)))
+        score = keras.layers.Dense(len(widths), name="score", dtype=policy)
+        self.score = built(score, (None, sum(widths)))
         self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=policy)
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
@@ -95,6 +95,7 @@ class GatedFusion(Fusion):
         if self.activation == "sigmoid":
             gates = ops.sigmoid(scores)
         else:
+            # -1e4 and not -infinity: finite where no group is there, in ONNX and in float16
             gates = ops.softmax(ops.where(there, scores, ops.full_like(scores, -1e4)))
         return ops.where(there, gates, 0)
 
@@ -117,11 +118,3 @@ class GatedFusion(Fusion):
 
     def output_dim(self) -> int:
         return self.hidden_dim
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "activation": self.activation,
-            "dropout": self.dropout,
-        }

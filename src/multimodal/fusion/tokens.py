@@ -1,4 +1,4 @@
-"""Base of the fusions that read the tokens of all groups."""
+"""Base of the fusions by attention: the tokens of all groups as one masked sequence."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ import keras
 from keras import ops
 
 from multimodal.fusion.base import Fusion, Tensors
-from multimodal.layers.base import Tensor, check_fraction, check_positive
+from multimodal.layers.base import Tensor, built, check_fraction, check_heads, check_positive
+from multimodal.layers.transformer import layer_norm
 
 
 class TokenFusion(Fusion):
     """Base: the tokens of all groups, as one sequence `(B, T, D)` with its mask, to a vector.
 
     Each group is projected to D features; the bias of its projection is its group embedding. A
-    vector `(B, D_g)` counts as one token. An absent group is one token, learned, whatever its
-    inputs hold; a masked token counts for nothing. A subclass calls `super().build` and implements
-    `read`.
+    vector `(B, D_g)` is one token. An absent group is one token, learned, whatever its inputs hold;
+    a masked token is never read. A subclass calls `super().build` and implements `read`.
 
     Args:
-        hidden_dim: D, a multiple of `num_heads`.
-        num_heads: Number of attention heads.
-        num_layers: Number of layers.
-        mlp_dim: Size of the hidden layer in each layer's MLP.
-        dropout: Dropout in each layer.
-        modality_dropout: Chance that a group is withheld from a row in training; at least one
-            group of a row always stays.
-        seed: Seed of the modality dropout.
+        hidden_dim: Size D of a token and of the result, 64 by default; a multiple of `num_heads`.
+        num_heads: Number of attention heads, 4 by default.
+        num_layers: Number of layers, 2 by default.
+        mlp_dim: Size of the hidden layer in each layer's MLP, 128 by default.
+        dropout: Fraction of the features dropped in each layer, in training; 0.1 by default.
+        modality_dropout: Probability that a group is dropped from a row in training, 0 by default;
+            at least one group of a row always stays. The model then leans less on its strongest
+            group, and predicts better where a group is absent.
+        seed: Seed of the modality dropout; None, the default, draws one.
     """
 
     takes_tokens = True
@@ -45,19 +46,11 @@ class TokenFusion(Fusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(modality_dropout=modality_dropout, seed=seed, **kwargs)
-        for name, value in (
-            ("hidden_dim", hidden_dim),
-            ("num_heads", num_heads),
-            ("num_layers", num_layers),
-            ("mlp_dim", mlp_dim),
-        ):
-            check_positive(name, value)
-        if hidden_dim % num_heads:
-            raise ValueError(
-                "`hidden_dim` must be a multiple of `num_heads`. "
-                f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}"
-            )
-        check_fraction("dropout", dropout)
+        check_positive(
+            hidden_dim=hidden_dim, num_heads=num_heads, num_layers=num_layers, mlp_dim=mlp_dim
+        )
+        check_heads(hidden_dim, num_heads)
+        check_fraction(dropout=dropout)
         self.hidden_dim = hidden_dim
         self.num_heads = num_heads
         self.num_layers = num_layers
@@ -70,43 +63,29 @@ class TokenFusion(Fusion):
         for group in self.groups:
             name = f"projection_{group}"
             dense = keras.layers.Dense(self.hidden_dim, name=name, dtype=self.dtype_policy)
-            dense.build((None, None, inputs_shape[group][-1]))
-            self.projections.append(dense)
+            self.projections.append(built(dense, (None, None, inputs_shape[group][-1])))
         self.norm = self._norm("norm")
 
-    def _norm(self, name: str) -> keras.layers.Layer:
-        norm = keras.layers.LayerNormalization(epsilon=1e-6, name=name, dtype=self.dtype_policy)
-        norm.build((None, None, self.hidden_dim))
-        return norm
+    def _norm(self, name: str) -> Any:
+        return layer_norm(name, (None, None, self.hidden_dim), self.dtype_policy)
 
     def fuse(self, inputs: Tensors, keep: Tensors, mask: Tensors, training: bool | None) -> Tensor:
         masks = [
             _token_mask(inputs[group], keep.get(group), mask.get(group)) for group in self.groups
         ]
         filled = [
-            ops.where(ops.expand_dims(counts, -1), _as_tokens(tensor), 0)
-            for tensor, counts in zip(self.fill(inputs, keep), masks, strict=True)
+            ops.where(ops.expand_dims(kept, -1), _as_tokens(tensor), 0)
+            for tensor, kept in zip(self.fill(inputs, keep), masks, strict=True)
         ]
         each = [dense(tokens) for dense, tokens in zip(self.projections, filled, strict=True)]
-        tokens, counts = ops.concatenate(each, axis=1), ops.concatenate(masks, axis=1)
-        return self.read(tokens, counts, training)
+        return self.read(ops.concatenate(each, axis=1), ops.concatenate(masks, axis=1), training)
 
     def read(self, tokens: Tensor, mask: Tensor, training: bool | None) -> Tensor:
-        """Return the vector `(B, D)` of tokens `(B, T, D)`, of which `mask` `(B, T)` counts."""
+        """Return the vector `(B, D)` of the tokens `(B, T, D)` that `mask` `(B, T)` keeps."""
         raise NotImplementedError
 
     def output_dim(self) -> int:
         return self.hidden_dim
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "hidden_dim": self.hidden_dim,
-            "num_heads": self.num_heads,
-            "num_layers": self.num_layers,
-            "mlp_dim": self.mlp_dim,
-            "dropout": self.dropout,
-        }
 
 
 def _as_tokens(tensor: Tensor) -> Tensor:

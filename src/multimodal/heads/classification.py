@@ -1,4 +1,4 @@
-"""Heads that predict a class, or several labels at once."""
+"""Classification: one of two classes, one of several, or several labels at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from multimodal.heads.metrics import (
     MultilabelAccuracy,
     MultilabelJaccard,
 )
-from multimodal.layers.base import HeadLayer, Shape, Tensor, check_fraction, check_positive
+from multimodal.layers.base import LinearHead, Tensor, check_fraction, check_positive
 from multimodal.layers.registry import register
 
 
@@ -32,26 +32,15 @@ def check_num_classes(num_classes: int) -> None:
         )
 
 
-class _LogitHead(HeadLayer):
-    """Base: raw outputs are logits from one dense layer."""
-
-    def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
-        self.dense = keras.layers.Dense(self.num_outputs, name="dense", dtype="float32")
-        self.dense.build(input_shape)
-
-    def compute_raw(self, vector: Tensor) -> Tensor:
-        return self.dense(vector)
-
-
 @register("head", "binary")
-class BinaryHead(_LogitHead):
+class BinaryHead(LinearHead):
     """One of two classes: the logit `(B, 1)` of the second; targets are 0 or 1, `(B,)`.
 
     `decode` gives the probabilities of both, `(B, 2)`.
 
     Args:
-        learned_weight: As in `HeadLayer`.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -90,15 +79,18 @@ class BinaryHead(_LogitHead):
 
 
 @register("head", "multiclass")
-class MulticlassHead(_LogitHead):
+class MulticlassHead(LinearHead):
     """One of several classes: logits `(B, C)`; targets are class ids, `(B,)`.
 
     `decode` gives probabilities `(B, C)`.
 
     Args:
-        num_classes: Number of classes, at least 2.
-        label_smoothing: Share of each target that is spread evenly over all classes, in [0, 1).
-        learned_weight: As in `HeadLayer`.
+        num_classes: Number of classes C, at least 2.
+        label_smoothing: Fraction of each target that is spread evenly over all classes, in [0, 1);
+            0 by default. A little, such as 0.1, keeps the network from growing overconfident, and
+            makes wrong labels hurt less.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -121,7 +113,7 @@ class MulticlassHead(_LogitHead):
     ) -> None:
         super().__init__(learned_weight=learned_weight, **kwargs)
         check_num_classes(num_classes)
-        check_fraction("label_smoothing", label_smoothing)
+        check_fraction(label_smoothing=label_smoothing)
         self.num_classes = num_classes
         self.label_smoothing = label_smoothing
 
@@ -145,20 +137,17 @@ class MulticlassHead(_LogitHead):
         """Turn raw outputs into probabilities `(B, C)`."""
         return ops.softmax(split_raw(raw, self.learned_weight)[0], axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        own = {"num_classes": self.num_classes, "label_smoothing": self.label_smoothing}
-        return {**super().get_config(), **own}
-
 
 @register("head", "multilabel")
-class MultilabelHead(_LogitHead):
+class MultilabelHead(LinearHead):
     """Any number of labels: one logit each, `(B, C)`; targets are 0 or 1, `(B, C)`.
 
     `decode` gives the probability of each label, `(B, C)`; a row's do not sum to 1.
 
     Args:
-        num_classes: Number of labels, at least 1.
-        learned_weight: As in `HeadLayer`.
+        num_classes: Number of labels C, at least 1.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -170,7 +159,7 @@ class MultilabelHead(_LogitHead):
 
     def __init__(self, num_classes: int, *, learned_weight: bool = False, **kwargs: Any) -> None:
         super().__init__(learned_weight=learned_weight, **kwargs)
-        check_positive("num_classes", num_classes)
+        check_positive(num_classes=num_classes)
         self.num_classes = num_classes
 
     @classmethod
@@ -194,6 +183,3 @@ class MultilabelHead(_LogitHead):
     def decode(self, raw: Tensor) -> Tensor:
         """Turn raw outputs into one probability for each label, `(B, C)`."""
         return ops.sigmoid(split_raw(raw, self.learned_weight)[0])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,12 +1,18 @@
-"""What losses and metrics do first with a batch: missing labels, shapes, the learned weight."""
+"""Targets and raw outputs: missing labels, shapes, transforms of numbers, ordinal probabilities.
+
+What losses and metrics do first with a batch, and how heads get from the user's units to the space
+they learn in and back. `core.target_transform` does the last on NumPy arrays, without Keras.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+import math
 
 from keras import ops
 
-Tensor = Any
+from multimodal.layers.base import Tensor
+
+TRANSFORMS = ("none", "standardise", "log1p")
 
 
 def known(y_true: Tensor, sample_weight: Tensor | None, missing: float = 0.0) -> Tensor:
@@ -72,16 +78,10 @@ def flat(y_true: Tensor, width: int) -> Tensor:
         ValueError: A row does not hold `width` numbers.
     """
     shape = tuple(y_true.shape)
-    size = 1
-    for length in shape[1:]:
-        size *= length or 1
+    size = math.prod(length or 1 for length in shape[1:])
     if len(shape) < 2 or (None not in shape[1:] and size != width):
         raise ValueError(f"targets must hold {width} numbers in a row. Received: shape={shape}")
     return ops.reshape(ops.cast(y_true, "float32"), (ops.shape(y_true)[0], width))
-
-
-Transform = Literal["none", "standardise", "log1p"]
-TRANSFORMS: tuple[str, ...] = get_args(Transform)
 
 
 def encode(values: Tensor, transform: str, mean: float, scale: float) -> Tensor:
@@ -115,7 +115,7 @@ def decode(
 
 
 def ordinal_probabilities(raw: Tensor) -> Tensor:
-    """Turn logits `(B, C - 1)` of being above each grade into probabilities `(B, C)` of the grades.
+    """Turn logits `(B, C - 1)` of being above each class into class probabilities `(B, C)`.
 
     The logits must not rise along a row; the probabilities then sum to 1.
     """

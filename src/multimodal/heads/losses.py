@@ -1,4 +1,10 @@
-"""Losses between the targets of a batch and raw outputs of a head."""
+"""Losses between the targets of a batch and raw outputs of a head.
+
+Keras' own losses are not used where they stand under the same name, for three reasons: a row
+without a label must weigh nothing even where its target is NaN, the mean is over the labelled rows
+alone, and targets of another shape must fail, where Keras broadcasts them. A class id that does not
+exist gives a NaN, not a number that looks fine.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +16,7 @@ from keras import ops
 
 from multimodal.heads.box_ops import centre_and_size, corners, generalized_iou
 from multimodal.heads.labels import class_ids, columns, encode, flat, known, split_raw
-from multimodal.layers.base import check_above_zero
+from multimodal.layers.base import Tensor, check_above_zero, constructor_arguments
 
 __all__ = [
     "BinaryCrossentropy",
@@ -27,24 +33,27 @@ __all__ = [
     "TripletLoss",
 ]
 
-Tensor = Any
+_FAR = 1e9  # above any distance between embeddings
+_TINY = 1e-12  # a squared distance: the gradient of a square root is infinite at 0
 
 
 class HeadLoss(keras.losses.Loss):
-    """Mean over the labelled rows of `compare(targets, raw)`.
+    """Base of all losses: the mean over the labelled rows of `compare(targets, raw)`.
 
-    A row of sample weight 0 has no label: nothing in it counts, a NaN neither. The sum is divided
-    by the sum of the weights, so one labelled row in 64 teaches as strongly as 64 do; a batch
-    without any label has a loss of 0.
+    A row of sample weight 0 has no label: nothing in it enters the loss, a NaN neither. The sum is
+    divided by the sum of the weights, so one labelled row in 64 teaches as strongly as 64 do; a
+    batch without any label has a loss of 0. A subclass implements `compare`, and stores each
+    constructor argument under its own name; `get_config` finds them there.
 
     Args:
         learned_weight: Whether the last column of the raw outputs is the log variance `s` that the
-            head learns. A row's loss is then `exp(-s) * loss + s`.
-        reduction: How Keras joins the rows.
+            head learns. A row's loss is then `exp(-s) * loss + s`. False by default.
+        reduction: How Keras joins the rows. The default, `mean_with_sample_weight`, divides by the
+            sum of the weights; `sum_over_batch_size` would divide by all rows, labelled or not.
         **kwargs: `name` and `dtype`, as in `keras.losses.Loss`.
 
     Attributes:
-        missing: What stands for the target of a row without a label.
+        missing: The target that a row without a label gets instead of its own.
 
     References:
         Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, 2018.
@@ -79,7 +88,7 @@ class HeadLoss(keras.losses.Loss):
         return ops.exp(-log_variance) * values + log_variance
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "learned_weight": self.learned_weight}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -105,7 +114,8 @@ class MulticlassCrossentropy(HeadLoss):
     """Cross-entropy of logits `(B, C)`, against class ids `(B,)`.
 
     Args:
-        label_smoothing: Share of each target that is spread evenly over all classes.
+        label_smoothing: Fraction of each target that is spread evenly over all classes; 0 by
+            default.
         **kwargs: As in `HeadLoss`.
 
     References:
@@ -123,15 +133,12 @@ class MulticlassCrossentropy(HeadLoss):
         y_true = hits * (1 - self.label_smoothing) + self.label_smoothing / count
         return _only_valid(-ops.sum(y_true * logs, axis=-1), ids, count)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class OrdinalCrossentropy(HeadLoss):
-    """Mean cross-entropy of the `C - 1` questions "is the grade above k?", for grades `(B,)`.
+    """Mean cross-entropy of the `C - 1` events "the class is above k", for class ids `(B,)`.
 
-    The raw outputs `(B, C - 1)` are the logits of the answers.
+    The raw outputs `(B, C - 1)` are the logits of the events.
 
     References:
         Cao et al., Rank Consistent Ordinal Regression (CORAL), 2020.
@@ -169,10 +176,6 @@ class _TransformedLoss(HeadLoss):
         """Return truth minus raw output, in the head's space, `(B, N)`."""
         return encode(columns(y_true, 1), self.transform, self.mean, self.scale) - raw
 
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        return {**config, "transform": self.transform, "mean": self.mean, "scale": self.scale}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class TransformedMeanSquaredError(_TransformedLoss):
@@ -197,7 +200,8 @@ class TransformedHuber(_TransformedLoss):
         transform: `none`, `standardise` or `log1p`.
         mean: Mean of the transformed training targets.
         scale: Standard deviation of the transformed training targets.
-        delta: Error, in the transformed space, from which on the loss grows in a straight line.
+        delta: Error, in the transformed space, from which on the loss grows in a straight line; 1
+            by default.
         **kwargs: As in `HeadLoss`.
 
     References:
@@ -213,16 +217,13 @@ class TransformedHuber(_TransformedLoss):
         inside = ops.minimum(size, self.delta)
         return ops.mean(0.5 * ops.square(inside) + self.delta * (size - inside), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "delta": self.delta}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class PinballLoss(_TransformedLoss):
     """Mean pinball loss of quantiles `(B, Q)`, in the head's transformed space.
 
     Args:
-        quantiles: The share of targets that shall lie below each output.
+        quantiles: The fraction of targets that shall lie below each output.
         transform: `none`, `standardise` or `log1p`.
         mean: Mean of the transformed training targets.
         scale: Standard deviation of the transformed training targets.
@@ -234,13 +235,10 @@ class PinballLoss(_TransformedLoss):
 
     def __init__(self, quantiles: Sequence[float], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.quantiles = quantiles
+        self.quantiles = list(quantiles)
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         return pinball(self.errors(y_true, raw), self.quantiles)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantiles": list(self.quantiles)}
 
 
 def pinball(errors: Tensor, quantiles: Sequence[float]) -> Tensor:
@@ -257,7 +255,7 @@ class ReconstructionLoss(HeadLoss):
     `(B, N)`.
 
     Args:
-        loss: `squared`, or `binary` for targets in [0, 1].
+        loss: `squared` (the default), or `binary` for targets in [0, 1].
         **kwargs: As in `HeadLoss`.
     """
 
@@ -269,22 +267,19 @@ class ReconstructionLoss(HeadLoss):
         y_true = flat(y_true, raw.shape[1])
         if self.loss == "squared":
             return ops.mean(ops.square(y_true - raw), axis=-1)
-        return ops.mean(ops.softplus(raw) - y_true * raw, axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": self.loss}
+        return ops.mean(logit_crossentropy(y_true, raw), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class BoxLoss(HeadLoss):
     """`giou_weight * (1 - GIoU) + l1_weight * L1` of raw boxes `(B, 4)`.
 
-    Targets are corners as shares of the photo, `(B, 4)`. The L1 distance sums over the centre, the
-    width and the height.
+    Targets are corners as fractions of the photo, `(B, 4)`. The L1 distance sums over the centre,
+    the width and the height.
 
     Args:
-        giou_weight: Weight of the generalized intersection over union.
-        l1_weight: Weight of the L1 distance.
+        giou_weight: Weight of the generalized intersection over union, 2 by default.
+        l1_weight: Weight of the L1 distance, 5 by default.
         **kwargs: As in `HeadLoss`.
 
     References:
@@ -303,14 +298,6 @@ class BoxLoss(HeadLoss):
         overlap = generalized_iou(y_true, guess)
         return self.giou_weight * (1 - overlap) + self.l1_weight * distance
 
-    def get_config(self) -> dict[str, Any]:
-        weights = {"giou_weight": self.giou_weight, "l1_weight": self.l1_weight}
-        return {**super().get_config(), **weights}
-
-
-_FAR = 1e9
-_TINY = 1e-12
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class ContrastiveLoss(HeadLoss):
@@ -320,7 +307,8 @@ class ContrastiveLoss(HeadLoss):
     distance `(B, 1)`, as `heads.PairDistance` does.
 
     Args:
-        margin: Distance from which on two different things count as far enough apart.
+        margin: Distance from which on two different things are far enough apart to have no loss; 1
+            by default. Embeddings of length 1 lie at most 2 apart.
         **kwargs: As in `HeadLoss`.
 
     References:
@@ -329,16 +317,13 @@ class ContrastiveLoss(HeadLoss):
 
     def __init__(self, margin: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_above_zero("margin", margin)
+        check_above_zero(margin=margin)
         self.margin = margin
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         same, distance = columns(y_true, 1)[:, 0], columns(raw, 1)[:, 0]
         short = ops.maximum(self.margin - distance, 0.0)
         return same * ops.square(distance) + (1 - same) * ops.square(short)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "margin": self.margin}
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -350,7 +335,7 @@ class TripletLoss(HeadLoss):
     batches need several rows of the same id. Rows of weight 0 serve neither as match nor as other.
 
     Args:
-        margin: How much nearer the match shall be.
+        margin: How much nearer the match shall be, 0.2 by default.
         **kwargs: As in `HeadLoss`.
 
     References:
@@ -362,7 +347,7 @@ class TripletLoss(HeadLoss):
 
     def __init__(self, margin: float = 0.2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_above_zero("margin", margin)
+        check_above_zero(margin=margin)
         self.margin = margin
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
@@ -373,9 +358,6 @@ class TripletLoss(HeadLoss):
         complete = ops.logical_and(ops.any(match, axis=1), ops.any(other, axis=1))
         values = ops.maximum(farthest - nearest + self.margin, 0.0)
         return ops.where(complete, values, 0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "margin": self.margin}
 
 
 def relations(ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,8 @@
-"""Metrics in the user's units, fed with raw outputs of a head."""
+"""Metrics in the user's units, fed with raw outputs of a head.
+
+Each is a weighted mean over rows, so that it may be `weighted_metrics`: a row without a label has
+weight 0, and plain `metrics` would mix its zero-filled target in.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from multimodal.heads.labels import (
     split_raw,
 )
 from multimodal.heads.losses import pairwise_distances, pinball, relations
+from multimodal.layers.base import Tensor, constructor_arguments
 
 __all__ = [
     "BinaryAccuracy",
@@ -38,26 +43,32 @@ __all__ = [
     "ReconstructionError",
 ]
 
-Tensor = Any
-
 
 class HeadMetric(keras.metrics.Mean):
-    """Mean over the rows of `compare(targets, raw)`, over any number of batches.
+    """Base of all metrics: the mean over the rows of `compare(targets, raw)`, over all batches.
 
-    Use it among `weighted_metrics`: a row of weight 0 has no label, and nothing in it counts.
+    Use it among `weighted_metrics`: a row of weight 0 has no label, and nothing in it enters the
+    mean. A subclass implements `compare`, and stores each constructor argument under its own name;
+    `get_config` finds them there.
 
     Args:
-        learned_weight: Whether the last column of the raw outputs is the head's log variance.
-        **kwargs: `name` and `dtype`, as in `keras.metrics.Metric`.
+        learned_weight: Whether the last column of the raw outputs is the head's log variance, which
+            is then left out. False by default.
+        name: Name of the metric in Keras' logs; None, the default, takes `default_name`.
+        **kwargs: `dtype`, as in `keras.metrics.Metric`.
 
     Attributes:
-        missing: What stands for the target of a row without a label.
+        missing: The target that a row without a label gets instead of its own.
+        default_name: Name of the metric where none is given.
     """
 
     missing = 0.0
+    default_name = "mean"
 
-    def __init__(self, *, learned_weight: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, learned_weight: bool = False, name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name or self.default_name, **kwargs)
         self.learned_weight = learned_weight
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
@@ -72,14 +83,13 @@ class HeadMetric(keras.metrics.Mean):
         super().update_state(values, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "learned_weight": self.learned_weight}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 class _Accuracy(HeadMetric):
-    """Base: share of the rows whose class is right."""
+    """Base: fraction of the rows whose class is right."""
 
-    def __init__(self, *, name: str = "accuracy", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "accuracy"
 
     def guess(self, raw: Tensor) -> Tensor:
         """Return the class id `(B,)`, int32."""
@@ -91,7 +101,7 @@ class _Accuracy(HeadMetric):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class BinaryAccuracy(_Accuracy):
-    """Share of the rows whose class is right, from one logit `(B, 1)`."""
+    """Fraction of the rows whose class is right, from one logit `(B, 1)`."""
 
     def guess(self, raw: Tensor) -> Tensor:
         return ops.cast(raw[:, 0] > 0, "int32")
@@ -99,7 +109,7 @@ class BinaryAccuracy(_Accuracy):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class MulticlassAccuracy(_Accuracy):
-    """Share of the rows whose class is right, from logits `(B, C)`."""
+    """Fraction of the rows whose class is right, from logits `(B, C)`."""
 
     def guess(self, raw: Tensor) -> Tensor:
         return ops.cast(ops.argmax(raw, axis=-1), "int32")
@@ -107,7 +117,7 @@ class MulticlassAccuracy(_Accuracy):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class OrdinalAccuracy(_Accuracy):
-    """Share of the rows whose likeliest grade is right, from the logits `(B, C - 1)` of above."""
+    """Fraction of the rows whose likeliest class is right, from ordinal logits `(B, C - 1)`."""
 
     def guess(self, raw: Tensor) -> Tensor:
         return ops.cast(ops.argmax(ordinal_probabilities(raw), axis=-1), "int32")
@@ -115,10 +125,9 @@ class OrdinalAccuracy(_Accuracy):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class OrdinalMeanAbsoluteError(HeadMetric):
-    """Mean distance between the true and the median grade, from the logits of being above."""
+    """Mean distance in classes of the median class from the true one, from ordinal logits."""
 
-    def __init__(self, *, name: str = "mae_grades", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "mae_grades"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         median = ops.sum(ops.cast(raw > 0, "int32"), axis=-1)
@@ -127,10 +136,9 @@ class OrdinalMeanAbsoluteError(HeadMetric):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class MultilabelAccuracy(HeadMetric):
-    """Share of the labels that are right, from logits `(B, C)`."""
+    """Fraction of the labels that are right, from logits `(B, C)`."""
 
-    def __init__(self, *, name: str = "accuracy", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "accuracy"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         y_true = columns(y_true, raw.shape[1]) > 0.5
@@ -139,13 +147,12 @@ class MultilabelAccuracy(HeadMetric):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class MultilabelJaccard(HeadMetric):
-    """Labels both true and predicted, over labels either, in each row; 1 where there are none.
+    """Mean Jaccard index: labels both true and predicted, over labels either; 1 where none is.
 
     Unlike the accuracy it does not rise by predicting nothing where labels are rare.
     """
 
-    def __init__(self, *, name: str = "jaccard", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "jaccard"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         y_true, guess = columns(y_true, raw.shape[1]) > 0.5, raw > 0
@@ -176,17 +183,12 @@ class _DecodedMetric(HeadMetric):
         guess = decode(raw, self.transform, self.mean, self.scale, self.bounds)
         return columns(y_true, 1) - guess
 
-    def get_config(self) -> dict[str, Any]:
-        values = {"transform": self.transform, "mean": self.mean, "scale": self.scale}
-        return {**super().get_config(), **values, "bounds": self.bounds}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class DecodedMeanAbsoluteError(_DecodedMetric):
     """Mean absolute error in the user's units."""
 
-    def __init__(self, *args: Any, name: str = "mae", **kwargs: Any) -> None:
-        super().__init__(*args, name=name, **kwargs)
+    default_name = "mae"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         return ops.mean(ops.abs(self.errors(y_true, raw)), axis=-1)
@@ -196,8 +198,7 @@ class DecodedMeanAbsoluteError(_DecodedMetric):
 class DecodedRootMeanSquaredError(_DecodedMetric):
     """Root mean squared error in the user's units."""
 
-    def __init__(self, *args: Any, name: str = "rmse", **kwargs: Any) -> None:
-        super().__init__(*args, name=name, **kwargs)
+    default_name = "rmse"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         return ops.mean(ops.square(self.errors(y_true, raw)), axis=-1)
@@ -211,29 +212,25 @@ class DecodedPinball(_DecodedMetric):
     """Mean pinball loss of quantiles `(B, Q)`, in the user's units.
 
     Args:
-        quantiles: The share of targets that shall lie below each output.
+        quantiles: The fraction of targets that shall lie below each output.
         **kwargs: The transform and its statistics, as in `RegressionHead`.
     """
 
-    def __init__(
-        self, quantiles: Sequence[float], *args: Any, name: str = "pinball", **kwargs: Any
-    ) -> None:
-        super().__init__(*args, name=name, **kwargs)
-        self.quantiles = quantiles
+    default_name = "pinball"
+
+    def __init__(self, quantiles: Sequence[float], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.quantiles = list(quantiles)
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         return pinball(self.errors(y_true, raw), self.quantiles)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantiles": list(self.quantiles)}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class Coverage(_DecodedMetric):
-    """Share of the targets between the lowest and the highest quantile of `(B, Q)`."""
+    """Fraction of the targets between the lowest and the highest quantile of `(B, Q)`."""
 
-    def __init__(self, *args: Any, name: str = "coverage", **kwargs: Any) -> None:
-        super().__init__(*args, name=name, **kwargs)
+    default_name = "coverage"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         errors = self.errors(y_true, raw)
@@ -246,12 +243,14 @@ class ReconstructionError(HeadMetric):
     """Root mean squared error over all numbers of a row.
 
     Args:
-        loss: The head's loss: `squared`, or `binary` for raw outputs that are logits.
+        loss: The head's loss: `squared` (the default), or `binary` for raw outputs that are logits.
         **kwargs: As in `HeadMetric`.
     """
 
-    def __init__(self, loss: str = "squared", *, name: str = "rmse", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "rmse"
+
+    def __init__(self, loss: str = "squared", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.loss = loss
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
@@ -261,16 +260,12 @@ class ReconstructionError(HeadMetric):
     def result(self) -> Tensor:
         return ops.sqrt(super().result())
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": self.loss}
-
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class BoxIoU(HeadMetric):
     """Mean intersection over union of true boxes and raw outputs, both `(B, 4)`."""
 
-    def __init__(self, *, name: str = "iou", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "iou"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         guess = ops.clip(corners(raw), 0.0, 1.0)
@@ -279,16 +274,15 @@ class BoxIoU(HeadMetric):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class NeighbourAccuracy(HeadMetric):
-    """Share of the rows whose nearest labelled row in the batch has the same id.
+    """Fraction of the rows whose nearest labelled row in the batch has the same id.
 
-    Targets `(B,)` are ids of at least 0, the model emits embeddings `(B, D)`. It depends on who
-    else is in the batch: compare it between equal batches only.
+    Targets `(B,)` are ids of at least 0, the model emits embeddings `(B, D)`. It depends on the
+    other rows of the batch: compare it between equal batches only.
     """
 
     missing = -1.0
 
-    def __init__(self, *, name: str = "neighbour_accuracy", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "neighbour_accuracy"
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         match, other = relations(class_ids(y_true))
@@ -300,22 +294,20 @@ class NeighbourAccuracy(HeadMetric):
 
 @keras.saving.register_keras_serializable(package="multimodal")
 class PairAccuracy(HeadMetric):
-    """Share of the pairs told apart rightly, from distances `(B, 1)`; targets are 1 for "same".
+    """Fraction of the pairs told apart rightly, from distances `(B, 1)`; targets are 1 for "same".
 
     Args:
-        threshold: Below this distance the two count as the same: half the loss's margin.
+        threshold: Below this distance the two are taken for the same; 0.5 by default, half the
+            margin of `ContrastiveLoss`.
         **kwargs: As in `HeadMetric`.
     """
 
-    def __init__(
-        self, threshold: float = 0.5, *, name: str = "pair_accuracy", **kwargs: Any
-    ) -> None:
-        super().__init__(name=name, **kwargs)
+    default_name = "pair_accuracy"
+
+    def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.threshold = threshold
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         same, guess = columns(y_true, 1)[:, 0] > 0.5, columns(raw, 1)[:, 0] < self.threshold
         return ops.cast(same == guess, "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}

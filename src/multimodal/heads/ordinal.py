@@ -1,4 +1,4 @@
-"""Head that predicts a grade: one of several classes in an order."""
+"""Ordinal regression: one of several classes in an order, by a cumulative logit model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multimodal.heads.classification import check_num_classes
 from multimodal.heads.labels import ordinal_probabilities, split_raw
 from multimodal.heads.losses import OrdinalCrossentropy
 from multimodal.heads.metrics import OrdinalAccuracy, OrdinalMeanAbsoluteError
-from multimodal.layers.base import HeadLayer, Shape, Tensor
+from multimodal.layers.base import HeadLayer, Shape, Tensor, built
 from multimodal.layers.registry import register
 
 
@@ -22,19 +22,20 @@ class OrdinalHead(HeadLayer):
     """One of several ordered classes, such as age bands; targets are class ids, `(B,)`.
 
     One number per row is compared with `C - 1` thresholds: the raw outputs `(B, C - 1)` are the
-    logits of "the grade is above k". The thresholds rise by a softplus each, so the probabilities
-    of the grades, which `decode` gives as `(B, C)`, are never negative and sum to 1. Before
-    training, all grades are equally likely at 0.
+    logits of "the class is above k". The thresholds rise by a softplus each, so the probabilities
+    of the classes, which `decode` gives as `(B, C)`, are never negative and sum to 1. Before
+    training, all classes are equally likely at 0.
 
     Args:
-        num_classes: Number of grades, at least 2, lowest first.
-        learned_weight: As in `HeadLayer`.
+        num_classes: Number of classes C, at least 2, in their order, lowest first.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
     >>> head = OrdinalHead(4)
-    >>> grades = head.decode(head(np.zeros((1, 3), "float32")))
-    >>> ops.convert_to_numpy(grades).round(3).tolist()
+    >>> probabilities = head.decode(head(np.zeros((1, 3), "float32")))
+    >>> ops.convert_to_numpy(probabilities).round(3).tolist()
     [[0.25, 0.25, 0.25, 0.25]]
 
     References:
@@ -59,8 +60,9 @@ class OrdinalHead(HeadLayer):
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        self.dense = keras.layers.Dense(1, use_bias=False, name="dense", dtype="float32")
-        self.dense.build(input_shape)
+        # no bias: it would move all thresholds, which the lowest one does already
+        dense = keras.layers.Dense(1, use_bias=False, name="dense", dtype="float32")
+        self.dense = built(dense, input_shape)
         start, steps = _even_thresholds(self.num_classes)
         self.lowest = self._weight("lowest", [start])
         self.steps = self._weight("steps", steps) if steps else None
@@ -95,15 +97,12 @@ class OrdinalHead(HeadLayer):
         ]
 
     def decode(self, raw: Tensor) -> Tensor:
-        """Turn raw outputs into probabilities `(B, C)`, lowest grade first."""
+        """Turn raw outputs into probabilities `(B, C)`, lowest class first."""
         return ordinal_probabilities(split_raw(raw, self.learned_weight)[0])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_classes": self.num_classes}
 
 
 def _even_thresholds(num_classes: int) -> tuple[float, list[float]]:
-    """Return the lowest threshold and the steps, before softplus, that make grades equally likely.
+    """Return the lowest threshold and the steps, before softplus, that make classes equally likely.
 
     Threshold k is the logit of k / C; a step is the inverse softplus of a difference.
     """

@@ -1,4 +1,4 @@
-"""Head of an autoencoder: a vector back to what it stands for."""
+"""Autoencoder head: a vector back to the input it was made from."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from keras import ops
 from multimodal.heads.labels import split_raw
 from multimodal.heads.losses import ReconstructionLoss
 from multimodal.heads.metrics import ReconstructionError
-from multimodal.layers.base import HeadLayer, Shape, Tensor, check_choice, check_sizes
+from multimodal.layers.base import LinearHead, Tensor, check_choice, check_sizes
 from multimodal.layers.registry import register
 
 LOSSES = ("squared", "binary")
 
 
 @register("head", "reconstruction")
-class ReconstructionHead(HeadLayer):
-    """What the vector was made from: raw outputs `(B, N)`, decoded to `(B, *shape)`.
+class ReconstructionHead(LinearHead):
+    """The input that the vector was made from: raw outputs `(B, N)`, decoded to `(B, *shape)`.
 
     The targets `(B, *shape)` are the model's own inputs, so no column of a table holds them:
     `model.fit(x, x)`. The raw outputs lie in one row, `N` being the product of `shape`; `decode`
@@ -28,8 +28,10 @@ class ReconstructionHead(HeadLayer):
 
     Args:
         shape: Shape of one row, such as `[28, 28, 1]`, or `[12]` for twelve numbers.
-        loss: `squared`, or `binary` for targets in [0, 1], whose raw outputs are logits.
-        learned_weight: As in `HeadLayer`.
+        loss: `squared` (the default), or `binary` for targets in [0, 1], such as pixels: the raw
+            outputs are then logits, and what is decoded stays in that range.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -50,7 +52,7 @@ class ReconstructionHead(HeadLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learned_weight=learned_weight, **kwargs)
-        check_sizes("shape", shape)
+        check_sizes(shape=shape)
         check_choice("loss", loss, LOSSES)
         self.shape = shape
         self.loss = loss
@@ -58,14 +60,6 @@ class ReconstructionHead(HeadLayer):
     @property
     def num_outputs(self) -> int:
         return math.prod(self.shape)
-
-    def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
-        self.dense = keras.layers.Dense(self.num_outputs, name="dense", dtype="float32")
-        self.dense.build(input_shape)
-
-    def compute_raw(self, vector: Tensor) -> Tensor:
-        return self.dense(vector)
 
     def make_loss(self) -> keras.losses.Loss:
         return ReconstructionLoss(self.loss, learned_weight=self.learned_weight)
@@ -78,6 +72,3 @@ class ReconstructionHead(HeadLayer):
         values, _ = split_raw(raw, self.learned_weight)
         values = ops.sigmoid(values) if self.loss == "binary" else values
         return ops.reshape(values, (-1, *self.shape))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "shape": self.shape, "loss": self.loss}

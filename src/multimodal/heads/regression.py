@@ -1,4 +1,4 @@
-"""Heads that predict a number, or quantiles of it."""
+"""Regression of a number, or of its quantiles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from multimodal.heads.metrics import (
     DecodedPinball,
     DecodedRootMeanSquaredError,
 )
-from multimodal.layers.base import HeadLayer, Shape, Tensor, check_above_zero, check_choice
+from multimodal.layers.base import LinearHead, Tensor, check_above_zero, check_choice
 from multimodal.layers.registry import register
 
 LOSSES = ("squared", "huber")
 
 
-class _NumberHead(HeadLayer):
+class _NumberHead(LinearHead):
     """Base: targets in the user's units, raw outputs in the transformed space."""
 
     label_kind = "number"
@@ -41,7 +41,7 @@ class _NumberHead(HeadLayer):
     ) -> None:
         super().__init__(**kwargs)
         check_choice("transform", transform, labels.TRANSFORMS)
-        check_above_zero("scale", scale)
+        check_above_zero(scale=scale)
         if bounds is not None and (len(bounds) != 2 or not bounds[0] <= bounds[1]):
             raise ValueError(f"`bounds` must be (least, greatest). Received: bounds={bounds}")
         self.transform = transform
@@ -51,13 +51,9 @@ class _NumberHead(HeadLayer):
 
     @classmethod
     def from_head(cls, head: FittedHead) -> dict[str, Any]:
+        # one standard deviation of room beyond the training targets
         bounds = [head.minimum - head.scale, head.maximum + head.scale]
         return {"mean": head.mean, "scale": head.scale, "bounds": bounds}
-
-    def build(self, input_shape: Shape) -> None:
-        super().build(input_shape)
-        self.dense = keras.layers.Dense(self.num_outputs, name="dense", dtype="float32")
-        self.dense.build(input_shape)
 
     @property
     def _space(self) -> dict[str, Any]:
@@ -76,9 +72,6 @@ class _NumberHead(HeadLayer):
         values, _ = split_raw(raw, self.learned_weight)
         return labels.decode(values, **self._space, bounds=self._limits)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self._space, "bounds": self.bounds}
-
 
 @register("head", "regression")
 class RegressionHead(_NumberHead):
@@ -88,14 +81,18 @@ class RegressionHead(_NumberHead):
     `decode` undo the transform on the prediction.
 
     Args:
-        transform: `none`, `standardise` or `log1p`.
-        loss: `squared`, or `huber`, which a few wild targets move less.
+        transform: The space to learn in: `standardise` (the default) has mean 0 and deviation 1;
+            `log1p` the logarithm, then standardised, for prices and counts, whose errors grow with
+            them; `none` the user's units.
+        loss: `squared` (the default), or `huber`, which a few outliers among the targets move less.
         delta: Under `huber`, the error in the transformed space from which on the loss grows in a
-            straight line.
-        mean: Mean of the transformed training targets.
-        scale: Standard deviation of the transformed training targets.
-        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns.
-        learned_weight: As in `HeadLayer`.
+            straight line, 1 by default; smaller is more robust.
+        mean: Mean of the transformed training targets, 0 by default.
+        scale: Standard deviation of the transformed training targets, 1 by default.
+        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns; None, the
+            default, bounds nothing.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -125,16 +122,13 @@ class RegressionHead(_NumberHead):
             **kwargs,
         )
         check_choice("loss", loss, LOSSES)
-        check_above_zero("delta", delta)
+        check_above_zero(delta=delta)
         self.loss = loss
         self.delta = delta
 
     @property
     def num_outputs(self) -> int:
         return 1
-
-    def compute_raw(self, vector: Tensor) -> Tensor:
-        return self.dense(vector)
 
     def make_loss(self) -> keras.losses.Loss:
         if self.loss == "huber":
@@ -145,9 +139,6 @@ class RegressionHead(_NumberHead):
         arguments = {**self._loss_space, "bounds": self._limits}
         return [DecodedRootMeanSquaredError(**arguments), DecodedMeanAbsoluteError(**arguments)]
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "loss": self.loss, "delta": self.delta}
-
 
 @register("head", "quantile")
 class QuantileHead(_NumberHead):
@@ -155,16 +146,19 @@ class QuantileHead(_NumberHead):
 
     One output is the quantile nearest to the median; the others are steps away from it, each a
     softplus and therefore positive. The loss is the pinball loss in the transformed space; the
-    metrics are the pinball loss in the user's units and the share of targets between the lowest
-    and the highest quantile.
+    metrics are the pinball loss in the user's units and the coverage: the fraction of targets
+    between the lowest and the highest quantile.
 
     Args:
-        quantiles: Rising numbers between 0 and 1: the share of targets below each output.
-        transform: `none`, `standardise` or `log1p`.
-        mean: Mean of the transformed training targets.
-        scale: Standard deviation of the transformed training targets.
-        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns.
-        learned_weight: As in `HeadLayer`.
+        quantiles: Rising numbers between 0 and 1: the fraction of targets below each output. By
+            default (0.05, 0.5, 0.95): a median in an interval of 90 %.
+        transform: The space to learn in, as in `RegressionHead`; `standardise` by default.
+        mean: Mean of the transformed training targets, 0 by default.
+        scale: Standard deviation of the transformed training targets, 1 by default.
+        bounds: Under `log1p`, the least and greatest logarithm that `decode` returns; None, the
+            default, bounds nothing.
+        learned_weight: Whether the head learns the weight of its loss in the total, as in
+            `HeadLayer`; False by default.
 
     Example:
     >>> import numpy as np
@@ -205,7 +199,7 @@ class QuantileHead(_NumberHead):
         return len(self.quantiles)
 
     def compute_raw(self, vector: Tensor) -> Tensor:
-        outputs = self.dense(vector)
+        outputs = super().compute_raw(vector)
         start, steps = outputs[:, :1], ops.softplus(outputs[:, 1:])
         rising = ops.concatenate([ops.zeros_like(start), ops.cumsum(steps, axis=-1)], axis=-1)
         distances = [abs(quantile - 0.5) for quantile in self.quantiles]
@@ -218,9 +212,6 @@ class QuantileHead(_NumberHead):
     def make_metrics(self) -> list[keras.metrics.Metric]:
         arguments = {**self._loss_space, "bounds": self._limits}
         return [DecodedPinball(self.quantiles, **arguments), Coverage(**arguments)]
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantiles": self.quantiles}
 
 
 def check_quantiles(quantiles: Sequence[float]) -> None:

@@ -1,10 +1,16 @@
-"""Base classes of encoders and heads, and the argument checks that all parts share."""
+"""Base classes of encoders and heads, and what all parts share: argument checks and configs.
+
+A check names the argument, what is accepted and what came, in one line: a config file shows it to
+people who never see the constructor.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from numbers import Real
 from typing import Any
 
@@ -19,42 +25,59 @@ Tensor = Any
 Shape = tuple[int | None, ...]
 
 
-def check_fraction(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is in [0, 1)."""
-    if not isinstance(value, Real) or not 0 <= value < 1:
-        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
+def check_fraction(**values: float) -> None:
+    """Raise ValueError unless each argument is in [0, 1)."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not 0 <= value < 1:
+            raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value!r}")
 
 
-def check_positive(name: str, value: int) -> None:
-    """Raise ValueError unless `value` is an integer of at least 1."""
-    if type(value) is not int or value < 1:
-        raise ValueError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
+def check_positive(**values: int) -> None:
+    """Raise ValueError unless each argument is an integer of at least 1."""
+    for name, value in values.items():
+        # by type, not isinstance: True is an int in Python, and a layer of True units is a mistake
+        if type(value) is not int or value < 1:
+            raise ValueError(
+                f"`{name}` must be an integer of at least 1. Received: {name}={value!r}"
+            )
 
 
-def check_above_zero(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a finite number above 0."""
-    if not isinstance(value, Real) or not 0 < value < math.inf:
-        raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value!r}")
+def check_above_zero(**values: float) -> None:
+    """Raise ValueError unless each argument is a finite number above 0."""
+    for name, value in values.items():
+        if not isinstance(value, Real) or not 0 < value < math.inf:
+            raise ValueError(f"`{name}` must be greater than 0. Received: {name}={value!r}")
 
 
-def check_flag(name: str, value: bool) -> None:
-    """Raise ValueError unless `value` is True or False."""
-    check_choice(name, value, (False, True))
+def check_flag(**values: bool) -> None:
+    """Raise ValueError unless each argument is True or False."""
+    for name, value in values.items():
+        check_choice(name, value, (False, True))
 
 
-def check_sizes(name: str, values: Sequence[int]) -> None:
-    """Raise ValueError unless `values` is a list of at least one integer of at least 1."""
-    listed = values if isinstance(values, Sequence) else ()
-    if not listed or any(type(value) is not int or value < 1 for value in listed):
-        raise ValueError(
-            f"`{name}` must be a list of integers of at least 1. Received: {name}={values!r}"
-        )
+def check_sizes(**values: Sequence[int]) -> None:
+    """Raise ValueError unless each argument is a list of at least one integer of at least 1."""
+    for name, value in values.items():
+        listed = value if isinstance(value, Sequence) else ()
+        if not listed or any(type(size) is not int or size < 1 for size in listed):
+            raise ValueError(
+                f"`{name}` must be a list of integers of at least 1. Received: {name}={value!r}"
+            )
 
 
 def check_choice(name: str, value: object, valid: Sequence[object]) -> None:
     """Raise ValueError unless `value` is one of `valid`."""
     if value not in valid:
         raise ValueError(f"`{name}` must be one of {list(valid)}. Received: {name}={value!r}")
+
+
+def check_heads(hidden_dim: int, num_heads: int) -> None:
+    """Raise ValueError unless the features divide evenly among the attention heads."""
+    if hidden_dim % num_heads:
+        raise ValueError(
+            "`hidden_dim` must be a multiple of `num_heads`. "
+            f"Received: hidden_dim={hidden_dim}, num_heads={num_heads}"
+        )
 
 
 def check_rank(name: str, shape: Shape, wanted: str) -> None:
@@ -67,10 +90,48 @@ def check_rank(name: str, shape: Shape, wanted: str) -> None:
 def check_dtype(name: str, tensor: Tensor, kinds: Sequence[str]) -> None:
     """Raise TypeError unless the tensor's dtype is of one of `kinds`: `bool`, `int`, `float`."""
     given = getattr(tensor, "dtype", "")
+    # NumPy, Keras, TensorFlow and PyTorch spell a dtype each in its own way
     dtype = str(getattr(given, "name", given)).removeprefix("torch.")
     kind = re.sub(r"^b?(u?)(int|float)\d+.*$", r"\2", dtype)
     if kind not in kinds:
         raise TypeError(f"`{name}` must be {' or '.join(kinds)}. Received: dtype={dtype!r}")
+
+
+def constructor_arguments(part: Any) -> dict[str, Any]:
+    """Return the constructor arguments of a layer, loss or metric, by name, for its `get_config`.
+
+    A part stores each argument unchanged under the argument's name, so the signatures of its class
+    and of its bases below Keras say what its config holds. Written out by hand, an argument that
+    somebody forgot would pass Keras' own round trip and be lost in a saved file.
+    """
+    own = takewhile(lambda cls: not cls.__module__.startswith("keras."), type(part).__mro__)
+    return {
+        name: _plain(getattr(part, name))
+        for cls in own
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and hasattr(part, name)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a copy of lists, which Keras replaces by lists that track what they hold.
+
+    A tracked list in a config breaks `copy.deepcopy` and saving as `.h5`.
+    """
+    if isinstance(value, list | tuple):
+        return (tuple if isinstance(value, tuple) else list)(_plain(each) for each in value)
+    return value
+
+
+def built(layer: Any, shape: Any = None) -> Any:
+    """Build a sublayer and return it.
+
+    `build` of a composite layer builds all its sublayers: Keras loads a saved file into layers that
+    are built but were never called, and a sublayer that is not built has no weights to load into.
+    """
+    layer.build(shape)
+    return layer
 
 
 def freeze_sublayers(layer: keras.layers.Layer, was_built: bool) -> None:
@@ -84,10 +145,16 @@ class Encoder(keras.layers.Layer):
     """Base of all encoders: inputs to tokens `(B, T, D)`, or to a vector `(B, D)`.
 
     A subclass builds its sublayers in `build`, calls `super().build` there, and implements
-    `token_shape`, `encode` and, where tokens can be padding, `token_mask`. With
-    `pooling=None` the tokens come out together with their Keras mask; with the name of a registered
-    pooling one vector comes out, without a mask. A frozen encoder (`trainable = False`) runs as in
-    inference: its batch statistics stay as they are, and its dropout is off.
+    `token_shape`, `encode` and, where tokens can be padding, `token_mask`. It stores each
+    constructor argument under its own name; `get_config` finds them there. A frozen encoder
+    (`trainable = False`) runs as in inference: its batch statistics stay as they are, and its
+    dropout is off.
+
+    Args:
+        pooling: What becomes of the tokens. None, the default, returns them together with their
+            Keras mask, for an attention fusion or a pooling layer of one's own. The name of a
+            registered pooling, such as `mean`, returns one vector per row, without a mask.
+        **kwargs: `name`, `dtype` and `trainable`, as in `keras.layers.Layer`.
 
     Attributes:
         gains_from_bfloat16: Whether the encoder runs faster under `mixed_bfloat16` on a processor
@@ -121,7 +188,8 @@ class Encoder(keras.layers.Layer):
     def check_inputs(self, inputs: Tensor) -> None:
         """Raise ValueError or TypeError for inputs of a wrong rank or dtype, before anything runs.
 
-        `inputs` are tensors, arrays or Keras' symbolic tensors, alike on every backend.
+        `inputs` are tensors, arrays or Keras' symbolic tensors, alike on every backend. Checked in
+        `__call__`, because Keras casts what reaches `call` and builds from it before that.
         """
 
     def __init__(self, *, pooling: str | None = None, **kwargs: Any) -> None:
@@ -166,6 +234,7 @@ class Encoder(keras.layers.Layer):
         return self._pool(tokens, mask=self.token_mask(inputs, mask))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+        # a vector that carried on the mask of its tokens would have its loss masked by it
         return None if self._pool is not None else self.token_mask(inputs, previous_mask)
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
@@ -176,25 +245,28 @@ class Encoder(keras.layers.Layer):
         return pooled
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pooling": self.pooling}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 class HeadLayer(keras.layers.Layer):
-    """Base of all heads: a vector `(B, D)` to raw outputs, with their loss, metrics and meaning.
+    """Base of all heads: a vector `(B, D)` to raw outputs, with their loss, metrics and decoding.
 
     A subclass says how many raw outputs it has (`num_outputs`), builds its sublayers in `build`,
     calls `super().build` there, and implements `compute_raw`, `make_loss`, `make_metrics` and
-    `decode`. Raw outputs are float32 `(B, num_outputs)` under every dtype policy.
+    `decode`. It stores each constructor argument under its own name; `get_config` finds them there.
+    Raw outputs are float32 `(B, num_outputs)` under every dtype policy.
 
     Args:
-        learned_weight: Whether the head learns its share of the total loss, by homoscedastic
-            uncertainty (Kendall et al., 2018), instead of a fixed one. Its log variance is then one
-            more, last column of the raw outputs, so that a loss needs nothing but them.
+        learned_weight: Whether the head learns the weight of its loss in the total loss, by
+            homoscedastic uncertainty, instead of a fixed one: for several heads of different scale
+            or noise. Its log variance is then one more, last column of the raw outputs, so that a
+            loss needs nothing but them. False by default.
+        **kwargs: `name`, `dtype` and `trainable`, as in `keras.layers.Layer`.
 
     Attributes:
         label_kind: What the head learns from, and the shape of its targets in a batch: `number`
             float32 `(B, 1)` in the user's units; `class` int32 `(B,)`; `labels` float32 `(B, C)`
-            of 0 and 1; `box` float32 `(B, 4)`, `xmin, ymin, xmax, ymax` as shares of the photo's
+            of 0 and 1; `box` float32 `(B, 4)`, `xmin, ymin, xmax, ymax` as fractions of the photo's
             width and height; None where no column of a table holds it.
 
     Example:
@@ -224,6 +296,9 @@ class HeadLayer(keras.layers.Layer):
     >>> head = MedianHead()
     >>> tuple(head(np.ones((2, 3), "float32")).shape)
     (2, 1)
+
+    References:
+        Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, 2018.
     """
 
     label_kind: LabelKind | None = None
@@ -237,7 +312,7 @@ class HeadLayer(keras.layers.Layer):
 
     def __init__(self, *, learned_weight: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_flag("learned_weight", learned_weight)
+        check_flag(learned_weight=learned_weight)
         self.learned_weight = learned_weight
 
     @classmethod
@@ -273,8 +348,8 @@ class HeadLayer(keras.layers.Layer):
         raw = self.compute_raw(ops.cast(inputs, "float32"))
         if not self.learned_weight:
             return raw
-        share = ops.zeros_like(raw[:, :1]) + self.log_variance
-        return ops.concatenate([raw, share], axis=-1)
+        log_variance = ops.zeros_like(raw[:, :1]) + self.log_variance
+        return ops.concatenate([raw, log_variance], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_outputs + self.learned_weight)
@@ -294,9 +369,21 @@ class HeadLayer(keras.layers.Layer):
         """Turn raw outputs into the user's units.
 
         A number comes out as `(B, 1)` (quantiles `(B, Q)`), classes and labels as probabilities
-        `(B, C)`, a box as `(B, 4)` in shares of the photo.
+        `(B, C)`, a box as `(B, 4)` in fractions of the photo.
         """
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "learned_weight": self.learned_weight}
+        return {**super().get_config(), **constructor_arguments(self)}
+
+
+class LinearHead(HeadLayer):
+    """Base of the heads whose raw outputs are one dense layer on the vector."""
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        dense = keras.layers.Dense(self.num_outputs, name="dense", dtype="float32")
+        self.dense = built(dense, input_shape)
+
+    def compute_raw(self, vector: Tensor) -> Tensor:
+        return self.dense(vector)

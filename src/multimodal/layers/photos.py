@@ -1,4 +1,7 @@
-"""Several photos of a row: folded into the batch axis for an encoder, and back into tokens."""
+"""Several photos of a row: folded into the batch axis for an encoder, and back into one sequence.
+
+An image encoder sees all photos of a batch in one call, so its batch statistics are those of all.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.layers.base import (
-    Shape,
-    Tensor,
-    check_positive,
-)
+from multimodal.layers.base import Shape, Tensor, check_positive, constructor_arguments
 from multimodal.layers.registry import register
 
 
 @register("layer", "fold_photos")
 class FoldPhotos(keras.layers.Layer):
-    """Join the first two axes: `(B, K, ...)` to `(B * K, ...)`."""
+    """Join the first two axes: photos `(B, K, ...)`, or their presence, to `(B * K, ...)`."""
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.reshape(inputs, (-1, *inputs.shape[2:]))
@@ -26,6 +25,7 @@ class FoldPhotos(keras.layers.Layer):
         return (None, *input_shape[2:])
 
     def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
+        # without this, Keras gives the symbolic output the compute dtype: a presence is bool
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
 
@@ -34,12 +34,12 @@ class UnfoldPhotos(keras.layers.Layer):
     """Divide the first axis again: `(B * K, ...)` to `(B, K, ...)`.
 
     Args:
-        photos: Size K of the second axis.
+        photos: Number K of photos per row, as before they were folded; 1 by default.
     """
 
     def __init__(self, *, photos: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive("photos", photos)
+        check_positive(photos=photos)
         self.photos = photos
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class UnfoldPhotos(keras.layers.Layer):
         return (None, self.photos, *input_shape[1:])
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "photos": self.photos}
+        return {**super().get_config(), **constructor_arguments(self)}
 
 
 @register("layer", "join_tokens")
@@ -76,7 +76,7 @@ class JoinTokens(keras.layers.Layer):
 
 @register("layer", "any_photo")
 class AnyPhoto(keras.layers.Layer):
-    """Presence of a group: whether any of its photos is there, `(B, K)` to `(B,)`."""
+    """Presence of a group: whether any of its photos is there, bool `(B, K)` to bool `(B,)`."""
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.any(inputs, axis=1)

@@ -12,7 +12,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.layers.base import Shape, Tensor, check_dtype, check_positive, check_rank
+from multimodal.layers.base import (
+    Shape,
+    Tensor,
+    built,
+    check_dtype,
+    check_positive,
+    check_rank,
+    constructor_arguments,
+)
 from multimodal.layers.registry import register
 
 
@@ -33,7 +41,16 @@ def check_mask(mask: Tensor, shape: Shape) -> None:
 
 
 class Pooling(keras.layers.Layer):
-    """Base: tokens `(B, T, D)` to a vector `(B, D)`; no mask comes out."""
+    """Base of all poolings: tokens `(B, T, D)` and their mask to a vector `(B, D)` without one.
+
+    A subclass implements `call(inputs, mask=None)`, and `compute_output_shape` where its vector has
+    another size. What the mask leaves out must not reach the vector, whatever it holds.
+
+    Call arguments:
+        inputs: Tokens `(B, T, D)`.
+        mask: Optional bool `(B, T)`, True where a token counts; read from the tokens' Keras mask
+            where it is left out.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,6 +71,9 @@ class Pooling(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[2])
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **constructor_arguments(self)}
+
 
 @register("pooling", "mean")
 class MeanPooling(Pooling):
@@ -70,6 +90,7 @@ class MeanPooling(Pooling):
         if mask is None:
             return ops.mean(inputs, axis=1)
         keep = ops.expand_dims(mask, -1)
+        # `where` first: a masked NaN times 0 would still be a NaN
         total = ops.sum(ops.where(keep, inputs, 0), axis=1)
         return total / ops.maximum(ops.sum(expand_mask(mask, inputs), axis=1), 1)
 
@@ -120,7 +141,7 @@ def token_scores(
 ) -> tuple[Tensor, Tensor]:
     """Return tokens `(B, T, D)` and their scores `(B, T, H)`, of which a softmax over T follows.
 
-    A token that the mask `(B, T)` leaves out is 0, and its score so low that it counts nothing.
+    A token that the mask `(B, T)` leaves out is 0, and its score so low that its weight is 0.
 
     Example:
     >>> import numpy as np
@@ -134,7 +155,13 @@ def token_scores(
     keep = ops.expand_dims(mask, -1)
     inputs = ops.where(keep, inputs, 0)
     scores = score(inputs)
+    # finite: tf2onnx writes `where` as a product, and infinity times 0 is NaN; within float16, too
     return inputs, ops.where(keep, scores, ops.full_like(scores, -1e4))
+
+
+def _score_layer(units: int, shape: Shape, dtype: Any) -> Any:
+    # no bias: it would move the scores of all tokens alike, which a softmax does not see
+    return built(keras.layers.Dense(units, use_bias=False, name="score", dtype=dtype), shape)
 
 
 @register("pooling", "attention")
@@ -142,7 +169,13 @@ class AttentionPooling(Pooling):
     """Weighted mean over the kept tokens, by a learned softmax score per token and head.
 
     Args:
-        num_heads: The features are divided into this many parts, each with weights of its own.
+        num_heads: The features are divided into this many parts, each with a softmax of its own, so
+            that they may look at different tokens. Divides D; 4 by default.
+
+    Example:
+    >>> import numpy as np
+    >>> tuple(AttentionPooling(num_heads=2)(np.ones((3, 5, 8), "float32")).shape)
+    (3, 8)
 
     References:
         Lin et al., A Structured Self-attentive Sentence Embedding, 2017.
@@ -150,7 +183,7 @@ class AttentionPooling(Pooling):
 
     def __init__(self, *, num_heads: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive("num_heads", num_heads)
+        check_positive(num_heads=num_heads)
         self.num_heads = num_heads
 
     def build(self, input_shape: Shape) -> None:
@@ -159,10 +192,7 @@ class AttentionPooling(Pooling):
                 f"`num_heads` must divide the token size. Received: num_heads={self.num_heads}, "
                 f"input_shape={input_shape}"
             )
-        self.score = keras.layers.Dense(  # a bias would move all tokens' scores alike
-            self.num_heads, use_bias=False, name="score", dtype=self.dtype_policy
-        )
-        self.score.build(input_shape)
+        self.score = _score_layer(self.num_heads, input_shape, self.dtype_policy)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         inputs, scores = token_scores(self.score, inputs, mask)
@@ -172,9 +202,6 @@ class AttentionPooling(Pooling):
             inputs, (-1, shape[1], self.num_heads, inputs.shape[2] // self.num_heads)
         )
         return ops.reshape(ops.einsum("bth,bthd->bhd", weights, parts), (-1, inputs.shape[2]))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_heads": self.num_heads}
 
 
 class MapPooling(Pooling):
@@ -207,11 +234,12 @@ class GridPooling(MapPooling):
     """Means over the parts of a grid laid over the map, side by side: `(B, grid_size ** 2 * D)`.
 
     Part i of g spans the cells from floor(i S / g) to ceil((i + 1) S / g) along each axis, so parts
-    overlap where g does not divide the side S. Masked cells count nowhere; a part without any cell
-    is zeros. Made for heads that ask where, such as `bounding_box`.
+    overlap where g does not divide the side S. Masked cells enter no mean; a part without any cell
+    is zeros. Made for heads that predict a place, such as `bounding_box`.
 
     Args:
-        grid_size: Parts along each side of the map; at most its side.
+        grid_size: Parts along each side of the map, 4 by default; at most its side. More parts
+            place things more exactly, in a vector that grows with their square.
 
     Example:
     >>> import numpy as np
@@ -226,7 +254,7 @@ class GridPooling(MapPooling):
 
     def __init__(self, *, grid_size: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive("grid_size", grid_size)
+        check_positive(grid_size=grid_size)
         self.grid_size = grid_size
 
     def build(self, input_shape: Shape) -> None:
@@ -257,9 +285,6 @@ class GridPooling(MapPooling):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.grid_size**2 * (input_shape[2] or 0))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "grid_size": self.grid_size}
-
 
 @register("pooling", "spatial_softmax")
 class SpatialSoftmaxPooling(MapPooling):
@@ -267,11 +292,11 @@ class SpatialSoftmaxPooling(MapPooling):
 
     A dense layer scores every cell for every point; the softmax over the cells says how likely the
     point lies in each, and the mean of the cells' centres under it is the point. The first half of
-    the vector is x, the second y, from -1 (left, top edge of the map) to 1. Masked cells have no
-    share; where none is kept, the points are 0.
+    the vector is x, the second y, from -1 (left, top edge of the map) to 1. The points never lie in
+    masked cells; where none is kept, they are 0.
 
     Args:
-        num_points: Number of points.
+        num_points: Number of points, 32 by default: each can follow another feature of the map.
 
     Example:
     >>> import numpy as np
@@ -285,29 +310,23 @@ class SpatialSoftmaxPooling(MapPooling):
 
     def __init__(self, *, num_points: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_positive("num_points", num_points)
+        check_positive(num_points=num_points)
         self.num_points = num_points
 
     def build(self, input_shape: Shape) -> None:
         side = map_side(input_shape)
         centres = [(2 * cell + 1) / side - 1 for cell in range(side)]
         self.places = [[x, y] for y in centres for x in centres]
-        self.score = keras.layers.Dense(
-            self.num_points, use_bias=False, name="score", dtype=self.dtype_policy
-        )
-        self.score.build(input_shape)
+        self.score = _score_layer(self.num_points, input_shape, self.dtype_policy)
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         _, scores = token_scores(self.score, inputs, mask)
-        shares = ops.softmax(scores, axis=1)
-        if mask is not None:
-            shares = ops.where(ops.expand_dims(mask, -1), shares, 0)
-        places = ops.convert_to_tensor(self.places, dtype=shares.dtype)
-        points = ops.einsum("btp,tc->bcp", shares, places)
+        likely = ops.softmax(scores, axis=1)
+        if mask is not None:  # where no cell is kept the softmax is even over all of them
+            likely = ops.where(ops.expand_dims(mask, -1), likely, 0)
+        places = ops.convert_to_tensor(self.places, dtype=likely.dtype)
+        points = ops.einsum("btp,tc->bcp", likely, places)
         return ops.reshape(points, (-1, 2 * self.num_points))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], 2 * self.num_points)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_points": self.num_points}

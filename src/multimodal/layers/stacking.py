@@ -8,24 +8,28 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.layers.base import Shape, Tensor, check_positive
+from multimodal.layers.base import Shape, Tensor, check_positive, constructor_arguments
 from multimodal.layers.registry import register
 
 
 @register("layer", "blend")
 class Blend(keras.layers.Layer):
-    """Mean of networks and a linear model of sparse terms: `(B, units)` in a head's raw space.
+    """Stacking of networks and a linear model of sparse features: `(B, units)`, raw outputs.
 
-    Computes `a * mean(networks) + b * (sum_t weight_t kernel[id_t] + bias)`, with one weight a and
-    one b per output; both are 0.5 at the start.
+    Computes `a * mean(networks) + b * (sum_t weight_t kernel[id_t] + bias)`, with a stacking weight
+    a and b per output; both are 0.5 until `models.stack` sets them from out-of-fold predictions.
+
+    The arithmetic is float32 under every dtype policy, and ids escape autocast: bfloat16 would
+    turn the feature 2013 into 2016.
 
     Args:
         units: Number of raw outputs of the head.
-        num_terms: Number of terms; an id is 1 + the position of its term, 0 is padding.
+        num_terms: Number of sparse features; an id is 1 + the position of its feature, 0 is
+            padding.
 
     Call arguments:
         inputs: The raw outputs of the networks, each `(B, units)`, then ids int32 `(B, L)` and
-            weights float32 `(B, L)` of the terms.
+            weights float32 `(B, L)` of the features that a row has.
 
     Example:
     >>> import numpy as np
@@ -35,28 +39,24 @@ class Blend(keras.layers.Layer):
 
     References:
         Cheng et al., Wide & Deep Learning for Recommender Systems, 2016 (a linear model of sparse
-        terms beside a network); Wolpert, Stacked Generalization, 1992 (the weights).
+        features beside a network); Wolpert, Stacked Generalization, 1992 (the weights).
     """
 
     def __init__(self, units: int, num_terms: int, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
-        check_positive("units", units)
-        check_positive("num_terms", num_terms)
+        check_positive(units=units, num_terms=num_terms)
         self.units = units
         self.num_terms = num_terms
 
     def build(self, input_shape: Sequence[Shape]) -> None:
-        shape = (self.num_terms + 1, self.units)
-        self.kernel = self.add_weight(
-            shape=shape, initializer="zeros", name="kernel", autocast=False
-        )
-        self.bias = self.add_weight(
-            shape=(self.units,), initializer="zeros", name="bias", autocast=False
-        )
+        self.kernel = self._weight("kernel", (self.num_terms + 1, self.units), "zeros")
+        self.bias = self._weight("bias", (self.units,), "zeros")
         half = keras.initializers.Constant(0.5)
-        self.shares = self.add_weight(
-            shape=(2, self.units), initializer=half, name="shares", autocast=False
-        )
+        # the stacking weights; the attribute and the weight are called so in saved models
+        self.shares = self._weight("shares", (2, self.units), half)
+
+    def _weight(self, name: str, shape: Shape, initializer: Any) -> Any:
+        return self.add_weight(shape=shape, initializer=initializer, name=name, autocast=False)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         *networks, ids, weights = inputs
@@ -71,4 +71,4 @@ class Blend(keras.layers.Layer):
         return (input_shape[0][0], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "units": self.units, "num_terms": self.num_terms}
+        return {**super().get_config(), **constructor_arguments(self)}
