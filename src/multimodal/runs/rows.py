@@ -17,7 +17,7 @@ from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, RunError
 from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.cells import photo_paths
-from multimodal.data.columns.numbers import column_of, parse_numbers
+from multimodal.data.columns.numbers import get_column, parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.read import read_y_true
 from multimodal.data.photos.read import locate
@@ -64,7 +64,7 @@ def read_weights(schema: Schema, table: Table) -> Floats:
     """Return the weights (rows,), 1 where there is no such column; a bad one weighs nothing."""
     for name in schema.names("weight"):
         if name in table.frame:
-            found = parse_numbers(column_of(table, name), schema.column(name).unit).values
+            found = parse_numbers(get_column(table, name), schema.column(name).unit).values
             return np.where(np.isfinite(found) & (found > 0), found, 0.0)
     return np.ones(len(table.frame))
 

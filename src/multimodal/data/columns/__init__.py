@@ -1,1 +1,1 @@
-"""What a column holds: parsing of cells, inference of kinds, the schema."""
+"""Columns: parsing of cells, inference of kinds, the schema."""

@@ -1,4 +1,8 @@
-"""What one cell says: missing or not, its text, the photos it names."""
+"""Cells of any type: whether they are missing, their text, the photos they name.
+
+Cells are judged one by one rather than by `isna` and `astype(str)` of pandas, for which blanks are
+a value, a list is an error, and 85255.0 another code than 85255.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import pandas as pd
 from multimodal.core.arrays import Bools
 
 Column: TypeAlias = "pd.Series[Any] | Sequence[Any]"
-_WHOLE = re.compile(r"[+-]?\d+\.0", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d+\.0", re.ASCII)
 _QUOTED = re.compile(r"'([^']*)'")
 _PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
 
@@ -50,7 +54,7 @@ def as_text(series: Column) -> npt.NDArray[np.object_]:
     """
     found = np.empty(len(series), dtype=object)
     cells = series.tolist() if isinstance(series, pd.Series) and series.dtype == "O" else series
-    known: dict[str, str | None] = {}
+    known: dict[str, str | None] = {}  # texts repeat, and spelling one costs a search
     for place, value in enumerate(cells):
         if type(value) is not str:
             found[place] = None if _blank(value) else _spell(value)
@@ -99,7 +103,7 @@ def _blank(value: Any) -> bool:
 def _spell(value: Any) -> str:
     if isinstance(value, str):
         text = value.strip()
-        return text[:-2] if text.endswith(".0") and _WHOLE.fullmatch(text) else text
+        return text[:-2] if text.endswith(".0") and _INTEGER.fullmatch(text) else text
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, list | tuple | np.ndarray):

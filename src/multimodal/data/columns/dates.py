@@ -1,4 +1,8 @@
-"""Dates out of cells, and the numbers a model can read in them."""
+"""Parsing of dates, and the numbers that a model reads in them.
+
+The formats are fixed. `pandas.to_datetime` guesses: "03/04/2016" is March in one column and April
+in the next, and any number becomes nanoseconds since 1970.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +78,7 @@ def date_parts(dates: DateArray, part: str) -> Floats:
 
 def _count(dates: DateArray, unit: str) -> Ints:
     """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
-    count: Ints = dates.astype(f"datetime64[{unit}]").astype(np.int64)
-    return count
+    return np.asarray(dates.astype(f"datetime64[{unit}]").astype(np.int64))
 
 
 def _day(dates: DateArray) -> Ints:
@@ -87,7 +90,7 @@ _PARTS: dict[str, Callable[[DateArray], Ints]] = {
     "year": lambda dates: _count(dates, "Y") + 1970,
     "month": lambda dates: _count(dates, "M") % 12 + 1,
     "day": _day,
-    "weekday": lambda dates: (_count(dates, "D") + 3) % 7,
+    "weekday": lambda dates: (_count(dates, "D") + 3) % 7,  # 1970-01-01 was a Thursday
     "hour": lambda dates: _count(dates, "h") % 24,
     "days": lambda dates: _count(dates, "D"),
 }
@@ -98,15 +101,19 @@ def _moment(value: Any) -> datetime | None:
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
     if isinstance(value, datetime):
-        plain = value
-        if isinstance(value, pd.Timestamp):
-            plain = value.floor("us").to_pydatetime()
-        return plain.astimezone(UTC).replace(tzinfo=None) if plain.tzinfo else plain
+        # to_pydatetime warns of the nanoseconds it cuts off, which floor takes away before.
+        moment = value.floor("us").to_pydatetime() if isinstance(value, pd.Timestamp) else value
+        return _in_utc(moment)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return datetime(int(value), 1, 1) if value in range(1000, 3000) else None
     return _written(value.strip()) if isinstance(value, str) else None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a moment without a zone: its time in UTC where it has one."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _written(text: str) -> datetime | None:
@@ -124,16 +131,9 @@ def _written(text: str) -> datetime | None:
 
 
 def _iso(
-    year: str,
-    mark: str,
-    month: str,
-    day: str | None,
-    time: str | None,
-    zone: str | None,
+    year: str, mark: str, month: str, day: str | None, time: str | None, zone: str | None
 ) -> datetime | None:
-    if day is None and mark == ".":
+    if day is None and mark == ".":  # "2016.03" is a number
         return None
-    moment = datetime.fromisoformat(
-        f"{year}-{month:0>2}-{day or '1':0>2}" + (f"T{time}{zone}" if time else "")
-    )
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    date = f"{year}-{month:0>2}-{day or '1':0>2}"
+    return _in_utc(datetime.fromisoformat(date + (f"T{time}{zone}" if time else "")))

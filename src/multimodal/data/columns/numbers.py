@@ -1,4 +1,7 @@
-"""Numbers out of cells, plain or inside a fixed phrase such as "8 customer reviews"."""
+"""Parsing of numbers, plain or inside a fixed phrase such as "8 customer reviews".
+
+`pandas.to_numeric` refuses "1,234.50", and takes "1e400" and "inf" for numbers.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 _INSIDE = re.compile(r"(?:(?:^|(?<=\s))[+-])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?", re.ASCII)
 _PLURAL = re.compile(r"(?<=[^\W\d_]{3})s\b")
-_LONGEST = 60
-_SHARE = 0.95
+_LONGEST = 60  # letters of a text in which a phrase is looked for
+_MOST = 0.95  # least fraction of the texts that must share a phrase
 
 
 class Numbers(NamedTuple):
@@ -86,7 +89,7 @@ def find_unit(texts: Iterable[str]) -> str | None:
     if not counts:
         return None
     key, count = counts.most_common(1)[0]
-    return variants[key].most_common(1)[0][0] if count >= _SHARE * total else None
+    return variants[key].most_common(1)[0][0] if count >= _MOST * total else None
 
 
 def _number(value: Any, key: str | None, memo: dict[str, float]) -> float:
@@ -130,7 +133,7 @@ def _key(phrase: str) -> str:
     return _PLURAL.sub("", " ".join(phrase.casefold().split()))
 
 
-def column_of(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
+def get_column(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
     """Return a column of the table, or raise DataError with the nearest spelling."""
     if name not in table.frame.columns:
         valid = choices(name, map(str, table.frame.columns))
@@ -155,7 +158,7 @@ def parse_target(
     Raises:
         DataError: no such column.
     """
-    series = column_of(table, column, "target")
+    series = get_column(table, column, "target")
     values, bad = parse_numbers(series, unit)
     faults = {}
     for position in np.flatnonzero(np.isnan(values)):

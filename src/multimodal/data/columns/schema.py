@@ -1,30 +1,29 @@
-"""What every column of a table is for: inferred, shown, overridden, saved."""
+"""The schema: what every column of a table is for, inferred or declared, shown and saved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from multimodal.core.config import KINDS, Kind
 from multimodal.core.errors import DataError, choices
 from multimodal.core.formatting import rough_percent, shortened
+from multimodal.core.records import Record
 from multimodal.data.columns.inference import Cells, InferredKind, declared_kind, infer_kind
-from multimodal.data.columns.numbers import is_missing_word
+from multimodal.data.columns.numbers import get_column, is_missing_word
 from multimodal.data.read.table import Table
 
 _EXAMPLE = 40
 
 
-class Column(BaseModel):
-    """One column: what it is for, and why.
+class Column(Record):
+    """One column: what it is for, and why. The names of the fields are keys in saved runs.
 
-    `missing` is the share of rows without a value, `distinct` the number of different values,
+    `missing` is the fraction of rows without a value, `distinct` the number of different values,
     `unit` the phrase around a number (`# customer reviews`), `parts` the numbers made of a date.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     kind: Kind
@@ -36,7 +35,7 @@ class Column(BaseModel):
     parts: list[str] = []
 
 
-class Schema(BaseModel):
+class Schema(Record):
     """The columns of a table, in its order.
 
     Example:
@@ -44,8 +43,6 @@ class Schema(BaseModel):
     >>> Schema.from_json(schema.to_json()) == schema
     True
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     columns: list[Column]
 
@@ -106,7 +103,7 @@ def infer_schema(
 ) -> Schema:
     """Say what each column is for; `note` gives the reason.
 
-    Targets, weight, split column and overrides are as told. Of the others, the first rule holds:
+    Targets, weight, split column and overrides are as declared. For others the first rule holds:
 
     1. ignored: all missing, or one value in every row.
     2. ignored: addresses (http…), which are not opened; image: 80 % of the cells name photo
@@ -136,17 +133,17 @@ def infer_schema(
     >>> [c.kind for c in infer_schema(table, targets=["price"]).columns]
     ['target', 'number']
     """
-    told = _told(table, targets, weight, split, overrides or {})
+    declared = _declared(table, targets, weight, split, overrides or {})
     root = table.root if photo_root is None else photo_root
     columns = []
     for name in map(str, table.frame.columns):
         cells = Cells(name, table.frame[name], root)
-        verdict = declared_kind(cells, told[name]) if name in told else infer_kind(cells)
-        columns.append(_column(cells, verdict))
+        kind = declared_kind(cells, declared[name]) if name in declared else infer_kind(cells)
+        columns.append(_column(cells, kind))
     return Schema(columns=columns)
 
 
-def _told(
+def _declared(
     table: Table,
     targets: Sequence[str],
     weight: str | None,
@@ -157,13 +154,9 @@ def _told(
     roles: list[tuple[str, Kind]] = [(name, "target") for name in dict.fromkeys(targets)]
     roles += [(weight, "weight")] if weight is not None else []
     roles += [(split, "split")] if split is not None else []
-    told: dict[str, Kind] = dict(overrides)
-    names = [str(name) for name in table.frame.columns]
+    declared: dict[str, Kind] = dict(overrides)
     for name in [*(name for name, _ in roles), *overrides]:
-        if name not in names:
-            raise DataError(
-                f"{table.name}: column '{name}' is not in the table. {choices(name, names)}"
-            )
+        get_column(table, name)
     for name, kind in overrides.items():
         if kind not in KINDS:
             raise DataError(f"column '{name}': unknown kind '{kind}'. {choices(kind, KINDS)}")
@@ -171,25 +164,22 @@ def _told(
         others = [other for same, other in roles if same == name and other != role]
         if others:
             raise DataError(f"column '{name}' cannot be both {role} and {others[0]}.")
-        told[name] = role
-    return told
+        declared[name] = role
+    return declared
 
 
-def _column(cells: Cells, verdict: InferredKind) -> Column:
+def _column(cells: Cells, found: InferredKind) -> Column:
     missing = cells.missing
-    if verdict.kind in ("number", "weight"):
+    if found.kind in ("number", "weight"):
         missing = missing | [is_missing_word(cell) for cell in cells.series]
+    example = str(cells.texts[0]) if len(cells.texts) else ""
     return Column(
         name=cells.name,
-        kind=verdict.kind,
+        kind=found.kind,
         missing=float(missing.mean()) if len(missing) else 0.0,
         distinct=cells.distinct,
-        example=_shorten(str(cells.texts[0])) if len(cells.texts) else "",
-        note=verdict.note,
-        unit=verdict.unit,
-        parts=list(verdict.parts),
+        example=shortened(" ".join(example.split()), _EXAMPLE),
+        note=found.note,
+        unit=found.unit,
+        parts=list(found.parts),
     )
-
-
-def _shorten(text: str) -> str:
-    return shortened(" ".join(text.split()), _EXAMPLE)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import LabelKind
 from multimodal.data.columns.cells import as_text
-from multimodal.data.columns.numbers import column_of, parse_target
+from multimodal.data.columns.numbers import get_column, parse_target
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import box_faults
 from multimodal.data.labels.classes import encode_classes, encode_labels, label_names, order_classes
@@ -99,7 +99,7 @@ def read_label(
 
 def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Floats, Faults]:
     column = columns[0]
-    column_of(table, column, "target")
+    get_column(table, column, "target")
     values, faults = parse_target(table, column, schema.column(column).unit)
     for row in np.flatnonzero(np.abs(values) > LARGEST):
         faults[int(row)] = (
@@ -112,7 +112,7 @@ def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[
 def _read_class(
     table: Table, schema: Schema, columns: Sequence[str]
 ) -> tuple[NDArray[np.object_], Faults]:
-    return as_text(column_of(table, columns[0], "target")), {}
+    return as_text(get_column(table, columns[0], "target")), {}
 
 
 def _read_sets(
@@ -121,10 +121,10 @@ def _read_sets(
     """Read labels: several in one cell, or one 0/1 column for each."""
     sets = np.empty(len(table.frame), object)
     if len(columns) == 1:
-        sets[:] = [label_names(cell) for cell in column_of(table, columns[0], "target")]
+        sets[:] = [label_names(cell) for cell in get_column(table, columns[0], "target")]
         return sets, {}
     faults: Faults = {}
-    cells = [as_text(column_of(table, column, "target")) for column in columns]
+    cells = [as_text(get_column(table, column, "target")) for column in columns]
     for row, words in enumerate(zip(*cells, strict=True)):
         said = [None if word is None else word.lower() for word in words]
         wrong = next((i for i, word in enumerate(said) if word not in _TRUE + _FALSE), None)

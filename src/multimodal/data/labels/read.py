@@ -19,7 +19,7 @@ from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup, FittedHead
-from multimodal.data.columns.numbers import column_of, parse_numbers
+from multimodal.data.columns.numbers import get_column, parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import photo_sizes, place_boxes
 from multimodal.data.labels.cells import LARGEST, MISSING, Faults, Label, known_rows, read_label
@@ -200,7 +200,7 @@ def _row_faults(heads: Sequence[Head], found: Mapping[str, tuple[Label, Faults]]
 def _read_weights(table: Table, schema: Schema, weight: str | None) -> tuple[Floats, Faults]:
     if weight is None:
         return np.ones(len(table.frame)), {}
-    cells = column_of(table, weight, "weight")
+    cells = get_column(table, weight, "weight")
     weights = parse_numbers(cells, schema.column(weight).unit).values
     wrong = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST)))
     return weights, {
