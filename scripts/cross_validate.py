@@ -116,14 +116,14 @@ def show_errors(found: pd.DataFrame) -> None:
 
 def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
-    from multimodal.evaluation.confidence import Ends, binomial_band, check_intervals
+    from multimodal.evaluation.confidence import PredictionInterval, binomial_band, check_intervals
 
     y_true, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
-    ends = Ends(found["low"].to_numpy(), found["high"].to_numpy())
+    ends = PredictionInterval(found["low"].to_numpy(), found["high"].to_numpy())
     held = ((ends.low <= y_true) & (y_true <= ends.high)).mean()
     logs = np.log1p(np.maximum(guess, 0))  # one factor for all rows, chosen to hold as many
     reach = np.quantile(np.abs(np.log1p(y_true) - logs), held)
-    flat = Ends(np.expm1(logs - reach), np.expm1(logs + reach))
+    flat = PredictionInterval(np.expm1(logs - reach), np.expm1(logs + reach))
     check: Any = check_intervals(y_true, guess, {level: ends}, flat, level, parts=parts)
     seeds = len(found) / found.index.nunique()  # answers of one row are no rows of their own
     print(f"\nintervals at {level:.0%}        rows  inside  99 % band        mean width")
@@ -149,7 +149,7 @@ def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
 
     A row that several seeds answered is drawn as a whole.
     """
-    from multimodal.evaluation.bootstrap import interval, mean_of, resample
+    from multimodal.evaluation.bootstrap import confidence_interval, mean_of, resample
     from multimodal.evaluation.confidence import interval_score
 
     scores = pd.DataFrame(
@@ -158,7 +158,7 @@ def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
     )
     rows = scores.groupby(level=0)
     means = [mean_of(column) for column in rows.mean().to_numpy().T]
-    return interval(np.divide(*resample(means, rows.size()).T))
+    return confidence_interval(np.divide(*resample(means, rows.size()).T))
 
 
 def folds_parser(description: str | None) -> argparse.ArgumentParser:

@@ -28,7 +28,7 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
         theirs: `prediction`; the index is that of `ours`.
         column: Name of the column of answers.
     """
-    from multimodal.evaluation.bootstrap import interval, mean_of, resample, root_mean_of
+    from multimodal.evaluation.bootstrap import confidence_interval, mean_of, resample, root_mean_of
 
     both = ours.join(theirs[["prediction"]], how="inner")
     numbers = pd.api.types.is_numeric_dtype(both["truth"])
@@ -38,7 +38,7 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
     rows = wrong.groupby(level=0)
     statistic = root_mean_of if numbers else mean_of
     means = resample([statistic(each) for each in rows.mean().to_numpy().T], rows.size()).T
-    return interval(means[0] / means[1] - 1 if numbers else means[1] - means[0])
+    return confidence_interval(means[0] / means[1] - 1 if numbers else means[1] - means[0])
 
 
 def _error(answers: pd.Series, y_true: pd.Series, numbers: bool) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from multimodal.evaluation.metrics import regression_metrics
-from multimodal.evaluation.predictions import ANSWERS_FILE
+from multimodal.evaluation.predictions import BASELINE_PREDICTIONS_FILE
 from multimodal.evaluation.records import (
     DataSummary,
     HeadMetrics,
@@ -152,7 +152,7 @@ def make_run(folder: Path) -> tuple[Path, pd.DataFrame, dict[int, list[Path]]]:
         )
         for score, guess in models(y_true, prediction)[:-1]
     ]
-    pd.concat(kept).to_csv(run / ANSWERS_FILE, index=False)
+    pd.concat(kept).to_csv(run / BASELINE_PREDICTIONS_FILE, index=False)
     training_log().to_csv(run / "training_log.csv", index=False)
     (run / "schema.json").write_text(json.dumps({"columns": SCHEMA}))
     (run / "config.json").write_text(json.dumps({"training": {"epochs": 25, "seed": 3}}))

@@ -7,20 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimodal.evaluation.predictions import ANSWERS_FILE, answers_of, write_answers
+from multimodal.evaluation.predictions import (
+    BASELINE_PREDICTIONS_FILE,
+    baseline_predictions,
+    write_baseline_predictions,
+)
 from multimodal.evaluation.task import Task
 
 
 def test_all_heads_share_one_file(tmp_path: Path) -> None:
     mood = Task("mood", "class", ["NA", "01"])
-    write_answers(
+    write_baseline_predictions(
         tmp_path,
         [
-            answers_of(mood, "Shares", np.array([7, 2]), [[0.2, 0.8], [0.6, 0.4]]),
-            answers_of(Task("price"), "Median", np.array([9, 4]), [[1.5], [2.5]]),
+            baseline_predictions(mood, "Shares", np.array([7, 2]), [[0.2, 0.8], [0.6, 0.4]]),
+            baseline_predictions(Task("price"), "Median", np.array([9, 4]), [[1.5], [2.5]]),
         ],
     )
-    found = pd.read_csv(tmp_path / ANSWERS_FILE, dtype=str, keep_default_na=False)
+    found = pd.read_csv(tmp_path / BASELINE_PREDICTIONS_FILE, dtype=str, keep_default_na=False)
     assert found[["head", "model", "row", "prediction"]].to_numpy().tolist() == [
         ["mood", "Shares", "2", "NA"],
         ["mood", "Shares", "7", "01"],
@@ -32,10 +36,10 @@ def test_all_heads_share_one_file(tmp_path: Path) -> None:
 
 def test_boxes_are_in_pixels() -> None:
     box = Task("cell", "box")
-    found = answers_of(box, "Mean box", np.array([0]), [[0, 0, 0.5, 1]], [[200, 100]])
+    found = baseline_predictions(box, "Mean box", np.array([0]), [[0, 0, 0.5, 1]], [[200, 100]])
     assert found[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [[0, 0, 100, 100]]
 
 
 def test_without_baselines_there_is_no_file(tmp_path: Path) -> None:
-    write_answers(tmp_path, [])
+    write_baseline_predictions(tmp_path, [])
     assert not list(tmp_path.iterdir())

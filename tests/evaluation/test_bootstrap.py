@@ -8,14 +8,14 @@ from sklearn.metrics import average_precision_score
 
 from multimodal.evaluation.bootstrap import (
     RESAMPLES,
-    Interval,
-    interval,
+    ConfidenceInterval,
+    confidence_interval,
     mean_of,
     median_of,
     precision_of,
+    proportion,
     resample,
     root_mean_of,
-    share,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_average_precision_is_that_of_scikit_learn_also_with_ties() -> None:
 
 
 def test_the_interval_of_a_mean_is_that_of_the_formula() -> None:
-    found = interval(resample([mean_of(VALUES)], np.ones(300))[:, 0])
+    found = confidence_interval(resample([mean_of(VALUES)], np.ones(300))[:, 0])
     error = VALUES.std() / np.sqrt(300)
     assert found.value == pytest.approx(VALUES.mean())
     assert found.low == pytest.approx(VALUES.mean() - 1.96 * error, abs=0.25 * error)
@@ -63,7 +63,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     held = 0
     for seed in range(200):
         drawn = np.random.default_rng(seed).normal(1.0, 1.0, 80)
-        found = interval(resample([root_mean_of(drawn**2)], np.ones(80), seed=seed)[:, 0])
+        found = confidence_interval(
+            resample([root_mean_of(drawn**2)], np.ones(80), seed=seed)[:, 0]
+        )
         held += found.low <= np.sqrt(2.0) <= found.high
     assert 0.89 <= held / 200 <= 0.99
 
@@ -71,8 +73,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_two_statistics_are_drawn_together() -> None:
     other = VALUES + RANDOM.normal(0.5, 0.1, 300)
     values = resample([mean_of(VALUES), mean_of(other)], np.ones(300))
-    apart = interval(values[:, 1] - values[:, 0])
-    alone = interval(values[:, 0])
+    apart = confidence_interval(values[:, 1] - values[:, 0])
+    alone = confidence_interval(values[:, 0])
     assert 0.45 < apart.low < 0.5 < apart.high < 0.55
     assert apart.high - apart.low < 0.05 * (alone.high - alone.low)
 
@@ -91,13 +93,13 @@ def test_rows_of_no_weight_do_not_count() -> None:
 
 
 def test_nothing_finite_gives_no_interval() -> None:
-    found = interval([1.0, np.nan])
+    found = confidence_interval([1.0, np.nan])
     assert found.value == 1 and np.isnan([found.low, found.high]).all()
 
 
 def test_a_share_of_all_or_none_still_has_a_width() -> None:
-    assert share([False] * 30) == Interval(0.0, 0.0, pytest.approx(0.1135, abs=1e-3))
-    assert share([True] * 1000).low > 0.99
-    assert share([True, False], [3.0, 1.0]).value == 0.75
-    wide, narrow = share([True, False] * 10), share([True, False] * 100)
+    assert proportion([False] * 30) == ConfidenceInterval(0.0, 0.0, pytest.approx(0.1135, abs=1e-3))
+    assert proportion([True] * 1000).low > 0.99
+    assert proportion([True, False], [3.0, 1.0]).value == 0.75
+    wide, narrow = proportion([True, False] * 10), proportion([True, False] * 100)
     assert narrow.high - narrow.low < 0.4 * (wide.high - wide.low)

@@ -7,8 +7,8 @@ import pytest
 
 from multimodal.core.errors import DataError
 from multimodal.evaluation.confidence import (
-    Ends,
     IntervalCheck,
+    PredictionInterval,
     binomial_band,
     check_intervals,
     interval_score,
@@ -17,7 +17,7 @@ from multimodal.evaluation.confidence import (
 RANDOM = np.random.default_rng(0)
 GUESS = RANDOM.uniform(0, 9, 300)
 TRUTH = GUESS + RANDOM.normal(size=300)
-NARROW, WIDE = Ends(GUESS - 1, GUESS + 1), Ends(GUESS - 2, GUESS + 2)
+NARROW, WIDE = PredictionInterval(GUESS - 1, GUESS + 1), PredictionInterval(GUESS - 2, GUESS + 2)
 
 
 def test_it_counts_weighs_and_scores() -> None:
@@ -66,7 +66,11 @@ def test_the_true_quantiles_have_the_best_score() -> None:
 
 def test_equal_predictions_give_one_part() -> None:
     found = check_intervals(
-        [1.0, 2, 3], [2.0, 2, 2], {0.9: Ends([0] * 3, [9] * 3)}, Ends([0] * 3, [9] * 3), 0.9
+        [1.0, 2, 3],
+        [2.0, 2, 2],
+        {0.9: PredictionInterval([0] * 3, [9] * 3)},
+        PredictionInterval([0] * 3, [9] * 3),
+        0.9,
     )
     assert [part.n for part in found.parts] == [3]
 
@@ -78,6 +82,12 @@ def test_it_survives_json() -> None:
 
 def test_intervals_of_other_rows_are_refused() -> None:
     with pytest.raises(DataError, match="one interval per row"):
-        check_intervals(TRUTH, GUESS, {0.9: Ends([1.0], [2.0])}, WIDE, 0.9)
+        check_intervals(TRUTH, GUESS, {0.9: PredictionInterval([1.0], [2.0])}, WIDE, 0.9)
     with pytest.raises(DataError, match="finite"):
-        check_intervals([np.nan], [1.0], {0.9: Ends([1.0], [2.0])}, Ends([1.0], [2.0]), 0.9)
+        check_intervals(
+            [np.nan],
+            [1.0],
+            {0.9: PredictionInterval([1.0], [2.0])},
+            PredictionInterval([1.0], [2.0]),
+            0.9,
+        )

@@ -10,11 +10,11 @@ from multimodal.evaluation.measures import (
     BESIDE,
     MAIN,
     MEASURES,
-    label,
+    format_metric,
     main_metric,
+    metric_label,
     ranked,
     shortfall,
-    written,
 )
 from multimodal.evaluation.records import ModelScore
 
@@ -61,9 +61,9 @@ def test_the_best_is_first_whichever_way_is_better() -> None:
 def test_values_are_written_as_their_metric_is_read(
     metric: str, value: float | None, shown: str
 ) -> None:
-    assert written(metric, value) == shown
+    assert format_metric(metric, value) == shown
 
 
 def test_only_metrics_in_the_targets_unit_carry_it() -> None:
-    assert label("mae", "EUR") == "mean absolute error (EUR)"
-    assert label("accuracy", "EUR") == "accuracy" and label("unheard") == "unheard"
+    assert metric_label("mae", "EUR") == "mean absolute error (EUR)"
+    assert metric_label("accuracy", "EUR") == "accuracy" and metric_label("unheard") == "unheard"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.measures import compared_metrics, parts, whole
+from multimodal.evaluation.measures import compared_metrics, metric_of_ratio, ratio_terms
 from multimodal.evaluation.task import Task, measure
 
 RANDOM = np.random.default_rng(0)
@@ -38,8 +38,8 @@ def test_the_ratio_of_the_rows_is_the_metric(name: str) -> None:
     weight = RANDOM.random(N) + 0.1
     expected = measure(task, y_true, outputs, weight)
     for metric in compared_metrics(task, y_true):
-        added, counted = parts(metric, task, y_true, outputs)
-        found = whole(metric, np.sum(weight * added) / np.sum(weight * counted))
+        added, counted = ratio_terms(metric, task, y_true, outputs)
+        found = metric_of_ratio(metric, np.sum(weight * added) / np.sum(weight * counted))
         assert found == pytest.approx(expected[metric]), metric
         assert added.shape == counted.shape == (N,)
 

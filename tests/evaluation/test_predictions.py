@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.predictions import MOST_COLUMNS, answers, label_columns, one_answer
+from multimodal.evaluation.predictions import (
+    MOST_COLUMNS,
+    label_columns,
+    one_prediction,
+    prediction_columns,
+)
 from multimodal.evaluation.task import Task
 
 NAN = float("nan")
@@ -14,16 +19,16 @@ TAGS = Task("tags", "labels", ["red", "big"])
 
 
 def test_a_number_and_its_quantiles() -> None:
-    assert answers(Task("p"), [[1.5], [NAN]])["prediction"][0] == 1.5
+    assert prediction_columns(Task("p"), [[1.5], [NAN]])["prediction"][0] == 1.5
     task = Task("p", quantiles=[0.025, 0.5, 0.95])
-    found = answers(task, [[1, 2, 3]])
+    found = prediction_columns(task, [[1, 2, 3]])
     assert list(found) == ["prediction", "q02_5", "q50", "q95"]
     assert [column[0] for column in found.values()] == [2, 1, 2, 3]
     assert label_columns(task, [4.0])["true"].tolist() == [4.0]
 
 
 def test_a_class_has_its_name_and_probabilities() -> None:
-    found = answers(MOOD, [[0.2, 0.7, 0.1], [NAN] * 3])
+    found = prediction_columns(MOOD, [[0.2, 0.7, 0.1], [NAN] * 3])
     assert list(found) == [
         "prediction",
         "probability",
@@ -38,24 +43,24 @@ def test_a_class_has_its_name_and_probabilities() -> None:
 
 def test_grades_are_told_by_their_median() -> None:
     task = Task("grade", "class", ["low", "mid", "high"], ordered=True)
-    found = answers(task, [[0.4, 0.25, 0.35]])
+    found = prediction_columns(task, [[0.4, 0.25, 0.35]])
     assert (found["prediction"][0], found["probability"][0]) == ("mid", 0.25)
 
 
 def test_many_classes_have_no_columns_of_their_own() -> None:
     names = [f"c{i}" for i in range(MOST_COLUMNS + 1)]
-    found = answers(Task("k", "class", names), np.eye(len(names)))
+    found = prediction_columns(Task("k", "class", names), np.eye(len(names)))
     assert list(found) == ["prediction", "probability"]
     assert found["prediction"].tolist() == names
 
 
 def test_classes_of_one_slug_have_columns_apart() -> None:
-    found = answers(Task("k", "class", ["10-19", "10 19"]), [[0.4, 0.6]])
+    found = prediction_columns(Task("k", "class", ["10-19", "10 19"]), [[0.4, 0.6]])
     assert list(found)[2:] == ["probability_10_19", "probability_10_19_2"]
 
 
 def test_labels_are_joined() -> None:
-    found = answers(TAGS, [[0.9, 0.5], [0.1, 0.2], [NAN, NAN]])
+    found = prediction_columns(TAGS, [[0.9, 0.5], [0.1, 0.2], [NAN, NAN]])
     assert found["prediction"].tolist() == ["red|big", "[]", None]
     known = label_columns(TAGS, [[0.0, 1.0], [NAN, NAN]])
     assert known["true"].tolist() == ["big", None]
@@ -63,7 +68,7 @@ def test_labels_are_joined() -> None:
 
 def test_boxes_are_in_pixels_of_their_photo() -> None:
     task, shares = Task("cell", "box"), [[0.25, 0.5, 0.75, 1.0], [0, 0, 1, 1]]
-    found = answers(task, shares, [[200, 100], [NAN, NAN]])
+    found = prediction_columns(task, shares, [[200, 100], [NAN, NAN]])
     assert list(found) == ["xmin", "ymin", "xmax", "ymax"]
     assert [column[0] for column in found.values()] == [50, 50, 150, 100]
     assert all(np.isnan(column[1]) for column in found.values())
@@ -82,7 +87,7 @@ def test_boxes_are_in_pixels_of_their_photo() -> None:
     ],
 )
 def test_one_row_is_answered_in_plain_values(task: Task, outputs: object, answer: object) -> None:
-    found = one_answer(task, outputs)  # type: ignore[arg-type]
+    found = one_prediction(task, outputs)  # type: ignore[arg-type]
     assert found == answer
     parts = found.values() if isinstance(found, dict) else [found]
     assert all(type(part) in (float, str) for part in parts)

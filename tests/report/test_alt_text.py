@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.formatting import short_number
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.records import ModelScore
 from multimodal.report import alt_text
 from multimodal.report.slices import by_prediction, measured
@@ -17,7 +17,9 @@ def test_bars_are_told_best_first() -> None:
         ModelScore(name, "trees", "table", {"accuracy": value}, 0, 0)
         for name, value in (("low", 0.5), ("high", 0.9), ("none", float("nan")))
     ]
-    told = alt_text.of_comparison(scores, "accuracy", {"high on table": Interval(0.9, 0.8, 1)})
+    told = alt_text.of_comparison(
+        scores, "accuracy", {"high on table": ConfidenceInterval(0.9, 0.8, 1)}
+    )
     assert (
         told == "Bars of accuracy, the best first: high on table 90.0% (80.0% to 100.0%), "
         "low on table 50.0%."
@@ -39,7 +41,7 @@ def test_parts_are_told_with_their_errors() -> None:
 
 
 def test_of_many_dots_the_first_are_told() -> None:
-    found = [Interval(float(i), np.nan, np.nan) for i in range(20)]
+    found = [ConfidenceInterval(float(i), np.nan, np.nan) for i in range(20)]
     told = alt_text.of_dots([f"n{i}" for i in range(20)], found, "Error", short_number)
     assert told.startswith("Error: n0 0, n1 1,") and told.endswith("n11 11 and 8 more.")
 

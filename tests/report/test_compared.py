@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from drawn_run import make_run
 
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.report.run_files import RunFiles, read_files
 from multimodal.report.verdict import format_change, format_interval, is_better, model_intervals
 
@@ -74,18 +74,20 @@ def test_noise_is_no_difference(run: RunFiles) -> None:
 @pytest.mark.parametrize(
     ("metric", "gain", "outcome", "words"),
     [
-        ("rmse", Interval(-0.2, -0.3, -0.1), True, "−20% (−30% to −10%)"),
-        ("rmse", Interval(0.2, 0.001, 0.3), False, "+20% (0% to +30%)"),
-        ("accuracy", Interval(-0.02, -0.03, -0.01), False, "−2.0 points (−3.0 to −1.0)"),
-        ("mean_iou", Interval(0.05, -0.01, 0.1), None, "+0.05 (−0.01 to +0.1)"),
-        ("rmse", Interval(np.nan, np.nan, np.nan), None, ""),
+        ("rmse", ConfidenceInterval(-0.2, -0.3, -0.1), True, "−20% (−30% to −10%)"),
+        ("rmse", ConfidenceInterval(0.2, 0.001, 0.3), False, "+20% (0% to +30%)"),
+        ("accuracy", ConfidenceInterval(-0.02, -0.03, -0.01), False, "−2.0 points (−3.0 to −1.0)"),
+        ("mean_iou", ConfidenceInterval(0.05, -0.01, 0.1), None, "+0.05 (−0.01 to +0.1)"),
+        ("rmse", ConfidenceInterval(np.nan, np.nan, np.nan), None, ""),
     ],
 )
-def test_differences_in_words(metric: str, gain: Interval, outcome: object, words: str) -> None:
+def test_differences_in_words(
+    metric: str, gain: ConfidenceInterval, outcome: object, words: str
+) -> None:
     assert is_better(metric, gain) is outcome
     assert format_change(metric, gain) == words
 
 
 def test_an_interval_in_words() -> None:
-    assert format_interval("rmse", Interval(3, 2.5, 3500)) == "2.50 to 3,500"
-    assert format_interval("rmse", Interval(3, np.nan, np.nan)) == ""
+    assert format_interval("rmse", ConfidenceInterval(3, 2.5, 3500)) == "2.50 to 3,500"
+    assert format_interval("rmse", ConfidenceInterval(3, np.nan, np.nan)) == ""

@@ -11,11 +11,11 @@ import pytest
 
 from multimodal.core.errors import RunError
 from multimodal.evaluation.predictions import (
-    ANSWERS_FILE,
-    answers,
-    answers_of,
+    BASELINE_PREDICTIONS_FILE,
+    baseline_predictions,
     label_columns,
-    write_answers,
+    prediction_columns,
+    write_baseline_predictions,
 )
 from multimodal.evaluation.records import HeadMetrics, RunMetrics
 from multimodal.evaluation.task import Task, measure
@@ -51,7 +51,7 @@ CASES: dict[str, tuple[Task, Any, Any]] = {
 
 def write(folder: Path, task: Task, y_true: Any, outputs: Any, **columns: Any) -> RunFiles:
     """Write the files of a run with one head, and read them."""
-    known = {**label_columns(task, y_true), **answers(task, outputs)}
+    known = {**label_columns(task, y_true), **prediction_columns(task, outputs)}
     table = pd.DataFrame({"row": 2 * np.arange(len(outputs)), **columns})
     table = table.assign(**{f"{task.name}_{end}": values for end, values in known.items()})
     table.to_csv(folder / "predictions.csv", index=False)
@@ -107,8 +107,8 @@ def test_a_head_whose_name_begins_with_another_is_apart(tmp_path: Path) -> None:
 def test_baselines_are_joined_by_row(tmp_path: Path) -> None:
     task, y_true, outputs = CASES["class"]
     write(tmp_path, task, y_true, outputs)
-    kept = answers_of(task, "Shares", np.array([4, 2, 999, 2]), CHANCE[:4])
-    kept.to_csv(tmp_path / ANSWERS_FILE, index=False)
+    kept = baseline_predictions(task, "Shares", np.array([4, 2, 999, 2]), CHANCE[:4])
+    kept.to_csv(tmp_path / BASELINE_PREDICTIONS_FILE, index=False)
     found = baseline_rows(read_files(tmp_path, {}, None), "y")
     assert list(found) == ["Shares"] and found["Shares"].index.tolist() == [1, 2]
     assert found["Shares"]["true"].tolist() == [CLASSES[y_true[1]], CLASSES[y_true[2]]]
@@ -122,16 +122,16 @@ def test_a_head_is_not_lost_among_others(tmp_path: Path) -> None:
     """The lines of one head have no values in the columns of another."""
     task, y_true, outputs = CASES["quantiles"]
     write(tmp_path, task, y_true, outputs)
-    other = answers_of(Task("mood", "class", CLASSES), "Shares", np.arange(3), CHANCE[:3])
-    mine = answers_of(task, "Quantiles", 2 * np.arange(N), SPREAD)
-    write_answers(tmp_path, [mine, other])
+    other = baseline_predictions(Task("mood", "class", CLASSES), "Shares", np.arange(3), CHANCE[:3])
+    mine = baseline_predictions(task, "Quantiles", 2 * np.arange(N), SPREAD)
+    write_baseline_predictions(tmp_path, [mine, other])
     found = baseline_rows(read_files(tmp_path, {}, None), "y")
     assert list(found) == ["Quantiles"] and len(found["Quantiles"]) == N
     assert list(quantiles(found["Quantiles"])) == ["q05", "q50", "q97_5"]
 
 
 def test_a_file_of_answers_of_another_form_is_named(tmp_path: Path) -> None:
-    (tmp_path / ANSWERS_FILE).write_text("a,b\n1,2\n")
+    (tmp_path / BASELINE_PREDICTIONS_FILE).write_text("a,b\n1,2\n")
     with pytest.raises(RunError, match="baseline_predictions.csv: column 'head' is missing"):
         read_files(tmp_path, {}, None)
 

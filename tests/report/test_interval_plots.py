@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.report.plots import save
 from multimodal.report.plots_calibration import dots
 
-FOUND = [Interval(0.2, 0.1, 0.3), Interval(0.5, math.nan, math.nan)]
+FOUND = [ConfidenceInterval(0.2, 0.1, 0.3), ConfidenceInterval(0.5, math.nan, math.nan)]
 
 
 def test_the_first_is_on_top_and_lines_span_the_intervals() -> None:

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.records import ModelScore
 from multimodal.report.plots import (
     BLUE,
@@ -137,7 +137,7 @@ def test_errors_are_shown_by_what_is_predicted() -> None:
 
 
 def test_intervals_are_lines_across_the_bars() -> None:
-    figure = comparison(SCORES, "rmse", intervals={"fusion": Interval(20.0, 15.0, 99.0)})
+    figure = comparison(SCORES, "rmse", intervals={"fusion": ConfidenceInterval(20.0, 15.0, 99.0)})
     (lines,) = (each for each in figure.axes[0].collections if hasattr(each, "get_segments"))
     assert [each.tolist() for each in lines.get_segments()] == [[[15.0, 0.0], [99.0, 0.0]]]
     assert figure.axes[0].get_xlim()[1] > 99

@@ -86,7 +86,7 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     """Print what each head needs, measured on FILE or, by the training, on the test rows."""
     from rich.table import Table as Printed
 
-    from multimodal.evaluation.measures import label as named
+    from multimodal.evaluation.measures import metric_label as named
     from multimodal.evaluation.records import IMPORTANCE_FILE, Importance
     from multimodal.report.views import importance_rows
 

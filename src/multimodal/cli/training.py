@@ -92,7 +92,7 @@ def show_comparison(run: Path, console: Console) -> None:
     """Print the comparison of a run as a table, best model first."""
     from rich.table import Table as Printed
 
-    from multimodal.evaluation.measures import BESIDE, main_metric, ranked, written
+    from multimodal.evaluation.measures import BESIDE, format_metric, main_metric, ranked
     from multimodal.evaluation.records import RunMetrics
 
     record = RunMetrics.read(run)
@@ -103,12 +103,14 @@ def show_comparison(run: Path, console: Console) -> None:
         for name in ("model", "reads", *shown, "parameters", "seconds"):
             printed.add_column(name, justify="left" if name in ("model", "reads") else "right")
         for score in ranked(scores, metric):
-            values = [written(name, score.metrics.get(name), 4) for name in shown]
+            values = [format_metric(name, score.metrics.get(name), 4) for name in shown]
             costs = (f"{score.parameters:,}", f"{score.seconds:.1f}")
             printed.add_row(score.name, score.inputs, *values, *costs)
         limit = record.limit.get(head, {}).get(metric)
         if limit is not None:
-            printed.add_row("known limit", "everything", written(metric, limit, 4), "", "", "")
+            printed.add_row(
+                "known limit", "everything", format_metric(metric, limit, 4), "", "", ""
+            )
         console.print(printed)
 
 

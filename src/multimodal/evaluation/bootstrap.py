@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
-from multimodal.evaluation.measures import Parts, whole
+from multimodal.evaluation.measures import RatioTerms, metric_of_ratio
 
 LEVEL = 0.95
-LEAST = 20
+LEAST_ROWS = 20
 """Rows below which no interval is given: percentiles of so few are too narrow."""
 # of more rows fewer draws are made: the ends of an interval then move by a tenth of its width
 MANY_ROWS, RESAMPLES, FEWER = 5_000, 1000, 200
@@ -29,7 +29,7 @@ Statistic = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConfidenceInterval:
     """A value and the 95 % interval around it."""
 
     value: float
@@ -86,9 +86,11 @@ def _average_precision(y: Floats, p: Floats) -> Statistic:
     def precision(weights: Floats) -> Floats:
         w = weights[:, order]
         with np.errstate(invalid="ignore", divide="ignore"):
-            share = ((w * hit).cumsum(axis=1) / w.cumsum(axis=1))[:, last]
+            precision_here = ((w * hit).cumsum(axis=1) / w.cumsum(axis=1))[:, last]
             there = (w * hit).sum(axis=1)
-            return np.asarray(np.nansum(share * w * hit, axis=1) / np.where(there, there, np.nan))
+            return np.asarray(
+                np.nansum(precision_here * w * hit, axis=1) / np.where(there, there, np.nan)
+            )
 
     return precision
 
@@ -124,29 +126,29 @@ def _values(statistics: Sequence[Statistic], weights: Floats) -> Floats:
     return np.stack([statistic(weights) for statistic in statistics], axis=1)
 
 
-def interval(values: ArrayLike) -> Interval:
+def confidence_interval(values: ArrayLike) -> ConfidenceInterval:
     """Return the first value with the percentile interval of the others, which `resample` drew.
 
     Example:
-    >>> found = interval([2.0, *range(41)])
+    >>> found = confidence_interval([2.0, *range(41)])
     >>> found.value, round(found.low, 6), round(found.high, 6)
     (2.0, 1.0, 39.0)
     """
     v = np.asarray(values, np.float64)
     rest = v[1:][np.isfinite(v[1:])]
     if not len(rest):
-        return Interval(float(v[0]), math.nan, math.nan)
+        return ConfidenceInterval(float(v[0]), math.nan, math.nan)
     low, high = np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(v[0]), float(low), float(high))
+    return ConfidenceInterval(float(v[0]), float(low), float(high))
 
 
-def share(right: ArrayLike, weight: ArrayLike | None = None) -> Interval:
+def proportion(right: ArrayLike, weight: ArrayLike | None = None) -> ConfidenceInterval:
     """Return the weighted share of true values (N,) and its Wilson interval, of any N above 0.
 
     Weights count by Kish's effective number of rows. Source: Wilson, JASA 22 (1927) 209-212.
 
     Example:
-    >>> found = share([True] * 10)
+    >>> found = proportion([True] * 10)
     >>> found.value, round(found.low, 3), round(found.high, 3)
     (1.0, 0.722, 1.0)
     """
@@ -155,7 +157,7 @@ def share(right: ArrayLike, weight: ArrayLike | None = None) -> Interval:
     p, n, z = float(np.average(hit, weights=w)), float(w.sum() ** 2 / (w**2).sum()), 1.959964
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(p, max(middle - half, 0.0), min(middle + half, 1.0))
+    return ConfidenceInterval(p, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
 DRAWS = 2000
@@ -175,9 +177,9 @@ class Gain(NamedTuple):
     p: float
 
 
-def drawn_metrics(
+def bootstrap_metrics(
     metric: str,
-    series: Sequence[Parts],
+    series: Sequence[RatioTerms],
     weight: ArrayLike,
     clusters: ArrayLike,
     *,
@@ -199,7 +201,7 @@ def drawn_metrics(
 
     Example:
     >>> errors = np.array([0.0, 1.0, 4.0, 9.0]), np.ones(4)
-    >>> value, drawn = drawn_metrics("mae", [errors], np.ones(4), np.arange(4))
+    >>> value, drawn = bootstrap_metrics("mae", [errors], np.ones(4), np.arange(4))
     >>> float(value[0]), drawn.shape, bool(abs(drawn.mean() - 3.5) < 0.2)
     (3.5, (2000, 1), True)
     """
@@ -213,14 +215,14 @@ def drawn_metrics(
     return value, np.concatenate(found)
 
 
-def metric_by(
-    metric: str, series: Sequence[Parts], weight: ArrayLike, clusters: ArrayLike
+def metric_by_cluster(
+    metric: str, series: Sequence[RatioTerms], weight: ArrayLike, clusters: ArrayLike
 ) -> Floats:
     """Return a metric of each series in each cluster, such as a fold: (clusters, K).
 
     Example:
     >>> errors = np.array([0.0, 1.0, 4.0, 9.0]), np.ones(4)
-    >>> metric_by("mae", [errors], np.ones(4), [0, 0, 1, 1]).tolist()
+    >>> metric_by_cluster("mae", [errors], np.ones(4), [0, 0, 1, 1]).tolist()
     [[0.5], [6.5]]
     """
     return _metric(metric, _sums(series, weight, clusters))
@@ -237,7 +239,7 @@ def percentile_interval(drawn: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLike) -> Gain:
+def relative_gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLike) -> Gain:
     """Return by which share the error `mine` is smaller than `other`, and how sure that is.
 
     Args:
@@ -247,7 +249,7 @@ def gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLik
         other_drawn: The second over the same rows (B,).
 
     Example:
-    >>> found = gain(3.0, 4.0, np.array([2.9, 3.1]), np.array([4.0, 4.0]))
+    >>> found = relative_gain(3.0, 4.0, np.array([2.9, 3.1]), np.array([4.0, 4.0]))
     >>> [round(value, 2) for value in (found.value, found.low, found.high)]
     [0.25, 0.23, 0.27]
     """
@@ -258,7 +260,7 @@ def gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLik
     return Gain(float(_share(np.array(mine), np.array(other))), *percentile_interval(drawn), p)
 
 
-def folds_p_value(differences: ArrayLike, test_share: float) -> float | None:
+def corrected_t_test(differences: ArrayLike, test_share: float) -> float | None:
     """Return the two-sided p-value of the corrected resampled t-test of Nadeau and Bengio.
 
     Args:
@@ -269,7 +271,7 @@ def folds_p_value(differences: ArrayLike, test_share: float) -> float | None:
         The p-value; None where there are fewer than two folds, or all differences are the same.
 
     Example:
-    >>> round(folds_p_value([0.1, 0.2, 0.15, 0.12, 0.18], 0.25), 3)
+    >>> round(corrected_t_test([0.1, 0.2, 0.15, 0.12, 0.18], 0.25), 3)
     0.006
     """
     from scipy.stats import t
@@ -282,7 +284,7 @@ def folds_p_value(differences: ArrayLike, test_share: float) -> float | None:
     return float(2 * t.sf(abs(statistic), len(d) - 1))
 
 
-def _sums(series: Sequence[Parts], weight: ArrayLike, clusters: ArrayLike) -> Floats:
+def _sums(series: Sequence[RatioTerms], weight: ArrayLike, clusters: ArrayLike) -> Floats:
     """Return what each series adds and counts in each cluster, (clusters, 2K)."""
     w = np.asarray(weight, np.float64)
     member = np.unique(np.asarray(clusters), return_inverse=True)[1]
@@ -294,7 +296,7 @@ def _metric(metric: str, sums: Floats) -> Floats:
     """Return the metric (B, K) from sums (B, 2K) of what was added and counted."""
     added, counted = sums[:, 0::2], sums[:, 1::2]
     ratio = np.divide(added, counted, out=np.zeros_like(added), where=counted > 0)
-    return np.asarray(whole(metric, ratio), np.float64)
+    return np.asarray(metric_of_ratio(metric, ratio), np.float64)
 
 
 def _share(mine: Floats, other: Floats) -> Floats:

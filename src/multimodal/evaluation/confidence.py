@@ -157,7 +157,7 @@ class IntervalCheck(MeasuredRecord):
     coverages: dict[float, float] = {}
 
 
-class Ends(NamedTuple):
+class PredictionInterval(NamedTuple):
     """Lower and upper ends (N,) of intervals, in the user's units."""
 
     low: ArrayLike
@@ -167,8 +167,8 @@ class Ends(NamedTuple):
 def check_intervals(
     y_true: ArrayLike,
     prediction: ArrayLike,
-    ends: Mapping[float, Ends],
-    constant: Ends,
+    ends: Mapping[float, PredictionInterval],
+    constant: PredictionInterval,
     level: float,
     weight: ArrayLike | None = None,
     *,
@@ -189,8 +189,9 @@ def check_intervals(
         DataError: As `regression_metrics`.
 
     Example:
-    >>> ends = {0.9: Ends([0.0, 0.0], [2.0, 2.0])}
-    >>> check_intervals([1.0, 3.0], [1.0, 1.0], ends, Ends([0, 0], [4, 4]), 0.9).coverage
+    >>> ends = {0.9: PredictionInterval([0.0, 0.0], [2.0, 2.0])}
+    >>> constant = PredictionInterval([0, 0], [4, 4])
+    >>> check_intervals([1.0, 3.0], [1.0, 1.0], ends, constant, 0.9).coverage
     0.5
     """
     y, p = check_pair(y_true, prediction)
@@ -265,7 +266,7 @@ def _held(y: Floats, low: Floats, high: Floats) -> Bools:
     return np.asarray((low <= y) & (y <= high))
 
 
-def _checked(ends: Ends, rows: int) -> tuple[Floats, Floats]:
+def _checked(ends: PredictionInterval, rows: int) -> tuple[Floats, Floats]:
     low, high = check_pair(ends.low, ends.high)
     if len(low) != rows:
         raise DataError(f"there must be one interval per row. Received: {len(low)} for {rows} rows")

@@ -101,25 +101,25 @@ def ranked(scores: Sequence[ModelScore], metric: str) -> list[ModelScore]:
     return sorted(there, key=lambda score: shortfall(metric, score.metrics[metric]))
 
 
-def label(metric: str, unit: str = "") -> str:
+def metric_label(metric: str, unit: str = "") -> str:
     """Name a metric for an axis or a caption, with the unit of one that has it.
 
     Example:
-    >>> label("rmse", "EUR"), label("log_loss", "EUR")
+    >>> metric_label("rmse", "EUR"), metric_label("log_loss", "EUR")
     ('RMSE (EUR)', 'log loss')
     """
     found = measure_of(metric)
     return f"{found.label} ({unit})" if unit and found.unit else found.label
 
 
-def written(metric: str, value: float | None, digits: int = 3) -> str:
+def format_metric(metric: str, value: float | None, digits: int = 3) -> str:
     """Write a value of a metric, a dash for one that is not there.
 
     Example:
-    >>> written("accuracy", 0.8912), written("rmse", 12345.6), written("mape", None)
-    ('89.1%', '12,346', '–')
-    >>> written("log_rmse", 0.1999), written("rmse", 449.6)
-    ('0.200', '450')
+    >>> format_metric("accuracy", 0.8912), format_metric("mape", None)
+    ('89.1%', '–')
+    >>> format_metric("log_rmse", 0.1999), format_metric("rmse", 12345.6)
+    ('0.200', '12,346')
     """
     if value is None or math.isnan(value):
         return DASH
@@ -132,7 +132,7 @@ def written(metric: str, value: float | None, digits: int = 3) -> str:
     return f"{value:#.{digits}g}".rstrip(".") if exact else short_number(value, digits)
 
 
-Parts = tuple[Floats, Floats]
+RatioTerms = tuple[Floats, Floats]
 
 
 def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
@@ -157,7 +157,7 @@ def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
     return ["log_rmse" if np.all(np.asarray(y_true) > 0) else "rmse", "mae"]
 
 
-def parts(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> Parts:
+def ratio_terms(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> RatioTerms:
     """Return what each row adds to the ratio of a metric, and what it counts, both (N,).
 
     Args:
@@ -167,7 +167,7 @@ def parts(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> Par
         outputs: Decoded outputs (N, width).
 
     Example:
-    >>> added, counted = parts("rmse", Task("price"), [1.0, 2.0], [[1.0], [4.0]])
+    >>> added, counted = ratio_terms("rmse", Task("price"), [1.0, 2.0], [[1.0], [4.0]])
     >>> added.tolist(), counted.tolist()
     ([0.0, 4.0], [1.0, 1.0])
     """
@@ -178,11 +178,11 @@ def parts(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> Par
     return np.asarray(_ROWS[metric](task, y, p), np.float64), np.ones(len(y))
 
 
-def whole(metric: str, ratio: Any) -> Any:
+def metric_of_ratio(metric: str, ratio: Any) -> Any:
     """Return the metric, of any shape, from its ratio.
 
     Example:
-    >>> float(whole("rmse", 2.25)), whole("mae", 2.25)
+    >>> float(metric_of_ratio("rmse", 2.25)), metric_of_ratio("mae", 2.25)
     (1.5, 2.25)
     """
     return np.sqrt(ratio) if metric in ("rmse", "log_rmse") else ratio

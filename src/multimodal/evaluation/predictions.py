@@ -27,7 +27,7 @@ NO_LABEL = "[]"
 Columns = dict[str, NDArray[Any]]
 
 
-def answers(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
+def prediction_columns(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
     """Return the answers (N,) of a head by the ending of their column.
 
     A number has `prediction`; one with quantiles also `q05`, `q95` and the like, and its
@@ -41,7 +41,8 @@ def answers(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> C
         sizes: Width and height (N, 2) of the photos that boxes lie on; without, boxes stay shares.
 
     Example:
-    >>> answers(Task("mood", "class", ["sad", "glad"]), [[0.2, 0.8]])["prediction"].tolist()
+    >>> task = Task("mood", "class", ["sad", "glad"])
+    >>> prediction_columns(task, [[0.2, 0.8]])["prediction"].tolist()
     ['glad']
     """
     values = np.asarray(outputs, np.float64)
@@ -61,7 +62,7 @@ def label_columns(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None)
     Args:
         task: What the head is asked.
         y_true: As :func:`multimodal.evaluation.task.measure` takes it.
-        sizes: As for `answers`.
+        sizes: As for `prediction_columns`.
 
     Example:
     >>> label_columns(Task("mood", "class", ["sad", "glad"]), [1, -1])["true"].tolist()
@@ -76,16 +77,16 @@ def label_columns(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None)
     return {"true": _joined(task, values) if task.kind == "labels" else values}
 
 
-def one_answer(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Any:
+def one_prediction(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Any:
     """Return the answer to one row (1, width): a plain number, else a dict of its columns.
 
     Example:
-    >>> one_answer(Task("price"), [[9.5]]), one_answer(Task("p", quantiles=[0.5]), [[9.5]])
+    >>> one_prediction(Task("price"), [[9.5]]), one_prediction(Task("p", quantiles=[0.5]), [[9.5]])
     (9.5, {'prediction': 9.5, 'q50': 9.5})
     """
     found: Mapping[str, Any] = {
         name: column[0].item() if isinstance(column[0], np.generic) else column[0]
-        for name, column in answers(task, outputs, sizes).items()
+        for name, column in prediction_columns(task, outputs, sizes).items()
     }
     return found["prediction"] if task.kind == "number" and not task.quantiles else dict(found)
 
@@ -130,10 +131,10 @@ def _quantile(share: float) -> str:
     return f"q{whole.zfill(2)}" + (f"_{rest}" if rest else "")
 
 
-ANSWERS_FILE = "baseline_predictions.csv"
+BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"
 
 
-def answers_of(
+def baseline_predictions(
     task: Task, model: str, rows: NDArray[Any], outputs: ArrayLike, sizes: ArrayLike | None = None
 ) -> pd.DataFrame:
     """Return the answers of one model to one head, a line per row.
@@ -147,20 +148,20 @@ def answers_of(
 
     Example:
     >>> import numpy as np
-    >>> answers_of(Task("price"), "Median", np.array([4]), [[9.5]]).to_dict("records")
+    >>> baseline_predictions(Task("price"), "Median", np.array([4]), [[9.5]]).to_dict("records")
     [{'head': 'price', 'model': 'Median', 'row': 4, 'prediction': 9.5}]
     """
     known = {"head": task.name, "model": model, "row": rows}
-    return pd.DataFrame({**known, **answers(task, outputs, sizes)})
+    return pd.DataFrame({**known, **prediction_columns(task, outputs, sizes)})
 
 
-def write_answers(run: Path, kept: Sequence[pd.DataFrame]) -> None:
+def write_baseline_predictions(run: Path, kept: Sequence[pd.DataFrame]) -> None:
     """Write the answers of all models into the run; without any, no file.
 
     Raises:
         OSError: The disk is full or cannot be written; no file is left in part.
     """
     if kept:
-        with replace_file(run / ANSWERS_FILE) as beside:
+        with replace_file(run / BASELINE_PREDICTIONS_FILE) as beside:
             together = pd.concat(kept).sort_values(["head", "model", "row"])
             together.to_csv(beside, index=False)

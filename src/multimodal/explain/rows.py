@@ -17,7 +17,7 @@ from multimodal.core.formatting import short_number
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.data.read.table import Table
-from multimodal.evaluation.predictions import CORNERS, answers
+from multimodal.evaluation.predictions import CORNERS, prediction_columns
 from multimodal.evaluation.task import Task
 from multimodal.explain.attribution import Row, floats, group_values
 from multimodal.explain.columns import explain_columns
@@ -183,7 +183,7 @@ def _decoded(model: FittedModel, task: Task, layer: Any, raw: Floats) -> Floats:
 
 def _answer(task: Task, outputs: Floats) -> str:
     """Write the answer to one row."""
-    found = {name: column[0] for name, column in answers(task, outputs).items()}
+    found = {name: column[0] for name, column in prediction_columns(task, outputs).items()}
     if task.kind == "box":
         return ", ".join(f"{name} {found[name]:.0%}" for name in CORNERS)
     if task.kind == "class":

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from multimodal.core.formatting import short_number
-from multimodal.evaluation.bootstrap import Interval
-from multimodal.evaluation.measures import label, ranked, written
+from multimodal.evaluation.bootstrap import ConfidenceInterval
+from multimodal.evaluation.measures import format_metric, metric_label, ranked
 from multimodal.evaluation.records import ModelScore
 from multimodal.report.slices import Slice
 from multimodal.report.verdict import format_interval
@@ -22,21 +22,24 @@ Write = Callable[[float], str]
 
 
 def of_comparison(
-    scores: Sequence[ModelScore], metric: str, found: Mapping[str, Interval], unit: str = ""
+    scores: Sequence[ModelScore],
+    metric: str,
+    found: Mapping[str, ConfidenceInterval],
+    unit: str = "",
 ) -> str:
     """Tell the bars of `plots.comparison`, best first.
 
     Example:
     >>> score = ModelScore("Fusion", "fusion", "table", {"rmse": 3.0})
-    >>> of_comparison([score], "rmse", {"Fusion": Interval(3, 2, 4)}, "EUR")
+    >>> of_comparison([score], "rmse", {"Fusion": ConfidenceInterval(3, 2, 4)}, "EUR")
     'Bars of RMSE (EUR), the best first: Fusion 3.00 (2.00 to 4.00).'
     """
     bars = []
     for score in ranked(scores, metric)[:MOST]:
         span = found.get(score.label)
         between = "" if span is None else f" ({format_interval(metric, span)})"
-        bars.append(f"{score.label:.60} {written(metric, score.metrics[metric])}{between}")
-    return f"Bars of {label(metric, unit)}, the best first: {', '.join(bars)}."
+        bars.append(f"{score.label:.60} {format_metric(metric, score.metrics[metric])}{between}")
+    return f"Bars of {metric_label(metric, unit)}, the best first: {', '.join(bars)}."
 
 
 def of_numbers(y_true: ArrayLike, prediction: ArrayLike, name: str, write: Write) -> str:
@@ -74,11 +77,13 @@ def of_tenths(y_true: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice],
     )
 
 
-def of_dots(names: Sequence[str], found: Sequence[Interval], what: str, write: Write) -> str:
+def of_dots(
+    names: Sequence[str], found: Sequence[ConfidenceInterval], what: str, write: Write
+) -> str:
     """Tell the dots of `interval_plots.dots`, at most twelve of them.
 
     Example:
-    >>> of_dots(["red"], [Interval(0.1, 0.05, 0.2)], "Error by colour", "{:.0%}".format)
+    >>> of_dots(["red"], [ConfidenceInterval(0.1, 0.05, 0.2)], "Error by colour", "{:.0%}".format)
     'Error by colour: red 10% (5% to 20%).'
     """
     shown = [

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.formatting import short_number
-from multimodal.evaluation.bootstrap import share
+from multimodal.evaluation.bootstrap import proportion
 from multimodal.evaluation.predictions import CORNERS
 from multimodal.report import alt_text, plots, plots_classes
 from multimodal.report.alt_text import format_amount
@@ -132,7 +132,7 @@ def _thirds(rows: pd.DataFrame, number_format: str) -> list[Section]:
     outer = rows[[*quantiles(rows)]].to_numpy(float)
     width = outer[:, -1] - outer[:, 0]
     weight = rows["weight"].to_numpy(float)
-    found = [(name, chosen, share(within[chosen], weight[chosen])) for name, chosen in parts]
+    found = [(name, chosen, proportion(within[chosen], weight[chosen])) for name, chosen in parts]
     return [
         {
             "name": name,
@@ -249,7 +249,7 @@ _KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
 
 def _class_row(name: str, y_true: Any, guess: Any) -> Section:
     hits, there, taken = (int(each.sum()) for each in (y_true & guess, y_true, guess))
-    found = share((y_true & guess)[y_true]) if there else None
+    found = proportion((y_true & guess)[y_true]) if there else None
     return {
         "name": name,
         "rows": f"{there:,}",

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
 from multimodal.core.formatting import short_number
-from multimodal.evaluation.bootstrap import Interval
-from multimodal.evaluation.measures import label, measure_of, ranked, written
+from multimodal.evaluation.bootstrap import ConfidenceInterval
+from multimodal.evaluation.measures import format_metric, measure_of, metric_label, ranked
 from multimodal.evaluation.metrics import LOG_FLOOR, deciles
 from multimodal.evaluation.records import ModelScore
 
@@ -70,7 +70,7 @@ def comparison(
     *,
     name: str = "",
     unit: str = "",
-    intervals: Mapping[str, Interval] | None = None,
+    intervals: Mapping[str, ConfidenceInterval] | None = None,
 ) -> Figure:
     """Draw the value of `metric` of each model that has it, the best on top; `limit` is dashed.
 
@@ -88,13 +88,13 @@ def comparison(
     places = range(len(best_first))
     axes.barh(places, values, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
     spans = [(intervals or {}).get(score.label) for score in best_first]
-    _name_bars(axes, best_first, [written(metric, value) for value in values], spans)
+    _name_bars(axes, best_first, [format_metric(metric, value) for value in values], spans)
     axes.locator_params(axis="x", nbins=6)
     ends = [span.high for span in spans if span is not None and math.isfinite(span.high)]
     axes.set_xlim(0, 1.17 * max([*values, *ends, limit or 0]) or 1)
     what = f" of {name}" if name else ""
     title = _TITLES[measure_of(metric).better].format(what)
-    write_words(axes, title, label(metric, unit))
+    write_words(axes, title, metric_label(metric, unit))
     _format_numbers(axes.xaxis)
     _legend(axes, best_first, limit)
     return figure
@@ -221,7 +221,7 @@ def _name_bars(
     axes: Any,
     scores: Sequence[ModelScore],
     shown: Sequence[str],
-    spans: Sequence[Interval | None],
+    spans: Sequence[ConfidenceInterval | None],
 ) -> None:
     names = [plain(score.label, 24) for score in scores]
     axes.set_yticks(range(len(scores)), labels=names)

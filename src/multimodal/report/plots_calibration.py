@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.report.plots import RED
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def confidence(check: ConfidenceCheck, name: str) -> Figure:
 
 def dots(
     names: Sequence[str],
-    found: Sequence[Interval],
+    found: Sequence[ConfidenceInterval],
     title: str,
     across: str,
     *,
@@ -128,7 +128,8 @@ def dots(
         faint: Which of them are drawn faint, since they stand for too few rows.
 
     Example:
-    >>> figure = dots(["red", "blue"], [Interval(1, 0, 2), Interval(3, 2, 4)], "Error", "RMSE")
+    >>> found = [ConfidenceInterval(1, 0, 2), ConfidenceInterval(3, 2, 4)]
+    >>> figure = dots(["red", "blue"], found, "Error", "RMSE")
     """
     from matplotlib.ticker import FuncFormatter
 

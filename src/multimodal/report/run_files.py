@@ -13,7 +13,7 @@ import pandas as pd
 from multimodal.core.config import LabelKind, current_keys
 from multimodal.core.errors import DataError, RunError
 from multimodal.core.files import read_text
-from multimodal.evaluation.predictions import ANSWERS_FILE
+from multimodal.evaluation.predictions import BASELINE_PREDICTIONS_FILE
 from multimodal.evaluation.records import ExplainedRows, Importance, RunMetrics
 
 BLANK = ["", "nan"]
@@ -99,7 +99,7 @@ def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame |
         log=_table(run / "training_log.csv", []),
         rows=rows,
         photos=photos,
-        baselines=_baselines(run / ANSWERS_FILE),
+        baselines=_baselines(run / BASELINE_PREDICTIONS_FILE),
         importance=Importance.read(run),
         explained=ExplainedRows.read(run),
     )

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from multimodal.core.formatting import short_number
-from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
-from multimodal.evaluation.measures import BESIDE, MEASURES, label, ranked, written
+from multimodal.evaluation.bootstrap import (
+    LEAST_ROWS,
+    ConfidenceInterval,
+    confidence_interval,
+    resample,
+)
+from multimodal.evaluation.measures import BESIDE, MEASURES, format_metric, metric_label, ranked
 from multimodal.evaluation.records import ModelScore
 from multimodal.report import alt_text, plots, plots_calibration
 from multimodal.report.head_rows import head_rows, statistic
@@ -73,13 +78,13 @@ def _results_of(run: RunFiles, name: str, found: ModelIntervals) -> Section:
         "metric": metric,
         "limit": run.metrics.limit.get(name, {}).get(metric),
         "verdict": verdict(run.metrics, name, found, run.number_format(name)),
-        "measure": label(metric, unit),
-        "columns": [label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
+        "measure": metric_label(metric, unit),
+        "columns": [metric_label(m, unit) for m in (metric, *BESIDE.get(metric, ()))],
         "scores": [_score_row(score, found) for score in scores],
         "baseline": found.baseline,
         "paired": bool(found.changes),
         "intervals": bool(found.values),
-        "too_few": 0 < found.rows < LEAST,
+        "too_few": 0 < found.rows < LEAST_ROWS,
         "results": _results(run, name, record.test, record.validation) if record else [],
     }
 
@@ -127,7 +132,7 @@ def _score_row(score: ModelScore, found: ModelIntervals) -> Section:
         "name": score.name,
         "kind": score.kind,
         "inputs": score.inputs,
-        "values": [written(each, score.metrics.get(each)) for each in shown],
+        "values": [format_metric(each, score.metrics.get(each)) for each in shown],
         "interval": format_interval(found.metric, found.values.get(score.label)),
         "change": "itself" if found.baseline == score.label else change or "–",
         "parameters": f"{score.parameters:,}" if score.parameters else "–",
@@ -142,25 +147,27 @@ def _results(
     spans = metric_intervals(run, name, [metric for metric in MEASURES if metric in test])
     return [
         {
-            "label": label(metric, run.unit(name)),
-            "test": written(metric, test.get(metric)),
+            "label": metric_label(metric, run.unit(name)),
+            "test": format_metric(metric, test.get(metric)),
             "interval": format_interval(metric, spans.get(metric)),
-            "validation": written(metric, validation.get(metric)),
+            "validation": format_metric(metric, validation.get(metric)),
         }
         for metric in MEASURES
         if metric in test or metric in validation
     ]
 
 
-def metric_intervals(run: RunFiles, name: str, metrics: Sequence[str]) -> dict[str, Interval]:
+def metric_intervals(
+    run: RunFiles, name: str, metrics: Sequence[str]
+) -> dict[str, ConfidenceInterval]:
     """Return the intervals of metrics of a run's own model; none for less than 20 rows."""
     rows = head_rows(run, name)
     found = {each: statistic(each, rows, run.classes(name)) for each in metrics}
     known = {each: drawn for each, drawn in found.items() if drawn is not None}
-    if len(rows) < LEAST or not known:
+    if len(rows) < LEAST_ROWS or not known:
         return {}
     values = resample([*known.values()], rows["weight"])
-    return {each: interval(values[:, i]) for i, each in enumerate(known)}
+    return {each: confidence_interval(values[:, i]) for i, each in enumerate(known)}
 
 
 def _categories(run: RunFiles, known: Section) -> Section:
@@ -179,7 +186,7 @@ def _categories(run: RunFiles, known: Section) -> Section:
         drawn.sort(key=lambda pair: -pair[1].result.value)
         names = [f"{column}: {each.name}" for column, each in drawn]
         title = f"{measure.label.capitalize()} of {known['name']} by category"
-        across = measure.label if percent else label(measure.label, known["unit"])
+        across = measure.label if percent else metric_label(measure.label, known["unit"])
         spans = [each.result for _, each in drawn]
         figure = plots_calibration.dots(
             names, spans, title, across, overall=measure.overall, percent=percent
@@ -222,7 +229,9 @@ def _draw_importance(run: RunFiles, known: Section) -> None:
         return
     overall = head.error or 1.0
     needs = [*head.ranked("group"), *head.ranked("column")][:MOST_DOTS]
-    spans = [Interval(*(each / overall for each in (n.change, n.low, n.high))) for n in needs]
+    spans = [
+        ConfidenceInterval(*(each / overall for each in (n.change, n.low, n.high))) for n in needs
+    ]
     names = [f"{need.name} ({need.kind})" for need in needs]
     title = f"What predictions of {known['name']} need"
     figure = plots_calibration.dots(names, spans, title, "growth of the error", percent=True)

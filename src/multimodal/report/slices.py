@@ -13,14 +13,14 @@ import pandas as pd
 from multimodal.core.arrays import Floats
 from multimodal.core.config import LabelKind
 from multimodal.evaluation.bootstrap import (
-    LEAST,
-    Interval,
+    LEAST_ROWS,
+    ConfidenceInterval,
     Statistic,
-    interval,
+    confidence_interval,
     mean_of,
     median_of,
+    proportion,
     resample,
-    share,
 )
 from multimodal.evaluation.metrics import deciles
 from multimodal.report.head_rows import all_labels_right, box_overlap
@@ -51,11 +51,11 @@ class Measured:
         """The result of all rows."""
         return float(self._statistic(slice(None))(self.weight[None])[0])
 
-    def on(self, chosen: Any) -> Interval:
+    def on(self, chosen: Any) -> ConfidenceInterval:
         """Return the result of some rows: median of relative errors, else weighted mean."""
         if self.right:
-            return share(self.values[chosen], self.weight[chosen])
-        return interval(resample([self._statistic(chosen)], self.weight[chosen])[:, 0])
+            return proportion(self.values[chosen], self.weight[chosen])
+        return confidence_interval(resample([self._statistic(chosen)], self.weight[chosen])[:, 0])
 
     def _statistic(self, chosen: Any) -> Statistic:
         values = self.values[chosen]
@@ -73,7 +73,7 @@ class Slice:
 
     name: str
     rows: int
-    result: Interval
+    result: ConfidenceInterval
     flag: Flag
     lower: float = np.nan
     upper: float = np.nan
@@ -123,7 +123,7 @@ def num_parts(rows: int) -> int:
     >>> num_parts(1000), num_parts(157), num_parts(9)
     (10, 7, 3)
     """
-    return min(10, max(3, rows // LEAST))
+    return min(10, max(3, rows // LEAST_ROWS))
 
 
 def by_category(
@@ -190,8 +190,8 @@ def _slice(
     return Slice(name, rows, result, _flag(rows, result, found), **shown)
 
 
-def _flag(rows: int, result: Interval, found: Measured) -> Flag:
-    if rows < LEAST:
+def _flag(rows: int, result: ConfidenceInterval, found: Measured) -> Flag:
+    if rows < LEAST_ROWS:
         return "few"
     above, below = result.low > found.overall, result.high < found.overall
     if not (above or below):

@@ -20,14 +20,19 @@ import pandas as pd
 
 from multimodal.core.arrays import Floats
 from multimodal.core.formatting import listed, short_number
-from multimodal.evaluation.bootstrap import LEAST, Interval, interval, resample
+from multimodal.evaluation.bootstrap import (
+    LEAST_ROWS,
+    ConfidenceInterval,
+    confidence_interval,
+    resample,
+)
 from multimodal.evaluation.measures import (
-    label,
+    format_metric,
     main_metric,
     measure_of,
+    metric_label,
     ranked,
     shortfall,
-    written,
 )
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.report.head_rows import baseline_rows, head_rows, statistic
@@ -146,11 +151,11 @@ def _result(
 
 
 def _error(score: ModelScore, metric: str, number_format: str) -> str:
-    value = written(metric, score.metrics[metric])
+    value = format_metric(metric, score.metrics[metric])
     if metric == "log_rmse":
         return f"error is {value} (RMSE of the logarithm)"
     shown = number_format.replace("#", value, 1) if measure_of(metric).unit else value
-    return f"error is {shown} (RMSE)" if metric == "rmse" else f"{label(metric)} is {shown}"
+    return f"error is {shown} (RMSE)" if metric == "rmse" else f"{metric_label(metric)} is {shown}"
 
 
 def _typical(metrics: dict[str, float]) -> str:
@@ -162,7 +167,7 @@ def _typical(metrics: dict[str, float]) -> str:
 
 def _compared(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> str:
     metric, ratio = found.metric, _ratio(fusion, baseline, found.metric)
-    value = written(metric, baseline.metrics[metric])
+    value = format_metric(metric, baseline.metrics[metric])
     who = f"{BASELINES[baseline.kind]} ({baseline.label}, {value})"
     gain = format_change(metric, found.gains.get(baseline.label))
     if _against(fusion, baseline, found) == "equal":
@@ -191,7 +196,7 @@ def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str)
     if not limit:
         return []
     times = score.metrics[metric] / limit
-    return [f"Its error is {times:.2f} times the known limit, {written(metric, limit)}."]
+    return [f"Its error is {times:.2f} times the known limit, {format_metric(metric, limit)}."]
 
 
 def _without_comparison(record: RunMetrics, head: str) -> Verdict:
@@ -221,9 +226,9 @@ class ModelIntervals:
     metric: str
     rows: int = 0
     baseline: str = ""
-    values: dict[str, Interval] = field(default_factory=dict)
-    changes: dict[str, Interval] = field(default_factory=dict)
-    gains: dict[str, Interval] = field(default_factory=dict)
+    values: dict[str, ConfidenceInterval] = field(default_factory=dict)
+    changes: dict[str, ConfidenceInterval] = field(default_factory=dict)
+    gains: dict[str, ConfidenceInterval] = field(default_factory=dict)
 
 
 def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
@@ -240,7 +245,7 @@ def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
     found = {name: statistic(metric, rows, run.classes(head)) for name, rows in tables.items()}
     known = {name: each for name, each in found.items() if each is not None}
     rows = len(next(iter(tables.values()), ()))
-    if own not in known or rows < LEAST:
+    if own not in known or rows < LEAST_ROWS:
         return ModelIntervals(metric, rows)
     values = resample([*known.values()], tables[own]["weight"])
     drawn = {name: values[:, i] for i, name in enumerate(known)}
@@ -251,31 +256,33 @@ def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
         metric=metric,
         rows=rows,
         baseline=baseline,
-        values={name: interval(each) for name, each in drawn.items()},
-        changes={name: interval(_gap(metric, drawn[name], drawn[baseline])) for name in beside},
-        gains={name: interval(_gap(metric, drawn[own], drawn[name])) for name in others},
+        values={name: confidence_interval(each) for name, each in drawn.items()},
+        changes={
+            name: confidence_interval(_gap(metric, drawn[name], drawn[baseline])) for name in beside
+        },
+        gains={name: confidence_interval(_gap(metric, drawn[own], drawn[name])) for name in others},
     )
 
 
-def format_interval(metric: str, found: Interval | None, unit: str = "") -> str:
+def format_interval(metric: str, found: ConfidenceInterval | None, unit: str = "") -> str:
     """Write an interval of a metric, such as `0.21 to 0.26`; nothing where there is none.
 
     Example:
-    >>> format_interval("accuracy", Interval(0.9, 0.85, 0.931)), format_interval("rmse", None)
-    ('85.0% to 93.1%', '')
+    >>> format_interval("accuracy", ConfidenceInterval(0.9, 0.85, 0.931))
+    '85.0% to 93.1%'
     """
     if found is None or not np.isfinite([found.low, found.high]).all():
         return ""
-    return f"{written(metric, found.low)} to {written(metric, found.high)}{unit}"
+    return f"{format_metric(metric, found.low)} to {format_metric(metric, found.high)}{unit}"
 
 
-def format_change(metric: str, found: Interval | None) -> str:
+def format_change(metric: str, found: ConfidenceInterval | None) -> str:
     """Write a difference with its interval: per cent of an error, points of a share.
 
     Example:
-    >>> format_change("rmse", Interval(-0.12, -0.2, 0.01))
+    >>> format_change("rmse", ConfidenceInterval(-0.12, -0.2, 0.01))
     '−12% (−20% to +1%)'
-    >>> format_change("accuracy", Interval(0.03, 0.01, 0.05))
+    >>> format_change("accuracy", ConfidenceInterval(0.03, 0.01, 0.05))
     '+3.0 points (+1.0 to +5.0)'
     """
     if found is None or not np.isfinite([found.value, found.low, found.high]).all():
@@ -285,12 +292,14 @@ def format_change(metric: str, found: Interval | None) -> str:
     return f"{value}{points} ({low} to {high})"
 
 
-def is_better(metric: str, gain: Interval) -> bool | None:
+def is_better(metric: str, gain: ConfidenceInterval) -> bool | None:
     """Tell whether a gain is one (True), a loss (False), or may be either (None).
 
     Example:
-    >>> is_better("rmse", Interval(-0.2, -0.3, -0.1)), is_better("accuracy", Interval(0, -1, 1))
-    (True, None)
+    >>> is_better("rmse", ConfidenceInterval(-0.2, -0.3, -0.1))
+    True
+    >>> is_better("accuracy", ConfidenceInterval(0, -1, 1)) is None
+    True
     """
     sign = -1 if measure_of(metric).better != "higher" else 1
     low, high = sorted((sign * gain.low, sign * gain.high))

@@ -10,9 +10,9 @@ import numpy as np
 from multimodal.core.formatting import joined, rough_percent, short_number
 from multimodal.core.pages import template
 from multimodal.data.audit.findings import Audit
-from multimodal.evaluation.bootstrap import Interval
+from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
-from multimodal.evaluation.measures import BESIDE, main_metric, shortfall, written
+from multimodal.evaluation.measures import BESIDE, format_metric, main_metric, shortfall
 from multimodal.evaluation.records import HeadImportance, RunMetrics
 from multimodal.report import alt_text, plots_calibration
 from multimodal.report.alt_text import format_amount
@@ -90,7 +90,7 @@ def _held(check: IntervalCheck, number_format: str) -> list[dict[str, str]]:
 
 
 def _interval_pictures(run: RunFiles, check: IntervalCheck, name: str, slug: str) -> list[Picture]:
-    parts = [Interval(part.coverage, *part.band) for part in check.parts]
+    parts = [ConfidenceInterval(part.coverage, *part.band) for part in check.parts]
     names = [f"{short_number(part.lower)} to {short_number(part.upper)}" for part in check.parts]
     by_part = alt_text.of_dots(
         names,
@@ -164,7 +164,7 @@ def ablation_rows(record: RunMetrics, head: str) -> list[dict[str, Any]]:
     return [
         {
             "name": "everything there" if name == FULL else f"without {name}",
-            "values": [written(each, found.get(each)) for each in shown],
+            "values": [format_metric(each, found.get(each)) for each in shown],
             "change": "" if name == FULL else _change(metric, full, found.get(metric, np.nan)),
         }
         for name, found in scores.items()

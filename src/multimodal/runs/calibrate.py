@@ -17,13 +17,13 @@ from multimodal.data.features.preprocess import Arrays
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
-from multimodal.evaluation.calibration import Calibration, calibrate, tempered
-from multimodal.evaluation.calibration.conformal import constant_number
-from multimodal.evaluation.calibration.intervals import interval_of
+from multimodal.evaluation.calibration import Calibration, apply_temperature, calibrate
+from multimodal.evaluation.calibration.conformal import calibrate_constant_width
+from multimodal.evaluation.calibration.intervals import prediction_interval
 from multimodal.evaluation.confidence import (
     ConfidenceCheck,
-    Ends,
     IntervalCheck,
+    PredictionInterval,
     check_intervals,
     confidence_bins,
     expected_calibration_error,
@@ -141,10 +141,10 @@ def _photos(prepared: Prepared, group: str, rows: Ints) -> NDArray[np.float32]:
 
 def _constant(
     run: Run, prepared: Prepared, task: Task, held_out: Predicted, tested: Predicted
-) -> Ends | None:
+) -> PredictionInterval | None:
     """Return intervals of the test rows of one width in the head's space."""
     labels, weights = _labels(prepared, held_out.rows)
-    record = constant_number(
+    record = calibrate_constant_width(
         held_out.outputs[task.name],
         labels[task.name],
         weights[task.name],
@@ -153,11 +153,16 @@ def _constant(
     )
     if record is None or record.most < LEVEL:
         return None
-    return Ends(*interval_of(record, tested.outputs[task.name], LEVEL))
+    return PredictionInterval(*prediction_interval(record, tested.outputs[task.name], LEVEL))
 
 
 def _intervals(
-    run: Run, task: Task, tested: Predicted, y_true: Floats, weight: Floats, flat: Ends | None
+    run: Run,
+    task: Task,
+    tested: Predicted,
+    y_true: Floats,
+    weight: Floats,
+    flat: PredictionInterval | None,
 ) -> IntervalCheck | None:
     """Return None where the rows to calibrate on were too few, or none can be checked."""
     outputs, calibration = tested.outputs[task.name], run.calibration
@@ -165,15 +170,17 @@ def _intervals(
     if calibration is None or flat is None or not known.any():
         return None
     inputs = {key: values[known] for key, values in tested.inputs.items()}
-    ends: dict[float, Ends] = {}
+    ends: dict[float, PredictionInterval] = {}
     for level in LEVELS:
         try:
-            ends[level] = Ends(*calibration.interval(task.name, outputs[known], level, inputs))
+            ends[level] = PredictionInterval(
+                *calibration.interval(task.name, outputs[known], level, inputs)
+            )
         except RunError:  # too few rows for this level
             continue
     if LEVEL not in ends:
         return None
-    flat = Ends(np.asarray(flat.low)[known], np.asarray(flat.high)[known])
+    flat = PredictionInterval(np.asarray(flat.low)[known], np.asarray(flat.high)[known])
     guess = outputs[known, task.middle]
     return check_intervals(y_true[known], guess, ends, flat, LEVEL, weight[known])
 
@@ -185,7 +192,7 @@ def _confidence(
     if not known.any():
         return None
     p, y, w = outputs[known], y_true[known], weight[known]
-    before = tempered(task, p, 1 / temperature)
+    before = apply_temperature(task, p, 1 / temperature)
     bins, bins_before = (confidence_bins(y, each, w, ordered=task.ordered) for each in (p, before))
     return ConfidenceCheck(
         temperature=temperature,

@@ -23,8 +23,8 @@ from multimodal.data.labels.read import read_y_true
 from multimodal.data.photos.read import locate
 from multimodal.data.read.table import Table
 from multimodal.evaluation.calibration import CALIBRATION, Calibration
-from multimodal.evaluation.calibration.intervals import reaches
-from multimodal.evaluation.predictions import answers
+from multimodal.evaluation.calibration.intervals import score_quantiles
+from multimodal.evaluation.predictions import prediction_columns
 from multimodal.evaluation.task import Task, has_label, has_prediction, measure
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
     `frame` has `row`, the identifier column where the model knows one, the answers of each head as
-    `evaluation.predictions.answers` names them (blank for a row that could not be read), `note`,
+    `prediction_columns` names them (blank for a row that could not be read), `note`,
     the reason or a remark, and `unusual`, why the row is unlike the training rows, empty where it
     is not; a run that does not know what is usual has no such column. With a level, a head that
     predicts a number also has `<head>_low` and `<head>_high`. Numbers are in the user's units,
@@ -166,7 +166,7 @@ def check_level(
     if not numbers:
         raise RunError(f"{path}: no head predicts a number, so there are no intervals.")
     for name in numbers:
-        reaches(calibration.number(name), level)
+        score_quantiles(calibration.number(name), level)
 
 
 def interval_ends(
@@ -198,7 +198,7 @@ def predictions_frame(
         if name in table.frame:
             found["id"] = table.frame[name].to_numpy()
     for task in tasks:
-        columns = answers(task, predicted.outputs[task.name], predicted.sizes)
+        columns = prediction_columns(task, predicted.outputs[task.name], predicted.sizes)
         columns |= dict(ends.get(task.name, {}))
         found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
     frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))

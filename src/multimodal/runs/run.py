@@ -23,7 +23,7 @@ from multimodal.data.read.table import Table
 from multimodal.evaluation.calibration import CALIBRATION, read_calibration
 from multimodal.evaluation.novelty import novel_rows, reasons
 from multimodal.evaluation.novelty.photos import watch_photos
-from multimodal.evaluation.predictions import one_answer
+from multimodal.evaluation.predictions import one_prediction
 from multimodal.explain.submodels import whole_inputs
 from multimodal.models.build import blended
 from multimodal.models.fitted import FittedModel
@@ -83,7 +83,7 @@ class Run(FittedModel):
         if faults:
             raise DataError(faults[0])
         sizes = self._sizes(pd.DataFrame(cells), Path(images))
-        found = {task.name: one_answer(task, outputs[task.name], sizes) for task in self.tasks}
+        found = {task.name: one_prediction(task, outputs[task.name], sizes) for task in self.tasks}
         for name, ends in self._ends(outputs, arrays.inputs, level).items():
             plain = found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
             found[name] = plain | {end: float(values[0]) for end, values in ends.items()}

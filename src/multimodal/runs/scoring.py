@@ -13,7 +13,7 @@ from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.novelty.photos import watch_photos
-from multimodal.evaluation.predictions import answers, label_columns
+from multimodal.evaluation.predictions import label_columns, prediction_columns
 from multimodal.evaluation.records import HeadMetrics, ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.models.predictor import batches
@@ -81,7 +81,7 @@ def answers_frame(
     sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
     for task in tasks:
         known = label_columns(task, prepared.labels[task.name][rows], sizes)
-        guessed = answers(task, outputs[task.name], sizes)
+        guessed = prediction_columns(task, outputs[task.name], sizes)
         columns |= {f"{task.name}_{end}": each for end, each in {**known, **guessed}.items()}
     return pd.DataFrame(columns)
 

@@ -24,7 +24,7 @@ from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.rejected import write_rejected
 from multimodal.evaluation import records
 from multimodal.evaluation.calibration import write_calibration
-from multimodal.evaluation.predictions import answers_of, write_answers
+from multimodal.evaluation.predictions import baseline_predictions, write_baseline_predictions
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
@@ -253,7 +253,7 @@ class Steps:
                     comparison[task.name] = [*comparison[task.name], score]
         except KeyboardInterrupt:
             logger.info("interrupted; the remaining baselines are left out")
-        write_answers(self.request.out, kept)
+        write_baseline_predictions(self.request.out, kept)
         self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
 
     def _keep(
@@ -266,7 +266,9 @@ class Steps:
     ) -> None:
         """Add what a baseline answers to some rows."""
         sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
-        kept.append(answers_of(task, score.label, self.prepared.table.rows[rows], outputs, sizes))
+        kept.append(
+            baseline_predictions(task, score.label, self.prepared.table.rows[rows], outputs, sizes)
+        )
 
     def _report(self, tested: Ints) -> None:
         prepared = self.prepared

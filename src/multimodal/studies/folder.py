@@ -15,7 +15,7 @@ from multimodal.core.errors import RunError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.interrupted import LOCK, check_same, locked, read_record
 from multimodal.data.prepare import Prepared
-from multimodal.evaluation.predictions import answers, label_columns
+from multimodal.evaluation.predictions import label_columns, prediction_columns
 from multimodal.evaluation.task import Task
 from multimodal.studies.compare.results import OUT_OF_FOLD_FILE, Candidate, OutOfFoldPredictions
 from multimodal.studies.fits import Fit
@@ -119,7 +119,9 @@ def _frames(
         for task in tasks:
             columns = label_columns(task, prepared.labels[task.name], sizes)
             if task.name in answered.fits[candidate][seed][0].outputs:
-                columns |= answers(task, answered.outputs(candidate, seed, task.name), sizes)
+                columns |= prediction_columns(
+                    task, answered.outputs(candidate, seed, task.name), sizes
+                )
             found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
         yield pd.DataFrame(found)
 

@@ -7,11 +7,11 @@ import pytest
 
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.conformal import (
-    calibrate_number,
-    constant_number,
+    calibrate_constant_width,
+    calibrate_intervals,
     effective_rows,
 )
-from multimodal.evaluation.calibration.intervals import NumberCalibration, interval_of
+from multimodal.evaluation.calibration.intervals import NumberCalibration, prediction_interval
 from multimodal.evaluation.confidence import interval_score
 
 SPACE = TargetTransform()
@@ -35,14 +35,14 @@ def drawn(rows: int, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 def learned(rows: int, seed: int, kind: str) -> NumberCalibration:
     guess, y_true = drawn(rows, seed, kind)
-    found = calibrate_number(guess, y_true, np.ones(rows), SPACE)
+    found = calibrate_intervals(guess, y_true, np.ones(rows), SPACE)
     assert found is not None
     return found
 
 
 def share(record: NumberCalibration, kind: str, level: float, seed: int = 99) -> float:
     guess, y_true = drawn(20_000, seed, kind)
-    low, high = interval_of(record, guess, level)
+    low, high = prediction_interval(record, guess, level)
     return float(((low <= y_true) & (y_true <= high)).mean())
 
 
@@ -67,11 +67,11 @@ def test_few_rows_hold_at_least_the_level_on_average(rows: int) -> None:
 
 def test_the_width_follows_the_prediction() -> None:
     record = learned(2000, 0, "growing")
-    low, high = interval_of(record, [[0.5], [3.5]], 0.9)
+    low, high = prediction_interval(record, [[0.5], [3.5]], 0.9)
     assert (high - low)[1] / (high - low)[0] == pytest.approx(3.7 / 0.7, rel=0.25)
     guess, y_true = drawn(20_000, 7, "growing")
     held = np.logical_and(
-        *(np.array([1, -1])[:, None] * (interval_of(record, guess, 0.9) - y_true) <= 0)
+        *(np.array([1, -1])[:, None] * (prediction_interval(record, guess, 0.9) - y_true) <= 0)
     )
     tenth = np.digitize(guess[:, 0], np.arange(0.4, 4, 0.4))
     assert all(0.86 < held[tenth == i].mean() < 0.94 for i in range(10))
@@ -81,10 +81,12 @@ def test_it_beats_one_width_where_errors_grow_and_equals_it_where_not() -> None:
     for kind, most in (("growing", 0.9), ("even", 1.01)):
         (guess, y_true), fresh = drawn(1000, 1, kind), drawn(20_000, 2, kind)
         ways = [
-            way(guess, y_true, np.ones(1000), SPACE) for way in (calibrate_number, constant_number)
+            way(guess, y_true, np.ones(1000), SPACE)
+            for way in (calibrate_intervals, calibrate_constant_width)
         ]
         mine, flat = (
-            interval_score(fresh[1], *interval_of(way, fresh[0], 0.9), 0.9).mean() for way in ways
+            interval_score(fresh[1], *prediction_interval(way, fresh[0], 0.9), 0.9).mean()
+            for way in ways
         )
         assert mine < most * flat
 
@@ -104,9 +106,9 @@ def test_prices_get_intervals_in_the_space_of_the_head() -> None:
     random = np.random.default_rng(0)
     guess = np.exp(random.normal(5, 1, 2000))
     y_true = guess * np.exp(random.normal(0, 0.3, 2000))
-    record = calibrate_number(guess[:, None], y_true, np.ones(2000), LOG)
+    record = calibrate_intervals(guess[:, None], y_true, np.ones(2000), LOG)
     assert record is not None
-    low, high = interval_of(record, [[10.0], [1000.0]], 0.9)
+    low, high = prediction_interval(record, [[10.0], [1000.0]], 0.9)
     np.testing.assert_allclose(high / [10, 1000], np.exp(0.3 * 1.645), rtol=0.12)
     assert (low > 0).all()
 
@@ -125,11 +127,11 @@ def quantile_rows(rows: int, seed: int, factor: float) -> tuple[np.ndarray, np.n
 def test_quantiles_of_a_head_are_kept_in_proportion_and_put_right(factor: float) -> None:
     outputs, y_true = quantile_rows(1000, 0, factor)
     asked = [0.05, 0.5, 0.95]
-    record = calibrate_number(outputs, y_true, np.ones(1000), SPACE, quantiles=asked)
+    record = calibrate_intervals(outputs, y_true, np.ones(1000), SPACE, quantiles=asked)
     assert record is not None and record.shape.outer == (0, 2)
     fresh, came = quantile_rows(20_000, 1, factor)
     for level in (0.6, 0.9):
-        low, high = interval_of(record, fresh, level)
+        low, high = prediction_interval(record, fresh, level)
         assert ((low <= came) & (came <= high)).mean() == pytest.approx(level, abs=0.04)
     width = (high - low) / (fresh[:, 2] - fresh[:, 0])
     assert np.quantile(width, 0.95) / np.quantile(width, 0.05) < 1.6
@@ -139,7 +141,7 @@ def test_quantiles_that_tell_nothing_are_not_used() -> None:
     guess, y_true = drawn(1000, 0, "even")
     wild = np.exp(np.random.default_rng(3).normal(0, 2, (1000, 1)))
     outputs = np.hstack([guess - wild, guess, guess + wild])
-    record = calibrate_number(outputs, y_true, np.ones(1000), SPACE, quantiles=[0.1, 0.5, 0.9])
+    record = calibrate_intervals(outputs, y_true, np.ones(1000), SPACE, quantiles=[0.1, 0.5, 0.9])
     assert record is not None and record.shape.outer is None
 
 
@@ -147,9 +149,9 @@ def test_quantiles_that_tell_nothing_are_not_used() -> None:
 def test_quantiles_on_one_side_only(quantiles: list[float]) -> None:
     guess, y_true = drawn(1000, 0, "growing")
     outputs = np.tile(guess, (1, len(quantiles)))
-    record = calibrate_number(outputs, y_true, np.ones(1000), SPACE, quantiles=quantiles)
+    record = calibrate_intervals(outputs, y_true, np.ones(1000), SPACE, quantiles=quantiles)
     assert record is not None
-    low, high = interval_of(record, outputs, 0.9)
+    low, high = prediction_interval(record, outputs, 0.9)
     assert ((low <= y_true) & (y_true <= high)).mean() == pytest.approx(0.9, abs=0.03)
 
 
@@ -158,12 +160,12 @@ def test_further_features_are_taken_where_they_help() -> None:
     guess, name = random.uniform(0, 4, 2000), (random.uniform(size=2000) < 0.4).astype(float)
     y_true = guess + random.normal(size=2000) * np.exp(2 * name)
     features = np.stack([name, random.normal(size=2000)], axis=1)
-    record = calibrate_number(guess[:, None], y_true, np.ones(2000), SPACE, features=features)
+    record = calibrate_intervals(guess[:, None], y_true, np.ones(2000), SPACE, features=features)
     assert record is not None and len(record.spread.knots) == 3
-    low, high = interval_of(record, [[2.0], [2.0]], 0.9, [[0.0, 0.0], [1.0, 0.0]])
+    low, high = prediction_interval(record, [[2.0], [2.0]], 0.9, [[0.0, 0.0], [1.0, 0.0]])
     assert (high - low)[1] / (high - low)[0] == pytest.approx(np.exp(2), rel=0.3)
     even = guess + random.normal(size=2000)
-    record = calibrate_number(guess[:, None], even, np.ones(2000), SPACE, features=features)
+    record = calibrate_intervals(guess[:, None], even, np.ones(2000), SPACE, features=features)
     assert record is not None and len(record.spread.knots) < 3
 
 
@@ -172,23 +174,23 @@ def test_rows_without_truth_prediction_or_weight_do_not_count() -> None:
     weights = np.ones(400)
     y_true[:50], weights[50:100], guess[100:150] = np.nan, 0.0, np.nan
     y_true[50:100] = 1e9
-    record = calibrate_number(guess, y_true, weights, SPACE)
-    plain = calibrate_number(guess[150:], y_true[150:], weights[150:], SPACE)
+    record = calibrate_intervals(guess, y_true, weights, SPACE)
+    plain = calibrate_intervals(guess[150:], y_true[150:], weights[150:], SPACE)
     assert record == plain and record is not None and record.rows == 250
-    assert calibrate_number(guess[:100], y_true[:100], weights[:100], SPACE) is None
-    assert constant_number(guess[:0], y_true[:0], weights[:0], SPACE) is None
+    assert calibrate_intervals(guess[:100], y_true[:100], weights[:100], SPACE) is None
+    assert calibrate_constant_width(guess[:0], y_true[:0], weights[:0], SPACE) is None
 
 
 def test_a_weight_of_two_counts_as_two_rows() -> None:
     guess, y_true = drawn(60, 0, "even")
     weights = np.where(np.arange(60) % 2, 2.0, 1.0)
     twice = np.repeat(np.arange(60), weights.astype(int))
-    weighted = constant_number(guess, y_true, weights, SPACE)
-    repeated = constant_number(guess[twice], y_true[twice], np.ones(len(twice)), SPACE)
+    weighted = calibrate_constant_width(guess, y_true, weights, SPACE)
+    repeated = calibrate_constant_width(guess[twice], y_true[twice], np.ones(len(twice)), SPACE)
     assert weighted is not None and repeated is not None
     assert len(weighted.upper) == int(effective_rows(weights)) < len(repeated.upper)
     for level in (0.5, 0.8, 0.9):
-        mine, other = (interval_of(each, [[2.0]], level) for each in (weighted, repeated))
+        mine, other = (prediction_interval(each, [[2.0]], level) for each in (weighted, repeated))
         assert mine.high[0] == pytest.approx(other.high[0], abs=0.25)
 
 

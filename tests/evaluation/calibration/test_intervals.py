@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
+    NonconformityScore,
     NumberCalibration,
-    Shape,
-    interval_of,
-    reaches,
-    score_at,
+    conformal_quantile,
+    prediction_interval,
+    score_quantiles,
 )
 from multimodal.evaluation.calibration.scale import ConditionalScale
 
@@ -22,7 +22,11 @@ NINE = [float(i) for i in range(1, 10)]
 
 def record(**changes: object) -> NumberCalibration:
     plain = NumberCalibration(
-        space=TargetTransform(), shape=Shape(), spread=ConditionalScale(), rows=9, upper=NINE
+        space=TargetTransform(),
+        shape=NonconformityScore(),
+        spread=ConditionalScale(),
+        rows=9,
+        upper=NINE,
     )
     return plain.model_copy(update=changes)
 
@@ -31,61 +35,64 @@ def record(**changes: object) -> NumberCalibration:
     ("share", "score"), [(0.1, 1.0), (0.5, 5.0), (0.51, 6.0), (0.89, 9.0), (0.9, 9.0)]
 )
 def test_the_rank_counts_the_new_row(share: float, score: float) -> None:
-    assert score_at(NINE, share) == score
+    assert conformal_quantile(NINE, share) == score
 
 
 def test_a_level_that_the_rows_do_not_allow() -> None:
     assert record().most == 0.9
     with pytest.raises(RunError, match=r"level 0.95 take more than the 9 rows .* 0.9 at most"):
-        interval_of(record(), [[1.0]], 0.95)
+        prediction_interval(record(), [[1.0]], 0.95)
     two = record(lower=NINE)
-    assert reaches(two, 0.8) == (9.0, 9.0)
+    assert score_quantiles(two, 0.8) == (9.0, 9.0)
     with pytest.raises(RunError, match="0.8 at most"):
-        reaches(two, 0.9)
+        score_quantiles(two, 0.9)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 90, -0.1, float("nan")])
 def test_a_level_must_be_a_share(level: float) -> None:
     with pytest.raises(ConfigError, match="between 0 and 1, such as 0.9. Received"):
-        interval_of(record(), [[1.0]], level)
+        prediction_interval(record(), [[1.0]], level)
 
 
 def test_two_reaches_differ_and_the_prediction_stays_inside() -> None:
     lean = record(lower=[each - 20 for each in NINE])
-    found = interval_of(lean, [[100.0]], 0.5)
+    found = prediction_interval(lean, [[100.0]], 0.5)
     assert (found.low[0], found.high[0]) == (100.0, 108.0)  # the errors all point upwards
     apart = record(lower=[each / 2 for each in NINE])
-    assert interval_of(apart, [[100.0]], 0.5) == (pytest.approx([96.0]), pytest.approx([108.0]))
+    assert prediction_interval(apart, [[100.0]], 0.5) == (
+        pytest.approx([96.0]),
+        pytest.approx([108.0]),
+    )
 
 
 def test_rows_without_a_prediction_have_no_interval() -> None:
-    low, high = interval_of(record(), [[np.nan], [1.0]], 0.9)
+    low, high = prediction_interval(record(), [[np.nan], [1.0]], 0.9)
     assert np.isnan(low).tolist() == np.isnan(high).tolist() == [True, False]
 
 
 def test_prices_stay_above_zero_and_finite() -> None:
     space = TargetTransform(transform="log1p", mean=0.0, scale=1.0)
     wide = record(space=space, upper=[900.0] * 9)
-    low, high = interval_of(wide, [[5.0]], 0.9)
+    low, high = prediction_interval(wide, [[5.0]], 0.9)
     assert low[0] == 0.0 and np.isfinite(high[0])
 
 
 def test_quantiles_keep_their_proportions() -> None:
-    shape = Shape(middle=1, outer=(0, 2), least=(0.5, 0.5))
-    found = interval_of(record(shape=shape), [[8.0, 10.0, 11.0], [10.0, 10.0, 10.0]], 0.2)
+    shape = NonconformityScore(middle=1, outer=(0, 2), least=(0.5, 0.5))
+    found = prediction_interval(record(shape=shape), [[8.0, 10.0, 11.0], [10.0, 10.0, 10.0]], 0.2)
     assert found.low.tolist() == [6.0, 9.0] and found.high.tolist() == [12.0, 11.0]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"shape": Shape(middle=3)},
+        {"shape": NonconformityScore(middle=3)},
         {"spread": ConditionalScale(knots=[[0.0, 1.0]] * 2, heights=[[0.0, 0.0]] * 2)},
     ],
 )
 def test_a_record_of_another_head_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(RunError, match="not of this model's head"):
-        interval_of(record(**wrong), [[1.0]], 0.9)
+        prediction_interval(record(**wrong), [[1.0]], 0.9)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from multimodal.evaluation.calibration.intervals import (
     MOST_FEATURES,
     RowFeature,
     choose_features,
-    fits,
+    features_fit,
     row_features,
 )
 
@@ -42,7 +42,7 @@ def test_numbers_and_frequent_names_are_chosen() -> None:
     ]
     found = row_features(chosen, inputs)
     assert found.shape == (100, 3) and found.sum(axis=0).tolist() == [4950, 60, 37]
-    assert fits(chosen, spec(1, 1)) and not fits(chosen, spec(1, 0))
+    assert features_fit(chosen, spec(1, 1)) and not features_fit(chosen, spec(1, 0))
 
 
 def test_a_name_that_all_rows_have_tells_nothing() -> None:

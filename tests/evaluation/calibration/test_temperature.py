@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, tempered
+from multimodal.evaluation.calibration import HIGHEST, LOWEST, apply_temperature, fit_temperature
 from multimodal.evaluation.confidence import log_loss
 from multimodal.evaluation.metrics import best_class, class_metrics
 from multimodal.evaluation.task import Task
@@ -36,13 +36,13 @@ def test_it_is_as_if_the_logits_were_divided(kind: str, temperature: float) -> N
     task, head = HEADS[kind]
     raw = logits(task)
     expected = np.asarray(head.decode(raw / np.float32(temperature)))
-    found = tempered(task, np.asarray(head.decode(raw)), temperature)
+    found = apply_temperature(task, np.asarray(head.decode(raw)), temperature)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 def test_two_classes_too() -> None:
     raw, head = RANDOM.normal(0, 2, (50, 1)).astype("float32"), BinaryHead()
-    found = tempered(Task("y", "class", NAMES[:2]), np.asarray(head.decode(raw)), 2.5)
+    found = apply_temperature(Task("y", "class", NAMES[:2]), np.asarray(head.decode(raw)), 2.5)
     np.testing.assert_allclose(found, np.asarray(head.decode(raw / 2.5)), atol=2e-6)
 
 
@@ -51,7 +51,7 @@ def test_two_classes_too() -> None:
 def test_what_is_named_stays(kind: str, temperature: float) -> None:
     task, head = HEADS[kind]
     before = np.asarray(head.decode(logits(task, 5000)), np.float64)
-    after = tempered(task, before, temperature)
+    after = apply_temperature(task, before, temperature)
     if task.kind == "labels":
         np.testing.assert_array_equal(after >= 0.5, before >= 0.5)
         return
@@ -63,7 +63,7 @@ def test_what_is_named_stays(kind: str, temperature: float) -> None:
 @pytest.mark.parametrize("kind", HEADS)
 def test_certainty_and_missing_answers_stay_finite_and_missing(kind: str) -> None:
     task = HEADS[kind][0]
-    found = tempered(task, [[0.0, 0.0, 1.0, 0.0], [np.nan] * 4], 0.5)
+    found = apply_temperature(task, [[0.0, 0.0, 1.0, 0.0], [np.nan] * 4], 0.5)
     assert np.isfinite(found[0]).all() and np.isnan(found[1]).all()
     assert found[0, 2] > 0.99
 
@@ -90,7 +90,7 @@ def test_it_never_makes_the_loss_worse_and_stays_in_range(rows: int) -> None:
         y, w = random.integers(0, 4, rows), random.uniform(0.1, 3, rows)
         found = fit_temperature(CLASS, p, y, w)
         assert found is not None and LOWEST <= found <= HIGHEST
-        assert log_loss(y, tempered(CLASS, p, found), w) <= log_loss(y, p, w) + 1e-12
+        assert log_loss(y, apply_temperature(CLASS, p, found), w) <= log_loss(y, p, w) + 1e-12
 
 
 def test_few_rows_move_it_little() -> None:
@@ -110,10 +110,10 @@ def test_rows_without_label_answer_or_weight_do_not_count() -> None:
 
 def test_numbers_have_none() -> None:
     assert fit_temperature(Task("y"), [[1.0]], [1.0], [1.0]) is None
-    assert tempered(Task("y"), [[3.0]], 2.0).tolist() == [[3.0]]
+    assert apply_temperature(Task("y"), [[3.0]], 2.0).tolist() == [[3.0]]
 
 
 def test_metrics_of_what_is_named_stay() -> None:
     p, y = RANDOM.dirichlet(np.ones(4), 200), RANDOM.integers(0, 4, 200)
-    before, after = class_metrics(y, p), class_metrics(y, tempered(CLASS, p, 3.0))
+    before, after = class_metrics(y, p), class_metrics(y, apply_temperature(CLASS, p, 3.0))
     assert before["accuracy"] == after["accuracy"] and before["log_loss"] != after["log_loss"]

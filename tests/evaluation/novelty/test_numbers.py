@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from multimodal.core.spec import FittedGroup, NumericColumn
-from multimodal.evaluation.novelty.numbers import NumberRange, far_numbers, fit_range, unknown_names
+from multimodal.evaluation.novelty.numbers import (
+    NumberRange,
+    fit_range,
+    novel_categories,
+    novel_numbers,
+)
 
 RANDOM = np.random.default_rng(0)
 COLUMN = NumericColumn(name="n", source="n")
@@ -72,10 +77,12 @@ def test_far_numbers_are_named_with_what_was_seen() -> None:
     ]
     frame = {"n": ["5", None, "$12", "12,000", "-1"], "sold": ["1999-01-01", None, "x", "2015", ""]}
     frame["sold"][3] = "2015-05-05"
-    found = {(each.row, each.check): each.reason for each in far_numbers(ranges, group, {}, frame)}
+    found = {
+        (each.row, each.check): each.reason for each in novel_numbers(ranges, group, {}, frame)
+    }
     assert set(found) == {(0, "number:year of sold"), (3, "number:n"), (4, "number:n")}
     assert found[3, "number:n"] == "n: 12,000 is far outside the training rows (1 to 9)"
-    assert not list(far_numbers([], group, {}, frame))
+    assert not list(novel_numbers([], group, {}, frame))
 
 
 def test_unknown_names_only_where_they_are_rare() -> None:
@@ -85,6 +92,6 @@ def test_unknown_names_only_where_they_are_rare() -> None:
     )
     codes = np.array([[2, 1], [1, 1], [0, 0]])
     frame = {"shop": ["a", "q" * 99, None], "brand": ["x", "y", None]}
-    found = list(unknown_names(["shop"], group, codes, frame))
+    found = list(novel_categories(["shop"], group, codes, frame))
     assert [(each.row, each.check) for each in found] == [(1, "name:shop")]
     assert found[0].reason == f"shop: '{'q' * 40}' is unknown"

@@ -9,8 +9,8 @@ from multimodal.core.spec import FittedSpec
 from multimodal.evaluation.novelty.photos import (
     PhotoNovelty,
     fit_photos,
+    novel_photos,
     photo_statistics,
-    strange_photos,
     watch_photos,
 )
 
@@ -43,7 +43,7 @@ def usual() -> PhotoNovelty:
 
 
 def strange(usual: PhotoNovelty, photos: np.ndarray) -> list[str]:
-    return [each.reason for each in strange_photos(usual, ["front"], statistics(photos))]
+    return [each.reason for each in novel_photos(usual, ["front"], statistics(photos))]
 
 
 def test_noise_is_rough_and_blank_has_no_contrast() -> None:
@@ -76,16 +76,16 @@ def test_noise_is_strange(usual: PhotoNovelty) -> None:
 
 def test_absent_photos_are_not(usual: PhotoNovelty) -> None:
     nothing = photo_statistics(np.zeros((1, 1, 8, 8, 3), np.uint8), np.array([[False]]))
-    assert np.isnan(nothing).all() and not list(strange_photos(usual, ["front"], nothing))
+    assert np.isnan(nothing).all() and not list(novel_photos(usual, ["front"], nothing))
     assert fit_photos("p", nothing) is None
     assert fit_photos("p", statistics(scenes(29))) is None
 
 
 def test_each_slot_is_named_after_its_column(usual: PhotoNovelty) -> None:
     pair = np.concatenate([scenes(1), np.zeros((1, 1, 32, 32, 3), np.uint8)], axis=1)
-    found = list(strange_photos(usual, ["front", "back"], statistics(pair)))
+    found = list(novel_photos(usual, ["front", "back"], statistics(pair)))
     assert [(each.row, each.check) for each in found] == [(0, "photo:back")]
-    one = list(strange_photos(usual, ["photos"], statistics(pair)))
+    one = list(novel_photos(usual, ["photos"], statistics(pair)))
     assert [each.check for each in one] == ["photo:photos"]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multimodal.core.spec import OUT_OF_VOCABULARY
-from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, main_script, strange_texts
+from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, main_script, novel_texts
 
 RANDOM = np.random.default_rng(0)
 
@@ -43,16 +43,16 @@ def test_the_script_of_most_letters(text: str, script: str | None) -> None:
 def test_few_usual_texts_are_strange_and_foreign_ones_are(share: float, words: int) -> None:
     usual = fitted(share, words=words)
     fresh = tokens(2000, words, share)
-    found = list(strange_texts(usual, "t", fresh, ["plain words"] * 2000))
+    found = list(novel_texts(usual, "t", fresh, ["plain words"] * 2000))
     assert len(found) < 40
-    other = list(strange_texts(usual, "t", tokens(200, 30, 0.97), ["plain words"] * 200))
+    other = list(novel_texts(usual, "t", tokens(200, 30, 0.97), ["plain words"] * 200))
     assert usual.most is None or len(other) > 190
     assert share > 0.1 or usual.most is not None
 
 
 def test_a_text_of_few_words_is_not_judged_by_them() -> None:
     usual = fitted(0.05)
-    assert not list(strange_texts(usual, "t", np.array([[1, 1, 0], [0, 0, 0]]), ["xx yy", ""]))
+    assert not list(novel_texts(usual, "t", np.array([[1, 1, 0], [0, 0, 0]]), ["xx yy", ""]))
 
 
 def test_where_all_words_are_unknown_none_is_strange() -> None:
@@ -62,7 +62,7 @@ def test_where_all_words_are_unknown_none_is_strange() -> None:
 def test_reasons_name_the_column_and_the_share() -> None:
     usual = fitted(0.1)
     rows = np.ones((2, 20), np.int32)
-    found = list(strange_texts(usual, "title", rows, ["unseen words", "новая обувь"]))
+    found = list(novel_texts(usual, "title", rows, ["unseen words", "новая обувь"]))
     assert [each.check for each in found] == ["words:title", "script:title"]
     assert found[0].reason.startswith("title: 20 of 20 words are unknown; in the held-out rows 1")
     assert found[1].reason == "title: in Cyrillic letters, not Latin"
@@ -80,4 +80,4 @@ def test_a_script_must_not_be_rare_to_be_usual() -> None:
 def test_no_held_out_texts() -> None:
     usual = fit_texts("t", np.zeros((0, 8), np.int32), [])
     assert usual.most is None and usual.scripts == []
-    assert not list(strange_texts(usual, "t", np.ones((1, 9), int), ["новая обувь"]))
+    assert not list(novel_texts(usual, "t", np.ones((1, 9), int), ["новая обувь"]))

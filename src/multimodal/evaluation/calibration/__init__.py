@@ -16,16 +16,16 @@ from multimodal.core.errors import RunError
 from multimodal.core.files import read_text, write_text
 from multimodal.core.spec import FittedSpec
 from multimodal.core.target_transform import TargetTransform
-from multimodal.evaluation.calibration.conformal import calibrate_number
+from multimodal.evaluation.calibration.conformal import calibrate_intervals
 from multimodal.evaluation.calibration.intervals import (
     MOST_FEATURES,
     Inputs,
-    Interval,
     NumberCalibration,
+    PredictionInterval,
     RowFeature,
     choose_features,
-    fits,
-    interval_of,
+    features_fit,
+    prediction_interval,
     row_features,
 )
 from multimodal.evaluation.confidence import log_loss
@@ -37,14 +37,15 @@ _PRIOR = 0.5  # standard deviation of the log temperature that is expected befor
 _TINY = 1e-300
 
 
-def tempered(task: Task, outputs: ArrayLike, temperature: float) -> Floats:
+def apply_temperature(task: Task, outputs: ArrayLike, temperature: float) -> Floats:
     """Return probabilities (N, C) as if the logits had been divided by `temperature`.
 
     What they name stays: the likeliest class, the median grade, the labels from 0.5 on. Outputs
     that are no probabilities stay as they are.
 
     Example:
-    >>> tempered(Task("mood", "class", ["sad", "glad"]), [[0.2, 0.8]], 2.0).round(3).tolist()
+    >>> task = Task("mood", "class", ["sad", "glad"])
+    >>> apply_temperature(task, [[0.2, 0.8]], 2.0).round(3).tolist()
     [[0.333, 0.667]]
     """
     p = np.asarray(outputs, np.float64)
@@ -97,7 +98,7 @@ def fit_temperature(
 
     def loss(log: float) -> float:
         held = log**2 / (2 * _PRIOR**2 * len(y))
-        return log_loss(y, tempered(task, p, math.exp(log)), w) + held
+        return log_loss(y, apply_temperature(task, p, math.exp(log)), w) + held
 
     from scipy.optimize import minimize_scalar
 
@@ -136,11 +137,11 @@ class Calibration(BaseModel):
         """Return decoded outputs by head with the probabilities as sure as they may be."""
         kinds = {task.name: task for task in tasks}
         return {
-            name: tempered(kinds[name], values, self.temperatures.get(name, 1.0))
+            name: apply_temperature(kinds[name], values, self.temperatures.get(name, 1.0))
             for name, values in outputs.items()
         }
 
-    def interval(self, head: str, outputs: Any, level: float, inputs: Inputs) -> Interval:
+    def interval(self, head: str, outputs: Any, level: float, inputs: Inputs) -> PredictionInterval:
         """Return intervals (rows,) of a head at a level.
 
         Args:
@@ -154,7 +155,7 @@ class Calibration(BaseModel):
             ConfigError: `level` is not between 0 and 1.
         """
         features = row_features(self.features, inputs)
-        return interval_of(self.number(head), outputs, level, features)
+        return prediction_interval(self.number(head), outputs, level, features)
 
     def number(self, head: str) -> NumberCalibration:
         """Return what the intervals of a head are made of.
@@ -195,7 +196,7 @@ def calibrate(
         known = outputs[task.name], labels[task.name], weights[task.name]
         if task.kind == "number":
             space = TargetTransform.of(layers[task.name])
-            found = calibrate_number(*known, space, quantiles=task.quantiles, features=features)
+            found = calibrate_intervals(*known, space, quantiles=task.quantiles, features=features)
             numbers |= {} if found is None else {task.name: found}
         else:
             best = fit_temperature(task, *known)
@@ -229,7 +230,11 @@ def read_calibration(folder: Path, spec: FittedSpec) -> Calibration:
     kinds = {head.name: head.kind for head in spec.heads}
     wrong = [name for name in found.numbers if kinds.get(name) != "number"]
     wrong += [name for name in found.temperatures if kinds.get(name) not in ("class", "labels")]
-    if wrong or not fits(found.features, spec) or not (found.usual or NoveltyDetector()).fits(spec):
+    if (
+        wrong
+        or not features_fit(found.features, spec)
+        or not (found.usual or NoveltyDetector()).fits(spec)
+    ):
         raise RunError(f"{path}: damaged; it is of another model. {again}")
     if not all(LOWEST <= each <= HIGHEST for each in found.temperatures.values()):
         raise RunError(f"{path}: damaged; a temperature is not from {LOWEST} to {HIGHEST}.")

@@ -13,9 +13,9 @@ from multimodal.core.arrays import Bools, Floats
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
     MOST_SCORES,
+    NonconformityScore,
     NumberCalibration,
-    Shape,
-    score_at,
+    conformal_quantile,
 )
 from multimodal.evaluation.calibration.scale import (
     FOLDS,
@@ -33,7 +33,7 @@ JUDGED = (0.8, 0.9, 0.95)
 _LEAST_SHARE, _TINY = 0.05, 1e-9  # of the usual distance between quantiles
 
 
-def calibrate_number(
+def calibrate_intervals(
     outputs: ArrayLike,
     y_true: ArrayLike,
     weights: ArrayLike,
@@ -67,11 +67,11 @@ def calibrate_number(
         Some Conformal Quantile Regression Methods, 2020 (scaled distances).
 
     Example:
-    >>> from multimodal.evaluation.calibration.intervals import interval_of
+    >>> from multimodal.evaluation.calibration.intervals import prediction_interval
     >>> random = np.random.default_rng(0)
     >>> guess = random.uniform(0, 9, 500)
     >>> y_true = guess + random.normal(size=500)
-    >>> record = calibrate_number(guess[:, None], y_true, np.ones(500), TargetTransform())
+    >>> record = calibrate_intervals(guess[:, None], y_true, np.ones(500), TargetTransform())
     >>> interval = interval_of(record, [[5.0]], 0.9)
     >>> bool(2.8 < interval.high[0] - interval.low[0] < 3.8)
     True
@@ -93,7 +93,7 @@ def calibrate_number(
     )
 
 
-def constant_number(
+def calibrate_constant_width(
     outputs: ArrayLike,
     y_true: ArrayLike,
     weights: ArrayLike,
@@ -104,7 +104,7 @@ def constant_number(
     """Learn intervals of one width in the head's space, to compare others with.
 
     Args:
-        outputs, truth, weights, space, quantiles: As `calibrate_number` takes them.
+        outputs, truth, weights, space, quantiles: As `calibrate_intervals` takes them.
     """
     known = _known(outputs, y_true, weights, space)
     if known is None:
@@ -127,15 +127,15 @@ def _known(
     return (values[kept], y[kept], w[kept], kept) if kept.any() else None
 
 
-def _shapes(values: Floats, quantiles: Sequence[float]) -> list[Shape]:
+def _shapes(values: Floats, quantiles: Sequence[float]) -> list[NonconformityScore]:
     """Return the shapes to try: of a quantile head its own first, then that of a plain number."""
     middle = int(np.argmin(np.abs(np.asarray([*quantiles] or [0.5]) - 0.5)))
-    last, plain = values.shape[1] - 1, Shape(middle=middle)
+    last, plain = values.shape[1] - 1, NonconformityScore(middle=middle)
     if not 0 < middle < last:
         return [plain]
     gaps = (values[:, middle] - values[:, 0], values[:, last] - values[:, middle])
     low, high = (max(_LEAST_SHARE * float(np.median(gap)), _TINY) for gap in gaps)
-    return [Shape(middle=middle, outer=(0, last), least=(low, high)), plain]
+    return [NonconformityScore(middle=middle, outer=(0, last), least=(low, high)), plain]
 
 
 class _Way(NamedTuple):
@@ -144,14 +144,14 @@ class _Way(NamedTuple):
     The sizes of a row are fitted without it; `spread` is for new rows.
     """
 
-    shape: Shape
+    shape: NonconformityScore
     spread: ConditionalScale
     error: Floats
     down: Floats
     up: Floats
 
 
-def _way(values: Floats, y: Floats, w: Floats, shape: Shape, more: Floats) -> _Way:
+def _way(values: Floats, y: Floats, w: Floats, shape: NonconformityScore, more: Floats) -> _Way:
     """Fit the sizes of errors; with more than 5,000 rows, on that many of them."""
     error, (down, up) = y - values[:, shape.middle], shape.distances(values)
     relative = np.where(error > 0, error / up, error / down)
@@ -173,7 +173,7 @@ def _better(first: _Way, other: _Way, w: Floats) -> _Way:
     for level in JUDGED:
         for way, sign in ((first, 1), (other, -1)):
             larger = np.maximum(way.error / way.up, -way.error / way.down)
-            reach = score_at(_quantiles(larger, w), level)
+            reach = conformal_quantile(_quantiles(larger, w), level)
             gain += sign * _interval_score(way, slice(None), reach, reach, level)
     return other if _above_chance(gain, w) else first
 
@@ -198,8 +198,8 @@ def _is_skewed(way: _Way, w: Floats) -> bool:
             _quantiles(scores[kept], w[kept]) for scores in (np.maximum(above, below), above, below)
         )
         for level in JUDGED:
-            reach, share = score_at(one, level), (1 + level) / 2
-            two = score_at(down, share), score_at(up, share)
+            reach, share = conformal_quantile(one, level), (1 + level) / 2
+            two = conformal_quantile(down, share), conformal_quantile(up, share)
             gain[rest] += _interval_score(way, rest, reach, reach, level)
             gain[rest] -= _interval_score(way, rest, *two, level)
     return _above_chance(gain, w)

@@ -27,7 +27,7 @@ MOST_SCORES, MOST_COLUMNS = 5000, 1000
 _Scores = Annotated[list[float], Field(max_length=MOST_SCORES)]
 
 
-class Shape(BaseModel):
+class NonconformityScore(BaseModel):
     """What the outputs of a head tell of an interval before anything is learned.
 
     `middle` is the column of the prediction. Of a head with quantiles on both sides of it, `outer`
@@ -80,7 +80,7 @@ class NumberCalibration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     space: TargetTransform
-    shape: Shape
+    shape: NonconformityScore
     spread: ConditionalScale
     rows: int = Field(ge=1)
     upper: _Scores = Field(min_length=1)
@@ -101,23 +101,23 @@ class NumberCalibration(BaseModel):
         return (scores - 1) / (scores + 1) if self.lower else scores / (scores + 1)
 
 
-class Interval(NamedTuple):
+class PredictionInterval(NamedTuple):
     """Lower and upper ends (N,) in the user's units; NaN in rows without a prediction."""
 
     low: Floats
     high: Floats
 
 
-def interval_of(
+def prediction_interval(
     record: NumberCalibration, outputs: ArrayLike, level: float, features: ArrayLike | None = None
-) -> Interval:
+) -> PredictionInterval:
     """Return intervals that hold the truth of at least a share `level` of rows like the old ones.
 
     The share holds over all rows, and about so for rows of any predicted value. An interval holds
     its prediction.
 
     Args:
-        record: What `multimodal.evaluation.calibration.conformal.calibrate_number` returned.
+        record: What `multimodal.evaluation.calibration.conformal.calibrate_intervals` returned.
         outputs: Decoded outputs (N, width) of the head, in the user's units.
         level: Between 0 and 1, such as 0.9.
         features: Further features (N, F), where calibration was given some.
@@ -130,13 +130,13 @@ def interval_of(
     Example:
     >>> record = NumberCalibration(
     ...     space=TargetTransform(),
-    ...     shape=Shape(),
+    ...     shape=NonconformityScore(),
     ...     spread=ConditionalScale(),
     ...     rows=9,
     ...     upper=list(range(1, 10)),
     ... )
-    >>> interval_of(record, [[100.0]], 0.9)
-    Interval(low=array([91.]), high=array([109.]))
+    >>> prediction_interval(record, [[100.0]], 0.9)
+    PredictionInterval(low=array([91.]), high=array([109.]))
     """
     values = record.space.encode(outputs)
     seen = record.shape.features(values) if values.shape[1] >= record.shape.width else values[:, :0]
@@ -144,19 +144,19 @@ def interval_of(
         seen = np.hstack([seen, np.asarray(features, np.float64)])
     if not seen.shape[1] or 0 < len(record.spread.knots) != seen.shape[1]:
         raise RunError("the calibration is not of this model's head. Train the run anew.")
-    below, above = reaches(record, level)
+    below, above = score_quantiles(record, level)
     size, (down, up) = record.spread.of(seen), record.shape.distances(values)
     middle, guess = (each[:, record.shape.middle] for each in (values, np.asarray(outputs)))
     low = record.space.decode(middle - below * down * size)
     high = record.space.decode(middle + above * up * size)
-    return Interval(np.minimum(low, guess), np.maximum(high, guess))
+    return PredictionInterval(np.minimum(low, guess), np.maximum(high, guess))
 
 
-def reaches(record: NumberCalibration, level: float) -> tuple[float, float]:
+def score_quantiles(record: NumberCalibration, level: float) -> tuple[float, float]:
     """Return the scores at which an interval ends, below and above.
 
     Raises:
-        ConfigError, RunError: As `interval_of`.
+        ConfigError, RunError: As `prediction_interval`.
     """
     if not (isinstance(level, int | float) and 0 < level < 1):
         raise ConfigError(
@@ -169,17 +169,17 @@ def reaches(record: NumberCalibration, level: float) -> tuple[float, float]:
         )
     if record.lower:
         share = (1 + level) / 2
-        return score_at(record.lower, share), score_at(record.upper, share)
-    return score_at(record.upper, level), score_at(record.upper, level)
+        return conformal_quantile(record.lower, share), conformal_quantile(record.upper, share)
+    return conformal_quantile(record.upper, level), conformal_quantile(record.upper, level)
 
 
-def score_at(scores: Sequence[float], share: float) -> float:
+def conformal_quantile(scores: Sequence[float], share: float) -> float:
     """Return the score that a `share` of all rows, a new one among them, does not exceed.
 
     Of n scores it is number ceil((n + 1) * share), the largest where there are too few.
 
     Example:
-    >>> score_at([1.0, 2.0, 3.0, 4.0], 0.5)
+    >>> conformal_quantile([1.0, 2.0, 3.0, 4.0], 0.5)
     3.0
     """
     rank = math.ceil((len(scores) + 1) * share - 1e-9)
@@ -239,7 +239,7 @@ def row_features(chosen: Sequence[RowFeature], inputs: Inputs) -> Floats:
     return np.stack(columns, axis=1) if columns else np.zeros((rows, 0))
 
 
-def fits(chosen: Sequence[RowFeature], spec: FittedSpec) -> bool:
+def features_fit(chosen: Sequence[RowFeature], spec: FittedSpec) -> bool:
     """Whether every feature is of a column that the spec knows."""
     widths = {f"{group.name}_numeric": len(group.numeric) for group in spec.groups}
     widths |= {f"{group.name}_categorical": len(group.categorical) for group in spec.groups}

@@ -14,14 +14,14 @@ from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, FittedSpec
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.preprocess import BLOCK, Arrays, Preprocessor
 from multimodal.evaluation.novelty.numbers import (
-    Finding,
+    NoveltyReason,
     NumberRange,
-    far_numbers,
     fit_range,
-    unknown_names,
+    novel_categories,
+    novel_numbers,
 )
-from multimodal.evaluation.novelty.photos import PhotoNovelty, fit_photos, strange_photos
-from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, strange_texts
+from multimodal.evaluation.novelty.photos import PhotoNovelty, fit_photos, novel_photos
+from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, novel_texts
 
 OFTEN = 0.02
 """A name that is unknown in a larger share of the held-out rows is nothing unusual."""
@@ -95,7 +95,7 @@ def novel_rows(
     frame: pd.DataFrame,
     arrays: Arrays,
     statistics: Statistics,
-) -> list[Finding]:
+) -> list[NoveltyReason]:
     """Return what is unusual about rows.
 
     Args:
@@ -118,11 +118,11 @@ def novel_rows(
     return result
 
 
-def reasons(findings: Sequence[Finding], rows: int) -> list[str]:
+def reasons(findings: Sequence[NoveltyReason], rows: int) -> list[str]:
     """Return the reasons of each row in one sentence, empty where there is none.
 
     Example:
-    >>> reasons([Finding(1, "a", "size: odd"), Finding(1, "b", "shop: new")], 2)
+    >>> reasons([NoveltyReason(1, "a", "size: odd"), NoveltyReason(1, "b", "shop: new")], 2)
     ['', 'size: odd; shop: new']
     """
     found: list[list[str]] = [[] for _ in range(rows)]
@@ -151,18 +151,18 @@ def _findings(
     frame: pd.DataFrame,
     inputs: Mapping[str, NDArray[Any]],
     statistics: NDArray[np.float32] | None,
-) -> Iterator[Finding]:
+) -> Iterator[NoveltyReason]:
     if group.modality == "tabular":
-        yield from far_numbers(usual.ranges, group, preprocessor.units, frame)
+        yield from novel_numbers(usual.ranges, group, preprocessor.units, frame)
         if usual.names and group.categorical:
             codes = inputs[_key(group, "categorical")]
-            yield from unknown_names(usual.names, group, codes, frame)
+            yield from novel_categories(usual.names, group, codes, frame)
     if usual.texts is not None and group.modality == "text":
         texts = cell_arrays.texts(group.columns, frame)
         words, tokens = ", ".join(group.columns), inputs[_key(group, "tokens")]
-        yield from strange_texts(usual.texts, words, tokens, texts)
+        yield from novel_texts(usual.texts, words, tokens, texts)
     if usual.photos is not None and statistics is not None:
-        yield from strange_photos(usual.photos, group.columns, statistics)
+        yield from novel_photos(usual.photos, group.columns, statistics)
 
 
 def _key(group: FittedGroup, kind: str) -> str:

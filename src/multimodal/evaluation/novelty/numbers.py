@@ -20,7 +20,7 @@ _OUTER, _OFTEN, _MARGIN = 0.01, 0.001, 0.1
 _SHOWN = 40
 
 
-class Finding(NamedTuple):
+class NoveltyReason(NamedTuple):
     """Why a row is unusual: its position, what was looked at, the reason in words."""
 
     row: int
@@ -83,9 +83,9 @@ def fit_range(column: NumericColumn, values: Floats) -> NumberRange | None:
     )
 
 
-def far_numbers(
+def novel_numbers(
     ranges: Sequence[NumberRange], group: FittedGroup, units: Units, frame: Frame
-) -> Iterator[Finding]:
+) -> Iterator[NoveltyReason]:
     """Yield the numbers of a group that lie far outside their range."""
     known = {(each.source, each.part): each for each in ranges}
     columns = [column for column in group.numeric if (column.source, column.part) in known]
@@ -97,7 +97,7 @@ def far_numbers(
         with np.errstate(invalid="ignore"):
             outside = (found[:, i] < limits.low) | (found[:, i] > limits.high)
         for row in np.flatnonzero(outside):
-            yield Finding(
+            yield NoveltyReason(
                 int(row),
                 f"number:{limits.words}",
                 f"{limits.words}: {found[row, i]:,.6g} is far outside the training rows "
@@ -105,9 +105,9 @@ def far_numbers(
             )
 
 
-def unknown_names(
+def novel_categories(
     sources: Sequence[str], group: FittedGroup, codes: NDArray[np.integer], frame: Frame
-) -> Iterator[Finding]:
+) -> Iterator[NoveltyReason]:
     """Yield the names in the columns `sources` that the model does not know.
 
     Args:
@@ -123,7 +123,7 @@ def unknown_names(
         if len(rows):
             names = as_text(frame[column.source])
             for row in rows:
-                yield Finding(
+                yield NoveltyReason(
                     int(row),
                     f"name:{column.source}",
                     f"{column.source}: '{names[row] or '':.{_SHOWN}}' is unknown",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from multimodal.core.arrays import Bools, Ints, decode, encode
 from multimodal.core.spec import FittedSpec
-from multimodal.evaluation.novelty.numbers import Finding
+from multimodal.evaluation.novelty.numbers import NoveltyReason
 
 SIDE = 64
 """About as many pixels of each side are looked at."""
@@ -112,9 +112,9 @@ def fit_photos(group: str, statistics: Float32s) -> PhotoNovelty | None:
     return PhotoNovelty(group=group, limits=limits, layout=fit_layouts(layouts))
 
 
-def strange_photos(
+def novel_photos(
     usual: PhotoNovelty, columns: Sequence[str], statistics: Float32s
-) -> Iterator[Finding]:
+) -> Iterator[NoveltyReason]:
     """Yield photos beyond a limit, each with the first reason.
 
     Args:
@@ -136,7 +136,7 @@ def strange_photos(
             known = STATISTICS[first]
             words = known.too_low if below[row, slot, first] else known.too_high
         column = columns[slot] if len(columns) > 1 else columns[0]
-        yield Finding(int(row), f"photo:{column}", f"{column}: a photo {words}")
+        yield NoveltyReason(int(row), f"photo:{column}", f"{column}: a photo {words}")
 
 
 CELLS, DIRECTIONS = 3, 4

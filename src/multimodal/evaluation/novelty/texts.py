@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from multimodal.core.arrays import Floats
 from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING
-from multimodal.evaluation.novelty.numbers import Finding
+from multimodal.evaluation.novelty.numbers import NoveltyReason
 
 _FEW, _LEAST, _PRIOR = 3, 2, 3.0  # words of a text, unknown ones, those of the prior
 _HELD, _MARGIN, _CEILING = 0.99, 0.1, 0.8
@@ -59,9 +59,9 @@ def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextNovelty
     return TextNovelty(group=group, mean=mean, most=most, scripts=sorted(usual))
 
 
-def strange_texts(
+def novel_texts(
     usual: TextNovelty, column: str, tokens: Tokens, texts: Sequence[str]
-) -> Iterator[Finding]:
+) -> Iterator[NoveltyReason]:
     """Yield the texts in another script, or with more unknown words than usual.
 
     Args:
@@ -79,10 +79,10 @@ def strange_texts(
         if script is not None and script not in usual.scripts:
             known = ", ".join(name.capitalize() for name in usual.scripts)
             reason = f"{column}: in {script.capitalize()} letters, not {known}"
-            yield Finding(row, f"script:{column}", reason)
+            yield NoveltyReason(row, f"script:{column}", reason)
         elif strange[row]:
             reason = _WORDS.format(column, unknown[row], words[row], usual.mean)
-            yield Finding(row, f"words:{column}", reason)
+            yield NoveltyReason(row, f"words:{column}", reason)
 
 
 def main_script(text: str) -> str | None:

@@ -17,13 +17,13 @@ from multimodal.core.errors import RunError
 from multimodal.core.files import read_text
 from multimodal.core.records import MeasuredRecord, reason_of
 from multimodal.evaluation.bootstrap import (
-    drawn_metrics,
-    folds_p_value,
-    gain,
-    metric_by,
+    bootstrap_metrics,
+    corrected_t_test,
+    metric_by_cluster,
     percentile_interval,
+    relative_gain,
 )
-from multimodal.evaluation.measures import compared_metrics, measure_of, parts
+from multimodal.evaluation.measures import compared_metrics, measure_of, ratio_terms
 from multimodal.evaluation.task import Task, has_label, measure
 from multimodal.studies.fits import Fit
 
@@ -279,9 +279,9 @@ def _series(
     }
     outputs = {key: answered.outputs(*key, task.name)[rows] for key in keys}
     for metric in reversed(metrics):  # the main one is the last, whose folds stay
-        each = [parts(metric, task, y_true, outputs[key]) for key in keys]
-        values, drawn = drawn_metrics(metric, each, weight, answered.clusters[rows])
-        by_fold = metric_by(metric, each, weight, answered.folds[rows])
+        each = [ratio_terms(metric, task, y_true, outputs[key]) for key in keys]
+        values, drawn = bootstrap_metrics(metric, each, weight, answered.clusters[rows])
+        by_fold = metric_by_cluster(metric, each, weight, answered.folds[rows])
         for candidate in candidates:
             mine = [i for i, key in enumerate(keys) if key[0] is candidate]
             result[candidate].values[metric] = values[mine]
@@ -358,14 +358,14 @@ def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
             )
         )
     (value, drawn, folds), (value_2, drawn_2, folds_2) = pairs
-    found = gain(value, value_2, drawn, drawn_2)
+    found = relative_gain(value, value_2, drawn, drawn_2)
     share = 1 / max(1, len(folds) - 1)
     return Difference(
         gain=found.value,
         low=found.low,
         high=found.high,
         p=found.p,
-        p_folds=folds_p_value(folds - folds_2, share),
+        p_folds=corrected_t_test(folds - folds_2, share),
         folds_won=int((folds < folds_2).sum()),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from multimodal.core.formatting import bare_percent, listed
-from multimodal.evaluation.measures import BESIDE, label, written
+from multimodal.evaluation.measures import BESIDE, format_metric, metric_label
 from multimodal.report.plots import (
     FAINT,
     INK,
@@ -114,7 +114,7 @@ def metric_name(metric: str) -> str:
     >>> metric_name("log_rmse")
     'RMSE of the logarithm'
     """
-    return label(metric).split(" (")[0]
+    return metric_label(metric).split(" (")[0]
 
 
 def _share(value: float) -> str:
@@ -218,8 +218,8 @@ def _printed(record: ComparisonRecord, head: Leaderboard, *, wide: bool) -> Prin
 
 
 def _cells(each: LeaderboardRow, head: Leaderboard, main: str, beside: Sequence[str]) -> list[str]:
-    value, low, high = (written(main, number) for number in each.values[main])
-    shown = [written(name, each.metrics.get(name), 4) for name in beside]
+    value, low, high = (format_metric(main, number) for number in each.values[main])
+    shown = [format_metric(name, each.metrics.get(name), 4) for name in beside]
     marked = "* " if each.name == head.full else ""
     return [
         f"{marked}{each.label}",

@@ -23,8 +23,8 @@ from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
 from multimodal.core.presets import ConfigLike, as_config
 from multimodal.data.prepare import Prepared, Rows
-from multimodal.evaluation.bootstrap import drawn_metrics, gain, metric_by
-from multimodal.evaluation.measures import Parts, compared_metrics, parts, shortfall
+from multimodal.evaluation.bootstrap import bootstrap_metrics, metric_by_cluster, relative_gain
+from multimodal.evaluation.measures import RatioTerms, compared_metrics, ratio_terms, shortfall
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, has_label
 from multimodal.models.baselines import constant_score
@@ -241,7 +241,7 @@ def split_error(prepared: Prepared, task: Task, outputs: Outputs, split: str) ->
     """
     metric = tuned_metric(prepared, task)
     each, weight, _ = _parts(prepared, task, metric, outputs, split)
-    value = metric_by(metric, [each], weight, np.zeros(len(weight)))
+    value = metric_by_cluster(metric, [each], weight, np.zeros(len(weight)))
     return float(shortfall(metric, float(value[0, 0])))
 
 
@@ -271,10 +271,10 @@ def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) ->
     for split in SPLITS:
         each = [_parts(prepared, task, metric, outputs, split) for outputs in (start, best)]
         _, weight, clusters = each[0]
-        value, drawn = drawn_metrics(metric, [found for found, _, _ in each], weight, clusters)
+        value, drawn = bootstrap_metrics(metric, [found for found, _, _ in each], weight, clusters)
         first, second = (shortfall(metric, float(v)) for v in value)
         errors = 1 - drawn if shortfall(metric, 0.0) == 1 else drawn
-        found = gain(second, first, errors[:, 1], errors[:, 0])
+        found = relative_gain(second, first, errors[:, 1], errors[:, 0])
         values[split] = (float(value[0]), float(value[1]), len(weight))
         differences[split] = Difference(gain=found.value, low=found.low, high=found.high, p=found.p)
     return TunedHead(head=task.name, metric=metric, values=values, differences=differences)
@@ -282,7 +282,7 @@ def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) ->
 
 def _parts(
     prepared: Prepared, task: Task, metric: str, outputs: Outputs, split: str
-) -> tuple[Parts, NDArray[Any], NDArray[Any]]:
+) -> tuple[RatioTerms, NDArray[Any], NDArray[Any]]:
     """Take a metric apart over the labelled rows of a side: parts, weights, clusters."""
     rows, values = prepared.rows(split), outputs[task.name]
     if len(values) > len(rows):
@@ -290,7 +290,7 @@ def _parts(
     y_true, weight = prepared.labels[task.name][rows], prepared.source.weights[task.name][rows]
     counts = has_label(task, y_true) & (weight > 0)
     clusters = rows if prepared.groups is None else prepared.groups[rows]
-    each = parts(metric, task, y_true[counts], values[counts])
+    each = ratio_terms(metric, task, y_true[counts], values[counts])
     return each, weight[counts], clusters[counts]
 
 
