@@ -127,7 +127,7 @@ def words(path: Path) -> None:
         ("spec.json", edit(version=7), "spec.json: damaged; `version`"),
         ("spec.json", lambda path: trim(path, 1, "lengths"), "group 'words' is not whole"),
         ("spec.json", lambda path: trim(path, 0, "columns"), "group 'table' is not whole"),
-        ("spec.json", edit(groups=[]), "the waves are not those of a group"),
+        ("spec.json", edit(groups=[]), "the random features are not those of a group"),
         ("schema.json", Path.unlink, "schema.json: cannot be read"),
         ("schema.json", cut, "schema.json: "),
         ("config.json", Path.unlink, "config.json: cannot be read"),

@@ -106,11 +106,12 @@ class FittedHead(Record):
 
 
 class FourierFeatures(Record):
-    """Waves over the numbers of a group of the table and what its categories mean.
+    """Random Fourier features of a tabular group, over its numbers and target-encoded categories.
 
-    `targets` is the number T of means that each category has. The rest is base64 of little-endian
-    float32: `frequencies` (inputs, waves), where the inputs are the numbers and T for each column
-    of categories, `phases` (waves,), and `meanings` (categories of all columns, T).
+    `targets` is the number T of targets that each category is encoded by. The rest is base64 of
+    little-endian float32: `frequencies` (inputs, features), where the inputs are the numbers and T
+    for each column of categories, `phases` (features,), and `meanings`, the target encoding
+    (categories of all columns, T).
     """
 
     targets: int = Field(ge=0, le=1000)
@@ -127,11 +128,11 @@ class FourierFeatures(Record):
 
     @property
     def count(self) -> int:
-        """Number of waves."""
+        """Number of features."""
         return len(base64.b64decode(self.phases)) // 4
 
     def fits(self, group: FittedGroup) -> bool:
-        """Return whether these are waves of the group."""
+        """Return whether these are features of the group."""
         width = len(group.numeric) + len(group.categorical) * self.targets
         categories = sum(len(column.categories) + FIRST_CODE for column in group.categorical)
         sizes = [
@@ -140,16 +141,17 @@ class FourierFeatures(Record):
         return sizes[1] > 0 and sizes[::2] == [width * sizes[1], categories * self.targets]
 
 
-FACT_KINDS = ("greatest", "least", "numbers", "length")
+TEXT_STATISTICS = ("greatest", "least", "numbers", "length")
 
 
 class FeatureBlock(Record):
-    """Terms of one kind that one source gives; they are scaled to length `scale` in each row.
+    """Features of one kind from one source, scaled to length `scale` in each row.
 
     `source` is a text group for `words` (and pairs of words), `triples` of words and `letters` (two
     to five in a row) and, with their `bins`, for the `greatest` and `least` of its `numbers`, how
     many there are, and its `length`; a column for a `value` and the letters of values, a number of
-    a tabular group, with its `bins`, for `number`, and a tabular group for its `waves`.
+    a tabular group, with its `bins`, for `number`, and a tabular group for its random Fourier
+    features, which runs on disk call `waves`.
     """
 
     group: str
@@ -181,7 +183,7 @@ def _numbers(kind: str, written: str) -> array[Any]:
 
 
 class SparseFeatures(Record):
-    """The terms that a linear model reads: their hashes and weights, and the fixed row lengths.
+    """Sparse n-gram features of a linear model: their hashes and weights, the fixed row lengths.
 
     `hashes` (rising uint32) and `weights` (float32, the inverse document frequency of each) are
     base64 of little-endian arrays.
@@ -194,14 +196,14 @@ class SparseFeatures(Record):
 
     @property
     def num_terms(self) -> int:
-        """Number of terms."""
+        """Number of features."""
         return len(base64.b64decode(self.hashes)) // 4
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         hashes, weights = _numbers("I", self.hashes), _numbers("f", self.weights)
         if not self.blocks or len(hashes) != len(weights) or len(hashes) < len(self.blocks):
-            raise ValueError("terms need blocks, and as many hashes as weights")
+            raise ValueError("features need blocks, and as many hashes as weights")
         if any(low >= high for low, high in pairwise(hashes)) or not all(map(isfinite, weights)):
             raise ValueError("hashes must rise, and weights be finite")
         if any(low >= high for low, high in pairwise(self.lengths)):
@@ -212,7 +214,7 @@ class SparseFeatures(Record):
 class FittedSpec(Record):
     """Everything `build` and `predict` need to know about the data.
 
-    `terms` are there where a linear model is part of the whole.
+    `terms` are there where a linear model is part of the stacked model.
 
     Example:
     >>> spec = FittedSpec(groups=[], heads=[])
@@ -229,13 +231,15 @@ class FittedSpec(Record):
     def _whole(self) -> Self:
         groups = {group.name: group for group in self.groups}
         for block in self.terms.blocks if self.terms else ():
-            waves, group = block.waves, groups.get(block.group)
-            if (block.kind == "waves") != (waves is not None):
-                raise ValueError("a block of waves must hold them, and no other block may")
-            if (block.kind in ("number", *FACT_KINDS)) != bool(block.bins):
+            fourier, group = block.waves, groups.get(block.group)
+            if (block.kind == "waves") != (fourier is not None):
+                raise ValueError(
+                    "a block of random features must hold them, and no other block may"
+                )
+            if (block.kind in ("number", *TEXT_STATISTICS)) != bool(block.bins):
                 raise ValueError("a block of numbers must hold bins, and no other block may")
-            if waves is not None and not (group and waves.fits(group)):
-                raise ValueError(f"the waves are not those of a group '{block.group}'")
+            if fourier is not None and not (group and fourier.fits(group)):
+                raise ValueError(f"the random features are not those of a group '{block.group}'")
         return self
 
     def group(self, name: str) -> FittedGroup:
@@ -244,7 +248,7 @@ class FittedSpec(Record):
 
     @property
     def input_keys(self) -> list[str]:
-        """The input keys of a network, exactly; the terms have their own, `SPARSE_KEYS`."""
+        """The input keys of a network, exactly; sparse features have theirs, `SPARSE_KEYS`."""
         return [key for group in self.groups for key in group.input_keys]
 
 

@@ -17,7 +17,7 @@ from multimodal.data.features.text import words
 from multimodal.data.sparse.blocks import (
     baseline_matrices,
     block_matrices,
-    cut,
+    keep_largest,
     random_feature_matrix,
     word_matrix,
 )
@@ -60,7 +60,7 @@ class LinearPart:
         The groups `without` are as in rows that lack them.
         """
         found = block_matrices(self.terms, self.spec, self.units, frame, without=without)
-        return cut(list(found), self.terms.lengths[-1])
+        return keep_largest(list(found), self.terms.lengths[-1])
 
     def waves(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, Matrix]]:
         """Yield the place of each block of waves, and its terms of rows, (rows, terms).

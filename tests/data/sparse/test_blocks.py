@@ -13,8 +13,8 @@ from multimodal.data.sparse.blocks import (
     absent_contributions,
     baseline_matrices,
     block_matrices,
-    cut,
     feature_hashes,
+    keep_largest,
     sparse_inputs,
     sparse_matrix,
     word_matrix,
@@ -174,11 +174,11 @@ def test_too_many_terms_are_cut_as_the_inputs_are() -> None:
     blocks = list(block_matrices(TERMS, SPEC, {}, FRAME))
     most = TERMS.model_copy(update={"lengths": [7]})
     ids = known.sparse_inputs(most, SPEC, {}, FRAME)["terms_ids"]
-    total = sum(matrix.toarray() for matrix in cut(blocks, 7))
+    total = sum(matrix.toarray() for matrix in keep_largest(blocks, 7))
     for row, chosen in zip(total, ids, strict=True):
         np.testing.assert_array_equal(np.flatnonzero(row), np.sort(chosen[chosen > 0]) - 1)
     whole = sparse_matrix(TERMS, SPEC, {}, FRAME).toarray()
-    np.testing.assert_allclose(sum(m.toarray() for m in cut(blocks, 999)), whole)
+    np.testing.assert_allclose(sum(m.toarray() for m in keep_largest(blocks, 999)), whole)
     assert np.count_nonzero(whole, axis=1).max() > 7
 
 

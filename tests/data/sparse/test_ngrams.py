@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from shoes import FRAME, SPEC
 
-from multimodal.core.spec import FACT_KINDS, FeatureBlock
+from multimodal.core.spec import TEXT_STATISTICS, FeatureBlock
 from multimodal.data.features import text
 from multimodal.data.sparse.ngrams import (
     ABSENT,
-    TEXT_STATISTICS,
     absent_hash,
     block_features,
-    feature_name,
+    feature_names,
     filled_bins,
     hashed,
     letters_of,
@@ -39,11 +38,11 @@ def test_runs_of_letters_know_where_a_word_begins():
     assert max(map(len, letters_of("shoemaker"))) == 5
 
 
-def test_blocks_do_not_share_terms_and_an_empty_cell_is_named():
-    bags = block_features(FeatureBlock(kind="words", **TITLE), 2, SPEC, {}, FRAME)
-    assert feature_name(2, "shoe") in bags[1] and bags[4] == [feature_name(2, ABSENT)]
-    other = block_features(FeatureBlock(kind="words", **TITLE), 3, SPEC, {}, FRAME)
-    assert not set(bags[1]) & set(other[1])
+def test_blocks_do_not_share_features_and_an_empty_cell_is_named():
+    names, amounts = block_features(FeatureBlock(kind="words", **TITLE), SPEC, {}, FRAME)
+    assert "shoe" in names[1] and names[4] == [ABSENT] and amounts is None
+    one, other = feature_names(2, names), feature_names(3, names)
+    assert not set(one[1]) & set(other[1])
 
 
 def test_bins_fill_one_after_the_other():
@@ -55,7 +54,7 @@ def test_bins_fill_one_after_the_other():
 def test_hashes_count_names_and_amounts():
     found = hashed([["a", "b", "a"], []])
     assert found.shape[0] == 2 and sorted(found[0].data) == [1, 2] and found[1].nnz == 0
-    amounts = hashed(([["a"], ["a"]], [[0.5], [-2.0]]))
+    amounts = hashed([["a"], ["a"]], [[0.5], [-2.0]])
     assert amounts.data.tolist() == [0.5, -2.0]
     assert absent_hash(0) != absent_hash(1)
 
@@ -67,10 +66,6 @@ def of(kind: str, cell: str) -> float:
     return float(np.expm1(text_statistics(kind, [cell])[0]))
 
 
-def test_the_spec_knows_the_facts() -> None:
-    assert tuple(TEXT_STATISTICS) == FACT_KINDS
-
-
 def test_numbers_are_read_as_the_table_reads_them() -> None:
     cell = "3 packs of 1,500 g at 0.5 %, in 12,50"
     assert of("greatest", cell) == pytest.approx(1500)
@@ -80,7 +75,7 @@ def test_numbers_are_read_as_the_table_reads_them() -> None:
 
 
 @pytest.mark.parametrize("kind", TEXT_STATISTICS)
-def test_any_text_has_finite_facts_or_none(kind: str) -> None:
+def test_any_text_has_finite_statistics_or_none(kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = text_statistics(kind, ODD)
@@ -90,11 +85,11 @@ def test_any_text_has_finite_facts_or_none(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TEXT_STATISTICS)
 @pytest.mark.parametrize("cell", [cell for cell in ODD if text.words(cell)])
-def test_words_share_a_fact_wholly_or_not_at_all(kind: str, cell: str) -> None:
-    shares = statistic_fractions(kind, cell)
-    assert shares.shape == (len(text.words(cell)),)
+def test_fractions_of_words_add_up_to_one_or_none(kind: str, cell: str) -> None:
+    found = statistic_fractions(kind, cell)
+    assert found.shape == (len(text.words(cell)),)
     known = kind == "length" or of("numbers", cell) > 0
-    assert shares.sum() == pytest.approx(float(known))
+    assert found.sum() == pytest.approx(float(known))
 
 
 def test_the_word_that_says_it_has_it() -> None:

@@ -39,43 +39,43 @@ CELLS = Cells(NUMBERS, CODES, THERE)
 TARGETS = RANDOM.normal(size=(60, 1)) + (NAMES == "b")[:, None]
 
 
-def test_the_waves_of_two_rows_are_alike_where_the_rows_are():
+def test_the_features_of_two_rows_are_alike_where_the_rows_are():
     random = np.random.default_rng(0)
     group = GROUP.model_copy(update={"categorical": []})
-    waves = fit_random_features(group, Cells(NUMBERS, CODES[:, :0], THERE), TARGETS)
+    fourier = fit_random_features(group, Cells(NUMBERS, CODES[:, :0], THERE), TARGETS)
     x = np.array([[0.0], [0.1], [0.5], [2.0], [5.0]]) + random.normal()
-    found = random_features_of(waves, Cells(x, np.zeros((5, 0), int), np.ones(5, bool)))
+    found = random_features_of(fourier, Cells(x, np.zeros((5, 0), int), np.ones(5, bool)))
     alike = np.exp(-0.5 * (x - x.T) ** 2)  # what the products come to with ever more waves
     assert np.abs(found @ found.T - alike).max() < 4 / np.sqrt(COUNT)
 
 
 def test_a_category_stands_for_its_mean_target():
-    waves = fit_random_features(GROUP, CELLS, TARGETS)
+    fourier = fit_random_features(GROUP, CELLS, TARGETS)
     rows = Cells(np.zeros((2, 1)), np.array([[2], [3]]), THERE[:2])
-    one, other = random_features_of(waves, rows)
+    one, other = random_features_of(fourier, rows)
     assert not np.allclose(one, other)
-    same = random_features_of(waves, rows, np.zeros((4, 1)))
+    same = random_features_of(fourier, rows, np.zeros((2, 1, 1)))
     np.testing.assert_allclose(same[0], same[1])
 
 
-def test_a_rows_own_fold_does_not_tell_what_its_category_means():
+def test_a_rows_own_fold_does_not_encode_its_category():
     folds = np.arange(60) % 3
     moved = TARGETS.copy()
     moved[folds == 0] += RANDOM.normal(size=(20, 1)) * 100
-    waves = fit_random_features(GROUP, CELLS, TARGETS)
-    first = random_features_out_of_fold(waves, GROUP, CELLS, TARGETS, folds)
-    second = random_features_out_of_fold(waves, GROUP, CELLS, moved, folds)
+    fourier = fit_random_features(GROUP, CELLS, TARGETS)
+    first = random_features_out_of_fold(fourier, GROUP, CELLS, TARGETS, folds)
+    second = random_features_out_of_fold(fourier, GROUP, CELLS, moved, folds)
     np.testing.assert_allclose(first[folds == 0], second[folds == 0])
     assert not np.allclose(first[folds == 1], second[folds == 1])
 
 
 def test_rows_without_a_fold_stand_as_they_will_be_predicted():
-    waves = fit_random_features(GROUP, CELLS, TARGETS)
-    found = random_features_out_of_fold(waves, GROUP, CELLS, TARGETS, np.full(60, -1))
-    np.testing.assert_allclose(found, random_features_of(waves, CELLS))
+    fourier = fit_random_features(GROUP, CELLS, TARGETS)
+    found = random_features_out_of_fold(fourier, GROUP, CELLS, TARGETS, np.full(60, -1))
+    np.testing.assert_allclose(found, random_features_of(fourier, CELLS), atol=1e-8)
 
 
-def test_no_rows_have_no_waves():
+def test_no_rows_have_no_features():
     none = Cells(*(each[:0] for each in CELLS))
     assert random_features_of(fit_random_features(GROUP, CELLS, TARGETS), none).shape == (0, COUNT)
     numbers = GROUP.model_copy(update={"categorical": []})
@@ -111,23 +111,23 @@ def test_targets_of_all_heads_are_of_one_scale_and_missing_ones_stay_missing():
     np.testing.assert_allclose(np.nanstd(found, axis=0), 1)
 
 
-def test_waves_stand_among_the_terms():
+def test_random_features_stand_among_the_sparse_ones():
     prepared = prepare(plain_rows(), ["price"], plain_config(linear=True))
     spec = prepared.spec
     (block,) = (block for block in spec.terms.blocks if block.kind == "waves")
     place = spec.terms.blocks.index(block)
     matrix = sparse_matrix(spec.terms, spec, {}, prepared.table.frame)
-    columns = np.searchsorted(feature_hashes(spec.terms), random_feature_hashes(place, block.waves))
+    columns = np.searchsorted(feature_hashes(spec.terms), random_feature_hashes(place, COUNT))
     cells = read_cells(spec.group(block.group), {}, prepared.table.frame)
     expected = random_features_of(block.waves, cells) * block.scale
     np.testing.assert_allclose(matrix[:, columns].toarray(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_waves_of_another_group_are_refused():
+def test_features_of_another_group_are_refused():
     prepared = prepare(plain_rows(), ["price"], plain_config(linear=True))
     content = prepared.spec.model_dump()
     content["groups"][0]["categorical"][0]["categories"].append("more")
-    with pytest.raises(ValueError, match="waves are not those of a group"):
+    with pytest.raises(ValueError, match="features are not those of a group"):
         FittedSpec.model_validate(content)
 
 

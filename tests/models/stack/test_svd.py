@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from shoes import FRAME, SPEC
 
-from multimodal.core.spec import FACT_KINDS
+from multimodal.core.spec import TEXT_STATISTICS
 from multimodal.data.sparse.blocks import block_matrices
 from multimodal.data.sparse.fit import fit_sparse_features
 from multimodal.models.stack import boosted_heads
@@ -45,7 +45,9 @@ def test_telling_words_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(boosted_heads, "TELLING", 2)
     salty = np.array([[float("salt" in title)] for title in ROWS["title"]]) - 0.5
     salty[3] = np.nan
-    facts = sum(block.kind in FACT_KINDS for block in fit_sparse_features(SPEC, {}, ROWS).blocks)
+    facts = sum(
+        block.kind in TEXT_STATISTICS for block in fit_sparse_features(SPEC, {}, ROWS).blocks
+    )
     singular = summed(ROWS).shape[1] - facts
     told = summed(ROWS.head(6), salty)[:, singular:-facts]
     assert told.shape[1] == 2

@@ -13,6 +13,7 @@ from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.columns.dates import date_parts, parse_dates
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Column, Schema
+from multimodal.data.features.bins import quantile_bins
 
 MIN_PSI = 0.25
 _BINS, _CATEGORIES = 10, 20
@@ -86,12 +87,7 @@ def _binned(series: pd.Series[Any], column: Column, train: Bools) -> Ints:
         places = {name: place for place, name in enumerate(common, start=1)}
         other = _CATEGORIES + 1
         return np.array([0 if t is None else places.get(t, other) for t in texts], np.int64)
-    values = _numbers(series, column)
-    known = np.isfinite(values)
-    if not known[train].any():
-        return known.astype(np.int64)
-    edges = np.unique(np.quantile(values[train & known], np.arange(1, _BINS) / _BINS))
-    return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
+    return 1 + quantile_bins(_numbers(series, column), _BINS, among=train)
 
 
 def _numbers(series: pd.Series[Any], column: Column) -> Floats:

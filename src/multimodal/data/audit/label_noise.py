@@ -13,6 +13,7 @@ from multimodal.core.formatting import short_number
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
+from multimodal.data.features.bins import quantile_bins
 
 MARGIN, FAR, KNOWS = 0.7, 6.0, 0.9
 LOOKED_AT, MOST = 10_000, 20
@@ -96,12 +97,7 @@ def _features(frame: pd.DataFrame, schema: Schema) -> Any:
 
 
 def _tenths(series: pd.Series[Any], unit: str | None) -> Ints:
-    values = parse_numbers(series, unit).values
-    known = np.isfinite(values)
-    if not known.any():
-        return np.zeros(len(values), np.int64)
-    edges = np.unique(np.quantile(values[known], np.arange(1, _BINS) / _BINS))
-    return np.where(known, 1 + np.searchsorted(edges, values, side="right"), 0)
+    return 1 + quantile_bins(parse_numbers(series, unit).values, _BINS)
 
 
 def _commonest(series: pd.Series[Any]) -> Ints:

@@ -1,4 +1,4 @@
-"""Where piecewise-linear embeddings cut a number: at its quantiles, or where the labels change."""
+"""Bins of numbers: by quantiles, or where a decision tree tells the labels apart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Bools
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.data.labels.cells import known_rows
 
 LEAST_WIDTH = 1e-3
 MOST_ROWS = 20_000
+
+
+def quantile_edges(values: Floats, parts: int) -> Floats:
+    """Return the rising edges between `parts` bins of equally many values; NaN is left out."""
+    known = values[np.isfinite(values)]
+    return np.unique(np.quantile(known, np.arange(1, parts) / parts)) if len(known) else known
+
+
+def quantile_bins(values: Floats, parts: int, *, among: Bools | None = None) -> Ints:
+    """Return which of `parts` quantiles each number is in, int64 (N,), -1 where there is none.
+
+    Args:
+        values: (N,), NaN where missing.
+        parts: Number of bins; fewer where many values are equal.
+        among: Bool (N,), the values whose quantiles they are; all by default.
+
+    Example:
+    >>> quantile_bins(np.array([1.0, 2, 3, 4, np.nan]), 2).tolist()
+    [0, 0, 1, 1, -1]
+    """
+    edges = quantile_edges(values if among is None else values[among], parts)
+    return np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), -1)
 
 
 def fit_bins(

@@ -1,25 +1,31 @@
-"""Which terms a linear model reads, and how rare each is."""
+"""Fitting of sparse n-gram features: which a linear model reads, and how rare each is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Floats, Ints, encode
-from multimodal.core.spec import FeatureBlock, FittedGroup, FittedSpec, SparseFeatures
+from multimodal.core.spec import (
+    TEXT_STATISTICS,
+    FeatureBlock,
+    FittedGroup,
+    FittedSpec,
+    SparseFeatures,
+)
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.bins import fit_bins
 from multimodal.data.features.cell_arrays import Units
 from multimodal.data.sparse.blocks import sparse_matrix
 from multimodal.data.sparse.ngrams import (
     LEAST_ROWS,
-    TEXT_STATISTICS,
     Matrix,
     absent_hash,
     block_features,
+    feature_names,
     hashed,
     random_feature_hashes,
     text_statistics,
@@ -28,9 +34,10 @@ from multimodal.data.sparse.random_features import MOST_ROWS, fit_random_feature
 
 MOST_LETTERS = 3_000_000  # in a column, above which its runs of letters do not count
 MOST_FOR_TRIPLES = 7_000_000  # letters in a column, above which triples do not count
-FACT_BINS = 16
+STATISTIC_BINS = 16
 MANY_VALUES = 10  # from which the letters of a category are read, too
-MOST_TERMS = 200_000  # of one block
+MOST_FEATURES = 200_000  # of one block
+# Length of a row of each kind of block: the larger, the less the penalty shrinks its weights.
 SCALES = {
     "words": 1.0,
     "triples": 1.0,
@@ -46,26 +53,27 @@ SCALES = {
 def fit_sparse_features(
     spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None = None
 ) -> SparseFeatures | None:
-    """Learn which terms the rows of `frame` hold, and how rare each is.
+    """Learn which features the rows of `frame` hold, and how rare each is.
 
     Args:
-        spec: Fitted groups; tabular and text groups give terms.
+        spec: Fitted groups; tabular and text groups give features.
         units: Phrase around the number by source column, where there is one.
         frame: The training rows.
-        targets: What categories are measured by, those of `waves.wave_targets`; None for no waves.
+        targets: Those of `random_feature_targets`; None for no random Fourier features.
 
     Returns:
-        Terms that occur in two rows or more, at most 200,000 of each block; None where no group
+        Features that occur in two rows or more, at most 200,000 of each block; None where no group
         gives any.
     """
     blocks: list[FeatureBlock] = []
     hashes, weights = [], []
     for block in [*_blocks(spec, frame), *_random_feature_blocks(spec, units, frame, targets)]:
         if block.waves is not None:
-            kept = np.sort(random_feature_hashes(len(blocks), block.waves))
+            kept = np.sort(random_feature_hashes(len(blocks), block.waves.count))
             rows = np.full(len(kept), len(frame))
         else:
-            kept, rows = _kept(hashed(block_features(block, len(blocks), spec, units, frame)))
+            names, amounts = block_features(block, spec, units, frame)
+            kept, rows = _kept(hashed(feature_names(len(blocks), names), amounts))
         blocks.append(block)
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
@@ -73,16 +81,13 @@ def fit_sparse_features(
         return None
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
-    terms = SparseFeatures(
-        blocks=blocks,
-        hashes=encode(known, "<u4"),
-        weights=encode(idf, "<f4"),
-        lengths=[1],
+    features = SparseFeatures(
+        blocks=blocks, hashes=encode(known, "<u4"), weights=encode(idf, "<f4"), lengths=[1]
     )
-    longest = np.diff(sparse_matrix(terms, spec, units, frame).indptr)
-    levels = np.quantile(longest, [0.25, 0.5, 0.8, 1.0])
+    counts = np.diff(sparse_matrix(features, spec, units, frame).indptr)
+    levels = np.quantile(counts, [0.25, 0.5, 0.8, 1.0])
     lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
-    return terms.model_copy(update={"lengths": lengths})
+    return features.model_copy(update={"lengths": lengths})
 
 
 def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[FeatureBlock]:
@@ -93,17 +98,17 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[FeatureBlock]:
             most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
             for kind in (kind for kind, limit in most.items() if letters <= limit):
                 yield _block(group, group.name, kind)
-            for fact in TEXT_STATISTICS:
-                bins = fit_bins(text_statistics(fact, cells), FACT_BINS)
+            for kind in TEXT_STATISTICS:
+                bins = fit_bins(text_statistics(kind, cells), STATISTIC_BINS)
                 if len(bins) > 2:
-                    yield _block(group, group.name, fact, bins)
+                    yield _block(group, group.name, kind, bins=bins)
         for category in group.categorical:
             yield _block(group, category.source, "value")
             if len(category.categories) > MANY_VALUES:
                 yield _block(group, category.source, "value_letters")
         for number in group.numeric:
             if len(number.bins) > 2:
-                yield _block(group, number.name, "number", number.bins)
+                yield _block(group, number.name, "number", bins=number.bins)
 
 
 def _random_feature_blocks(
@@ -113,25 +118,17 @@ def _random_feature_blocks(
         return
     for group in spec.groups:
         if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
-            waves = fit_random_features(group, read_cells(group, units, frame), targets)
-            yield FeatureBlock(
-                group=group.name,
-                source=group.name,
-                kind="waves",
-                scale=SCALES["waves"],
-                waves=waves,
-            )
+            fourier = fit_random_features(group, read_cells(group, units, frame), targets)
+            yield _block(group, group.name, "waves", waves=fourier)
 
 
-def _block(group: FittedGroup, source: str, kind: Any, bins: Sequence[float] = ()) -> FeatureBlock:
-    return FeatureBlock(
-        group=group.name, source=source, kind=kind, scale=SCALES[kind], bins=list(bins)
-    )
+def _block(group: FittedGroup, source: str, kind: Any, **options: Any) -> FeatureBlock:
+    return FeatureBlock(group=group.name, source=source, kind=kind, scale=SCALES[kind], **options)
 
 
 def _kept(counts: Matrix) -> tuple[Ints, Ints]:
-    """Return the hashes worth keeping, rising, and the rows that hold each."""
+    """Return the hashes worth keeping, rising, and the number of rows that hold each."""
     hashes, rows = np.unique(counts.indices, return_counts=True)
     common = np.flatnonzero(rows >= LEAST_ROWS)
-    common = np.sort(common[np.argsort(-rows[common], kind="stable")[:MOST_TERMS]])
+    common = np.sort(common[np.argsort(-rows[common], kind="stable")[:MOST_FEATURES]])
     return hashes[common].astype(np.int64), rows[common]

@@ -16,6 +16,7 @@ from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import date_parts, parse_dates
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
+from multimodal.data.features.bins import quantile_bins
 
 MIN_SHARE, MIN_NAMED = 0.05, 0.2
 MIN_CORRELATION, MIN_RIGHT = 0.9, 0.98
@@ -120,7 +121,7 @@ def _class_leaks(
 
     told = _by_category(frame, schema, target, strength, MIN_RIGHT, "in")
     for name, values in numbers.items():
-        share = strength(_binned(values))
+        share = strength(quantile_bins(values, _BINS))
         if share >= MIN_RIGHT:
             told.append(_tells(f"column '{name}' tells", target, f"in {share:.0%} of the rows"))
     return [*found, *told]
@@ -161,15 +162,6 @@ def _tells(who: str, target: str, how: str) -> str:
 
 def _keys(series: pd.Series[Any]) -> Ints:
     return np.asarray(pd.factorize(as_text(series))[0], np.int64)
-
-
-def _binned(values: Floats) -> Ints:
-    """Return which of fifty quantiles each number is in, -1 where there is none."""
-    known = np.isfinite(values)
-    if not known.any():
-        return np.full(len(values), -1)
-    edges = np.unique(np.quantile(values[known], np.arange(1, _BINS) / _BINS))
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
 
 
 def _sums(numbers: dict[str, Floats], target: str, y_true: Floats) -> list[str]:

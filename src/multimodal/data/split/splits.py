@@ -16,6 +16,7 @@ from multimodal.core.errors import DataError, choices
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.features.bins import quantile_edges
 from multimodal.data.split.duplicates import duplicate_groups
 
 SPLITS = ("train", "validation", "test")
@@ -234,8 +235,7 @@ def _by_number(values: Floats, member: Ints, count: int) -> Ints:
     there = np.bincount(member, known, count)
     means = np.divide(sums, there, out=np.full(count, np.nan), where=there > 0)
     if len(np.unique(values[known])) > _CLASSES:
-        edges = np.unique(np.quantile(values[known], np.arange(1, 10) / 10))
-        strata = np.searchsorted(edges, means, side="right")
+        strata = np.searchsorted(quantile_edges(values, 10), means, side="right")
     else:
         strata = np.unique(means, return_inverse=True)[1]
     return np.where(np.isnan(means), -1, strata)

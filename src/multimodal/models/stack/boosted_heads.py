@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Floats, Ints, damage_told, read_arrays
 from multimodal.core.files import replace_file
-from multimodal.core.spec import FIRST_CODE, SPARSE_KEYS, FittedSpec, SparseFeatures
+from multimodal.core.spec import (
+    FIRST_CODE,
+    SPARSE_KEYS,
+    TEXT_STATISTICS,
+    FittedSpec,
+    SparseFeatures,
+)
 from multimodal.data.sparse.blocks import feature_hashes
-from multimodal.data.sparse.ngrams import BY_RARITY, OF_TEXTS, TEXT_STATISTICS, Matrix, absent_hash
-from multimodal.data.sparse.random_features import target_encoding
+from multimodal.data.sparse.ngrams import BY_RARITY, OF_TEXTS, Matrix, absent_hash
+from multimodal.data.sparse.random_features import (
+    category_count,
+    out_of_fold_target_encoding,
+    target_encoding,
+)
 from multimodal.models.stack.blend import fit_stacking_weights
 from multimodal.models.stack.boosting import Forest, grow
 from multimodal.models.stack.sparse_linear import (
@@ -231,12 +241,14 @@ def fit_boosted_model(
         seed: Seed of the trees.
     """
     targets = targets_of(rows.kind, rows.y_true, rows.outputs)
-    codes, nested = codes_of(spec, inputs, len(targets)), nested_out_of_fold(rows, linear)
+    codes, count = codes_of(spec, inputs, len(targets)), category_count(spec.groups)
+    nested = nested_out_of_fold(rows, linear)
     raw = np.full(targets.shape[:1] + (rows.outputs,), np.nan)
 
     def features(learned: Bools, said: Floats) -> Floats:
         """Return the features of all rows, each by truths of other folds."""
-        known = _out_of_fold(spec, codes, targets, rows.weight * learned, rows.folds)
+        weight = rows.weight * learned
+        known = out_of_fold_target_encoding(codes, count, targets, weight, rows.folds)
         finite = np.where(np.isfinite(said), said, 0.0)
         return boosted_models.features(spec, inputs, rows.terms.all, known, finite)
 
@@ -260,7 +272,7 @@ def fit_boosted_model(
         )
     parts[1:] = [np.where(np.isfinite(each), each, 0.0) for each in parts[1:]]
     told = np.einsum("p,pno->no", counted, np.stack(parts))
-    meanings = _meanings(spec, codes, targets, rows.weight)
+    meanings = target_encoding(codes, count, targets, rows.weight)
     return BoostedModel(forest, beside(counted, blend), meanings), told
 
 
@@ -277,26 +289,6 @@ def beside(counted: Floats, blend: Floats) -> Floats:
     """
     keras = counted[0] / blend[0] if blend[0] >= LEAST_SHARE else 0.0
     return np.array([keras, counted[1] - keras * blend[1], counted[2]])
-
-
-def _out_of_fold(
-    spec: FittedSpec,
-    codes: Ints,
-    targets: Floats,
-    weight: Floats,
-    folds: Ints,
-) -> Floats:
-    """Return what each row's categories mean by other folds, (rows, columns, outputs)."""
-    known = _meanings(spec, codes, targets, weight)[codes]
-    for fold in np.unique(folds[folds >= 0]):
-        own = folds == fold
-        known[own] = _meanings(spec, codes[~own], targets[~own], weight[~own])[codes[own]]
-    return known
-
-
-def _meanings(spec: FittedSpec, codes: Ints, targets: Floats, weight: Floats) -> Floats:
-    count = sum(len(c.categories) + FIRST_CODE for group in spec.groups for c in group.categorical)
-    return target_encoding(codes, count, targets, weight)
 
 
 TREES = "trees.npz"
