@@ -32,8 +32,6 @@ GRAPH_FILES = {
     "models/test_build.py",
     "models/test_pretrained_vectors.py",
     "explain/test_attribution.py",
-    "explain/test_contributions.py",
-    "explain/test_gradient_scores.py",
     "explain/test_gradients.py",
 }
 HERE = Path(__file__).parent

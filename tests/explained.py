@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from multimodal.core.config import Config
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
-from multimodal.explain.attribution import Row, cut
+from multimodal.explain.attribution import ScoredRow, make_submodels
 from multimodal.layers.stacking import Blend
 from multimodal.models.build import assemble, build
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from multimodal.data.prepare import Prepared
-    from multimodal.explain.submodels import Cut
-    from multimodal.models.fitted import FittedModel
+    from multimodal.explain.submodels import HeadSubmodels
+    from multimodal.runs.run import Run
 
 WORDS, SIDE, PHOTOS = 9, 16, 2
 FUSIONS: dict[str, Any] = {
@@ -51,36 +52,41 @@ def stir(model: keras.Model, seed: int = 0) -> keras.Model:
     return model
 
 
-def untrained(prepared: Prepared, count: int = 1) -> FittedModel:
+def untrained(prepared: Prepared, count: int = 1) -> Run:
     """Return a run of stirred networks, averaged, with a linear model where the config has one."""
+    from multimodal.runs.run import Run
 
     models = [stir(build(prepared.config, prepared.spec), seed) for seed in range(count)]
     config = prepared.config.merge(training={"fold_models": count})
     model = stirred_blends(assemble(config, prepared.spec, models))
-    return FittedModel(config, prepared.schema, prepared.spec, model)
+    return Run(config, prepared.schema, prepared.spec, model)
 
 
-def untrained_on(
-    folder: Path, config: Config, count: int = 1, target: str = "price"
-) -> FittedModel:
+def untrained_on(folder: Path, config: Config, count: int = 1, target: str = "price") -> Run:
     """Return such a run on the tiny catalogue."""
+    return untrained(_prepared(folder, config.to_json(), target), count)
+
+
+@cache
+def _prepared(folder: Path, config: str, target: str) -> Prepared:
+    """Prepare the tiny catalogue once for all tests that ask for the same of it."""
     from multimodal.data.prepare import prepare
 
-    return untrained(prepare(folder / "catalogue.csv", [target], config), count)
+    return prepare(folder / "catalogue.csv", [target], Config.from_json(config))
 
 
-def cut_on(
+def submodels_on(
     folder: Path, count: int, linear: bool, rows: int
-) -> tuple[FittedModel, pd.DataFrame, Cut, Any]:
-    """Return such a run over table and words, rows of the catalogue, the cut model and arrays."""
+) -> tuple[Run, pd.DataFrame, HeadSubmodels, Any]:
+    """Return such a run over table and words, rows of the catalogue, its submodels and arrays."""
     import pandas as pd
     from tiny import TABLE, WORDS, tiny_config
 
-    from multimodal.explain.submodels import Cut
+    from multimodal.explain.submodels import HeadSubmodels
 
     run = untrained_on(folder, tiny_config(TABLE, WORDS, linear=linear), count)
     frame = pd.read_csv(folder / "catalogue.csv").head(rows)
-    return run, frame, Cut.of(run, "price"), run.preprocessor.arrays(frame, Path())
+    return run, frame, HeadSubmodels.of(run, "price"), run.preprocessor.arrays(frame, Path())
 
 
 def spec_of(*modalities: str, vocabulary: int = 20, head: FittedHead | None = None) -> FittedSpec:
@@ -156,9 +162,9 @@ def part(kinds: dict[str, Any], name: str) -> dict[str, Any]:
     return {"name": name, "options": kinds[name]}
 
 
-def row_of(model: keras.Model, spec: Any, inputs: dict[str, Any]) -> Row:
-    parts = cut(model, "price", spec.groups)
-    return Row(parts, inputs, [each.encode(inputs) for each in parts], [1.0])
+def row_of(model: keras.Model, spec: Any, inputs: dict[str, Any]) -> ScoredRow:
+    parts = make_submodels(model, "price", spec.groups)
+    return ScoredRow(parts, inputs, [each.encode(inputs) for each in parts], [1.0])
 
 
 def number(tensor: Any) -> float:

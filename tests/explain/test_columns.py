@@ -10,7 +10,7 @@ import pytest
 from explained import model_of, spec_of
 
 from multimodal.core.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
-from multimodal.explain.attribution import Row, cut
+from multimodal.explain.attribution import ScoredRow, make_submodels
 from multimodal.explain.columns import explain_columns, sources
 
 
@@ -48,8 +48,8 @@ def frame_of(numbers: int) -> pd.DataFrame:
 
 def explained(numbers: int, inputs: dict[str, Any], fusion: str = "concat") -> Any:
     spec = spec_with(numbers)
-    parts = cut(model_of(spec, {}, fusion=fusion), "price", spec.groups)
-    row = Row(parts, inputs, [part.encode(inputs) for part in parts], [1.0])
+    parts = make_submodels(model_of(spec, {}, fusion=fusion), "price", spec.groups)
+    row = ScoredRow(parts, inputs, [part.encode(inputs) for part in parts], [1.0])
     return explain_columns(row, spec.groups[:1], frame_of(numbers))
 
 

@@ -1,4 +1,4 @@
-"""Importance: what a model reads matters, what it does not read does not; same numbers twice."""
+"""Permutation importance: what a model reads matters, what it does not read does not."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from explained import untrained_on
+from explained import submodels_on, untrained_on
 from runs import Trained
 from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.data.prepare import prepare
 from multimodal.evaluation.records import Importance
-from multimodal.explain.importance import importance
-from multimodal.explain.linear import linear_part
+from multimodal.explain.importance import PermutedHead, importance
+from multimodal.explain.linear import linear_submodel
+from multimodal.explain.submodels import encode_rows
 from multimodal.models.build import members
 from multimodal.runs.run import Run, load
 
@@ -31,7 +32,7 @@ def silence(run: Run, rows: pd.DataFrame, groups: tuple[str, ...]) -> None:
         for group in groups:
             layer = member.get_layer(f"{group}_encoder")
             layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
-    part = linear_part(run, "price")
+    part = linear_submodel(run, "price")
     if part is None:
         return
     layer = run.model.get_layer("price")
@@ -119,3 +120,28 @@ def test_training_leaves_it_and_the_run_measures_it_again(trained: Trained) -> N
     again = run.importance(trained.test, images=trained.folder).heads["price"]
     assert again.error == pytest.approx(stored.error, rel=1e-4)
     assert "What the model needs" in (trained.run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("count", "linear"), [(1, False), (2, True)])
+def test_permuted_rows_are_predicted_as_such_rows(
+    catalogue_folder: Path, count: int, linear: bool
+) -> None:
+    run, rows, whole, arrays = submodels_on(catalogue_folder, count, linear, 60)
+    encoded, _ = encode_rows(whole.networks, arrays)
+    terms = [] if whole.linear is None else whole.linear.matrices(rows)
+    test = PermutedHead(run, run.tasks[0], whole, arrays, encoded, terms)
+    order = np.random.default_rng(1).permutation(60)
+
+    def wanted(columns: list[str]) -> np.ndarray:
+        others = rows.assign(**{c: rows[c].to_numpy()[order] for c in columns})
+        return run.predict(others).frame["price_prediction"].to_numpy(float)
+
+    plain = test.outputs({})[:, 0]
+    np.testing.assert_allclose(plain, wanted([]), rtol=1e-4)
+    for group, columns in {"words": ["description"], "table": TABLE["columns"]}.items():
+        found = test.outputs({group: order})[:, 0]
+        np.testing.assert_allclose(found, wanted(columns), rtol=1e-4)
+        assert not np.allclose(found, plain, rtol=1e-3)
+    for column in TABLE["columns"]:
+        found = test.with_column(column, order)[:, 0]
+        np.testing.assert_allclose(found, wanted([column]), rtol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 from explained import untrained_on
 from tiny import TABLE, WORDS, tiny_config
 
-from multimodal.explain.linear import LinearPart, LinearScores, linear_part
+from multimodal.explain.linear import LinearScores, LinearSubmodel, linear_submodel
 from multimodal.runs.run import Run
 
 BARE = dict.fromkeys(["words", "table"])
@@ -26,8 +26,8 @@ def rows(catalogue_folder: Path) -> pd.DataFrame:
     return pd.read_csv(catalogue_folder / "catalogue.csv").head(5)
 
 
-def part_of(run: Run) -> LinearPart:
-    part = linear_part(run, "price")
+def part_of(run: Run) -> LinearSubmodel:
+    part = linear_submodel(run, "price")
     assert part is not None
     return part
 
@@ -71,11 +71,11 @@ def test_columns_are_compared_with_typical_ones(run: Run, rows: pd.DataFrame) ->
 def test_words_add_up_where_terms_were_cut(run: Run, rows: pd.DataFrame) -> None:
     part = part_of(run)
     terms = part.terms.model_copy(update={"lengths": [60]})
-    short = LinearPart(
+    short = LinearSubmodel(
         terms,
         *(
             getattr(part, name)
-            for name in ("spec", "units", "share", "linear_share", "kernel", "bias")
+            for name in ("spec", "units", "network_weight", "linear_weight", "kernel", "bias")
         ),
     )
     row = rows.head(1)
@@ -89,4 +89,4 @@ def test_words_add_up_where_terms_were_cut(run: Run, rows: pd.DataFrame) -> None
 def test_models_without_terms_have_none(catalogue_folder: Path) -> None:
     for count in (1, 2):
         run = untrained_on(catalogue_folder, tiny_config(TABLE, linear=False), count)
-        assert linear_part(run, "price") is None
+        assert linear_submodel(run, "price") is None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from explained import untrained_on
+from PIL import Image
 from runs import Answer, Trained
 from tiny import tiny_config
 
 from multimodal.explain.neighbours import NearRow, Neighbours
-from multimodal.explain.page import INDEX_FILE, page, write_pages
+from multimodal.explain.page import INDEX_FILE, SIDE, map_uri, page, photo_uri, write_pages
 from multimodal.explain.records import Explanation, Neighbour
 
 Command = Callable[..., Answer]
@@ -93,19 +97,19 @@ def test_photos_of_training_rows_stay_in_their_folder(tmp_path: Path, name: str)
 
 def test_the_command_writes_pages(trained: Trained, command: Command, tmp_path: Path) -> None:
     out = tmp_path / "why"
-    answer = command(
+    prediction = command(
         "explain", trained.run, trained.test, "--images", trained.folder, "--out", out, "--limit", 2
     )
-    assert answer.code == 0, answer.err
-    assert "the first 2 of 30 rows are explained; see --limit" in answer.err
+    assert prediction.code == 0, prediction.err
+    assert "the first 2 of 30 rows are explained; see --limit" in prediction.err
     assert sorted(path.name for path in out.iterdir()) == [INDEX_FILE, "row-0.html", "row-1.html"]
     assert "Training rows like this one" in (out / "row-0.html").read_text()
-    assert "line 2: " in answer.err and f"page: {out / INDEX_FILE}" in answer.err
+    assert "line 2: " in prediction.err and f"page: {out / INDEX_FILE}" in prediction.err
 
 
 def test_the_command_shows_what_the_model_needs(trained: Trained, command: Command) -> None:
-    answer = command("explain", trained.run, "--importance")
-    assert answer.code == 0 and "photos" in answer.out and "weight_g" in answer.out
+    prediction = command("explain", trained.run, "--importance")
+    assert prediction.code == 0 and "photos" in prediction.out and "weight_g" in prediction.out
     again = command(
         "explain", trained.run, trained.test, "--images", trained.folder, "--importance"
     )
@@ -132,3 +136,38 @@ def test_the_nearest_are_shown_with_their_labels() -> None:
     )
     found = Explanation(0, "line 2", "", [], neighbours=known.nearest(known.vectors[0]))
     assert "price 2" in page(found, Path())
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x010E] = "secret words"
+    Image.new("RGB", (40, 20), (120, 120, 120)).save(path, exif=exif)
+    return path
+
+
+def pixels_of(uri: str) -> np.ndarray:
+    head, content = uri.split(",")
+    assert head == "data:image/jpeg;base64"
+    assert b"secret" not in base64.b64decode(content)
+    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_photos_are_encoded_anew(photo: Path) -> None:
+    assert pixels_of(photo_uri(photo)).shape == (SIDE, SIDE, 3)
+
+
+def test_what_raises_is_orange_and_what_lowers_blue(photo: Path) -> None:
+    scores = np.zeros((4, 4))
+    scores[0, 0], scores[3, 3] = 2.0, -2.0
+    pixels = pixels_of(map_uri(photo, scores, 2.0))
+    high, low, middle = pixels[20, 20], pixels[-20, -20], pixels[20, -20]
+    assert high[0] > high[2] + 60 and low[2] > low[0] + 60
+    assert np.ptp(middle) < 30
+
+
+def test_a_photo_that_cannot_be_read_has_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"<html>")
+    assert photo_uri(tmp_path / "a.jpg") == map_uri(tmp_path / "a.jpg", np.ones((2, 2)), 1.0) == ""

@@ -10,7 +10,7 @@ import pytest
 from explained import SIDE, inputs_of, model_of, spec_of, stir
 
 from multimodal.explain import photos
-from multimodal.explain.attribution import Row, cut
+from multimodal.explain.attribution import ScoredRow, make_submodels
 from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 
 
@@ -20,8 +20,8 @@ def maps_of(parts: dict[str, Any], paths: list[str | None], faults: dict[int, st
     inputs["image_present"][:] = [
         [path is not None and i not in faults for i, path in enumerate(paths)]
     ]
-    model = cut(model_of(spec, parts), "price", spec.groups)
-    row = Row(model, inputs, [part.encode(inputs) for part in model], [1.0])
+    model = make_submodels(model_of(spec, parts), "price", spec.groups)
+    row = ScoredRow(model, inputs, [part.encode(inputs) for part in model], [1.0])
     return explain_photos(row, spec.group("image"), paths, faults)
 
 
@@ -64,11 +64,11 @@ def test_an_encoder_without_a_fine_map_still_says_what_hiding_does(tmp_path: Any
 def test_the_map_points_at_what_the_model_reads() -> None:
     """A photo that is grey but for one corner: both maps have their largest score there."""
     spec = spec_of("image")
-    model = cut(model_of(spec, {}), "price", spec.groups)
+    model = make_submodels(model_of(spec, {}), "price", spec.groups)
     pixels = np.full((1, 2, SIDE, SIDE, 3), 128, "uint8")
     pixels[0, 0, :5, 11:] = 255
     inputs = {"image_pixels": pixels, "image_present": np.array([[True, False]])}
-    row = Row(model, inputs, [part.encode(inputs) for part in model], [1.0])
+    row = ScoredRow(model, inputs, [part.encode(inputs) for part in model], [1.0])
     (found,) = explain_photos(row, spec.group("image"), ["a.jpg", None], {})
     for scores in (found.gradients, found.hidden):
         side = len(scores)

@@ -49,7 +49,7 @@ def test_a_row_is_explained_whole(catalogue_folder: Path, count: int, linear: bo
         check(each)
     assert (first.row, second.row) == (0, 1) and first.identifier == rows["id"][0]
     guess = run.predict(rows, images=catalogue_folder).frame["price_prediction"]
-    assert float(first.answer.replace(",", "")) == pytest.approx(guess[0], rel=1e-3)
+    assert float(first.prediction.replace(",", "")) == pytest.approx(guess[0], rel=1e-3)
     assert not first.neighbours and not first.remarks
 
 
@@ -104,16 +104,16 @@ def test_every_kind_of_head(catalogue_folder: Path, kind: str, linear: bool) -> 
     rows = rows_of(catalogue_folder, 1)
     rows["price"] = 1.0
     (found,) = run.explain(rows, images=catalogue_folder)
-    assert found.question is not None and found.question.unit == HEADS[kind][2]
+    assert found.target is not None and found.target.unit == HEADS[kind][2]
     inputs, _ = whole_inputs(run.preprocessor.arrays(rows, catalogue_folder))
     inputs = {key: array for key, array in inputs.items() if key in run.model.input}
     raw = run.model(inputs, training=False)
-    score = float(np.asarray(raw[head])[0] @ np.array(found.question.direction))
+    score = float(np.asarray(raw[head])[0] @ np.array(found.target.direction))
     assert found.score == pytest.approx(score, abs=2e-4)
     whole = found.score - found.start
     assert abs(whole) > 5e-4, "nothing to explain"
     assert sum(group.score for group in found.groups) == pytest.approx(whole, abs=2e-4)
-    assert found.answer and found.nothing
+    assert found.prediction and found.baseline_prediction
     for part in (*found.words, found.columns):
         assert part is not None and part.end == pytest.approx(found.score, abs=2e-4)
     for words in found.words:
@@ -130,7 +130,7 @@ def test_what_is_withheld_is_what_a_row_without_it_gets(catalogue_folder: Path) 
     bare = [dict.fromkeys([*TABLE["columns"], "description", "image", "id"])]
     (empty,) = run.explain(bare, images=catalogue_folder)
     assert empty.score == pytest.approx(found.start, abs=1e-4)
-    assert found.nothing == empty.answer and abs(found.score - found.start) > 0.01
+    assert found.baseline_prediction == empty.prediction and abs(found.score - found.start) > 0.01
     assert all(abs(group.score) < 1e-4 for group in empty.groups)
 
 
@@ -139,17 +139,17 @@ def test_odds_are_those_of_tempered_probabilities(catalogue_folder: Path) -> Non
     (plain,) = run.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
     sure = run.calibrated(Calibration(temperatures={"category": 2.0}))
     (found,) = sure.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
-    assert found.question is not None and found.question.scale == 0.5
-    assert found.score == pytest.approx(plain.score) and found.answer != plain.answer
+    assert found.target is not None and found.target.scale == 0.5
+    assert found.score == pytest.approx(plain.score) and found.prediction != plain.prediction
     told = sure.predict(rows_of(catalogue_folder, 1), images=catalogue_folder).frame.iloc[0]
-    assert found.answer == f"{told['category_prediction']} ({told['category_probability']:.0%})"
+    assert found.prediction == f"{told['category_prediction']} ({told['category_probability']:.0%})"
 
 
 def test_a_class_can_be_asked_for(catalogue_folder: Path) -> None:
     run = trained_on_heads(catalogue_folder, "multiclass")
     rows = rows_of(catalogue_folder, 1)
     (found,) = run.explain(rows, images=catalogue_folder, label="vase")
-    assert found.question is not None and found.question.name == "category: vase"
+    assert found.target is not None and found.target.name == "category: vase"
     with pytest.raises(DataError, match="knows no class 'vas'. Did you mean 'vase'"):
         run.explain(rows, images=catalogue_folder, label="vas")
 

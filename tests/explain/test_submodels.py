@@ -1,33 +1,89 @@
-"""The whole model, cut: its raw outputs, and vectors of networks side by side."""
+"""Submodels compute what the model does; many rows are encoded in their order."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from explained import cut_on
+from explained import submodels_on, untrained_on
+from keras import tree
+from tiny import tiny_config
 
-from multimodal.explain.submodels import nothing
+from multimodal.explain import submodels
+from multimodal.explain.attribution import make_submodels, raw_outputs
+from multimodal.explain.submodels import (
+    baseline_input,
+    encode_rows,
+    floats,
+    fused_vectors,
+    take,
+    whole_inputs,
+)
 
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (3, False), (1, True), (2, True)])
-def test_a_cut_model_says_what_the_model_does(
+def test_submodels_say_what_the_model_does(
     catalogue_folder: Path, count: int, linear: bool
 ) -> None:
-    run, rows, whole, arrays = cut_on(catalogue_folder, count, linear, 1)
+    run, rows, whole, arrays = submodels_on(catalogue_folder, count, linear, 1)
     row = whole.encode(arrays, rows)
     wanted = np.asarray(run.model(arrays.inputs, training=False)["price"])
     np.testing.assert_allclose(whole.raw(row), wanted, rtol=1e-4, atol=1e-4)
     assert (whole.linear is not None) == linear
-    counted = whole.counted([2.0])
-    assert (counted is not None) == linear
-    if counted is not None:
+    stacking_weights = whole.stacking_weights([2.0])
+    assert (stacking_weights is not None) == linear
+    if stacking_weights is not None:
         shares = np.asarray(run.model.get_layer("price").shares)[:, 0]
-        assert counted == pytest.approx(tuple(shares))
+        assert stacking_weights == pytest.approx(tuple(shares))
     assert whole.fused(row).shape == (8 * count,)
-    empty = whole.encode(nothing(arrays, run.spec), rows, nothing=True)
+    empty = whole.encode(baseline_input(arrays, run.spec), rows, baseline=True)
     own, scores = whole.scored(row, empty, [2.0])
     networks = float(np.asarray(own.scores(arrays.inputs, ["table", "words"]))[0])
     total = 0.0 if scores is None else scores.total
     assert networks + total == pytest.approx(2 * float(wanted[0, 0]), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_are_encoded_in_their_order(
+    catalogue_folder: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(linear=False), count)
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(70)
+    arrays = run.preprocessor.arrays(rows, catalogue_folder)
+    parts = make_submodels(run.model, "price", run.spec.groups)
+    encoded, faults = encode_rows(parts, arrays)
+    assert not faults and len(encoded) == count
+    places = np.arange(70)
+    raw = floats(raw_outputs(parts, [take(each, places) for each in encoded]))
+    inputs, _ = whole_inputs(arrays)
+    wanted = floats(run.model(inputs, training=False)["price"])
+    np.testing.assert_allclose(raw, wanted, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(submodels, "FEW", 0)
+    again, _ = encode_rows(parts, arrays)
+    for one, other in zip(tree.flatten(encoded), tree.flatten(again), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    vectors = fused_vectors(parts, encoded, chunk=32)
+    assert vectors.shape == (70, 8 * count)
+    np.testing.assert_allclose(vectors, fused_vectors(parts, encoded), rtol=1e-4, atol=1e-5)
+
+
+def test_sparse_features_go_into_no_fusion(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config(), 2)
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(9)
+    arrays = run.preprocessor.arrays(rows, catalogue_folder)
+    assert "terms_ids" in arrays.inputs
+    encoded, _ = encode_rows(make_submodels(run.model, "price", run.spec.groups), arrays)
+    assert [set(each) for each in encoded] == [{"table", "words", "photos"}] * 2
+    assert "terms_ids" in arrays.inputs
+
+
+def test_the_baseline_is_a_row_that_lacks_every_group(catalogue_folder: Path) -> None:
+    run = untrained_on(catalogue_folder, tiny_config())
+    rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(2)
+    bare = baseline_input(run.preprocessor.arrays(rows, catalogue_folder), run.spec)
+    inputs, faults = whole_inputs(bare)
+    assert not faults
+    for group in run.spec.groups:
+        assert not inputs[f"{group.name}_present"].any()

@@ -9,7 +9,7 @@ import pytest
 
 from multimodal.core.errors import DataError
 from multimodal.evaluation.task import Task
-from multimodal.explain.targets import ExplanationTarget, ask
+from multimodal.explain.targets import ExplanationTarget, explanation_target
 from multimodal.heads import (
     BinaryHead,
     BoundingBoxHead,
@@ -24,46 +24,50 @@ COLOURS = ["red", "green", "blue"]
 
 
 def test_numbers_are_factors_under_a_logarithm_and_amounts_else() -> None:
-    price = ask(Task("price"), RegressionHead("log1p", scale=0.5), [[9.0]])
+    price = explanation_target(Task("price"), RegressionHead("log1p", scale=0.5), [[9.0]])
     assert (price.unit, price.scale, list(price.direction)) == ("factor", 0.5, [1.0])
-    rent = ask(Task("rent"), RegressionHead("standardise", scale=120.0), [[9.0]])
+    rent = explanation_target(Task("rent"), RegressionHead("standardise", scale=120.0), [[9.0]])
     assert rent.effect(1.0).split() == ["+", "120"]
-    plain = ask(Task("rent"), RegressionHead("none", scale=7.0), [[9.0]])
+    plain = explanation_target(Task("rent"), RegressionHead("none", scale=7.0), [[9.0]])
     assert plain.effect(-2.5).split() == ["−", "2.5"]
 
 
 def test_the_middle_quantile_is_explained() -> None:
     task = Task("price", quantiles=[0.1, 0.5, 0.9])
-    found = ask(task, QuantileHead([0.1, 0.5, 0.9]), [[1.0, 2.0, 3.0]])
+    found = explanation_target(task, QuantileHead([0.1, 0.5, 0.9]), [[1.0, 2.0, 3.0]])
     assert list(found.direction) == [0.0, 1.0, 0.0]
 
 
 def test_classes_are_their_odds_against_the_others() -> None:
     task = Task("colour", "class", COLOURS)
-    found = ask(task, MulticlassHead(3), [[0.2, 0.7, 0.1]])
+    found = explanation_target(task, MulticlassHead(3), [[0.2, 0.7, 0.1]])
     assert found.name == "colour: green"
     assert list(found.direction) == [-0.5, 1.0, -0.5]
-    asked = ask(task, MulticlassHead(3), [[0.2, 0.7, 0.1]], "blue")
+    asked = explanation_target(task, MulticlassHead(3), [[0.2, 0.7, 0.1]], "blue")
     assert list(asked.direction) == [-0.5, -0.5, 1.0]
 
 
 @pytest.mark.parametrize(("outputs", "sign"), [([[0.9, 0.1]], -1.0), ([[0.1, 0.9]], 1.0)])
 def test_two_classes_share_one_logit(outputs: Any, sign: float) -> None:
-    found = ask(Task("sold", "class", ["no", "yes"]), BinaryHead(), outputs)
+    found = explanation_target(Task("sold", "class", ["no", "yes"]), BinaryHead(), outputs)
     assert list(found.direction) == [sign]
 
 
 def test_labels_grades_and_boxes() -> None:
-    labels = ask(Task("tags", "labels", COLOURS), MultilabelHead(3), [[0.2, 0.1, 0.9]])
+    labels = explanation_target(
+        Task("tags", "labels", COLOURS), MultilabelHead(3), [[0.2, 0.1, 0.9]]
+    )
     assert (labels.name, list(labels.direction)) == ("tags: blue", [0.0, 0.0, 1.0])
-    grades = ask(Task("age", "class", COLOURS, ordered=True), OrdinalHead(3), [[0.2, 0.1, 0.9]])
+    grades = explanation_target(
+        Task("age", "class", COLOURS, ordered=True), OrdinalHead(3), [[0.2, 0.1, 0.9]]
+    )
     assert (grades.unit, list(grades.direction)) == ("odds", [1.0, 0.0])
-    box = ask(Task("face", "box"), BoundingBoxHead(), [[0.1, 0.1, 0.2, 0.2]])
+    box = explanation_target(Task("face", "box"), BoundingBoxHead(), [[0.1, 0.1, 0.2, 0.2]])
     assert list(box.direction) == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_a_learned_weight_is_no_part_of_the_score() -> None:
-    found = ask(Task("price"), RegressionHead("none", learned_weight=True), [[1.0]])
+    found = explanation_target(Task("price"), RegressionHead("none", learned_weight=True), [[1.0]])
     assert list(found.direction) == [1.0, 0.0]
 
 
@@ -71,9 +75,9 @@ def test_unknown_classes_are_named() -> None:
     with pytest.raises(
         DataError, match="head 'colour' knows no class 'gren'. Did you mean 'green'"
     ):
-        ask(Task("colour", "class", COLOURS), MulticlassHead(3), [[1, 0, 0]], "gren")
+        explanation_target(Task("colour", "class", COLOURS), MulticlassHead(3), [[1, 0, 0]], "gren")
     with pytest.raises(DataError, match="It predicts no classes"):
-        ask(Task("price"), RegressionHead("none"), [[1.0]], "red")
+        explanation_target(Task("price"), RegressionHead("none"), [[1.0]], "red")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from explained import WORDS, inputs_of, model_of, spec_of, stir
 
 from multimodal.core.spec import FittedSpec
-from multimodal.explain.attribution import Row, cut
+from multimodal.explain.attribution import ScoredRow, make_submodels
 from multimodal.explain.words import GRADIENTS, SAMPLED, explain_words
 
 TEXT = "Aa, bb — cc!  Dd (ee) ff; gg hh ii jj kk"
@@ -19,9 +19,9 @@ READ = ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii"]
 FRAME = pd.DataFrame({"c": [TEXT]})
 
 
-def row_of(model: keras.Model, spec: FittedSpec, inputs: dict[str, Any]) -> Row:
-    parts = cut(model, "price", spec.groups)
-    return Row(parts, inputs, [part.encode(inputs) for part in parts], [1.0])
+def row_of(model: keras.Model, spec: FittedSpec, inputs: dict[str, Any]) -> ScoredRow:
+    parts = make_submodels(model, "price", spec.groups)
+    return ScoredRow(parts, inputs, [part.encode(inputs) for part in parts], [1.0])
 
 
 def test_scores_stand_at_the_words_that_were_read() -> None:

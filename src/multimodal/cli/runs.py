@@ -78,7 +78,7 @@ def explain(
         paths = write_pages(found, out, root, title=str(file))
     for each in found:
         remarks = f" ({'; '.join(each.remarks)})" if each.remarks else ""
-        say(f"{each.place}: {each.answer}{remarks}")
+        say(f"{each.place}: {each.prediction}{remarks}")
     say(f"page: {paths[1] if len(found) == 1 else paths[0]}")
 
 

@@ -1,14 +1,15 @@
-"""A model cut at its encoders, its fusion and a head, and how much each group moved a score.
+"""Shapley values of groups and columns, and the submodels that a trained network is split into.
 
-A score is a weighted sum of a head's raw outputs, such as one logit. Several models of one kind,
-joined by `members.average`, are explained as their mean.
+A network is split at its encoders, its fusion and one head, so that the Shapley values of a row
+need one pass through the encoders and many through the cheap rest. What is explained is a score: a
+weighted sum of a head's raw outputs, such as one logit. Several networks, joined by
+`models.build.average`, are explained as their mean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import factorial
 from typing import Any
 
 import keras
@@ -18,26 +19,33 @@ from keras import ops, tree
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import FittedGroup
 from multimodal.fusion.base import Fusion, Tensors, gather
-from multimodal.fusion.contributions import Rows, filled, shapley_values
+from multimodal.fusion.contributions import Rows, filled, shapley_values, shapley_weights
 from multimodal.fusion.gated import GatedFusion
 from multimodal.layers.base import Tensor
 from multimodal.models.build import members
 
+EXACT = 8  # players up to which all 2**players coalitions are computed
+PAIRS = 32  # random orders, each also backwards, of more players
+MOST = 4096  # coalitions at most of these orders
+CHUNK = 256  # coalitions computed at once
+Function = Callable[[Bools], Floats]
+
 
 @dataclass(frozen=True)
-class Part:
-    """One model, cut.
+class Submodel:
+    """One network, split at its encoders, its fusion and one head.
 
     Attributes:
-        fusion: The fusion.
-        head: The fused vector to the raw outputs of one head.
+        fusion: The fusion layer.
+        head: Model from the fused vector to the raw outputs of the head.
         keys: The input keys of each group.
-        encoders: The encoder of each group.
-        tokens: Inputs of one group, in the order of its keys, to the tokens of its encoder.
-        branches: The same to what the fusion is given: `inputs`, `presence`, `mask`.
-        whole: The inputs of all groups to what the fusion is given of each.
-        after: The tokens of one group, then its inputs, to the `inputs` of the fusion; None where
-            these are the tokens.
+        encoders: The encoder layer of each group.
+        tokens: By group, model from its inputs, in the order of its keys, to its encoder's tokens.
+        branches: By group, model from the same to what the fusion is given: `inputs`, `presence`,
+            `mask`.
+        all_branches: Model from the inputs of all groups to what the fusion is given of each.
+        after: By group, model from its tokens, then its inputs, to the `inputs` of the fusion; None
+            where these are the tokens.
     """
 
     fusion: Fusion
@@ -46,7 +54,7 @@ class Part:
     encoders: dict[str, Any]
     tokens: dict[str, keras.Model]
     branches: dict[str, keras.Model]
-    whole: keras.Model
+    all_branches: keras.Model
     after: dict[str, keras.Model | None]
 
     def encode(self, inputs: Mapping[str, Any]) -> Rows:
@@ -87,8 +95,8 @@ class Part:
         return [ops.convert_to_tensor(inputs[key]) for key in self.keys[group]]
 
 
-def cut(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> list[Part]:
-    """Return the parts of a built model, one entry for each model that it is the mean of.
+def make_submodels(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> list[Submodel]:
+    """Split a built model into submodels, one for each network that it is the mean of.
 
     Args:
         model: What `build` or `average` returned.
@@ -100,10 +108,10 @@ def cut(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> list[Pa
     """
     if head not in model.output_names:
         raise ValueError(f"`head` must be one of {model.output_names}. Received: head={head!r}")
-    return [_cut(member, head, groups) for member in members(model)]
+    return [_split(network, head, groups) for network in members(model)]
 
 
-def _cut(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> Part:
+def _split(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> Submodel:
     fusion, rows = find_fusion(model), fusion_inputs(model)
     keys = {group.name: group.input_keys for group in groups}
     given = {name: [model.input[key] for key in each] for name, each in keys.items()}
@@ -112,14 +120,14 @@ def _cut(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> Part:
     for name, encoder in encoders.items():
         same = rows[name]["inputs"] is encoder.output
         after[name] = None if same else _after([encoder.output, *given[name]], rows[name]["inputs"])
-    return Part(
+    return Submodel(
         fusion=fusion,
         head=keras.Model(fusion.output, model.output[head]),
         keys=keys,
         encoders=encoders,
         tokens={name: keras.Model(given[name], each.output) for name, each in encoders.items()},
         branches={name: keras.Model(given[name], rows[name]) for name in keys},
-        whole=keras.Model(model.input, rows),
+        all_branches=keras.Model(model.input, rows),
         after=after,
     )
 
@@ -132,10 +140,17 @@ def _after(inputs: list[Tensor], outputs: Tensor) -> keras.Model:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row, encoded by each part, and the direction of its raw outputs that is explained."""
+class ScoredRow:
+    """One row and the score of it that is explained.
 
-    parts: Sequence[Part]
+    Attributes:
+        submodels: The networks.
+        inputs: The row's arrays, `(1, ...)` each.
+        encoded: What each network's fusion is given of the row.
+        direction: The weight of each raw output in the score.
+    """
+
+    submodels: Sequence[Submodel]
     inputs: Mapping[str, Any]
     encoded: Sequence[Rows]
     direction: Sequence[float]
@@ -148,29 +163,29 @@ class Row:
             groups: Their names.
         """
         found = []
-        for part, rows in zip(self.parts, self.encoded, strict=True):
-            others = {group: part.encode_group(group, variants) for group in groups}
+        for submodel, rows in zip(self.submodels, self.encoded, strict=True):
+            others = {group: submodel.encode_group(group, variants) for group in groups}
             size = tree.flatten(others)[0].shape[0]
-            found.append(part.score(copies(rows, size) | others, self.direction))
+            found.append(submodel.score(copies(rows, size) | others, self.direction))
         return mean_of(found)
 
 
-def raw_outputs(parts: Sequence[Part], encoded: Sequence[Rows]) -> Tensor:
-    """Return the mean of the parts' raw outputs `(B, width)` for rows that each has encoded."""
-    return mean_of([part.raw(rows) for part, rows in zip(parts, encoded, strict=True)])
+def raw_outputs(submodels: Sequence[Submodel], encoded: Sequence[Rows]) -> Tensor:
+    """Return the mean of the networks' raw outputs `(B, width)` for rows that each has encoded."""
+    return mean_of([each.raw(rows) for each, rows in zip(submodels, encoded, strict=True)])
 
 
 def group_values(
-    row: Row, empty: Sequence[Rows], players: Mapping[str, Sequence[str]]
+    row: ScoredRow, baseline: Sequence[Rows], players: Mapping[str, Sequence[str]]
 ) -> dict[str, Tensor]:
     """Return how much each player moved the score of a row: exact Shapley values.
 
     All 2**players coalitions are computed. The values add up to the row's score less that of the
-    empty row.
+    baseline.
 
     Args:
         row: The row, or B rows.
-        empty: One row in which every group is as in a row that lacks it, encoded by each part.
+        baseline: One row in which every group is as in a row that lacks it, encoded likewise.
         players: The groups of each player; each group belongs to one.
 
     Returns:
@@ -183,18 +198,17 @@ def group_values(
         Shapley, A Value for n-Person Games, 1953.
     """
     found = []
-    for part, full, bare in zip(row.parts, row.encoded, empty, strict=True):
-        rows, others = filled(full, bare), filled(bare, full)
+    for submodel, rows, bare in zip(row.submodels, row.encoded, baseline, strict=True):
 
-        def function(given: Any, part: Part = part) -> Tensor:
+        def function(given: Any, submodel: Submodel = submodel) -> Tensor:
             merged = {group: each for held in given.values() for group, each in held.items()}
-            return part.score(merged, row.direction)
+            return submodel.score(merged, row.direction)
 
-        mine, theirs = (
+        mine, others = (
             {name: {group: each[group] for group in held} for name, held in players.items()}
-            for each in (rows, others)
+            for each in (filled(rows, bare), filled(bare, rows))
         )
-        found.append(shapley_values(function, mine, theirs))
+        found.append(shapley_values(function, mine, others))
     values = mean_of(found)
     return {name: values[i] for i, name in enumerate(sorted(players))}
 
@@ -329,12 +343,10 @@ def _listed(outputs: Any) -> list[Tensor]:
     return outputs if isinstance(outputs, list) else [outputs]
 
 
-EXACT, PAIRS, MOST, CHUNK = 8, 32, 4096, 256
-Function = Callable[[Bools], Floats]
-
-
-def shares(function: Function, players: int, *, seed: int = 0) -> tuple[Floats, bool]:
-    """Return the Shapley values (P,) of the players, and whether they are exact.
+def estimate_shapley_values(
+    function: Function, players: int, *, seed: int = 0
+) -> tuple[Floats, bool]:
+    """Return the Shapley values (P,) of players, and whether they are exact.
 
     For at most eight players all coalitions are computed. For more, players join one after the
     other in random orders, each order also backwards (antithetic pairs): up to 32 pairs, or as many
@@ -346,7 +358,7 @@ def shares(function: Function, players: int, *, seed: int = 0) -> tuple[Floats, 
         seed: Seed of the orders.
 
     Example:
-    >>> shares(lambda who: who @ np.array([1.0, 2.0]) + who.all(axis=1), 2)
+    >>> estimate_shapley_values(lambda who: who @ np.array([1.0, 2.0]) + who.all(axis=1), 2)
     (array([1.5, 2.5]), True)
 
     References:
@@ -355,36 +367,19 @@ def shares(function: Function, players: int, *, seed: int = 0) -> tuple[Floats, 
         Value Estimation, 2022 (antithetic pairs).
     """
     if players <= EXACT:
-        return _exact(function, players), True
+        who = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+        return np.array(shapley_weights(players)) @ _chunked(function, who), True
     random = np.random.default_rng(seed)
     pairs = int(np.clip(MOST // (2 * (players + 1)), 1, PAIRS))
     orders = [random.permutation(players) for _ in range(pairs)]
     orders = [each for order in orders for each in (order, order[::-1])]
-    joined = np.zeros((len(orders), players + 1, players), bool)
-    for i, order in enumerate(orders):
-        for step, player in enumerate(order):
-            joined[i, step + 1 :, player] = True
+    places = np.argsort(orders, axis=1)[:, None]
+    joined = places < np.arange(players + 1)[:, None]  # who is there, by order and step
     values = _chunked(function, joined.reshape(-1, players)).reshape(len(orders), -1)
     total = np.zeros(players)
     for order, gains in zip(orders, np.diff(values, axis=1), strict=True):
         total[order] += gains
     return total / len(orders), False
-
-
-def _exact(function: Function, players: int) -> Floats:
-    who = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
-    values, sizes = _chunked(function, who), who.sum(axis=1)
-    result = np.zeros(players)
-    for player in range(players):
-        without = np.flatnonzero(~who[:, player])
-        weights = np.array(
-            [
-                factorial(size) * factorial(players - size - 1) / factorial(players)
-                for size in sizes[without].tolist()
-            ]
-        )
-        result[player] = weights @ (values[without | 1 << player] - values[without])
-    return result
 
 
 def _chunked(function: Function, who: Bools) -> Floats:

@@ -1,4 +1,7 @@
-"""Gradients of a function on whichever backend Keras runs."""
+"""Attributions by gradients: integrated gradients of words, Grad-CAM of photos.
+
+Keras has no gradient of its own: `value_and_gradient` asks the backend that it runs on.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,15 @@ import keras
 from keras import ops
 
 from multimodal.core.spec import PADDING
-from multimodal.explain.attribution import Part, Row, copies, mean_of
+from multimodal.explain.attribution import ScoredRow, Submodel, copies, mean_of
 from multimodal.fusion.contributions import Rows
 from multimodal.layers.base import Tensor
 
 BACKENDS = ("tensorflow", "jax", "torch")
+FEWEST_STEPS, MOST_STEPS = 64, 2048  # of integrated gradients, doubled until the scores add up
+CHUNK = 128  # steps computed at once
+TOLERANCE = 0.01  # share of the difference that the scores may miss
+TINY = 1e-4  # where scores differ by less, rounding is all there is
 Function = Callable[[Tensor], Tensor]
 
 
@@ -41,7 +48,7 @@ def value_and_gradient(function: Function, inputs: Tensor) -> tuple[Tensor, Tens
             f"gradients need one of the backends {', '.join(BACKENDS)}. Received: "
             f"KERAS_BACKEND={name!r}"
         )
-    found: tuple[Tensor, Tensor] = _WAYS[name](function, ops.convert_to_tensor(inputs))
+    found: tuple[Tensor, Tensor] = _GRADIENTS[name](function, ops.convert_to_tensor(inputs))
     return found
 
 
@@ -77,17 +84,11 @@ def _torch(function: Function, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return values.detach(), gradient
 
 
-_WAYS: dict[str, Callable[[Function, Tensor], Any]] = {
+_GRADIENTS: dict[str, Callable[[Function, Tensor], Any]] = {
     "tensorflow": _tensorflow,
     "jax": _jax,
     "torch": _torch,
 }
-
-
-FEWEST_STEPS, MOST_STEPS, CHUNK = 64, 2048, 128
-TOLERANCE = 0.01
-TINY = 1e-4
-"""Where scores differ by less, rounding is all there is."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,10 @@ class Attribution:
         return abs(total - (self.end - self.start))
 
 
-def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
+def word_scores(row: ScoredRow, group: str, *, beside: float = 0.0) -> Attribution:
     """Return the integrated gradients of a row's score over the words of one text group.
 
-    On the straight way from the baseline, in which the vector of each word is that of padding, to
+    On the straight path from the baseline, in which the vector of each word is that of padding, to
     the text, gradients are taken at the middles of equal steps. The steps are doubled until the
     scores add up within 1 %, or there are 2,048 of them. All else, the number of words too, stays.
 
@@ -128,19 +129,19 @@ def word_scores(row: Row, group: str, *, beside: float = 0.0) -> Attribution:
         Sundararajan et al., Axiomatic Attribution for Deep Networks, 2017.
     """
     tokens = ops.convert_to_tensor(row.inputs[f"{group}_tokens"])
-    ways = []
-    for part, rows in zip(row.parts, row.encoded, strict=True):
-        embed = part.encoders[group].embed
+    paths = []
+    for submodel, rows in zip(row.submodels, row.encoded, strict=True):
+        embed = submodel.encoders[group].embed
         ends = [ops.cast(embed(each), "float32") for each in (ops.zeros_like(tokens), tokens)]
-        ways.append((_from_words(row, group, part, rows), ends[0], ends[1]))
-    start = _first(mean_of([function(low) for function, low, _ in ways]))
-    known = zip(row.parts, row.encoded, strict=True)
-    end = _first(mean_of([part.score(rows, row.direction) for part, rows in known]))
-    whole, steps = min(abs(end - start), abs(end - start + beside)), FEWEST_STEPS
+        paths.append((_from_words(row, group, submodel, rows), ends[0], ends[1]))
+    start = _first(mean_of([function(low) for function, low, _ in paths]))
+    known = zip(row.submodels, row.encoded, strict=True)
+    end = _first(mean_of([submodel.score(rows, row.direction) for submodel, rows in known]))
+    total, steps = min(abs(end - start), abs(end - start + beside)), FEWEST_STEPS
     while True:
-        scores = mean_of([_along(function, low, high, steps) for function, low, high in ways])
+        scores = mean_of([_along(function, low, high, steps) for function, low, high in paths])
         found = Attribution(scores, start, end, steps)
-        if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * whole, TINY):
+        if steps >= MOST_STEPS or found.gap <= max(TOLERANCE * total, TINY):
             return found
         steps *= 2
 
@@ -149,33 +150,33 @@ def _first(values: Tensor) -> float:
     return float(ops.convert_to_numpy(values)[0])
 
 
-def _from_words(row: Row, group: str, part: Part, rows: Rows) -> Callable[[Tensor], Tensor]:
+def _from_words(row: ScoredRow, group: str, submodel: Submodel, rows: Rows) -> Function:
     """Return the function from the vectors of a group's words `(S, L, E)` to scores `(S,)`."""
-    own = {key: ops.convert_to_tensor(row.inputs[key]) for key in part.keys[group]}
+    own = {key: ops.convert_to_tensor(row.inputs[key]) for key in submodel.keys[group]}
     mask = ops.not_equal(own[f"{group}_tokens"], PADDING)
 
     def function(words: Tensor) -> Tensor:
         size = words.shape[0]
-        tokens = part.encoders[group](words, mask=copies(mask, size), training=False)
+        tokens = submodel.encoders[group](words, mask=copies(mask, size), training=False)
         many: Rows = copies(rows, size)
-        many[group]["inputs"] = part.from_tokens(group, tokens, copies(own, size))
-        return part.score(many, row.direction)
+        many[group]["inputs"] = submodel.from_tokens(group, tokens, copies(own, size))
+        return submodel.score(many, row.direction)
 
     return function
 
 
-def _along(function: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, steps: int) -> Tensor:
-    """Return the scores `(L,)` of the words on the way from `low` to `high`, `(1, L, E)`."""
+def _along(function: Function, low: Tensor, high: Tensor, steps: int) -> Tensor:
+    """Return the scores `(L,)` of the words on the path from `low` to `high`, `(1, L, E)`."""
     total = ops.zeros_like(high)
     for first in range(0, steps, CHUNK):
         places = ops.arange(first, min(first + CHUNK, steps), dtype="float32")
-        share = ops.reshape((places + 0.5) / steps, (-1, 1, 1))
-        _, gradient = value_and_gradient(function, low + share * (high - low))
+        fraction = ops.reshape((places + 0.5) / steps, (-1, 1, 1))
+        _, gradient = value_and_gradient(function, low + fraction * (high - low))
         total = total + ops.sum(gradient, axis=0, keepdims=True)
     return ops.sum(total * (high - low) / steps, axis=(0, 2))
 
 
-def token_map(row: Row, group: str, blank: Mapping[str, Any]) -> Tensor:
+def token_map(row: ScoredRow, group: str, blank: Mapping[str, Any]) -> Tensor:
     """Return how much each token of a row's photos `(photos, T)` moved its score: Grad-CAM.
 
     What is looked at is how far the tokens lie from those of blank photos, since a convolution
@@ -196,12 +197,12 @@ def token_map(row: Row, group: str, blank: Mapping[str, Any]) -> Tensor:
         Localization, 2017; there without a reference and without the negative part.
     """
     found = []
-    for part, rows in zip(row.parts, row.encoded, strict=True):
-        high, low = (part.encode_tokens(group, each) for each in (row.inputs, blank))
+    for submodel, rows in zip(row.submodels, row.encoded, strict=True):
+        high, low = (submodel.encode_tokens(group, each) for each in (row.inputs, blank))
 
-        def function(tokens: Tensor, part: Part = part, rows: Rows = rows) -> Tensor:
-            inputs = part.from_tokens(group, tokens, row.inputs)
-            return part.score(rows | {group: {**rows[group], "inputs": inputs}}, row.direction)
+        def function(tokens: Tensor, submodel: Submodel = submodel, rows: Rows = rows) -> Tensor:
+            inputs = submodel.from_tokens(group, tokens, row.inputs)
+            return submodel.score(rows | {group: {**rows[group], "inputs": inputs}}, row.direction)
 
         _, gradient = value_and_gradient(function, (high + low) / 2)
         weight = ops.mean(gradient, axis=1, keepdims=True)

@@ -1,10 +1,10 @@
-"""The linear model of terms in a head: what each source adds to the raw outputs of rows."""
+"""The sparse linear model in a head: what each feature block adds to the raw outputs of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,23 +25,22 @@ from multimodal.data.sparse.ngrams import OF_TEXTS, Matrix
 from multimodal.data.sparse.random_features import random_features_of, to_cells
 from multimodal.explain.attribution import floats
 from multimodal.layers.stacking import Blend
-
-if TYPE_CHECKING:
-    from multimodal.models.fitted import FittedModel
+from multimodal.models.fitted import FittedModel
 
 
 @dataclass(frozen=True)
-class LinearPart:
-    """The linear model in a head, whose raw outputs are a sum over networks and terms.
+class LinearSubmodel:
+    """The linear model that is stacked with the networks in a head.
 
-    That is `share * networks + linear_share * (terms @ kernel + bias)`.
+    The raw outputs of the head are
+    `network_weight * networks + linear_weight * (terms @ kernel + bias)`.
 
     Attributes:
-        terms: What it reads.
+        terms: The sparse features that it reads.
         spec: The fitted spec.
         units: Phrase around the number by source column.
-        share: What the mean of the networks counts, (width,).
-        linear_share: What the linear model counts, (width,).
+        network_weight: Stacking weight of the mean of the networks, (width,).
+        linear_weight: Stacking weight of the linear model, (width,).
         kernel: float32 (terms, width).
         bias: (width,).
     """
@@ -49,8 +48,8 @@ class LinearPart:
     terms: SparseFeatures
     spec: FittedSpec
     units: Mapping[str, str | None]
-    share: Floats
-    linear_share: Floats
+    network_weight: Floats
+    linear_weight: Floats
     kernel: NDArray[np.float32]
     bias: Floats
 
@@ -62,8 +61,8 @@ class LinearPart:
         found = block_matrices(self.terms, self.spec, self.units, frame, without=without)
         return keep_largest(list(found), self.terms.lengths[-1])
 
-    def waves(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, Matrix]]:
-        """Yield the place of each block of waves, and its terms of rows, (rows, terms).
+    def random_features(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, Matrix]]:
+        """Yield the place of each block of random Fourier features, and those of rows.
 
         Args:
             inputs: Numbers and categories by input key, as a network reads them; groups that it
@@ -76,21 +75,19 @@ class LinearPart:
             if block.waves is not None and any(key in inputs for key in keys):
                 arrays = [np.asarray(inputs.get(key, empty)) for key in keys]
                 cells = to_cells(self.spec.group(block.group), *arrays)
-                yield (
-                    i,
-                    random_feature_matrix(self.terms, i, random_features_of(block.waves, cells)),
-                )
+                features = random_features_of(block.waves, cells)
+                yield i, random_feature_matrix(self.terms, i, features)
 
     def raw(self, matrices: Iterable[Matrix], rows: int) -> Floats:
-        """Return what blocks add to the raw outputs of the whole model, (rows, width)."""
+        """Return what blocks add to the raw outputs of the stacked model, (rows, width)."""
         start = np.zeros((rows, len(self.bias)))
         found = sum((np.asarray(matrix @ self.kernel) for matrix in matrices), start)
-        return self.linear_share * found
+        return self.linear_weight * found
 
     @property
     def constant(self) -> Floats:
         """What is added to the raw outputs of every row, (width,)."""
-        return self.linear_share * self.bias
+        return self.linear_weight * self.bias
 
     def scores(
         self, here: Sequence[Matrix], absent: Sequence[Matrix], direction: Sequence[float]
@@ -99,10 +96,10 @@ class LinearPart:
 
         Args:
             here: The terms of the row, (1, terms) for each block.
-            absent: Those of a row without anything.
+            absent: Those of a row that lacks every group.
             direction: The weight of each raw output in the score.
         """
-        weights = self.linear_share * np.array(direction)
+        weights = self.linear_weight * np.array(direction)
         kernel = (self.kernel @ weights.astype(np.float32)).astype(np.float64)
         cases = here, absent, baseline_matrices(self.terms, self.spec)
         each, bare, typical = (
@@ -123,39 +120,45 @@ class LinearPart:
         """Return the column of the table that a block reads, the group of a block of texts."""
         block = self.terms.blocks[position]
         if block.kind == "waves":
-            return ""  # all of the group's
+            return ""  # random features mix all columns of the group
         if block.kind != "number":
             return block.source
         numeric = self.spec.group(block.group).numeric
         return next((each.source for each in numeric if each.name == block.source), block.source)
 
 
-def linear_part(model: FittedModel, head: str) -> LinearPart | None:
+def linear_submodel(model: FittedModel, head: str) -> LinearSubmodel | None:
     """Return the linear model in a head of a model, None where there is none."""
     layer = model.model.get_layer(head)
     if not isinstance(layer, Blend) or model.spec.terms is None:
         return None
-    shares, bias = floats(layer.shares), floats(layer.bias)
-    kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)[1:]
-    units = model.preprocessor.units
-    return LinearPart(model.spec.terms, model.spec, units, shares[0], shares[1], kernel, bias)
+    networks, linear = floats(layer.shares)
+    return LinearSubmodel(
+        terms=model.spec.terms,
+        spec=model.spec,
+        units=model.preprocessor.units,
+        network_weight=networks,
+        linear_weight=linear,
+        kernel=np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)[1:],
+        bias=floats(layer.bias),
+    )
 
 
 @dataclass(frozen=True)
 class LinearScores:
-    """What the blocks of the linear model add to the score of one row.
+    """What the feature blocks of the linear model add to the score of one row.
 
     Attributes:
-        part: The linear model.
-        terms: The terms of the row, (1, terms) for each block.
+        model: The linear model.
+        terms: The features of the row, (1, terms) for each block.
         kernel: What each term adds to the score, (terms,).
         here: What each block adds.
-        absent: The same where its group is withheld.
+        absent: The same where its group is absent.
         typical: The same of a typical cell.
         total: What all blocks and the bias add.
     """
 
-    part: LinearPart
+    model: LinearSubmodel
     terms: Sequence[Matrix]
     kernel: Floats
     here: Floats
@@ -164,25 +167,25 @@ class LinearScores:
     total: float
 
     def groups(self, names: Collection[str]) -> float:
-        """Return how much groups moved the score from where they are withheld."""
-        chosen = self.part.positions(names)
+        """Return how much groups moved the score from where they are absent."""
+        chosen = self.model.positions(names)
         return float((self.here - self.absent)[chosen].sum())
 
     def columns(self, groups: Collection[str], names: Sequence[str]) -> Floats:
         """Return how much columns of the table moved the score from where they are typical."""
         moved = self.here - self.typical
-        return np.array([moved[self.part.positions(groups, name)].sum() for name in names])
+        return np.array([moved[self.model.positions(groups, name)].sum() for name in names])
 
-    def waves(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
-        """Return what the waves of groups of the table add to the score of rows, (rows,).
+    def random_features(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
+        """Return what the random features of groups of the table add to scores, (rows,).
 
         Args:
             inputs: Numbers and categories by input key, as a network reads them; groups that it
-                does not hold count nothing.
+                does not hold add nothing.
         """
         found = np.zeros(len(next(iter(inputs.values()))))
-        for i, matrix in self.part.waves(inputs):
-            found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # some were cut
+        for i, matrix in self.model.random_features(inputs):
+            found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # not those cut off
         return found
 
     def words(self, group: FittedGroup, frame: Any) -> Floats:
@@ -193,10 +196,10 @@ class LinearScores:
         """
         text = texts(group.columns, frame)[0]
         found = np.zeros(len(words(text)))
-        for i in self.part.positions([group.name]):
-            if self.part.terms.blocks[i].kind in OF_TEXTS:
-                each = word_matrix(self.part.terms, i, text)
-                each = each.multiply(self.terms[i].toarray() != 0).tocsr()  # some were cut
+        for i in self.model.positions([group.name]):
+            if self.model.terms.blocks[i].kind in OF_TEXTS:
+                each = word_matrix(self.model.terms, i, text)
+                each = each.multiply(self.terms[i].toarray() != 0).tocsr()  # not those cut off
                 weight = np.asarray(abs(each).sum(axis=1)).ravel()
                 if not weight.any():
                     weight = np.ones_like(weight)

@@ -1,4 +1,8 @@
-"""The training rows that a model sees as most like a row: their vectors, kept in the run."""
+"""Nearest training rows in the space that the heads read; their vectors are kept in the run.
+
+`neighbours.npz` holds the fused vectors of up to 2,000 training rows as float16, `neighbours.json`
+what the rows are.
+"""
 
 from __future__ import annotations
 
@@ -72,16 +76,16 @@ class Neighbours:
                 f"{VECTORS_FILE}: holds vectors of {self.vectors.shape[1]} numbers; those of the "
                 f"model have {len(vector)}. Copy the run directory again, or train anew."
             )
-        spread = self.vectors.std(axis=0)
-        kept = spread > 0
-        known = self.vectors[:, kept] / spread[kept]
-        away = np.linalg.norm(known - vector[kept] / spread[kept], axis=1)
+        deviation = self.vectors.std(axis=0)
+        kept = deviation > 0
+        known = self.vectors[:, kept] / deviation[kept]
+        away = np.linalg.norm(known - vector[kept] / deviation[kept], axis=1)
         pairs = known - np.roll(known, 1 + len(known) // 3, axis=0)
-        usual = float(np.median(np.linalg.norm(pairs, axis=1))) or 1.0
+        typical = float(np.median(np.linalg.norm(pairs, axis=1))) or 1.0
         return [
             Neighbour(
                 self.rows[i].line,
-                float(away[i]) / usual,
+                float(away[i]) / typical,
                 dict(self.rows[i].labels),
                 list(self.rows[i].photos),
                 self.rows[i].text,
@@ -127,7 +131,10 @@ def load(folder: Path) -> Neighbours | None:
 
 
 def _vectors(path: Path) -> NDArray[np.float16]:
-    """Read the vectors (N, D); what the file declares is compared before anything is allocated."""
+    """Read the vectors (N, D).
+
+    `np.load` would allocate what a hostile header declares: it is compared with the bytes first.
+    """
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(_MEMBER)
         if archive.namelist() != [_MEMBER] or info.file_size > MOST_BYTES:

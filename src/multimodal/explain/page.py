@@ -1,4 +1,8 @@
-"""Explanations as pages: one for each row, self-contained, and one that lists them."""
+"""Explanations as HTML pages: one for each row, self-contained, and one that lists them.
+
+Photos are re-encoded, alone or under a map of scores, so that a page holds no byte of a user's file
+as it was.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,12 @@ from multimodal.explain.words import GRADIENTS
 __all__ = ["INDEX_FILE", "page", "write_pages"]
 
 INDEX_FILE = "index.html"
-LEAST = 0.1
-"""The share of the strongest word's score from which on a word is coloured."""
-STRONGEST = 8
+LEAST = 0.1  # of the strongest word's score: words below it are not coloured
+STRONGEST = 8  # words shown as bars
+SIDE, SMALL = 288, 96  # pixels of a photo of the row, and of one of a training row like it
+ORANGE, BLUE = (213, 94, 0), (0, 114, 178)  # of Okabe and Ito, told apart by colour-blind readers
 _KINDS = {"tabular": "table", "text": "text", "image": "photos", "series": "series"}
-Part = dict[str, Any]
+Context = dict[str, Any]
 
 
 def write_pages(
@@ -58,40 +63,40 @@ def write_pages(
 
 def page(explanation: Explanation, root: Path) -> str:
     """Return an explanation as one self-contained page; what comes from the data is escaped."""
-    question = explanation.question
-    known: Part = {"e": explanation, "groups": [], "texts": [], "columns": [], "photos": []}
-    if question is not None:
-        known["groups"] = _bars([(g.name, g.score) for g in explanation.groups], question)
+    target = explanation.target
+    known: Context = {"e": explanation, "groups": [], "texts": [], "columns": [], "photos": []}
+    if target is not None:
+        known["groups"] = _bars([(g.name, g.score) for g in explanation.groups], target)
         for shown, group in zip(known["groups"], explanation.groups, strict=True):
             shown |= {"kind": _KINDS[group.modality], "there": group.there}
-        known["texts"] = [_text(words, question) for words in explanation.words]
+        known["texts"] = [_text(words, target) for words in explanation.words]
         known["photos"] = [_photo(each, explanation) for each in explanation.photos]
         if explanation.columns is not None:
-            known["columns"] = _columns(explanation, question)
+            known["columns"] = _columns(explanation, target)
     known["neighbours"] = [_neighbour(each, root) for each in explanation.neighbours]
-    known["head"] = question.task.name if question else ""
+    known["head"] = target.task.name if target else ""
     return str(template("explanation.html.j2").render(known))
 
 
-def _listed(explanation: Explanation) -> Part:
-    question = explanation.question
+def _listed(explanation: Explanation) -> Context:
+    target = explanation.target
     ranked = sorted(explanation.groups, key=lambda group: -abs(group.score))
     return {
         "place": explanation.place,
         "identifier": explanation.identifier,
-        "answer": explanation.answer or "–",
+        "prediction": explanation.prediction or "–",
         "remarks": "; ".join(explanation.remarks),
-        "groups": [(g.name, question.effect(g.score)) for g in ranked] if question else [],
+        "groups": [(g.name, target.effect(g.score)) for g in ranked] if target else [],
     }
 
 
-def _bars(scores: Sequence[tuple[str, float]], question: ExplanationTarget) -> list[Part]:
+def _bars(scores: Sequence[tuple[str, float]], target: ExplanationTarget) -> list[Context]:
     """Return name, effect and the bar of each score: where it begins and how wide it is, in %."""
     largest = max((abs(score) for _, score in scores), default=0.0) or 1.0
     return [
         {
             "name": name,
-            "effect": question.effect(score),
+            "effect": target.effect(score),
             "up": score > 0,
             "width": f"{50 * abs(score) / largest:.1f}",
             "left": f"{50 - 50 * max(-score, 0.0) / largest:.1f}",
@@ -100,25 +105,25 @@ def _bars(scores: Sequence[tuple[str, float]], question: ExplanationTarget) -> l
     ]
 
 
-def _columns(explanation: Explanation, question: ExplanationTarget) -> list[Part]:
+def _columns(explanation: Explanation, target: ExplanationTarget) -> list[Context]:
     found = explanation.columns
     assert found is not None
     ranked = sorted(found.columns, key=lambda column: -abs(column.score))
-    bars = _bars([(column.name, column.score) for column in ranked], question)
+    bars = _bars([(column.name, column.score) for column in ranked], target)
     return [
         {**bar, "value": column.value, "typical": column.typical}
         for bar, column in zip(bars, ranked, strict=True)
     ]
 
 
-def _text(words: WordScores, question: ExplanationTarget) -> Part:
+def _text(words: WordScores, target: ExplanationTarget) -> Context:
     """Cut a text into pieces, each a word with its colour or what stands between words.
 
     `near` are the pieces that the networks read, `far` those that only the linear model does.
     """
     largest = float(np.abs(words.scores).max(initial=0.0)) or 1.0
-    near: list[Part] = []
-    far: list[Part] = []
+    near: list[Context] = []
+    far: list[Context] = []
     last = 0
     for (start, end), score in zip(words.spans, words.scores.tolist(), strict=True):
         share, pieces = abs(score) / largest, near if start < words.read else far
@@ -126,7 +131,7 @@ def _text(words: WordScores, question: ExplanationTarget) -> Part:
         pieces.append(
             {
                 "text": words.text[start:end],
-                "effect": question.effect(score),
+                "effect": target.effect(score),
                 "up": score > 0,
                 "share": f"{share:.2f}" if share >= LEAST else "",
             }
@@ -142,15 +147,15 @@ def _text(words: WordScores, question: ExplanationTarget) -> Part:
         "near": near,
         "far": far,
         "cut": words.text[end:],
-        "strongest": _bars(strongest, question),
-        "total": question.effect(whole),
+        "strongest": _bars(strongest, target),
+        "total": target.effect(whole),
         "gradients": words.method == GRADIENTS,
         "linear": words.beyond,
         "rest": f"{words.gap / abs(whole):.0%}" if words.gap > 0.01 * abs(whole) + 1e-4 else "",
     }
 
 
-def _photo(photo: PhotoMaps, explanation: Explanation) -> Part:
+def _photo(photo: PhotoMaps, explanation: Explanation) -> Context:
     maps = [
         ("Where the model looks", photo.gradients, "gradients"),
         ("What hiding a patch takes away", photo.hidden, "hidden"),
@@ -167,9 +172,9 @@ def _photo(photo: PhotoMaps, explanation: Explanation) -> Part:
                 }
             )
     strongest = ""
-    if photo.hidden is not None and explanation.question is not None:
+    if photo.hidden is not None and explanation.target is not None:
         flat = photo.hidden.ravel()
-        strongest = explanation.question.effect(float(flat[np.abs(flat).argmax()]))
+        strongest = explanation.target.effect(float(flat[np.abs(flat).argmax()]))
     return {
         "name": photo.path.name,
         "group": photo.group,
@@ -202,7 +207,7 @@ def _places(scores: np.ndarray[Any, Any]) -> str:
     return ", ".join(filter(None, (raised, lowered))) or "no effect"
 
 
-def _neighbour(near: Neighbour, root: Path) -> Part:
+def _neighbour(near: Neighbour, root: Path) -> Context:
     photos = []
     for name in near.photos[:1]:
         try:
@@ -217,11 +222,6 @@ def _neighbour(near: Neighbour, root: Path) -> Part:
         "photo": next(filter(None, photos), ""),
         "name": next(iter(near.photos), ""),
     }
-
-
-SIDE = 288
-SMALL = 96
-ORANGE, BLUE = (213, 94, 0), (0, 114, 178)
 
 
 def photo_uri(path: Path, side: int = SIDE) -> str:

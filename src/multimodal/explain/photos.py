@@ -1,4 +1,4 @@
-"""Where in its photos the score of a row was moved."""
+"""Where in its photos the score of a row was moved: Grad-CAM, and patches hidden (occlusion)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.spec import FittedGroup
-from multimodal.explain.attribution import Row, floats
+from multimodal.explain.attribution import ScoredRow, floats
 from multimodal.explain.gradients import token_map
 from multimodal.explain.records import PhotoMaps
 
-COARSEST = 4
-"""A map of fewer cells a side says nothing of a place."""
-CELLS = 8
-"""Patches are hidden around the middles of as many cells a side; each is two cells wide."""
-CHUNK = 64
+COARSEST = 4  # a map of fewer cells a side says nothing of a place
+CELLS = 8  # patches are hidden around the middles of so many cells a side, each two cells wide
+CHUNK = 64  # variants of a photo scored at once
 
 
 def explain_photos(
-    row: Row, group: FittedGroup, paths: list[str | None], faults: Mapping[int, str]
+    row: ScoredRow, group: FittedGroup, paths: list[str | None], faults: Mapping[int, str]
 ) -> list[PhotoMaps]:
     """Return the maps of each photo of a group.
 
@@ -59,7 +57,7 @@ def blank(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.broadcast_to(mean, pixels.shape)
 
 
-def _gradients(row: Row, group: FittedGroup) -> Floats | None:
+def _gradients(row: ScoredRow, group: FittedGroup) -> Floats | None:
     """Return Grad-CAM, blurred: (photos, side, side). None where tokens are no grid, or coarse."""
     name = group.name
     pixels = np.asarray(row.inputs[f"{name}_pixels"])
@@ -90,7 +88,7 @@ def blur(maps: Floats) -> Floats:
     return np.asarray(uniform_filter(maps, size=(1, 3, 3), mode="constant"), np.float64)
 
 
-def _hidden(row: Row, group: FittedGroup, slot: int) -> Floats:
+def _hidden(row: ScoredRow, group: FittedGroup, slot: int) -> Floats:
     """Return (8, 8): how much of the score is lost where a patch has the photo's mean colour."""
     key, there = f"{group.name}_pixels", f"{group.name}_present"
     pixels, present = (np.asarray(row.inputs[each]) for each in (key, there))
@@ -117,5 +115,5 @@ def _edges(size: int) -> list[tuple[int, int]]:
     ]
 
 
-def _scores(row: Row, group: str, variants: dict[str, Any]) -> Floats:
+def _scores(row: ScoredRow, group: str, variants: dict[str, Any]) -> Floats:
     return floats(row.scores(variants, [group]))

@@ -103,14 +103,15 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why one row got its answer.
+    """Why one row got its prediction.
 
-    `place` names the row, `remarks` say what is odd about it. Without an answer, `remarks` say why
-    and the rest is empty. `answer` and `nothing` are the answers to the row and to a row in which
-    every group is withheld, as shown; `score` and `start` the scores of the two, and the groups'
-    scores add up to `score - start`. `counted` says what the networks and the linear model of terms
-    count in the score, None where there is no linear model. `trees` says what this model,
-    its linear model once more, and gradient boosting, which is not explained, count in the run's
+    `place` names the row, `remarks` say what is odd about it. Without a prediction they say why
+    and the rest is empty. `target` is the score that is explained. `prediction` and
+    `baseline_prediction` are the predictions of the row and of one in which every group is absent,
+    as shown; `score` and `start` the scores of the two, and the groups' scores add up to
+    `score - start`. `stacking_weights` are those of the networks and of the sparse linear model in
+    the score, None where there is no linear model. `trees` are the weights of this model, of its
+    linear model once more, and of gradient boosting, which is not explained, in the run's
     prediction, None without trees.
     """
 
@@ -118,12 +119,12 @@ class Explanation:
     place: str
     identifier: str
     remarks: list[str]
-    question: ExplanationTarget | None = None
-    answer: str = ""
-    nothing: str = ""
+    target: ExplanationTarget | None = None
+    prediction: str = ""
+    baseline_prediction: str = ""
     score: float = 0.0
     start: float = 0.0
-    counted: tuple[float, float] | None = None
+    stacking_weights: tuple[float, float] | None = None
     trees: tuple[float, float, float] | None = None
     groups: list[GroupScore] = field(default_factory=list)
     words: list[WordScores] = field(default_factory=list)

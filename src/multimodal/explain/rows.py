@@ -1,11 +1,12 @@
-"""Raw rows to explanations."""
+"""Explanations of raw rows: every method on each row, compared with a baseline input."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,20 +20,18 @@ from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.data.read.table import Table
 from multimodal.evaluation.predictions import CORNERS, prediction_columns
 from multimodal.evaluation.task import Task
-from multimodal.explain.attribution import Row, floats, group_values
+from multimodal.explain.attribution import ScoredRow, floats, group_values
 from multimodal.explain.columns import explain_columns
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.neighbours import Neighbours
 from multimodal.explain.photos import explain_photos
 from multimodal.explain.records import Explanation, GroupScore
-from multimodal.explain.submodels import Cut, Encoding, nothing
-from multimodal.explain.targets import ExplanationTarget, ask
+from multimodal.explain.submodels import EncodedRow, HeadSubmodels, baseline_input
+from multimodal.explain.targets import ExplanationTarget, explanation_target
 from multimodal.explain.words import explain_words
 from multimodal.fusion.contributions import MAX_GROUPS
 from multimodal.models.build import head_layer
-
-if TYPE_CHECKING:
-    from multimodal.models.fitted import FittedModel
+from multimodal.models.fitted import FittedModel
 
 
 def explain_rows(
@@ -59,20 +58,21 @@ def explain_rows(
     Raises:
         DataError: There is no such head or class, or a column is missing.
     """
-    task = chosen_task(model, head)
-    whole = Cut.of(model, task.name)
-    empty: Encoding | None = None
+    explainer = _Explainer(model, chosen_task(model, head), label)
+    baseline: EncodedRow | None = None
     for i in range(len(table.frame)):
         frame = table.frame.iloc[[i]].reset_index(drop=True)
         remarks = [notes[i]] if notes and i in notes else []
         blank = Explanation(int(table.rows[i]), table.place(i), _identifier(model, frame), remarks)
         arrays = model.preprocessor.arrays(frame, root)
-        if empty is None:
-            empty = whole.encode(nothing(arrays, model.spec), frame, nothing=True)
-        here = whole.encode(arrays, frame)
-        found = _explain(model, whole, task, frame, arrays, here, empty, label, blank)
+        if baseline is None:  # the same for every row
+            absent = baseline_input(arrays, model.spec)
+            baseline = explainer.submodels.encode(absent, frame, baseline=True)
+        encoded = explainer.submodels.encode(arrays, frame)
+        found = explainer.explain(blank, frame, arrays, encoded, baseline)
         if known is not None:
-            found = replace(found, neighbours=known.nearest(whole.fused(here)))
+            vector = explainer.submodels.fused(encoded)
+            found = replace(found, neighbours=known.nearest(vector))
         yield found
 
 
@@ -89,100 +89,112 @@ def chosen_task(model: FittedModel, head: str | None) -> Task:
     raise DataError(f"the model has no head '{head}'. {choices(str(head), names)}")
 
 
-def _explain(
-    model: FittedModel,
-    whole: Cut,
-    task: Task,
-    frame: pd.DataFrame,
-    arrays: Arrays,
-    here: Encoding,
-    empty: Encoding,
-    label: str | None,
-    blank: Explanation,
-) -> Explanation:
-    layer = head_layer(model.model, task.name)
-    raw, bare = whole.raw(here), whole.raw(empty)
-    outputs = _decoded(model, task, layer, raw)
-    question = _question(model, task, layer, outputs, label)
-    row, linear = whole.scored(here, empty, question.direction)
-    groups = _groups(model, row, linear, empty.networks)
-    there = {group.name for group in groups if group.there}
-    present = [group for group in model.spec.groups if group.name in there]
-    faults = _faults(arrays)
-    broken = [
-        f"photo: {why}; it counts as absent" for each in faults.values() for why in each.values()
-    ]
-    return replace(
-        blank,
-        remarks=[*blank.remarks, *_unusual(arrays), *broken],
-        question=question,
-        answer=_answer(task, outputs),
-        nothing=_answer(task, _decoded(model, task, layer, bare)),
-        score=float(raw[0] @ np.array(question.direction)),
-        start=float(bare[0] @ np.array(question.direction)),
-        counted=whole.counted(question.direction),
-        trees=_trees(model, task),
-        groups=groups,
-        words=[
-            each
-            for group in present
-            if group.modality == "text"
-            if (each := explain_words(row, group, frame, linear)) is not None
-        ],
-        columns=explain_columns(
-            row, [g for g in present if g.modality == "tabular"], frame, linear
-        ),
-        photos=[
-            each
-            for group in model.spec.groups
+@dataclass(frozen=True)
+class _Explainer:
+    """Explain one head of a model: its predicted class or label, or the one that is asked for."""
+
+    model: FittedModel
+    task: Task
+    label: str | None
+
+    @cached_property
+    def submodels(self) -> HeadSubmodels:
+        return HeadSubmodels.of(self.model, self.task.name)
+
+    @cached_property
+    def layer(self) -> Any:
+        return head_layer(self.model.model, self.task.name)
+
+    def explain(
+        self,
+        blank: Explanation,
+        frame: pd.DataFrame,
+        arrays: Arrays,
+        encoded: EncodedRow,
+        baseline: EncodedRow,
+    ) -> Explanation:
+        """Fill in the explanation of one row."""
+        spec, raw, raw_baseline = self.model.spec, *map(self.submodels.raw, (encoded, baseline))
+        outputs = self._decoded(raw)
+        target = self._target(outputs)
+        direction = np.array(target.direction)
+        row, linear = self.submodels.scored(encoded, baseline, target.direction)
+        groups = self._groups(row, linear, baseline)
+        there = {group.name for group in groups if group.there}
+        present = [group for group in spec.groups if group.name in there]
+        tables = [group for group in present if group.modality == "tabular"]
+        texts = [group for group in present if group.modality == "text"]
+        words = [explain_words(row, group, frame, linear) for group in texts]
+        faults = _faults(arrays)
+        photos = [
+            explain_photos(row, group, list(arrays.photos[group.name].paths[0]), faults[group.name])
+            for group in spec.groups
             if group.modality == "image"
-            for each in explain_photos(
-                row, group, list(arrays.photos[group.name].paths[0]), faults[group.name]
-            )
-        ],
-    )
+        ]
+        return replace(
+            blank,
+            remarks=[*blank.remarks, *_remarks(arrays, faults)],
+            target=target,
+            prediction=_written(self.task, outputs),
+            baseline_prediction=_written(self.task, self._decoded(raw_baseline)),
+            score=float(raw[0] @ direction),
+            start=float(raw_baseline[0] @ direction),
+            stacking_weights=self.submodels.stacking_weights(target.direction),
+            trees=self._trees(),
+            groups=groups,
+            words=[each for each in words if each is not None],
+            columns=explain_columns(row, tables, frame, linear),
+            photos=[each for of_group in photos for each in of_group],
+        )
 
+    def _target(self, outputs: Floats) -> ExplanationTarget:
+        """Return what is explained; odds are those of calibrated probabilities."""
+        found = explanation_target(self.task, self.layer, outputs, self.label)
+        calibration = self.model.calibration
+        known = {} if calibration is None else calibration.temperatures
+        return replace(found, scale=found.scale / known.get(self.task.name, 1.0))
 
-def _question(
-    model: FittedModel, task: Task, layer: Any, outputs: Floats, label: str | None
-) -> ExplanationTarget:
-    """Return what is explained; odds are those of probabilities as sure as they may be."""
-    found = ask(task, layer, outputs, label)
-    known = {} if model.calibration is None else model.calibration.temperatures
-    return replace(found, scale=found.scale / known.get(task.name, 1.0))
-
-
-def _groups(
-    model: FittedModel, row: Row, linear: LinearScores | None, empty: Sequence[Any]
-) -> list[GroupScore]:
-    """Return the Shapley value of each group; of more than ten groups, those of the modalities."""
-    groups = model.spec.groups
-    players = {group.name: [group.name] for group in groups}
-    if len(players) > MAX_GROUPS:
-        modalities = dict.fromkeys(group.modality for group in groups)
-        players = {m: [g.name for g in groups if g.modality == m] for m in modalities}
-    values = group_values(row, empty, players)
-    found = []
-    for name, held in players.items():
-        mine = [model.spec.group(each) for each in held]
-        keys = [f"{group.name}_present" for group in mine]
-        there = [bool(np.any(row.inputs[key])) if key in row.inputs else True for key in keys]
-        columns = [column for group in mine for column in group.columns]
-        score = float(floats(values[name])[0]) + (0.0 if linear is None else linear.groups(held))
-        found.append(GroupScore(name, mine[0].modality, columns, score, any(there)))
-    return found
-
-
-def _decoded(model: FittedModel, task: Task, layer: Any, raw: Floats) -> Floats:
-    """Return what `model.decoded` does for raw outputs of a head."""
-    found = floats(layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
-    if model.calibration is None:
+    def _groups(
+        self, row: ScoredRow, linear: LinearScores | None, baseline: EncodedRow
+    ) -> list[GroupScore]:
+        """Return the Shapley value of each group; of more than ten, of each modality's groups."""
+        groups = self.model.spec.groups
+        players = {group.name: [group] for group in groups}
+        if len(players) > MAX_GROUPS:
+            modalities = dict.fromkeys(group.modality for group in groups)
+            players = {m: [group for group in groups if group.modality == m] for m in modalities}
+        names = {player: [group.name for group in held] for player, held in players.items()}
+        values = group_values(row, baseline.networks, names)
+        found = []
+        for player, held in players.items():
+            keys = [f"{group.name}_present" for group in held]
+            there = [bool(np.any(row.inputs[key])) if key in row.inputs else True for key in keys]
+            columns = [column for group in held for column in group.columns]
+            score = float(floats(values[player])[0])
+            score += 0.0 if linear is None else linear.groups(names[player])
+            found.append(GroupScore(player, held[0].modality, columns, score, any(there)))
         return found
-    return model.calibration.tempered([task], {task.name: found})[task.name]
+
+    def _decoded(self, raw: Floats) -> Floats:
+        """Return what `model.decoded` does for raw outputs of the head."""
+        found = floats(self.layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
+        if self.model.calibration is None:
+            return found
+        name = self.task.name
+        return self.model.calibration.tempered([self.task], {name: found})[name]
+
+    def _trees(self) -> tuple[float, float, float] | None:
+        """Return the weights of Keras model, linear model beside it, and trees, if any."""
+        boosted = self.model.boosted_models
+        head = None if boosted is None else boosted.heads.get(self.task.name)
+        if head is None or not head.shares[2]:
+            return None
+        network, linear, trees = (float(weight) for weight in head.shares)
+        return network, linear, trees
 
 
-def _answer(task: Task, outputs: Floats) -> str:
-    """Write the answer to one row."""
+def _written(task: Task, outputs: Floats) -> str:
+    """Write the prediction of one row."""
     found = {name: column[0] for name, column in prediction_columns(task, outputs).items()}
     if task.kind == "box":
         return ", ".join(f"{name} {found[name]:.0%}" for name in CORNERS)
@@ -198,22 +210,16 @@ def _identifier(model: FittedModel, frame: pd.DataFrame) -> str:
     return str(frame[names[0]].iloc[0]) if names else ""
 
 
-def _trees(model: FittedModel, task: Task) -> tuple[float, float, float] | None:
-    """Return what Keras model, linear model beside it, and trees count in a run's predictions."""
-    boosted_model = (
-        model.boosted_models.heads.get(task.name) if model.boosted_models is not None else None
-    )
-    if boosted_model is None or not boosted_model.shares[2]:
-        return None
-    keras, linear, trees = (float(share) for share in boosted_model.shares)
-    return keras, linear, trees
-
-
-def _unusual(arrays: Arrays) -> list[str]:
-    """Say which cells the model does not know or cannot read."""
-    unseen = [f"'{name}': a category that the model does not know" for name in arrays.unseen]
-    return unseen + [
-        f"'{name}': no number or date; it counts as missing" for name in arrays.unreadable
+def _remarks(arrays: Arrays, faults: Mapping[str, Mapping[int, str]]) -> list[str]:
+    """Say which cells the model does not know or cannot read, and which photos."""
+    return [
+        *(f"'{name}': a category that the model does not know" for name in arrays.unseen),
+        *(f"'{name}': no number or date; it counts as missing" for name in arrays.unreadable),
+        *(
+            f"photo: {why}; it counts as absent"
+            for each in faults.values()
+            for why in each.values()
+        ),
     ]
 
 

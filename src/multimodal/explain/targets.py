@@ -1,4 +1,4 @@
-"""What is explained of a head: one score, as a weighted sum of its raw outputs, and its unit."""
+"""The target of an explanation: one score of a head, a weighted sum of its raw outputs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from multimodal.core.formatting import short_number
 from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task
 
-NARROW = "\u00a0"
-"""A blank at which no line is broken."""
-NEAR = 0.05
-"""Logarithm of a factor below which a third digit tells it from 1."""
+NARROW = "\u00a0"  # a blank at which no line is broken
+NEAR = 0.05  # logarithm of a factor below which a third digit tells it from 1
 Unit = Literal["factor", "amount", "odds"]
 
 
@@ -59,14 +57,16 @@ class ExplanationTarget:
         return NARROW.join([*["odds"] * (self.unit == "odds"), "×", shown])
 
 
-def ask(task: Task, layer: Any, outputs: ArrayLike, label: str | None = None) -> ExplanationTarget:
-    """Return what is explained of a head.
+def explanation_target(
+    task: Task, layer: Any, outputs: ArrayLike, label: str | None = None
+) -> ExplanationTarget:
+    """Return the score that is explained of a head.
 
     A number is explained itself, of quantiles the one nearest to the median. Of classes it is the
     predicted one, or the one that is asked for: its logit less the mean of the others', the
-    logarithm of its odds. Grades share one score, which rises with the grade. Of labels it is the
-    logit of the likeliest one, or the one that is asked for; of a box its size, the sum of the
-    logits of width and height.
+    logarithm of its odds. Ordinal classes share one score, which rises with the class. Of labels it
+    is the logit of the likeliest one, or the one that is asked for; of a box its size, the sum of
+    the logits of width and height.
 
     Args:
         task: What the head is asked.

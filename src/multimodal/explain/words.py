@@ -1,4 +1,4 @@
-"""How much each word of a text moved the score of a row."""
+"""How much each word of a text moved the score of a row: gradients, or words left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import PADDING, FittedGroup
 from multimodal.data.features.cell_arrays import texts
 from multimodal.data.features.text import tokenise
-from multimodal.explain.attribution import Row, floats, shares
+from multimodal.explain.attribution import ScoredRow, estimate_shapley_values, floats
 from multimodal.explain.gradients import word_scores
 from multimodal.explain.linear import LinearScores
 from multimodal.explain.records import WordScores
@@ -20,7 +20,7 @@ SAMPLED = "words left out in random orders"
 
 
 def explain_words(
-    row: Row, group: FittedGroup, frame: pd.DataFrame, linear: LinearScores | None = None
+    row: ScoredRow, group: FittedGroup, frame: pd.DataFrame, linear: LinearScores | None = None
 ) -> WordScores | None:
     """Return the scores of a group's words, None where the row has none.
 
@@ -41,7 +41,7 @@ def explain_words(
         return None
     text = texts(group.columns, frame)[0]
     found = tokenise(text)
-    if all(hasattr(part.encoders[group.name], "embed") for part in row.parts):
+    if all(hasattr(each.encoders[group.name], "embed") for each in row.submodels):
         moved = 0.0 if linear is None else linear.groups([group.name])
         path = word_scores(row, group.name, beside=moved)
         scores = floats(path.scores)[:count]
@@ -62,10 +62,10 @@ def explain_words(
 
 
 def _left_out(
-    row: Row, group: str, tokens: NDArray[np.int32], count: int
+    row: ScoredRow, group: str, tokens: NDArray[np.int32], count: int
 ) -> tuple[Floats, float, float]:
     """Return Shapley values of the words, and the scores without any and with all of them."""
-    keys = row.parts[0].keys[group]
+    keys = row.submodels[0].keys[group]
     ends: list[float] = []
 
     def function(who: Bools) -> Floats:
@@ -77,4 +77,4 @@ def _left_out(
 
     for who in (np.zeros((1, count), bool), np.ones((1, count), bool)):
         ends.append(float(function(who)[0]))
-    return shares(function, count)[0], ends[0], ends[1]
+    return estimate_shapley_values(function, count)[0], ends[0], ends[1]

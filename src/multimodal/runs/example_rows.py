@@ -39,7 +39,7 @@ from multimodal.core.formatting import short_number
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.features.cell_arrays import texts
 from multimodal.evaluation.predictions import CORNERS, label_columns
-from multimodal.explain.attribution import cut
+from multimodal.explain.attribution import make_submodels
 from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
 from multimodal.explain.submodels import encode_rows, fused_vectors
 
@@ -98,18 +98,18 @@ def _explained(run: Run, prepared: Prepared, tested: Ints) -> Iterator[tuple[str
 
 
 def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
-    question = found.question
+    target = found.target
     ranked = sorted(found.groups, key=lambda group: -abs(group.score))
     return ExplainedRow(
         head=head,
         row=found.row,
         page=file,
-        question=question.name[:MOST_LETTERS] if question else "",
-        nothing=found.nothing[:MOST_LETTERS],
+        question=target.name[:MOST_LETTERS] if target else "",
+        nothing=found.baseline_prediction[:MOST_LETTERS],
         groups=[
-            GroupEffect(name=g.name[:MOST_LETTERS], effect=question.effect(g.score), up=g.score > 0)
+            GroupEffect(name=g.name[:MOST_LETTERS], effect=target.effect(g.score), up=g.score > 0)
             for g in ranked
-            if question
+            if target
         ],
     )
 
@@ -131,7 +131,7 @@ def keep_neighbours(run: Run, prepared: Prepared) -> None:
     random = np.random.default_rng(prepared.config.training.seed)
     rows = np.sort(random.permutation(rows)[:MOST_ROWS])
     frame = in_memory(prepared.table.frame.iloc[rows]).reset_index(drop=True)
-    parts = cut(run.model, run.tasks[0].name, run.spec.groups)
+    parts = make_submodels(run.model, run.tasks[0].name, run.spec.groups)
     encoded, faults = encode_rows(parts, run.preprocessor.arrays(frame, prepared.photo_root))
     vectors = fused_vectors(parts, encoded)
     labels = {task.name: _labels(run, prepared, i, rows) for i, task in enumerate(run.tasks)}
