@@ -16,7 +16,7 @@ from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import FittedGroup
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.sparse.ngrams import Matrix
-from multimodal.evaluation.bootstrap import interval
+from multimodal.evaluation.bootstrap import confidence_interval
 from multimodal.evaluation.measures import MAIN, shortfall
 from multimodal.evaluation.records import (
     IMPORTANCE_FILE,
@@ -116,7 +116,7 @@ def _head(
         changes = [
             error(outputs[i % REPEATS], each) - drawn_before[i] for i, each in enumerate(drawn)
         ]
-        found = interval([after - before, *changes])
+        found = confidence_interval([after - before, *changes])
         return PermutationImportance(
             name=name, kind=kind, error=after, change=found.value, low=found.low, high=found.high
         )
