@@ -1,11 +1,10 @@
-"""Rows that are copies of each other, by photo, by content, by anything with a key."""
+"""Duplicate detection: rows that share a photo, their content, or anything else with a key."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,67 +14,42 @@ from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Column, Schema
 
-Keys = Sequence[Sequence[str | None]]
 _CONTENT = ("number", "category", "text", "date")
-_FEW_ROWS, _SHARE = 10, 0.01
+# A key of more than ten rows and 1 % of the rows means nothing, such as a "no photo" picture.
+_PLACEHOLDER_ROWS, _PLACEHOLDER_FRACTION = 10, 0.01
 
 
-class Placeholder(NamedTuple):
-    """A key that too many rows share to mean anything, such as a "no photo" picture."""
-
-    column: int
-    key: str
-    rows: int
-
-
-def placeholders(keys: Keys, rows: int, *, always: Collection[int] = ()) -> list[Placeholder]:
-    """Return the keys that more than ten rows and more than 1 % of the rows share.
-
-    Args:
-        keys: columns of keys, each (N,); None is no key.
-        rows: N.
-        always: positions of key columns that are never placeholders.
-    """
-    most = max(_FEW_ROWS, _SHARE * rows)
-    return [
-        Placeholder(number, key, count)
-        for number, column in enumerate(keys)
-        if number not in always
-        for key, count in Counter(column).items()
-        if key is not None and count > most
-    ]
-
-
-def duplicate_groups(keys: Keys, rows: int, *, always: Collection[int] = ()) -> Ints:
+def duplicate_groups(
+    keys: Sequence[Sequence[str | None]], rows: int, *, always: Collection[int] = ()
+) -> Ints:
     """Return int64 (N,): the group of each row, numbered by first row.
 
     Two rows are in one group if they share a key in any column, or both share one with a third.
-    None and placeholders (see `placeholders`) join nothing.
+    None joins nothing, nor does a key that more than ten rows and more than 1 % of the rows share.
+
+    Args:
+        keys: Columns of keys, each (N,).
+        rows: N.
+        always: Positions of the columns whose keys join however many rows share them.
 
     Example:
     >>> duplicate_groups([["a", "b", "a", None], ["x", "y", "z", "y"]], 4).tolist()
     [0, 1, 0, 1]
     """
-    skipped = {(found.column, found.key) for found in placeholders(keys, rows, always=always)}
-    parent = list(range(rows))
-    for number, column in enumerate(keys):
-        first: dict[str, int] = {}
-        for row, key in enumerate(column):
-            if key is None or (number, key) in skipped:
-                continue
-            low, high = sorted((_root(parent, row), _root(parent, first.setdefault(key, row))))
-            parent[high] = low
-    roots = [_root(parent, row) for row in range(rows)]
-    return np.unique(np.array(roots, dtype=np.int64), return_inverse=True)[1].astype(np.int64)
+    codes = [
+        _codes(column, np.inf if number in always else _most(rows))
+        for number, column in enumerate(keys)
+    ]
+    return _connected(rows, [(np.arange(rows), each) for each in codes])
 
 
 def photo_keys(digests: Sequence[Sequence[str | None]]) -> list[str | None]:
     """Return one key per row: rows that share a photo, in whatever slot, have the same one.
 
-    A photo that too many rows share to mean anything (see `placeholders`) ties none.
+    A photo that too many rows share to mean anything ties none.
 
     Args:
-        digests: each row's photos; rows may differ in how many they have.
+        digests: Each row's photos; rows may differ in how many they have.
 
     Returns:
         (N,), None for a row without a photo that could tie it.
@@ -85,13 +59,42 @@ def photo_keys(digests: Sequence[Sequence[str | None]]) -> list[str | None]:
     >>> keys[0] == keys[1] != keys[2], keys[3]
     (True, None)
     """
-    rows = [{digest for digest in row if digest is not None} for row in digests]
-    common = {p.key for p in placeholders([[d for row in rows for d in row]], len(rows))}
-    entries = [(str(i), digest) for i, row in enumerate(rows) for digest in row - common]
-    columns = list(zip(*entries, strict=True))
-    groups = duplicate_groups(columns, len(entries), always=(0, 1)).tolist()
-    keys = {row: f"photos {group}" for (row, _), group in zip(entries, groups, strict=True)}
-    return [keys.get(str(i)) for i in range(len(rows))]
+    entries = [(i, digest) for i, row in enumerate(digests) for digest in {*row} - {None}]
+    rows = np.array([row for row, _ in entries], np.int64)
+    codes = _codes([digest for _, digest in entries], _most(len(digests)))
+    groups, tied = _connected(len(digests), [(rows, codes)]), set(rows[codes >= 0].tolist())
+    return [f"photos {group}" if i in tied else None for i, group in enumerate(groups.tolist())]
+
+
+def _most(rows: int) -> float:
+    return max(_PLACEHOLDER_ROWS, _PLACEHOLDER_FRACTION * rows)
+
+
+def _codes(keys: Sequence[str | None], most: float) -> Ints:
+    """Return keys as numbers (N,), -1 for None and for a key that occurs more than `most` times."""
+    codes = np.asarray(pd.factorize(np.array(keys, object))[0], np.int64)
+    counts = np.bincount(codes[codes >= 0], minlength=1)
+    return np.where(counts[codes] > most, -1, codes)
+
+
+def _connected(rows: int, columns: Sequence[tuple[Ints, Ints]]) -> Ints:
+    """Return each row's connected component, numbered by first row.
+
+    The graph's nodes are the rows and the keys; each of `columns` holds edges, positions of rows
+    and codes of keys, -1 for no edge.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    nodes, starts, ends = rows, [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for row, codes in columns:
+        starts.append(row[codes >= 0])
+        ends.append(nodes + codes[codes >= 0])
+        nodes += int(codes.max(initial=-1)) + 1
+    edges = np.concatenate(starts), np.concatenate(ends)
+    graph = coo_matrix((np.ones(len(edges[0]), bool), edges), (nodes, nodes))
+    labels = connected_components(graph, directed=False)[1] if nodes else edges[0]
+    return np.asarray(pd.factorize(labels[:rows])[0], np.int64)
 
 
 def content_keys(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
@@ -128,10 +131,3 @@ def _spelled(series: pd.Series[Any], column: Column) -> list[str]:
 
 def _digest(cells: Sequence[str]) -> str:
     return hashlib.blake2b("\x1f".join(cells).encode(), digest_size=16).hexdigest()
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
