@@ -1,11 +1,17 @@
-"""Does a column give the target away? Said aloud, never mended silently."""
+"""Target leakage: columns that state, follow or determine what is to be predicted.
+
+A leak is named, never mended in silence: whether a column is known before the prediction is wanted
+only the user can say. Three kinds are looked for: texts that state the target, leakage by value (a
+number follows the target, or a category determines it), and leakage by combination (numbers whose
+sum or product is the target).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,16 +24,17 @@ from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.features.bins import quantile_bins
 
-MIN_SHARE, MIN_NAMED = 0.05, 0.2
-MIN_CORRELATION, MIN_RIGHT = 0.9, 0.98
-LOOKED_AT = 10_000
-_PAIRED, _BINS = 8, 50
+LOOKED_AT = 10_000  # rows
+MIN_STATED, MIN_NAMED = 0.05, 0.2  # fractions of the cells that state a number, name a class
+MIN_CORRELATION, MIN_RIGHT, MIN_EXPLAINED = 0.9, 0.98, 0.999
+_LEAST_KNOWN, _LEAST_ROWS = 20, 50  # rows for a correlation, for a sum or product
+_PAIRED, _BINS = 8, 50  # columns of fewest categories that are looked at in pairs; quantiles
 _NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
 
-Truth: TypeAlias = "NDArray[Any]"
 
-
-def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: Truth) -> list[str]:
+def leakage_warnings(
+    frame: pd.DataFrame, schema: Schema, target: str, y_true: NDArray[Any]
+) -> list[str]:
     """Return a sentence for every column, or pair or sum of columns, that gives the target away.
 
     At most 10,000 rows are looked at, drawn evenly. Named are:
@@ -37,16 +44,16 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: T
       rightly;
     - number and date columns whose correlation with a number, of ranks or of logarithms, is at
       least 0.9;
-    - categories, and pairs of categories, by which the other rows of a value tell the row's target:
-      the class in 98 % of the rows, or the number with a correlation of at least 0.9; number
-      columns that tell the class so by fifty quantiles;
+    - categories, and pairs of categories, whose other rows of the same value determine the row's
+      target: the class in 98 % of the rows, or the number with a correlation of at least 0.9;
+      number columns that determine the class so by fifty quantiles;
     - numbers that together explain 99.9 % of the target's variance on rows kept apart, as a sum or
       as a product.
 
     Args:
-        frame: the rows.
-        schema: the columns to look at; others are passed over.
-        target: name of the target, for the sentences.
+        frame: The rows.
+        schema: The columns to look at; others are passed over.
+        target: Name of the target, for the sentences.
         y_true: (rows,), the target: float64 with NaN where it is missing, or objects, classes with
             None where it is missing.
 
@@ -60,8 +67,9 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: T
     >>> leakage_warnings(table.frame, schema, "kind", kinds)[0][:38]
     "column 'code' tells the kind: in 100% "
     """
-    rows = _drawn(len(frame))
-    frame, y_true = frame.iloc[rows], y_true[rows]
+    if len(frame) > LOOKED_AT:
+        rows = np.sort(np.random.default_rng(0).choice(len(frame), LOOKED_AT, replace=False))
+        frame, y_true = frame.iloc[rows], y_true[rows]
     numbers = {
         name: parse_numbers(frame[name], schema.column(name).unit).values
         for name in schema.names("number")
@@ -69,49 +77,41 @@ def leakage_warnings(frame: pd.DataFrame, schema: Schema, target: str, y_true: T
     numbers |= {
         name: date_parts(parse_dates(frame[name]).values, "days") for name in schema.names("date")
     }
-    if y_true.dtype == object:
-        found = _class_leaks(frame, schema, target, y_true, numbers)
-    else:
-        found = _number_leaks(frame, schema, target, y_true, numbers)
-    return [sentence for sentence in found if sentence]
-
-
-def _drawn(rows: int) -> Ints:
-    """Return the positions that are looked at, ascending."""
-    if rows <= LOOKED_AT:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(0).choice(rows, LOOKED_AT, replace=False))
+    leaks = _class_leaks if y_true.dtype == object else _number_leaks
+    return [found for found in leaks(frame, schema, target, y_true, numbers) if found]
 
 
 def _number_leaks(
     frame: pd.DataFrame, schema: Schema, target: str, y_true: Floats, numbers: dict[str, Floats]
 ) -> list[str | None]:
     wordy = [*schema.names("text"), *schema.names("category")]
-    found = [_text_states(frame[name], name, target, y_true) for name in wordy]
-    copies = [_number_copies(values, name, target, y_true) for name, values in numbers.items()]
+    found = [_states_number(frame[name], name, target, y_true) for name in wordy]
+    followed = {name: _follows(each, name, target, y_true) for name, each in numbers.items()}
     known = np.isfinite(y_true)
 
     def strength(keys: Ints) -> float:
         guess = mean_of_others(keys, np.where(known, y_true, 0.0), known)
         both = np.isfinite(guess) & known
-        if both.sum() < max(20, len(y_true) / 2) or not np.ptp(guess[both]):
+        if both.sum() < max(_LEAST_KNOWN, len(y_true) / 2) or not np.ptp(guess[both]):
             return 0.0
         return _correlation(guess[both], y_true[both])  # a rare value gives -1 by itself
 
-    told = _by_category(frame, schema, target, strength, MIN_CORRELATION, "with a correlation of")
-    free = {
-        name: values
-        for (name, values), said in zip(numbers.items(), copies, strict=True)
-        if not said
-    }
-    return [*found, *copies, *told, *_sums(free, target, y_true)]
+    told = _by_category(
+        frame, schema, target, strength, MIN_CORRELATION, "with a correlation of {:.2f}".format
+    )
+    free = {name: values for name, values in numbers.items() if not followed[name]}
+    return [*found, *followed.values(), *told, _by_combination(free, target, y_true)]
 
 
 def _class_leaks(
-    frame: pd.DataFrame, schema: Schema, target: str, y_true: Truth, numbers: dict[str, Floats]
+    frame: pd.DataFrame,
+    schema: Schema,
+    target: str,
+    y_true: NDArray[Any],
+    numbers: dict[str, Floats],
 ) -> list[str | None]:
-    codes = np.asarray(pd.factorize(y_true)[0], np.int64)
-    found = [_text_names(frame[name], name, target, y_true) for name in schema.names("text")]
+    codes = _codes(y_true)
+    found = [_names_class(frame[name], name, target, y_true) for name in schema.names("text")]
     counts = np.bincount(codes[codes >= 0], minlength=1)
     commonest = counts.max() / max(counts.sum(), 1)
 
@@ -119,38 +119,40 @@ def _class_leaks(
         right = accuracy_of_others(keys, codes)
         return right if 1 - right <= (1 - commonest) / 10 else 0.0
 
-    told = _by_category(frame, schema, target, strength, MIN_RIGHT, "in")
+    how = "in {:.0%} of the rows".format
+    told = _by_category(frame, schema, target, strength, MIN_RIGHT, how)
     for name, values in numbers.items():
-        share = strength(quantile_bins(values, _BINS))
-        if share >= MIN_RIGHT:
-            told.append(_tells(f"column '{name}' tells", target, f"in {share:.0%} of the rows"))
+        right = strength(quantile_bins(values, _BINS))
+        if right >= MIN_RIGHT:
+            told.append(_tells(f"column '{name}' tells", target, how(right)))
     return [*found, *told]
 
 
 def _by_category(
-    frame: pd.DataFrame, schema: Schema, target: str, strength: Any, least: float, word: str
-) -> list[str | None]:
-    """Name the categories, then the pairs of others, by whose values the target is known."""
-    keys = {name: _keys(frame[name]) for name in schema.names("category")}
-    found: list[str | None] = []
-    rest = []
-    for name, values in keys.items():
-        force = strength(values)
-        if force >= least:
-            found.append(_tells(f"column '{name}' tells", target, _said(word, force)))
-        else:
-            rest.append(name)
+    frame: pd.DataFrame,
+    schema: Schema,
+    target: str,
+    strength: Callable[[Ints], float],
+    least: float,
+    how: Callable[[float], str],
+) -> list[str]:
+    """Name the categories, then the pairs of others, whose values determine the target."""
+    keys = {name: _codes(as_text(frame[name])) for name in schema.names("category")}
+    alone = {name: strength(values) for name, values in keys.items()}
+    found = [
+        _tells(f"column '{name}' tells", target, how(each))
+        for name, each in alone.items()
+        if each >= least
+    ]
+    rest = [name for name, each in alone.items() if not each >= least]
     rest = sorted(rest, key=lambda name: int(keys[name].max(initial=0)))[:_PAIRED]
     for first, second in combinations(rest, 2):
-        force = strength(joint_keys(keys[first], keys[second]))
-        if force >= least:
-            who = f"columns '{first}' and '{second}' together tell"
-            found.append(_tells(who, target, _said(word, force)))
+        both = strength(joint_keys(keys[first], keys[second]))
+        if both >= least:
+            found.append(
+                _tells(f"columns '{first}' and '{second}' together tell", target, how(both))
+            )
     return found
-
-
-def _said(word: str, force: float) -> str:
-    return f"in {force:.0%} of the rows" if word == "in" else f"{word} {force:.2f}"
 
 
 def _tells(who: str, target: str, how: str) -> str:
@@ -160,29 +162,35 @@ def _tells(who: str, target: str, how: str) -> str:
     )
 
 
-def _keys(series: pd.Series[Any]) -> Ints:
-    return np.asarray(pd.factorize(as_text(series))[0], np.int64)
+def _codes(values: NDArray[Any]) -> Ints:
+    return np.asarray(pd.factorize(values)[0], np.int64)
 
 
-def _sums(numbers: dict[str, Floats], target: str, y_true: Floats) -> list[str]:
+def _by_combination(numbers: dict[str, Floats], target: str, y_true: Floats) -> str | None:
     found = determined_by(numbers, y_true)
     if found is None:
-        return []
-    names, how, share = found
+        return None
+    names, how, explained = found
     listed = ", ".join(f"'{name}'" for name in names[:-1]) + f" and '{names[-1]}'"
-    return [
+    return (
         f"columns {listed} together give the {target} away: as a {how} they explain "
-        f"{share:.2%} of it. If one of them is not known before the prediction is wanted, set its "
-        "kind to 'ignored'."
+        f"{explained:.2%} of it. If one of them is not known before the prediction is wanted, set "
+        "its kind to 'ignored'."
+    )
+
+
+def _states_number(series: pd.Series[Any], name: str, target: str, y_true: Floats) -> str | None:
+    """Say so if texts state the row's own number, more often than another row's."""
+    numbers = [
+        {float(each.replace(",", "")) for each in _NUMBER.findall(cell)}
+        if isinstance(cell, str)
+        else set()
+        for cell in series
     ]
-
-
-def _text_states(series: pd.Series[Any], name: str, target: str, y_true: Floats) -> str | None:
-    numbers = [_numbers_in(text) for text in series]
     mixed = np.random.default_rng(0).permutation(y_true)
     own = np.array([value in stated for value, stated in zip(y_true, numbers, strict=True)])
     other = [value in stated for value, stated in zip(mixed, numbers, strict=True)]
-    if own.mean() <= MIN_SHARE or own.mean() <= 3 * np.mean(other):
+    if own.mean() <= MIN_STATED or own.mean() <= 3 * np.mean(other):
         return None
     return (
         f"column '{name}': {int(own.sum()):,} of {len(own):,} cells state their own {target} "
@@ -191,13 +199,9 @@ def _text_states(series: pd.Series[Any], name: str, target: str, y_true: Floats)
     )
 
 
-def _numbers_in(text: object) -> set[float]:
-    if not isinstance(text, str):
-        return set()
-    return {float(match.replace(",", "")) for match in _NUMBER.findall(text)}
-
-
-def _text_names(series: pd.Series[Any], name: str, target: str, y_true: Truth) -> str | None:
+def _names_class(
+    series: pd.Series[Any], name: str, target: str, y_true: NDArray[Any]
+) -> str | None:
     """Say so if texts name a class, and it is the row's own."""
     classes = sorted({each.casefold() for each in y_true if each is not None}, key=len)[::-1]
     if len(classes) < 2:
@@ -215,9 +219,10 @@ def _text_names(series: pd.Series[Any], name: str, target: str, y_true: Truth) -
     )
 
 
-def _number_copies(numbers: Floats, name: str, target: str, y_true: Floats) -> str | None:
+def _follows(numbers: Floats, name: str, target: str, y_true: Floats) -> str | None:
+    """Say so if a number is correlated with the target."""
     both = np.isfinite(numbers) & np.isfinite(y_true)
-    if both.sum() < 20 or not (np.ptp(numbers[both]) and np.ptp(y_true[both])):
+    if both.sum() < _LEAST_KNOWN or not (np.ptp(numbers[both]) and np.ptp(y_true[both])):
         return None
     correlation = _correlation(numbers[both], y_true[both])
     if not abs(correlation) >= MIN_CORRELATION:
@@ -235,10 +240,6 @@ def _correlation(first: Floats, second: Floats) -> float:
     if first.min() > 0 and second.min() > 0:
         found.append(float(np.corrcoef(np.log(first), np.log(second))[0, 1]))
     return max(found, key=abs)
-
-
-MIN_EXPLAINED = 0.999
-_LEAST_ROWS = 50
 
 
 def mean_of_others(keys: Ints, values: Floats, known: Bools) -> Floats:
@@ -267,7 +268,7 @@ def mean_of_others(keys: Ints, values: Floats, known: Bools) -> Floats:
 
 
 def accuracy_of_others(keys: Ints, codes: Ints) -> float:
-    """Return the share of rows whose class is the commonest among the other rows of their key.
+    """Return the fraction of rows whose class is the commonest among the other rows of their key.
 
     0 if fewer than half of the rows have another row of their key. Ties are wrong.
 
@@ -291,11 +292,11 @@ def accuracy_of_others(keys: Ints, codes: Ints) -> float:
     for pair in order:  # each value's commonest class comes last
         second[value[pair]], best[value[pair]] = best[value[pair]], counts[pair]
     mine, at = counts[own], keys[there]
-    rival = np.where(mine == best[at], second[at], best[at])
+    others = np.where(mine == best[at], second[at], best[at])
     several = (best + second)[at] > 1
     if several.sum() < len(keys) / 2:
         return 0.0
-    return float(np.mean((mine - 1 > rival)[several]))
+    return float(np.mean((mine - 1 > others)[several]))
 
 
 def joint_keys(first: Ints, second: Ints) -> Ints:
@@ -308,13 +309,13 @@ def joint_keys(first: Ints, second: Ints) -> Ints:
 def determined_by(
     numbers: Mapping[str, Floats], y_true: Floats
 ) -> tuple[list[str], str, float] | None:
-    """Return which numbers make up the target, as a `sum` or `product`, and the share explained.
+    """Return which numbers make up the target, as a `sum` or `product`, and R².
 
     Half of the rows are fitted, by least squares, the other half judged; columns go one by one as
     long as the others still explain 99.9 % of the variance.
 
     Args:
-        numbers: by name, float64 (N,), NaN where missing.
+        numbers: By name, float64 (N,), NaN where missing.
         y_true: float64 (N,).
 
     Returns:
@@ -328,11 +329,10 @@ def determined_by(
         left = list(range(len(names)))
         while len(left) > 1 and _explained(matrix[:, left], goal) >= MIN_EXPLAINED:
             without = [[i for i in left if i != gone] for gone in left]
-            shares = [_explained(matrix[:, each], goal) for each in without]
-            if max(shares) < MIN_EXPLAINED:
-                share = _explained(matrix[:, left], goal)
-                return [names[i] for i in left], how, share
-            left = without[int(np.argmax(shares))]
+            explained = [_explained(matrix[:, each], goal) for each in without]
+            if max(explained) < MIN_EXPLAINED:
+                return [names[i] for i in left], how, _explained(matrix[:, left], goal)
+            left = without[int(np.argmax(explained))]
     return None
 
 
@@ -347,10 +347,11 @@ def _usable(
     if len(names) < 2:
         return None
     matrix = np.stack([numbers[name] for name in names], axis=1)
-    whole = np.isfinite(matrix).all(axis=1) & np.isfinite(y_true)
-    if whole.sum() < max(_LEAST_ROWS, 5 * len(names)) or y_true[whole].min() == y_true[whole].max():
+    full = np.isfinite(matrix).all(axis=1) & np.isfinite(y_true)
+    matrix, y_true = matrix[full], y_true[full]
+    if len(y_true) < max(_LEAST_ROWS, 5 * len(names)) or not np.ptp(y_true):
         return None
-    return names, np.log(matrix[whole]) if logarithms else matrix[whole], y_true[whole]
+    return names, np.log(matrix) if logarithms else matrix, y_true
 
 
 def _explained(matrix: Floats, goal: Floats) -> float:
