@@ -10,7 +10,6 @@ from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
 from multimodal.data.prepared import Prepared
-from multimodal.data.read import lazy_text
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +45,3 @@ def test_one_network_is_stopped_by_the_validation_rows() -> None:
     rows, held = prepared.fold_rows(0)
     np.testing.assert_array_equal(rows, prepared.rows("train"))
     np.testing.assert_array_equal(held, prepared.rows("validation"))
-
-
-def test_a_table_in_memory_is_looked_at_whole(prepared: Prepared) -> None:
-    assert not lazy_text.on_disk(prepared.table.frame)
-    assert prepared.looked_at() is prepared

@@ -1,4 +1,4 @@
-"""From a file to everything training needs: checked rows, schema, splits, spec, arrays, photos."""
+"""Data preparation: from a file to checked rows, schema, splits, fitted spec, arrays and photos."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,12 @@ from multimodal.core.spec import FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.defaults import complete, resolve_auto, uses_k_fold
-from multimodal.data.features.fit import capped_columns, fit_rows, with_sparse_features
+from multimodal.data.features.fit import (
+    capped_columns,
+    fit_rows,
+    fitted_labels,
+    with_sparse_features,
+)
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
@@ -26,6 +32,7 @@ from multimodal.data.labels.checks import check_splits, check_transform, rare_cl
 from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import boxes_to_fractions, label_arrays, read_labels
 from multimodal.data.photos import checks
+from multimodal.data.photos.checks import Digests, PhotoColumn
 from multimodal.data.prepared import Base, Labels, Prepared
 from multimodal.data.prepared_sets import set_bytes, stored_inputs
 from multimodal.data.read.lazy_text import on_disk
@@ -40,11 +47,10 @@ from multimodal.data.read.sampling import (
 )
 from multimodal.data.read.table import Table
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
-from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
 from multimodal.data.split.folds import split_targets, training_folds
 from multimodal.data.split.leakage import leakage_warnings
-from multimodal.data.split.splits import leaking_rows, split_rows
+from multimodal.data.split.splits import Splits, leaking_rows, split_rows
 
 __all__ = ["Prepared", "Rows", "prepare"]
 
@@ -88,88 +94,130 @@ def prepare(
     config = as_config(config)
     table, root = open_table(data, images)
     named = [targets] if isinstance(targets, str) else list(targets)
-    read, targets = table.rows_read, named or _learned(config)
+    targets = named or _learned(config)
     learned = list(dict.fromkeys([*targets, *_learned(config)]))
-    infer = partial(
-        infer_schema,
-        targets=learned,
-        weight=weight,
-        split=_split_column(config),
-        overrides=_overrides(config, table, base, learned),
-        photo_root=root,
-    )
-    schema = sampled_schema(table, infer)
+    schema = _schema(config, table, learned, weight, base, root)
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
-    table, found, weights = read_labels(table, schema, config.heads, kinds, weight)
+    labelled = read_labels(table, schema, config.heads, kinds, weight)
     config = complete(config, schema, learned, adapt=base is not None)
     used = _used(config, schema)
-    table, digests, kept, photos = checks.reject_bad_photos(table, used.names("image"), root)
-    found, weights = {name: label.take(kept) for name, label in found.items()}, weights[kept]
-    sizes = None
-    if "box" in kinds.values():
-        sizes = photo_sizes(table.frame, config.groups, root)
-        table, found, kept = _placed(config, table, found, sizes)
-        sizes, weights, digests = sizes[kept], weights[kept], [digests[row] for row in kept]
-    checks.check_row_count(table, read)
-    checks.check_rejected_fraction(table, config.data.max_quarantine)
-    for head in config.heads:
-        check_transform(table, head, found[head.name].values)
-    groups = duplicate_groups(
-        [photo_keys(digests), repeated_content(table.frame, schema)],
-        len(table.frame),
-        always=(0, 1),
-    )
-    splits = split_rows(
-        config.data.split,
-        table.frame,
-        groups=groups,
-        targets=[each for label in found.values() for each in split_targets(label)],
-        seed=config.training.seed,
-        source=table.name,
-        place=table.place,
-    )
-    check_splits(table, config.heads, found, splits)
+    rows = _usable_rows(config, table.rows_read, used, root, *labelled)
+    table, raw_labels = rows.table, rows.labels
+    groups, splits = _split(config, schema, rows)
     config = resolve_auto(config, table, splits)
     k_fold = uses_k_fold(config, table)
-    folds = training_folds(config, groups, splits, found, k_fold)
-    spec = fit_rows(config, schema, table, found, weights, splits == "train", base)
-    labels = {
-        fitted.name: found[head.name].y_true(fitted.classes)
-        for fitted, head in zip(spec.heads, config.heads, strict=True)
-    }
-    leaks = leakage_notes(*looked_at(table, found), used)
+    folds = training_folds(config, groups, splits, raw_labels, k_fold)
+    spec = fit_rows(config, schema, table, raw_labels, rows.weights, splits == "train", base)
+    labels = fitted_labels(config, spec, raw_labels)
+    leaks = leakage_notes(*looked_at(table, raw_labels), used)
     notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
-    notes += [*rare_class_notes(found, groups), *split_notes(len(leaking_rows(splits, groups)))]
+    notes += [
+        *rare_class_notes(raw_labels, groups),
+        *split_notes(len(leaking_rows(splits, groups))),
+    ]
     preprocessor = Preprocessor(spec, schema)
-    inputs, caches, stored = stored_inputs(config, preprocessor, table, root, digests, worker)
-    source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, weights))
+    inputs, caches, stored = stored_inputs(config, preprocessor, table, root, rows.digests, worker)
+    source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, rows.weights))
     notes += cut_texts(spec, source, config.data.max_words) + large_notes(table, stored)
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
-        measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_sparse_features(spec, schema, table, splits, measured)
+        spec = with_sparse_features(config, spec, schema, table, splits, labels)
     return Prepared(
-        config,
-        schema,
-        spec,
-        table,
-        root,
-        splits,
-        source,
-        labels,
-        notes,
-        folds,
-        sizes,
-        groups,
-        found,
-        photos,
-        leaks,
-        stored,
-        fingerprint(json.dumps(digests)),
-        k_fold,
+        config=config,
+        schema=schema,
+        spec=spec,
+        table=table,
+        photo_root=root,
+        splits=splits,
+        source=source,
+        labels=labels,
+        warnings=notes,
+        folds=folds,
+        photo_sizes=rows.photo_sizes,
+        groups=groups,
+        raw_labels=raw_labels,
+        photos=rows.photos,
+        leaks=leaks,
+        stored=stored,
+        photo_digest=fingerprint(json.dumps(rows.digests)),
+        k_fold=k_fold,
     )
+
+
+class _Rows(NamedTuple):
+    """The rows that can be learned from; see `Prepared` for what each is."""
+
+    table: Table
+    labels: dict[str, Label]
+    weights: Floats
+    digests: Digests
+    photos: list[PhotoColumn]
+    photo_sizes: Floats | None
+
+
+def _schema(
+    config: Config,
+    table: Table,
+    learned: Sequence[str],
+    weight: str | None,
+    base: Base | None,
+    root: Path,
+) -> Schema:
+    """Infer the kinds of columns, but for those that the config, its groups or a base tell."""
+    split = config.data.split
+    infer = partial(
+        infer_schema,
+        targets=learned,
+        weight=weight,
+        split=split.column if split.method == "column" else None,
+        overrides=_overrides(config, table, base, learned),
+        photo_root=root,
+    )
+    return sampled_schema(table, infer)
+
+
+def _usable_rows(
+    config: Config,
+    read: int,
+    used: Schema,
+    root: Path,
+    table: Table,
+    labels: Mapping[str, Label],
+    weights: Floats,
+) -> _Rows:
+    """Leave out rows whose photo or box cannot be used, and check what is left of `read` rows."""
+    table, digests, kept, photos = checks.reject_bad_photos(table, used.names("image"), root)
+    labels, weights = {name: label.take(kept) for name, label in labels.items()}, weights[kept]
+    sizes = None
+    if any(label.kind == "box" for label in labels.values()):
+        sizes = photo_sizes(table.frame, config.groups, root)
+        table, labels, kept = _with_box_fractions(config, table, labels, sizes)
+        sizes, weights, digests = sizes[kept], weights[kept], [digests[row] for row in kept]
+    checks.check_row_count(table, read)
+    checks.check_rejected_fraction(table, config.data.max_quarantine)
+    for head in config.heads:
+        check_transform(table, head, labels[head.name].values)
+    return _Rows(table, labels, weights, digests, photos, sizes)
+
+
+def _split(config: Config, schema: Schema, rows: _Rows) -> tuple[Ints, Splits]:
+    """Return the groups of duplicates and the split of each row, (N,) each."""
+    table = rows.table
+    keys = [photo_keys(rows.digests), repeated_content(table.frame, schema)]
+    groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
+    splits = split_rows(
+        config.data.split,
+        table.frame,
+        groups=groups,
+        targets=[each for label in rows.labels.values() for each in split_targets(label)],
+        seed=config.training.seed,
+        source=table.name,
+        place=table.place,
+    )
+    check_splits(table, config.heads, rows.labels, splits)
+    return groups, splits
 
 
 def _learned(config: Config) -> list[str]:
@@ -177,10 +225,10 @@ def _learned(config: Config) -> list[str]:
     return list(dict.fromkeys(column for head in config.heads for column in head.columns))
 
 
-def _placed(
+def _with_box_fractions(
     config: Config, table: Table, found: Labels, sizes: Floats
 ) -> tuple[Table, dict[str, Label], Ints]:
-    """Turn boxes into shares of their photos; set rows aside whose box does not fit."""
+    """Turn boxes into fractions of their photos; reject rows whose box does not fit."""
     if not any(group.modality == "image" for group in config.groups):
         name = next(name for name, label in found.items() if label.kind == "box")
         raise ConfigError(
@@ -212,10 +260,6 @@ def _overrides(
     }
     implied = {name: kind for name, kind in {**known, **told}.items() if name in free}
     return {**implied, **config.data.columns}
-
-
-def _split_column(config: Config) -> str | None:
-    return config.data.split.column if config.data.split.method == "column" else None
 
 
 def _used(config: Config, schema: Schema) -> Schema:
@@ -256,7 +300,7 @@ def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
 
 
 def split_notes(leaking: int) -> list[str]:
-    """Say how many rows a given split parts from their duplicates."""
+    """Say how many rows of a given split have a duplicate in another."""
     if not leaking:
         return []
     return [f"{leaking:,} rows have a duplicate in another of the given splits."]

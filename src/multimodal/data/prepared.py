@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.cells import Label
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import PhotoColumn
-from multimodal.data.read.lazy_text import on_disk
-from multimodal.data.read.sampling import sample_rows, sampled
 from multimodal.data.read.table import Table
 from multimodal.data.split.splits import SPLITS
 
@@ -29,15 +27,26 @@ Base = tuple[Schema, FittedSpec]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table made ready: one entry per kept row everywhere; `splits` says which split it is in.
+    """A table made ready for training; every array has one entry per kept row.
 
-    `labels` holds the labels by fitted head: a number float64 (N,), a class int64 (N,), labels
-    float64 (N, C), a box float64 (N, 4) in shares of its photo; NaN, or -1 for a class, is missing.
-    `photo_sizes` float64 (N, 2) are width and height of those photos, None without a box. `folds`
-    int64 (N,) say which part of the rows but the test rows each of them is in, -1 for none; with
-    `parts`, each network is without one of them. For the audit: `groups` of duplicates int64 (N,),
-    `raw_labels` as they were read, what the photos are like, what gives a label away. `stored` are
-    the folders of prepared data on disk, `photo_digest` is that of all photos' bytes.
+    Attributes:
+        config: The config, with what it left open resolved.
+        schema, spec: Kinds of columns, and what preprocessing learned from the training rows.
+        table: The kept rows, and those that were rejected.
+        photo_root: Folder that photo paths start from.
+        splits: "train", "validation" or "test", object (N,).
+        source: The arrays that batches are cut from.
+        labels: By fitted head: a number float64 (N,), a class int64 (N,), labels float64 (N, C), a
+            box float64 (N, 4) in fractions of its photo; NaN, or -1 for a class, is missing.
+        warnings: Sentences for the user.
+        folds: Each row's fold int64 (N,), -1 for test rows.
+        photo_sizes: Width and height of the photos of boxes, float64 (N, 2); None without a box.
+        groups: Groups of duplicates, int64 (N,).
+        raw_labels: The labels as they were read.
+        photos, leaks: For the audit, what photos are like, and which columns tell the target.
+        stored: The folders of prepared data on disk.
+        photo_digest: Digest of all photos' bytes.
+        k_fold: Whether each network of an ensemble leaves out one fold, which stops it.
     """
 
     config: Config
@@ -63,25 +72,12 @@ class Prepared:
         """Return the positions of the rows of one split."""
         return np.flatnonzero(self.splits == split)
 
-    def fold_rows(self, member: int) -> tuple[Ints, Ints]:
-        """Return the rows that a network learns from, and those that stop it."""
+    def fold_rows(self, fold: int) -> tuple[Ints, Ints]:
+        """Return the rows that the network of a fold learns from, and those that stop it."""
         if not self.k_fold:
             return self.rows("train"), self.rows("validation")
-        own = self.folds == member
+        own = self.folds == fold
         return np.flatnonzero((self.splits != "test") & ~own), np.flatnonzero(own)
-
-    def looked_at(self) -> Prepared:
-        """Return a sample of the rows where texts stay on disk, else itself.
-
-        Sides, groups and raw labels are those of its rows; source, labels and rejected rows stay.
-        """
-        if not on_disk(self.table.frame):
-            return self
-        rows = sample_rows(self.table.frame)
-        table = replace(sampled(self.table, rows), rejected=self.table.rejected)
-        groups = None if self.groups is None else self.groups[rows]
-        found = {name: label.take(rows) for name, label in self.raw_labels.items()}
-        return replace(self, table=table, splits=self.splits[rows], groups=groups, raw_labels=found)
 
     def summary(self) -> dict[str, Any]:
         """Return the counts that the report shows."""

@@ -22,7 +22,6 @@ from multimodal.data.batches import evaluation_dataset
 from multimodal.data.features.fit import with_sparse_features
 from multimodal.data.prepare import Prepared
 from multimodal.data.sparse.blocks import sparse_inputs
-from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.evaluation.task import Task
 from multimodal.models import baselines
 from multimodal.models.build import head_layer
@@ -104,9 +103,8 @@ def restrict_modalities(prepared: Prepared, modalities: Collection[str]) -> Prep
         lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
     )
     if spec.terms is not None:
-        measured = random_feature_targets(config.heads, spec.heads, prepared.labels)
         spec = with_sparse_features(
-            spec, prepared.schema, prepared.table, prepared.splits, measured
+            config, spec, prepared.schema, prepared.table, prepared.splits, prepared.labels
         )
     return replace(prepared, config=config, spec=spec, source=source)
 

@@ -251,7 +251,9 @@ def test_terms_are_those_of_all_rows_but_the_test_rows(plain: Prepared) -> None:
     counts = []
     for first in ("train", "validation", "test"):
         splits = np.array([first] * 40 + ["train"] * 40, object)
-        found = with_sparse_features(plain.spec, plain.schema, table, splits)
+        found = with_sparse_features(
+            plain.config, plain.spec, plain.schema, table, splits, plain.labels
+        )
         assert found.terms is not None
         counts.append(found.terms.num_terms)
     assert counts[0] == counts[1] > counts[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
 from multimodal.data.read.table import Table
 from multimodal.data.sparse.fit import fit_sparse_features
+from multimodal.data.sparse.random_features import random_feature_targets
 
 MAX_CATEGORIES = 10_000
 _NUMERIC = ("number", "date")
@@ -301,19 +302,34 @@ def fit_rows(
     return spec.model_copy(update={"groups": groups, "heads": heads})
 
 
+def fitted_labels(config: Config, spec: FittedSpec, raw_labels: Labels) -> dict[str, NDArray[Any]]:
+    """Return the labels of all rows by fitted head, as `Prepared.labels` holds them."""
+    return {
+        fitted.name: raw_labels[head.name].y_true(fitted.classes)
+        for fitted, head in zip(spec.heads, config.heads, strict=True)
+    }
+
+
 def with_sparse_features(
+    config: Config,
     spec: FittedSpec,
     schema: Schema,
     table: Table,
     splits: NDArray[Any],
-    targets: Floats | None = None,
+    labels: Mapping[str, NDArray[Any]],
 ) -> FittedSpec:
-    """Return the spec with the terms that all rows but the test rows hold.
+    """Return the spec with the sparse features that all rows but the test rows hold.
 
-    Targets are those of `waves.wave_targets`, of all rows; without any there are no waves.
+    Args:
+        config: Its heads say how labels are transformed.
+        spec: The fitted groups and heads.
+        schema: Kinds and units of the columns.
+        table: The rows.
+        splits: Split of each row, object (N,).
+        labels: Labels of all rows by fitted head, which categories are encoded by.
     """
     units = {column.name: column.unit for column in schema.columns}
     rows = np.flatnonzero(splits != "test")
-    learned = None if targets is None else targets[rows]
-    terms = fit_sparse_features(spec, units, table.frame.iloc[rows], learned)
-    return spec.model_copy(update={"terms": terms})
+    targets = random_feature_targets(config.heads, spec.heads, labels)[rows]
+    features = fit_sparse_features(spec, units, table.frame.iloc[rows], targets)
+    return spec.model_copy(update={"terms": features})

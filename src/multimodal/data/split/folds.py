@@ -15,7 +15,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, choices
 from multimodal.data.batches import Source
 from multimodal.data.columns.cells import as_text
-from multimodal.data.features.fit import fit_rows, with_sparse_features
+from multimodal.data.features.fit import fit_rows, fitted_labels, with_sparse_features
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import check_splits
@@ -25,7 +25,6 @@ from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
-from multimodal.data.sparse.random_features import random_feature_targets
 from multimodal.data.split.splits import SPLITS, Splits, Targets, deal
 
 MOST_FOLDS = 100
@@ -195,10 +194,7 @@ def resplit(prepared: Prepared, splits: Splits) -> Prepared:
     check_splits(table, config.heads, found, splits)
     weights = row_weights(prepared)
     spec = fit_rows(config, prepared.schema, table, found, weights, splits == "train", None)
-    labels = {
-        fitted.name: found[head.name].y_true(fitted.classes)
-        for fitted, head in zip(spec.heads, config.heads, strict=True)
-    }
+    labels = fitted_labels(config, spec, found)
     arrays = Preprocessor(spec, prepared.schema).arrays(table.frame, prepared.photo_root)
     caches = _caches(prepared.source.caches, arrays.photos, config.data.cache_mb * 2**20)
     given = label_arrays(spec.heads, labels, weights)
@@ -206,8 +202,7 @@ def resplit(prepared: Prepared, splits: Splits) -> Prepared:
     groups = prepared.groups if prepared.groups is not None else np.arange(len(splits))
     folds = training_folds(config, groups, splits, found, prepared.k_fold)
     if config.training.linear:
-        measured = random_feature_targets(config.heads, spec.heads, labels)
-        spec = with_sparse_features(spec, prepared.schema, table, splits, measured)
+        spec = with_sparse_features(config, spec, prepared.schema, table, splits, labels)
     return replace(prepared, spec=spec, splits=splits, source=source, labels=labels, folds=folds)
 
 
