@@ -1,10 +1,13 @@
-"""The directory of an unfinished run: locked, recorded, compared, cleared."""
+"""Unfinished runs: the record, the lock, and signals."""
 
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ import pytest
 
 from multimodal.core.errors import RunError
 from multimodal.core.interrupted import (
+    EXIT_CODE,
     RECORD,
     check_same,
     claimed,
     digest,
     finished,
+    on_signals,
     read_record,
     write_record,
 )
@@ -165,3 +170,51 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="cannot be written .full.. Make room; the same command"):
         with claimed(tmp_path, ASKED):
             raise OSError(errno.ENOSPC, "full")
+
+
+def send() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_outside_a_training_it_ends_at_once() -> None:
+    with pytest.raises(SystemExit) as caught, on_signals():
+        send()
+    assert caught.value.code == EXIT_CODE == 143
+
+
+def test_a_training_is_asked_first_and_ended_by_a_second_signal() -> None:
+    with pytest.raises(SystemExit), on_signals() as termination:
+        termination.waiting = True
+        send()
+        assert termination.asked
+        send()
+
+
+def test_ctrl_c_waits_for_the_step_and_the_second_one_does_not() -> None:
+    with pytest.raises(KeyboardInterrupt), on_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), on_signals() as termination:
+        termination.waiting = True
+        os.kill(os.getpid(), signal.SIGINT)
+        assert termination.interrupted and not termination.asked
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_was_there_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with on_signals():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_other_threads_have_no_signals() -> None:
+    found: list[bool] = []
+
+    def ask() -> None:
+        with on_signals() as termination:
+            found.append(termination.asked)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert found == [False]

@@ -1,4 +1,4 @@
-"""Metrics of numbers against plain formulas and scikit-learn."""
+"""Metrics of numbers, classes, labels and boxes: against scikit-learn, by hand, and bad input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import pytest
 from sklearn import metrics as reference
 
 from multimodal.core.errors import DataError
-from multimodal.evaluation.metrics import LOG_FLOOR, deciles, regression_metrics, worst_rows
+from multimodal.evaluation.metrics import (
+    LOG_FLOOR,
+    best_class,
+    box_metrics,
+    class_metrics,
+    deciles,
+    label_metrics,
+    regression_metrics,
+    worst_rows,
+)
 
 RANDOM = np.random.default_rng(0)
 TRUTH = np.exp(RANDOM.normal(4, 1, 200))
@@ -107,3 +116,106 @@ def test_worst_rows_by_ratio_or_by_size() -> None:
     assert worst_rows([-1, 100, 10], [3, 160, 10], k=2) == [1, 0]
     assert worst_rows([5, 5, 5], [-1, -9, 5]) == [0, 1, 2]  # equally bad: in their order
     assert worst_rows([1], [2], k=0) == []
+
+
+CLASSES_RANDOM = np.random.default_rng(0)
+CLASSES_TRUTH = CLASSES_RANDOM.integers(0, 4, 150)
+CHANCES = CLASSES_RANDOM.dirichlet(np.ones(4), 150)
+CHANCES[np.arange(150), CLASSES_TRUTH] += 0.4
+CHANCES /= CHANCES.sum(axis=1, keepdims=True)
+WEIGHT = CLASSES_RANDOM.random(150)
+MARKS = CLASSES_RANDOM.integers(0, 2, (150, 3))
+LABELS = np.clip(0.4 * MARKS + CLASSES_RANDOM.random((150, 3)) * 0.6, 0, 1)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_classes_agree_with_scikit_learn(weight: np.ndarray | None) -> None:
+    found = class_metrics(CLASSES_TRUTH, CHANCES, weight)
+    best, kind = CHANCES.argmax(axis=1), {"sample_weight": weight}
+    assert found == pytest.approx(
+        {
+            "n": 150,
+            "accuracy": reference.accuracy_score(CLASSES_TRUTH, best, **kind),
+            "balanced_accuracy": reference.balanced_accuracy_score(CLASSES_TRUTH, best, **kind),
+            "macro_f1": reference.f1_score(CLASSES_TRUTH, best, average="macro", **kind),
+            "log_loss": reference.log_loss(CLASSES_TRUTH, CHANCES, **kind),
+        }
+    )
+
+
+def test_two_classes_have_an_area_under_the_curve() -> None:
+    y_true, chance = CLASSES_TRUTH % 2, CLASSES_RANDOM.random(150)
+    found = class_metrics(y_true, np.stack([1 - chance, chance], axis=1), WEIGHT)
+    expected = reference.roc_auc_score(y_true, chance, sample_weight=WEIGHT)
+    assert found["roc_auc"] == pytest.approx(expected)
+    assert "roc_auc" not in class_metrics([1, 1], [[0.5, 0.5], [0.2, 0.8]])
+
+
+def test_grades_are_medians_and_count_the_distance() -> None:
+    chances = [[0.4, 0.25, 0.35], [0.0, 0.1, 0.9]]
+    assert best_class(chances, ordered=True).tolist() == [1, 2]
+    found = class_metrics([2, 0], chances, [1, 3], ordered=True)
+    assert found["mae_grades"] == pytest.approx((1 * 1 + 3 * 2) / 4)
+    assert found["accuracy"] == 0
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_labels_agree_with_scikit_learn(weight: np.ndarray | None) -> None:
+    found = label_metrics(MARKS, LABELS, weight)
+    guess, kind = LABELS >= 0.5, {"sample_weight": weight}
+    assert found == pytest.approx(
+        {
+            "n": 150,
+            "exact": reference.accuracy_score(MARKS, guess, **kind),
+            "micro_f1": reference.f1_score(MARKS, guess, average="micro", **kind),
+            "macro_f1": reference.f1_score(MARKS, guess, average="macro", **kind),
+            "average_precision": reference.average_precision_score(
+                MARKS, LABELS, average="macro", **kind
+            ),
+        }
+    )
+
+
+def test_labels_that_never_occur() -> None:
+    found = label_metrics([[0, 0], [0, 0]], [[0.1, 0.2], [0.3, 0.1]])
+    assert (found["exact"], found["micro_f1"], found["average_precision"]) == (1, 0, 0)
+
+
+def test_rows_of_weight_zero_do_not_exist() -> None:
+    chances = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    assert class_metrics([1, 1, 0], chances, [0, 1, 1])["accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("y_true", "chances", "reason"),
+    [
+        ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "classes must be from 0 to 1. Received: 0 to 2"),
+        ([0], [[np.nan, 1.0]], "probabilities must be finite. Received: .* at position 0"),
+        ([0, 1], [[1.0, 0.0]], r"shape \(N,\) and probabilities \(N, C\)"),
+        (np.zeros(0, int), np.zeros((0, 2)), "no rows to evaluate"),
+    ],
+)
+def test_bad_input_is_named_classes(y_true: object, chances: object, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        class_metrics(y_true, chances)  # type: ignore[arg-type]
+
+
+def test_labels_must_have_one_shape() -> None:
+    with pytest.raises(DataError, match=r"Received: \(1, 2\) and \(1, 3\)"):
+        label_metrics([[0, 1]], [[0.1, 0.2, 0.3]])
+
+
+BOX = [0.0, 0.0, 4.0, 4.0]
+
+
+def test_metrics_are_weighted() -> None:
+    found = box_metrics([BOX, BOX, BOX], [BOX, [2, 2, 6, 6], [0, 0, 4, 2]], [1, 3, 0])
+    assert found == pytest.approx({"n": 2, "mean_iou": (1 + 3 / 7) / 4, "iou_50": 0.25})
+    assert box_metrics([BOX], [[0, 0, 4, 2]])["iou_50"] == 1
+
+
+def test_bad_input_is_named_boxes() -> None:
+    with pytest.raises(DataError, match="boxes must be finite"):
+        box_metrics([BOX], [[0, 0, np.nan, 1]])
+    with pytest.raises(DataError, match="no rows"):
+        box_metrics(np.zeros((0, 4)), np.zeros((0, 4)))

@@ -1,9 +1,23 @@
-"""Intervals by resampling the test rows: how far a result would move on other rows like these.
+"""Bootstrap confidence intervals of metrics, paired comparisons of models, and a test over folds.
 
-A statistic here is a function of row weights: it takes weights (R, N), one line per resample, and
-returns its values (R,). Drawing N rows with replacement is giving each row the number of times it
-was drawn as its weight, so one set of weights serves every model, and differences are paired.
-Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13.
+Drawing N rows with replacement gives each row the number of times it was drawn as a further weight.
+So one set of draws serves every metric and model, and differences between models are paired. There
+are two ways to use the draws:
+
+- `resample` takes statistics that need each row, such as a median: functions of row weights (R, N),
+  one line for each of R resamples, with values (R,).
+- `bootstrap_metrics` takes metrics that are ratios of sums (see `measures.ratio_terms`). Rows that
+  belong together, such as duplicates, are drawn together, and only sums per cluster are kept, so
+  that many models and draws fit in memory.
+
+Intervals are percentile intervals. Bayle et al. show that resampling the rows gives valid intervals
+for the error that a cross-validation measures, where the fits are stable. The test of Nadeau and
+Bengio asks more: it looks at whole folds and allows for the rows that their trainings share.
+
+References:
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13.
+    Bayle et al., Cross-validation Confidence Intervals for Test Error, NeurIPS 2020.
+    Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003.
 """
 
 from __future__ import annotations
@@ -18,23 +32,37 @@ from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
 from multimodal.evaluation.measures import RatioTerms, metric_of_ratio
+from multimodal.evaluation.metrics import effective_rows
 
-LEVEL = 0.95
-LEAST_ROWS = 20
-"""Rows below which no interval is given: percentiles of so few are too narrow."""
-# of more rows fewer draws are made: the ends of an interval then move by a tenth of its width
-MANY_ROWS, RESAMPLES, FEWER = 5_000, 1000, 200
-_CHUNK = 4_000_000
+ENDS = (0.025, 0.975)  # of the distribution of resamples: 95 % intervals
+LEAST_ROWS = 20  # percentile intervals of fewer rows are too narrow: none is given
+# Of many rows fewer resamples are drawn: the ends of an interval then move by a tenth of its width.
+MANY_ROWS, RESAMPLES, FEW_RESAMPLES = 5_000, 1000, 200
+DRAWS = 2000
+_CHUNK = 4_000_000  # weights in memory at once
+_TINY = 1e-12
 Statistic = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
 class ConfidenceInterval:
-    """A value and the 95 % interval around it."""
+    """A value and its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
+
+
+class Gain(NamedTuple):
+    """The fraction by which one error is smaller than another, its 95 % interval, and a p-value.
+
+    `p` is two-sided, from the same draws as the interval; the null hypothesis is no difference.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
 
 
 def mean_of(values: ArrayLike) -> Statistic:
@@ -71,10 +99,11 @@ def precision_of(y_true: ArrayLike, probability: ArrayLike) -> Statistic:
     """Return the mean average precision of labels as a statistic, both (N, C).
 
     As in :func:`multimodal.evaluation.metrics.label_metrics`, labels that nobody has are left out.
+    scikit-learn's would be called once for each resample and label.
     """
     y, p = np.asarray(y_true, bool), np.asarray(probability, np.float64)
-    parts = [_average_precision(y[:, i], p[:, i]) for i in range(y.shape[1]) if y[:, i].any()]
-    return lambda weights: np.asarray(np.nanmean([part(weights) for part in parts], axis=0))
+    each = [_average_precision(y[:, i], p[:, i]) for i in range(y.shape[1]) if y[:, i].any()]
+    return lambda weights: np.asarray(np.nanmean([label(weights) for label in each], axis=0))
 
 
 def _average_precision(y: Floats, p: Floats) -> Statistic:
@@ -83,16 +112,15 @@ def _average_precision(y: Floats, p: Floats) -> Statistic:
     hit, ranked = y[order].astype(np.float64), p[order]
     last = np.searchsorted(-ranked, -ranked, side="right") - 1  # equal probabilities are one step
 
-    def precision(weights: Floats) -> Floats:
+    def average_precision(weights: Floats) -> Floats:
         w = weights[:, order]
         with np.errstate(invalid="ignore", divide="ignore"):
-            precision_here = ((w * hit).cumsum(axis=1) / w.cumsum(axis=1))[:, last]
+            precision = ((w * hit).cumsum(axis=1) / w.cumsum(axis=1))[:, last]
             there = (w * hit).sum(axis=1)
-            return np.asarray(
-                np.nansum(precision_here * w * hit, axis=1) / np.where(there, there, np.nan)
-            )
+            total = np.nansum(precision * w * hit, axis=1)
+            return np.asarray(total / np.where(there, there, np.nan))
 
-    return precision
+    return average_precision
 
 
 def resample(statistics: Sequence[Statistic], weight: ArrayLike, *, seed: int = 0) -> Floats:
@@ -101,7 +129,7 @@ def resample(statistics: Sequence[Statistic], weight: ArrayLike, *, seed: int = 
     Args:
         statistics: S statistics of the same N rows.
         weight: Row weights (N,), which go with their rows.
-        seed: Seed of the drawing.
+        seed: Seed of the draws.
 
     Example:
     >>> values = resample([mean_of([1.0, 3.0])], [1.0, 1.0])
@@ -110,7 +138,7 @@ def resample(statistics: Sequence[Statistic], weight: ArrayLike, *, seed: int = 
     """
     w = np.asarray(weight, np.float64)
     n, random = len(w), np.random.default_rng(seed)
-    left = RESAMPLES if n <= MANY_ROWS else FEWER
+    left = RESAMPLES if n <= MANY_ROWS else FEW_RESAMPLES
     found = [_values(statistics, w[None])]
     while left > 0:
         size = min(max(_CHUNK // n, 1), left)
@@ -126,8 +154,23 @@ def _values(statistics: Sequence[Statistic], weights: Floats) -> Floats:
     return np.stack([statistic(weights) for statistic in statistics], axis=1)
 
 
+def percentile_interval(drawn: ArrayLike) -> tuple[float, float]:
+    """Return the middle 95 % of drawn values (B,), of those that are finite; NaN without any.
+
+    Example:
+    >>> percentile_interval(np.arange(1001.0))
+    (25.0, 975.0)
+    """
+    values = np.asarray(drawn, np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return math.nan, math.nan
+    low, high = np.quantile(values, ENDS)
+    return float(low), float(high)
+
+
 def confidence_interval(values: ArrayLike) -> ConfidenceInterval:
-    """Return the first value with the percentile interval of the others, which `resample` drew.
+    """Return the first value with the percentile interval of the others, as `resample` gives them.
 
     Example:
     >>> found = confidence_interval([2.0, *range(41)])
@@ -135,17 +178,16 @@ def confidence_interval(values: ArrayLike) -> ConfidenceInterval:
     (2.0, 1.0, 39.0)
     """
     v = np.asarray(values, np.float64)
-    rest = v[1:][np.isfinite(v[1:])]
-    if not len(rest):
-        return ConfidenceInterval(float(v[0]), math.nan, math.nan)
-    low, high = np.quantile(rest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return ConfidenceInterval(float(v[0]), float(low), float(high))
+    return ConfidenceInterval(float(v[0]), *percentile_interval(v[1:]))
 
 
 def proportion(right: ArrayLike, weight: ArrayLike | None = None) -> ConfidenceInterval:
-    """Return the weighted share of true values (N,) and its Wilson interval, of any N above 0.
+    """Return the weighted fraction of true values (N,) and its Wilson interval, of any N above 0.
 
-    Weights count by Kish's effective number of rows. Source: Wilson, JASA 22 (1927) 209-212.
+    Weights count by the effective number of rows.
+
+    References:
+        Wilson, Probable Inference, JASA 22, 1927.
 
     Example:
     >>> found = proportion([True] * 10)
@@ -154,27 +196,10 @@ def proportion(right: ArrayLike, weight: ArrayLike | None = None) -> ConfidenceI
     """
     hit = np.asarray(right, np.float64)
     w = np.ones_like(hit) if weight is None else np.asarray(weight, np.float64)
-    p, n, z = float(np.average(hit, weights=w)), float(w.sum() ** 2 / (w**2).sum()), 1.959964
+    p, n, z = float(np.average(hit, weights=w)), effective_rows(w), 1.959964
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return ConfidenceInterval(p, max(middle - half, 0.0), min(middle + half, 1.0))
-
-
-DRAWS = 2000
-_TINY = 1e-12
-_BLOCK = 1 << 22  # counts in memory at once
-
-
-class Gain(NamedTuple):
-    """By which share one error is smaller than another, its 95 % interval, and a p-value.
-
-    `p` is two-sided, from the same draws as the interval; no difference is 0.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
 
 
 def bootstrap_metrics(
@@ -190,7 +215,7 @@ def bootstrap_metrics(
 
     Args:
         metric: One of `compared_metrics`.
-        series: `parts` of each series, over the same rows.
+        series: `ratio_terms` of each of K series, over the same rows.
         weight: Row weights (N,).
         clusters: What is drawn together (N,), such as groups of duplicates.
         draws: How often the rows are drawn, with replacement.
@@ -208,7 +233,7 @@ def bootstrap_metrics(
     sums = _sums(series, weight, clusters)
     value = _metric(metric, sums.sum(axis=0)[None])[0]
     random, groups, found = np.random.default_rng(seed), len(sums), []
-    for start in range(0, draws, block := max(1, _BLOCK // groups)):
+    for start in range(0, draws, block := max(1, _CHUNK // groups)):
         size = min(block, draws - start)
         counts = random.multinomial(groups, np.full(groups, 1 / groups), size=size)
         found.append(_metric(metric, counts.astype(np.float64) @ sums))
@@ -228,19 +253,23 @@ def metric_by_cluster(
     return _metric(metric, _sums(series, weight, clusters))
 
 
-def percentile_interval(drawn: ArrayLike) -> tuple[float, float]:
-    """Return the middle 95 % of drawn values (B,).
+def _sums(series: Sequence[RatioTerms], weight: ArrayLike, clusters: ArrayLike) -> Floats:
+    """Return the weighted numerator and denominator of each series in each cluster, (G, 2K)."""
+    w = np.asarray(weight, np.float64)
+    cluster = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    columns = [w * column for each in series for column in each]
+    return np.stack([np.bincount(cluster, column) for column in columns], axis=1)
 
-    Example:
-    >>> percentile_interval(np.arange(1001.0))
-    (25.0, 975.0)
-    """
-    low, high = np.quantile(np.asarray(drawn, np.float64), [0.025, 0.975])
-    return float(low), float(high)
+
+def _metric(metric: str, sums: Floats) -> Floats:
+    """Return the metric (B, K) from the sums (B, 2K) of `_sums`."""
+    numerator, denominator = sums[:, 0::2], sums[:, 1::2]
+    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return np.asarray(metric_of_ratio(metric, ratio), np.float64)
 
 
 def relative_gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn: ArrayLike) -> Gain:
-    """Return by which share the error `mine` is smaller than `other`, and how sure that is.
+    """Return by which fraction the error `mine` is smaller than `other`, and how certain that is.
 
     Args:
         mine: An error.
@@ -253,11 +282,11 @@ def relative_gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn:
     >>> [round(value, 2) for value in (found.value, found.low, found.high)]
     [0.25, 0.23, 0.27]
     """
-    first, second = np.asarray(mine_drawn, np.float64), np.asarray(other_drawn, np.float64)
-    drawn = _share(first, second)
+    value = 1 - (mine + _TINY) / (other + _TINY)
+    drawn = 1 - (np.asarray(mine_drawn) + _TINY) / (np.asarray(other_drawn) + _TINY)
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
     p = min(1.0, 2 * (1 + min(below, above)) / (1 + len(drawn)))
-    return Gain(float(_share(np.array(mine), np.array(other))), *percentile_interval(drawn), p)
+    return Gain(float(value), *percentile_interval(drawn), p)
 
 
 def corrected_t_test(differences: ArrayLike, test_share: float) -> float | None:
@@ -265,7 +294,7 @@ def corrected_t_test(differences: ArrayLike, test_share: float) -> float | None:
 
     Args:
         differences: Of two models' errors, one per fold (K,), the mean over its seeds.
-        test_share: Rows of a fold's test side over those of its training side.
+        test_share: Test rows of a fold over its training rows.
 
     Returns:
         The p-value; None where there are fewer than two folds, or all differences are the same.
@@ -277,27 +306,8 @@ def corrected_t_test(differences: ArrayLike, test_share: float) -> float | None:
     from scipy.stats import t
 
     d = np.asarray(differences, np.float64)
-    spread = float(d.var(ddof=1)) if len(d) > 1 else 0.0
-    if spread <= 0:
+    variance = float(d.var(ddof=1)) if len(d) > 1 else 0.0
+    if variance <= 0:
         return None
-    statistic = float(d.mean()) / np.sqrt((1 / len(d) + test_share) * spread)
+    statistic = float(d.mean()) / np.sqrt((1 / len(d) + test_share) * variance)
     return float(2 * t.sf(abs(statistic), len(d) - 1))
-
-
-def _sums(series: Sequence[RatioTerms], weight: ArrayLike, clusters: ArrayLike) -> Floats:
-    """Return what each series adds and counts in each cluster, (clusters, 2K)."""
-    w = np.asarray(weight, np.float64)
-    member = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    columns = [w * column for each in series for column in each]
-    return np.stack([np.bincount(member, column) for column in columns], axis=1)
-
-
-def _metric(metric: str, sums: Floats) -> Floats:
-    """Return the metric (B, K) from sums (B, 2K) of what was added and counted."""
-    added, counted = sums[:, 0::2], sums[:, 1::2]
-    ratio = np.divide(added, counted, out=np.zeros_like(added), where=counted > 0)
-    return np.asarray(metric_of_ratio(metric, ratio), np.float64)
-
-
-def _share(mine: Floats, other: Floats) -> Floats:
-    return np.asarray(1 - (mine + _TINY) / (other + _TINY), np.float64)

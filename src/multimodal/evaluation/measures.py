@@ -1,62 +1,117 @@
-"""What each metric is called, which way is better, and how it is written: the one place."""
+"""Table of metrics: names, the better direction, formats, and the loss of each row.
+
+The rest of the package, the reports and the studies look metrics up here. A metric that models are
+compared by is a weighted mean of a loss per row, or its square root (`micro_f1`: a ratio of two
+sums), so that it can be computed over any resample of the rows from what each row adds.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multimodal.core.arrays import Floats, Ints
+from multimodal.core.arrays import Floats
 from multimodal.core.formatting import DASH, percent, short_number
 from multimodal.data.labels.boxes import iou
-from multimodal.evaluation.metrics import LEAST, best_class, log_floored
+from multimodal.evaluation.metrics import best_class, log_floored, log_losses, pinball_losses
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task
+
+RatioTerms = tuple[Floats, Floats]
+RowLoss = Callable[[Task, Any, Floats], Any]
+Value = TypeVar("Value", float, Floats)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric: its name in words, the way that is better, how its values are written.
+    """One metric: what it is called, which way is better, how it is written and computed.
 
-    `better` is None where a metric is to be as large as it should be, not as large as it can.
-    `unit` says that values are in the target's unit. One where higher is better is at most 1.
+    Args:
+        label: Its name in words.
+        better: None where a metric is to be as large as it should be, not as large as it can. One
+            where higher is better is at most 1.
+        written: How its values are written.
+        unit: Whether values are in the unit of the labels.
+        row: What a row adds to it, from the task, labels (N,) and decoded outputs (N, width); None
+            where it is no mean over rows.
+        root: Whether it is the square root of the mean over rows.
     """
 
     label: str
     better: Literal["lower", "higher"] | None = "lower"
     written: Literal["number", "percent", "count"] = "number"
     unit: bool = False
+    row: RowLoss | None = None
+    root: bool = False
+
+
+def _error(task: Task, y: Floats, p: Floats) -> Floats:
+    return p[:, task.middle] - y
+
+
+def _log_error(task: Task, y: Floats, p: Floats) -> Floats:
+    return log_floored(p[:, task.middle], y) - np.log(y)
+
+
+def _classes_off(task: Task, y: Any, p: Floats) -> Any:
+    return np.abs(best_class(p, ordered=task.ordered) - y)
 
 
 MEASURES = {
     "n": Measure("rows", None, "count"),
-    "log_rmse": Measure("RMSE of the logarithm (0.10 is about 10 % off)"),
-    "pinball": Measure("pinball loss of the quantiles", unit=True),
+    "log_rmse": Measure(
+        "RMSE of the logarithm (0.10 is about 10 % off)",
+        row=lambda task, y, p: _log_error(task, y, p) ** 2,
+        root=True,
+    ),
+    "pinball": Measure(
+        "pinball loss of the quantiles",
+        unit=True,
+        row=lambda task, y, p: pinball_losses(y, p, task.quantiles),
+    ),
     "coverage": Measure("rows between the outer quantiles", None, "percent"),
-    "rmse": Measure("RMSE", unit=True),
-    "mae": Measure("mean absolute error", unit=True),
+    "rmse": Measure("RMSE", unit=True, row=lambda task, y, p: _error(task, y, p) ** 2, root=True),
+    "mae": Measure(
+        "mean absolute error", unit=True, row=lambda task, y, p: np.abs(_error(task, y, p))
+    ),
     "mape": Measure("mean relative error", written="percent"),
     "median_ape": Measure("median relative error", written="percent"),
     "r2": Measure("share of variance explained (R²)", "higher"),
     "log_r2": Measure("R² of the logarithm", "higher"),
-    "mae_grades": Measure("mean error in grades"),
-    "accuracy": Measure("accuracy", "higher", "percent"),
+    "mae_grades": Measure("mean error in grades", row=_classes_off),
+    "accuracy": Measure(
+        "accuracy", "higher", "percent", row=lambda task, y, p: _classes_off(task, y, p) == 0
+    ),
     "balanced_accuracy": Measure("balanced accuracy (mean recall)", "higher", "percent"),
-    "exact": Measure("rows with all labels right", "higher", "percent"),
+    "exact": Measure(
+        "rows with all labels right",
+        "higher",
+        "percent",
+        row=lambda task, y, p: ((y > 0.5) == (p >= 0.5)).all(axis=1),
+    ),
     "micro_f1": Measure("F1 over all labels", "higher"),
     "macro_f1": Measure("mean F1 of the classes", "higher"),
     "average_precision": Measure("mean average precision", "higher"),
     "roc_auc": Measure("area under the ROC curve", "higher"),
-    "log_loss": Measure("log loss"),
-    "mean_iou": Measure("mean overlap with the true box (IoU)", "higher"),
-    "iou_50": Measure("boxes that overlap by at least half", "higher", "percent"),
+    "log_loss": Measure("log loss", row=lambda task, y, p: log_losses(y, p)),
+    "mean_iou": Measure(
+        "mean overlap with the true box (IoU)", "higher", row=lambda task, y, p: iou(y, p)
+    ),
+    "iou_50": Measure(
+        "boxes that overlap by at least half",
+        "higher",
+        "percent",
+        row=lambda task, y, p: iou(y, p) >= 0.5,
+    ),
 }
+# Models are compared by the first of these that all of them have.
 MAIN = ("pinball", "log_rmse", "rmse", "mae_grades", "accuracy", "average_precision", "mean_iou")
-"""Metrics to compare models by: the first one that all of them have."""
+# What is shown beside a main metric.
 BESIDE = {
     "pinball": ("coverage", "mae"),
     "log_rmse": ("mae", "median_ape", "log_r2"),
@@ -66,7 +121,6 @@ BESIDE = {
     "average_precision": ("micro_f1", "macro_f1", "exact"),
     "mean_iou": ("iou_50",),
 }
-"""Metrics to show beside a main one."""
 
 
 def main_metric(scores: Sequence[ModelScore]) -> str:
@@ -85,8 +139,8 @@ def measure_of(metric: str) -> Measure:
     return MEASURES.get(metric, Measure(metric))
 
 
-def shortfall(metric: str, value: float) -> float:
-    """Return how far a value is from perfect: itself, or the rest to 1 where higher is better.
+def shortfall(metric: str, value: Value) -> Value:
+    """Return how far values are from perfect: themselves, or the rest to 1 if higher is better.
 
     Example:
     >>> shortfall("rmse", 3.0), round(shortfall("accuracy", 0.9), 6)
@@ -132,9 +186,6 @@ def format_metric(metric: str, value: float | None, digits: int = 3) -> str:
     return f"{value:#.{digits}g}".rstrip(".") if exact else short_number(value, digits)
 
 
-RatioTerms = tuple[Floats, Floats]
-
-
 def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
     """Name the metrics to compare models by, the main one first; each is known per row.
 
@@ -158,7 +209,7 @@ def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
 
 
 def ratio_terms(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> RatioTerms:
-    """Return what each row adds to the ratio of a metric, and what it counts, both (N,).
+    """Return what each row adds to numerator and denominator of a metric, both (N,).
 
     Args:
         metric: One of `compared_metrics`.
@@ -172,53 +223,18 @@ def ratio_terms(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) 
     ([0.0, 4.0], [1.0, 1.0])
     """
     y, p = np.asarray(y_true), np.asarray(outputs, np.float64)
-    if metric == "micro_f1":
-        known, guess = y > 0.5, p >= 0.5
-        return 2.0 * (known & guess).sum(axis=1), 1.0 * known.sum(axis=1) + guess.sum(axis=1)
-    return np.asarray(_ROWS[metric](task, y, p), np.float64), np.ones(len(y))
+    row = MEASURES[metric].row
+    if row is not None:
+        return np.asarray(row(task, y, p), np.float64), np.ones(len(y))
+    known, guess = y > 0.5, p >= 0.5  # micro F1
+    return 2.0 * (known & guess).sum(axis=1), 1.0 * known.sum(axis=1) + guess.sum(axis=1)
 
 
 def metric_of_ratio(metric: str, ratio: Any) -> Any:
-    """Return the metric, of any shape, from its ratio.
+    """Return a metric from the ratio of the sums of its terms, of any shape.
 
     Example:
     >>> float(metric_of_ratio("rmse", 2.25)), metric_of_ratio("mae", 2.25)
     (1.5, 2.25)
     """
-    return np.sqrt(ratio) if metric in ("rmse", "log_rmse") else ratio
-
-
-def _number(task: Task, p: Floats) -> Floats:
-    return p[:, task.middle]
-
-
-def _pinball(task: Task, y: Floats, p: Floats) -> Floats:
-    share, error = np.asarray(task.quantiles), y[:, None] - p
-    return np.asarray(np.maximum(share * error, (share - 1) * error).mean(axis=1))
-
-
-def _log_error(task: Task, y: Floats, p: Floats) -> Floats:
-    return np.asarray((log_floored(_number(task, p), y) - np.log(y)) ** 2)
-
-
-def _log_loss(task: Task, y: Ints, p: Floats) -> Floats:
-    of_truth = p[np.arange(len(y)), y] / np.maximum(p.sum(axis=1), LEAST)
-    return np.asarray(-np.log(np.clip(of_truth, LEAST, 1)))
-
-
-def _best(task: Task, p: Floats) -> Ints:
-    return best_class(p, ordered=task.ordered)
-
-
-_ROWS: dict[str, Callable[[Task, Any, Floats], Any]] = {
-    "mae": lambda task, y, p: np.abs(_number(task, p) - y),
-    "rmse": lambda task, y, p: (_number(task, p) - y) ** 2,
-    "log_rmse": _log_error,
-    "pinball": _pinball,
-    "accuracy": lambda task, y, p: _best(task, p) == y,
-    "mae_grades": lambda task, y, p: np.abs(_best(task, p) - y),
-    "log_loss": _log_loss,
-    "exact": lambda task, y, p: ((y > 0.5) == (p >= 0.5)).all(axis=1),
-    "mean_iou": lambda task, y, p: iou(y, p),
-    "iou_50": lambda task, y, p: iou(y, p) >= 0.5,
-}
+    return np.sqrt(ratio) if MEASURES[metric].root else ratio

@@ -1,6 +1,8 @@
-"""Decoded outputs as columns that a person reads: numbers, names, probabilities, pixels.
+"""Predictions as columns of a table: numbers, class names, probabilities, pixels.
 
-A column is named after its head: `price_prediction`, `mood_probability_glad`, `cell_xmin`.
+A column is named after its head: `price_prediction`, `mood_probability_glad`, `cell_xmin`. The
+predictions of baselines are kept in `baseline_predictions.csv`, so that models can be compared row
+by row: `head`, `model`, `row` (as in `predictions.csv`), then the columns of the prediction.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task, has_label, has_prediction
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-MOST_COLUMNS = 20
-SEPARATOR = "|"
-NO_LABEL = "[]"
+MOST_COLUMNS = 20  # probabilities of more classes are not written
+SEPARATOR, NO_LABEL = "|", "[]"
+BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"
 Columns = dict[str, NDArray[Any]]
 
 
 def prediction_columns(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
-    """Return the answers (N,) of a head by the ending of their column.
+    """Return the predictions (N,) of a head by the ending of their column.
 
     A number has `prediction`; one with quantiles also `q05`, `q95` and the like, and its
     prediction is the one nearest to the median. A class has `prediction` (its name),
@@ -37,8 +39,9 @@ def prediction_columns(task: Task, outputs: ArrayLike, sizes: ArrayLike | None =
 
     Args:
         task: What the head is asked.
-        outputs: What `decode` returned, (N, width); NaN in rows without an answer.
-        sizes: Width and height (N, 2) of the photos that boxes lie on; without, boxes stay shares.
+        outputs: What `decode` returned, (N, width); NaN in rows without a prediction.
+        sizes: Width and height (N, 2) of the photos that boxes lie on; without, boxes stay
+            fractions of them.
 
     Example:
     >>> task = Task("mood", "class", ["sad", "glad"])
@@ -57,7 +60,7 @@ def prediction_columns(task: Task, outputs: ArrayLike, sizes: ArrayLike | None =
 
 
 def label_columns(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
-    """Return the truth of a head by the ending of its column: `true`, or `xmin_true` and so on.
+    """Return the labels of a head by the ending of their column: `true`, `xmin_true` and so on.
 
     Args:
         task: What the head is asked.
@@ -78,7 +81,7 @@ def label_columns(task: Task, y_true: ArrayLike, sizes: ArrayLike | None = None)
 
 
 def one_prediction(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Any:
-    """Return the answer to one row (1, width): a plain number, else a dict of its columns.
+    """Return the prediction of one row (1, width): a plain number, else a dict of its columns.
 
     Example:
     >>> one_prediction(Task("price"), [[9.5]]), one_prediction(Task("p", quantiles=[0.5]), [[9.5]])
@@ -92,12 +95,11 @@ def one_prediction(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = Non
 
 
 def _class(task: Task, values: Floats) -> Columns:
-    whole = has_prediction(values)
-    best = best_class(values, ordered=task.ordered)
-    best = np.minimum(best, values.shape[1] - 1)
-    chosen = np.where(whole, values[np.arange(len(values)), best], np.nan)
+    there, best = has_prediction(values), best_class(values, ordered=task.ordered)
+    best = np.minimum(best, values.shape[1] - 1)  # a row of NaN has no median class
+    chosen = np.where(there, values[np.arange(len(values)), best], np.nan)
     each = _probabilities(task, values) if len(task.classes) <= MOST_COLUMNS else {}
-    return {"prediction": _names(task, best, whole), "probability": chosen, **each}
+    return {"prediction": _names(task, best, there), "probability": chosen, **each}
 
 
 def _names(task: Task, codes: NDArray[Any], there: Bools) -> NDArray[Any]:
@@ -107,7 +109,7 @@ def _names(task: Task, codes: NDArray[Any], there: Bools) -> NDArray[Any]:
 
 
 def _joined(task: Task, values: Floats) -> NDArray[Any]:
-    """Join the names of the labels from 0.5 on; None where the row has no answer."""
+    """Join the names of the labels from 0.5 on; None where the row has no prediction."""
     result = np.full(len(values), None, dtype=object)
     for row in np.flatnonzero(has_prediction(values)):
         chosen = np.flatnonzero(values[row] >= 0.5)
@@ -125,19 +127,16 @@ def _scaled(values: Floats, sizes: ArrayLike | None) -> Floats:
     return values if sizes is None else to_pixels(values, sizes)
 
 
-def _quantile(share: float) -> str:
+def _quantile(q: float) -> str:
     """Name a quantile in per cent: `q05`, `q97_5`."""
-    whole, _, rest = f"{100 * share:g}".partition(".")
+    whole, _, rest = f"{100 * q:g}".partition(".")
     return f"q{whole.zfill(2)}" + (f"_{rest}" if rest else "")
-
-
-BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"
 
 
 def baseline_predictions(
     task: Task, model: str, rows: NDArray[Any], outputs: ArrayLike, sizes: ArrayLike | None = None
 ) -> pd.DataFrame:
-    """Return the answers of one model to one head, a line per row.
+    """Return the predictions of one model for one head, a line per row.
 
     Args:
         task: What the head is asked.
@@ -156,7 +155,7 @@ def baseline_predictions(
 
 
 def write_baseline_predictions(run: Path, kept: Sequence[pd.DataFrame]) -> None:
-    """Write the answers of all models into the run; without any, no file.
+    """Write the predictions of all baselines into the run; without any, no file.
 
     Raises:
         OSError: The disk is full or cannot be written; no file is left in part.

@@ -1,7 +1,7 @@
-"""The record that a run keeps of how well it did.
+"""Records of a run's evaluation: metrics, permutation importance and explained test rows.
 
-:class:`RunMetrics` is the file `metrics.json` of a run directory: the run writes it, the report
-and the command line read it.
+A run writes them as `metrics.json`, `importance.json` and `explanations.json`; reports and the
+command line read them. Fields are keys of those files: they keep their names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from multimodal.core.errors import RunError
 from multimodal.core.records import MeasuredRecord, Record, read_if_there
 from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
 
-METRICS_FILE = "metrics.json"
+METRICS_FILE, IMPORTANCE_FILE = "metrics.json", "importance.json"
+EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
+MOST_IMPORTANCE_BYTES, MOST_EXPLANATIONS_BYTES, MOST_ROWS = 1 << 22, 1 << 20, 100
+_Short = Annotated[str, StringConstraints(max_length=200)]
+_Page = Annotated[str, StringConstraints(pattern=rf"^{EXPLANATIONS}/[a-z0-9_]+-[0-9]+\.html$")]
 
 
 @dataclass(frozen=True)
@@ -105,12 +109,12 @@ class RunMetrics(MeasuredRecord):
     """The file `metrics.json`. Every part may be absent, as in an interrupted run.
 
     `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
-    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `withheld` has the
-    metrics of rows from which one modality was withheld, by head and modality; `intervals` and
-    `confidence` say by head whether the model is as sure as it may be; `unusual` are the shares of
-    test rows that a check finds unlike the training rows, by check and in all. `notes` are
-    sentences for the user that are no warnings, such as what was carried over from another run.
-    `machine` says what it ran on (processor, cores, memory), `date` on which day (UTC).
+    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `withheld` is the
+    modality ablation: metrics without one modality, by head and modality; `intervals` and
+    `confidence` are the checks of calibration by head; `unusual` are the fractions of test rows
+    that each check for novelty finds, and all together. `notes` are sentences for the user that are
+    no warnings, such as what was carried over from another run. `machine` says what it ran on
+    (processor, cores, memory), `date` on which day (UTC).
 
     Example:
     >>> record = RunMetrics(command="multimodal train houses.csv --target price")
@@ -149,12 +153,8 @@ class RunMetrics(MeasuredRecord):
             raise RunError(f"{path}: not the metrics of a run. {error}") from None
 
 
-IMPORTANCE_FILE = "importance.json"
-MOST_IMPORTANCE_BYTES = 1 << 22
-
-
 class PermutationImportance(Record):
-    """One group or column: the error where its values are shuffled among the rows.
+    """Permutation importance of one group or column: the error with its values shuffled.
 
     `change` is by how much that is above the error of the rows as they are, `low` to `high` its
     95 % interval.
@@ -169,7 +169,7 @@ class PermutationImportance(Record):
 
 
 class HeadImportance(Record):
-    """What one head needs. `error` is the shortfall of `metric` on the `rows` as they are."""
+    """Importance for one head; `error` is the shortfall of `metric` on the `rows` as they are."""
 
     metric: str
     error: float
@@ -178,12 +178,12 @@ class HeadImportance(Record):
     needs: list[PermutationImportance] = Field(max_length=10_000)
 
     def ranked(self, kind: Literal["group", "column"]) -> list[PermutationImportance]:
-        """Return the groups or the columns, that which is needed most first."""
+        """Return the groups or the columns, the most important first."""
         return sorted((n for n in self.needs if n.kind == kind), key=lambda need: -need.change)
 
 
 class Importance(Record):
-    """The file `importance.json` of a run: what each head needs.
+    """The file `importance.json`.
 
     Example:
     >>> Importance.model_validate_json(Importance().model_dump_json()).heads
@@ -198,14 +198,8 @@ class Importance(Record):
         return read_if_there(cls, run / IMPORTANCE_FILE, most=MOST_IMPORTANCE_BYTES)
 
 
-EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
-MOST_EXPLANATIONS_BYTES, MOST_ROWS = 1 << 20, 100
-_Short = Annotated[str, StringConstraints(max_length=200)]
-_Page = Annotated[str, StringConstraints(pattern=rf"^{EXPLANATIONS}/[a-z0-9_]+-[0-9]+\.html$")]
-
-
 class GroupEffect(Record):
-    """What a group did to the answer, in the user's units; `up` where it raised the score."""
+    """Contribution of a group to a prediction, in the user's units; `up` where it raised it."""
 
     name: _Short
     effect: _Short
@@ -215,8 +209,8 @@ class GroupEffect(Record):
 class ExplainedRow(Record):
     """One test row, explained for one head: its page in the run, and its groups in short.
 
-    `row` is the row's number in the source, `question` what is explained, `nothing` the answer to a
-    row without anything.
+    `row` is the row's number in the source, `question` what is explained, `nothing` the prediction
+    for the baseline input, which has no group.
     """
 
     head: _Short

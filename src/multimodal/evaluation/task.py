@@ -1,4 +1,4 @@
-"""What one head is asked, and how its decoded outputs are measured."""
+"""Task of a head: the kind of its labels, and the metrics of its decoded outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from multimodal.evaluation.metrics import (
     check_weights,
     class_metrics,
     label_metrics,
-    middle,
+    nearest_to_median,
     quantile_metrics,
     regression_metrics,
 )
@@ -26,10 +26,14 @@ from multimodal.evaluation.metrics import (
 
 @dataclass(frozen=True)
 class Task:
-    """One head's question: the kind of its labels, and what its outputs stand for.
+    """What one head predicts, and what its decoded outputs stand for.
 
-    `classes` names the columns of class or label probabilities; `ordered` says that classes are
-    grades, lowest first; `quantiles` are those that the outputs of a quantile head stand for.
+    Args:
+        name: Of the head.
+        kind: Of its labels.
+        classes: Names of classes or labels, one for each column of probabilities.
+        ordered: Whether classes are ordered, lowest first.
+        quantiles: Those that the outputs of a quantile head stand for.
     """
 
     name: str
@@ -48,7 +52,7 @@ class Task:
     @property
     def middle(self) -> int:
         """Position of the output that is the prediction of a number."""
-        return middle(self.quantiles) if self.quantiles else 0
+        return nearest_to_median(self.quantiles) if self.quantiles else 0
 
 
 def has_label(task: Task, y_true: ArrayLike) -> Bools:
@@ -61,14 +65,14 @@ def has_label(task: Task, y_true: ArrayLike) -> Bools:
 
 
 def has_prediction(outputs: ArrayLike) -> Bools:
-    """Tell which rows (N,) of decoded outputs (N, width) are whole."""
+    """Tell which rows (N,) of decoded outputs (N, width) are finite."""
     return np.asarray(np.isfinite(np.asarray(outputs, np.float64)).all(axis=1))
 
 
 def measure(
     task: Task, y_true: ArrayLike, outputs: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float]:
-    """Measure the decoded outputs (N, width) of a head; rows without label or answer are left out.
+    """Return the metrics of decoded outputs (N, width), over rows with a label and a prediction.
 
     Args:
         task: What the head is asked.
@@ -78,7 +82,7 @@ def measure(
         weight: Row weights (N,).
 
     Raises:
-        DataError: No row has a label, an answer and a weight; or as the metrics of the kind say.
+        DataError: No row has a label, a prediction and a weight; or as the metrics of the kind say.
 
     Example:
     >>> measure(Task("price"), [1.0, np.nan], [[1.5], [9.0]])["mae"]
@@ -86,11 +90,10 @@ def measure(
     """
     y, p = np.asarray(y_true), np.asarray(outputs, np.float64)
     w = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
-    counts = has_label(task, y) & has_prediction(p) & (w > 0)
-    if not counts.any():
+    known = has_label(task, y) & has_prediction(p) & (w > 0)
+    if not known.any():
         raise DataError(f"no row has both a label of '{task.name}' and a prediction.")
-    check_weights(w[counts], int(counts.sum()))
-    return _METRICS[task.kind](task, y[counts], p[counts], w[counts])
+    return _METRICS[task.kind](task, y[known], p[known], check_weights(w[known], int(known.sum())))
 
 
 def _number(task: Task, y: Any, p: Any, w: Any) -> dict[str, float]:

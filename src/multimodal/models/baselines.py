@@ -21,6 +21,7 @@ from multimodal.core.config import Head, Modality
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedHead, FittedSpec
 from multimodal.data.batches import Source
 from multimodal.data.columns.cells import as_text
+from multimodal.evaluation.metrics import weighted_quantile
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.layers.base import HeadLayer
@@ -145,8 +146,8 @@ def _constant(task: Task, y_true: NDArray[Any], weight: Floats) -> tuple[str, Fl
         mean = np.average(y_true, axis=0, weights=weight)
         return ("Label shares" if task.kind == "labels" else "Mean box"), mean
     if task.quantiles:
-        return "Quantiles", np.array([_quantile(y_true, weight, q) for q in task.quantiles])
-    return "Median", np.array([_quantile(y_true, weight, 0.5)])
+        return "Quantiles", np.array([weighted_quantile(y_true, weight, q) for q in task.quantiles])
+    return "Median", np.array([weighted_quantile(y_true, weight, 0.5)])
 
 
 def serves(task: Task) -> bool:
@@ -255,14 +256,6 @@ def _classify(
     result = np.zeros((len(asked), classes))
     result[:, model.classes_.astype(int)] = model.predict_proba(asked)
     return result
-
-
-def _quantile(values: NDArray[Any], weight: NDArray[Any], share: float) -> float:
-    """Return the weighted quantile; the median with equal weights is the usual one."""
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(weight[order], dtype=np.float64) / weight.sum(dtype=np.float64)
-    middle = np.searchsorted(below, [share - 1e-9, share + 1e-9])
-    return float(values[order][np.minimum(middle, len(order) - 1)].mean())
 
 
 def _table(spec: FittedSpec, source: Source) -> tuple[Matrix | None, list[int]]:

@@ -25,7 +25,7 @@ from multimodal.evaluation.bootstrap import (
     precision_of,
     root_mean_of,
 )
-from multimodal.evaluation.metrics import LOG_FLOOR, worst_rows
+from multimodal.evaluation.metrics import log_floored, log_losses, pinball_losses, worst_rows
 from multimodal.evaluation.predictions import CORNERS, NO_LABEL, SEPARATOR
 from multimodal.report.run_files import RunFiles
 
@@ -120,7 +120,7 @@ def _log_rmse(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     y, p = _number(rows)
     if y.min() <= 0:
         return None
-    return root_mean_of((np.log(np.maximum(p, LOG_FLOOR * y.min())) - np.log(y)) ** 2)
+    return root_mean_of((log_floored(p, y) - np.log(y)) ** 2)
 
 
 def _median_ape(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
@@ -132,8 +132,8 @@ def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     found = quantiles(rows)
     if not found:
         return None
-    q, error = np.array([*found.values()]), rows[["true"]].to_numpy(float) - rows[[*found]]
-    return mean_of(np.maximum(q * error, (q - 1) * error).to_numpy(float).mean(axis=1))
+    y, p = rows["true"].to_numpy(float), rows[[*found]].to_numpy(float)
+    return mean_of(pinball_losses(y, p, [*found.values()]))
 
 
 def covered(rows: pd.DataFrame) -> Bools:
@@ -155,8 +155,7 @@ def _log_loss(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     codes, p = rows["true"].map(where), rows[probability_columns(classes)].to_numpy(float)
     if codes.isna().any():
         return None
-    chosen = p[np.arange(len(p)), codes.to_numpy(int)] / np.maximum(p.sum(axis=1), 1e-7)
-    return mean_of(-np.log(np.clip(chosen, 1e-7, 1)))
+    return mean_of(log_losses(codes.to_numpy(int), p))
 
 
 def all_labels_right(rows: pd.DataFrame, classes: Sequence[str]) -> Bools:

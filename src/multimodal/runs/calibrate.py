@@ -153,7 +153,7 @@ def _constant(
     )
     if record is None or record.most < LEVEL:
         return None
-    return PredictionInterval(*prediction_interval(record, tested.outputs[task.name], LEVEL))
+    return prediction_interval(record, tested.outputs[task.name], LEVEL)
 
 
 def _intervals(
@@ -173,9 +173,7 @@ def _intervals(
     ends: dict[float, PredictionInterval] = {}
     for level in LEVELS:
         try:
-            ends[level] = PredictionInterval(
-                *calibration.interval(task.name, outputs[known], level, inputs)
-            )
+            ends[level] = calibration.interval(task.name, outputs[known], level, inputs)
         except RunError:  # too few rows for this level
             continue
     if LEVEL not in ends:

@@ -9,10 +9,10 @@ from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.conformal import (
     calibrate_constant_width,
     calibrate_intervals,
-    effective_rows,
 )
 from multimodal.evaluation.calibration.intervals import NumberCalibration, prediction_interval
 from multimodal.evaluation.confidence import interval_score
+from multimodal.evaluation.metrics import effective_rows
 
 SPACE = TargetTransform()
 LOG = TargetTransform(transform="log1p", mean=3.0, scale=0.7)

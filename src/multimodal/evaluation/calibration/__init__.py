@@ -1,4 +1,9 @@
-"""Probabilities made as sure as they may be: one temperature per head."""
+"""Calibration of predictions: prediction intervals, temperature scaling and novelty detection.
+
+All three are learned after training, from rows that the model did not learn from, and kept in the
+file `calibration.json` of a run. Intervals of numbers are in `calibration.conformal`; probabilities
+of classes and labels have one temperature per head, below.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text, write_text
+from multimodal.core.records import Record
 from multimodal.core.spec import FittedSpec
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.conformal import calibrate_intervals
@@ -21,27 +27,30 @@ from multimodal.evaluation.calibration.intervals import (
     MOST_FEATURES,
     Inputs,
     NumberCalibration,
-    PredictionInterval,
     RowFeature,
     choose_features,
     features_fit,
     prediction_interval,
     row_features,
 )
-from multimodal.evaluation.confidence import log_loss
+from multimodal.evaluation.confidence import PredictionInterval, log_loss
 from multimodal.evaluation.novelty import NoveltyDetector
 from multimodal.evaluation.task import Task, has_label, has_prediction
 
-LOWEST, HIGHEST = 0.2, 10.0
+CALIBRATION = "calibration.json"
+MOST_BYTES = 1 << 26
+LOWEST, HIGHEST = 0.2, 10.0  # temperature
 _PRIOR = 0.5  # standard deviation of the log temperature that is expected beforehand
 _TINY = 1e-300
+Outputs = Mapping[str, Floats]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def apply_temperature(task: Task, outputs: ArrayLike, temperature: float) -> Floats:
     """Return probabilities (N, C) as if the logits had been divided by `temperature`.
 
-    What they name stays: the likeliest class, the median grade, the labels from 0.5 on. Outputs
-    that are no probabilities stay as they are.
+    Predictions stay: the likeliest class, the median of ordered classes, the labels from 0.5 on.
+    Outputs that are no probabilities stay as they are.
 
     Example:
     >>> task = Task("mood", "class", ["sad", "glad"])
@@ -53,22 +62,21 @@ def apply_temperature(task: Task, outputs: ArrayLike, temperature: float) -> Flo
         return p
     if task.kind == "labels":
         return _power(p, 1 - p, temperature)
-    if task.ordered:
+    if task.ordered:  # the logits are of being above each threshold, not of each class
         above, below = p[:, :0:-1].cumsum(axis=1)[:, ::-1], p[:, :-1].cumsum(axis=1)
-        kept = _power(above, below, temperature)
-        ends = np.ones((len(p), 1)), np.zeros((len(p), 1))
-        return -np.diff(np.hstack([ends[0], kept, ends[1]]), axis=1)
+        tempered = _power(above, below, temperature)
+        return -np.diff(tempered, axis=1, prepend=1.0, append=0.0)
     logs = np.log(np.maximum(p, _TINY)) / temperature
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float64)
+    unnormalised = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray(unnormalised / unnormalised.sum(axis=1, keepdims=True), np.float64)
 
 
 def fit_temperature(
     task: Task, outputs: ArrayLike, y_true: ArrayLike, weights: ArrayLike
 ) -> float | None:
-    """Return the temperature under which rows that the model did not learn from are likeliest.
+    """Return the temperature that maximises the likelihood of rows the model did not learn from.
 
-    A prior holds it near 1 where rows are few; on the rows given it is never worse than 1.
+    A prior keeps it near 1 where rows are few; on the rows given it is never worse than 1.
 
     Args:
         task: What the head is asked; classes or labels.
@@ -84,8 +92,8 @@ def fit_temperature(
 
     Example:
     >>> task = Task("mood", "class", ["sad", "glad"])
-    >>> sure = np.tile([[0.01, 0.99]], (200, 1))
-    >>> fit_temperature(task, sure, np.arange(200) % 4 > 0, np.ones(200)) > 2
+    >>> overconfident = np.tile([[0.01, 0.99]], (200, 1))
+    >>> fit_temperature(task, overconfident, np.arange(200) % 4 > 0, np.ones(200)) > 2
     True
     """
     p, y, w = np.asarray(outputs, np.float64), np.asarray(y_true), np.asarray(weights, np.float64)
@@ -97,8 +105,8 @@ def fit_temperature(
     p, y, w = p[known], y[known], w[known]
 
     def loss(log: float) -> float:
-        held = log**2 / (2 * _PRIOR**2 * len(y))
-        return log_loss(y, apply_temperature(task, p, math.exp(log)), w) + held
+        prior = log**2 / (2 * _PRIOR**2 * len(y))
+        return log_loss(y, apply_temperature(task, p, math.exp(log)), w) + prior
 
     from scipy.optimize import minimize_scalar
 
@@ -108,24 +116,20 @@ def fit_temperature(
 
 
 def _power(first: Floats, second: Floats, temperature: float) -> Floats:
-    """Return the share of `first` in the two once both are raised to 1 / temperature."""
+    """Return `first` over the sum of the two, once both are raised to 1 / temperature."""
     logs = (np.log(np.maximum(second, _TINY)) - np.log(np.maximum(first, _TINY))) / temperature
     return np.asarray(1 / (1 + np.exp(logs.clip(-700, 700))), np.float64)
 
 
-CALIBRATION = "calibration.json"
-MOST_BYTES = 1 << 26
-Outputs = Mapping[str, Floats]
-Arrays = Mapping[str, NDArray[Any]]
+class Calibration(Record):
+    """The file `calibration.json`: what the intervals, temperatures and novelty of a run are.
 
-
-class Calibration(BaseModel):
-    """Intervals of number heads, temperatures of class and label heads, and what is usual.
-
-    `features` are those that a spread may have beside the predicted value.
+    Args:
+        features: What a conditional scale of errors may depend on beside the predicted value.
+        numbers: Calibration of the intervals of number heads.
+        temperatures: Those of class and label heads.
+        usual: The novelty detector; `usual` is its key in saved runs.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     version: Literal[1] = 1
     features: list[RowFeature] = Field([], max_length=MOST_FEATURES)
@@ -134,7 +138,7 @@ class Calibration(BaseModel):
     usual: NoveltyDetector | None = None
 
     def tempered(self, tasks: Sequence[Task], outputs: Outputs) -> dict[str, Floats]:
-        """Return decoded outputs by head with the probabilities as sure as they may be."""
+        """Return decoded outputs by head with calibrated probabilities."""
         kinds = {task.name: task for task in tasks}
         return {
             name: apply_temperature(kinds[name], values, self.temperatures.get(name, 1.0))

@@ -1,48 +1,52 @@
-"""Intervals around predicted numbers that hold the truth as often as they say.
+"""Prediction intervals by split-conformal prediction: the record, and the intervals it gives.
 
-Split-conformal: on rows that the model did not learn from, each error is divided by the size that
-errors are expected to have in such a row; a quantile of these scores, times the expected size of a
-new row, is how far its interval reaches (`calibration.conformal` learns both). That is done in the
-space that the head learns in, so that a price gets an interval that is a factor wide.
+On calibration rows, which the model did not learn from, the nonconformity score of a row is its
+error divided by the error that is expected in such a row. A quantile of these scores, times the
+expected error of a new row, is the half-width of its interval. That is done in the space that the
+head learns in, so that a price gets an interval that is a factor wide. `calibration.conformal`
+learns the record.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import ConfigError, RunError
+from multimodal.core.records import Record
 from multimodal.core.spec import FittedSpec
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.scale import ConditionalScale
+from multimodal.evaluation.confidence import PredictionInterval
 
 MOST_SCORES, MOST_COLUMNS = 5000, 1000
-
+MOST_FEATURES, MOST_NAMES = 48, 12
+LEAST_SHARE = 0.03  # a category that fewer rows have, or fewer have not, is no feature
+Inputs = Mapping[str, NDArray[Any]]
 _Scores = Annotated[list[float], Field(max_length=MOST_SCORES)]
 
 
-class NonconformityScore(BaseModel):
-    """What the outputs of a head tell of an interval before anything is learned.
+class NonconformityScore(Record):
+    """How an error becomes a score, as far as the outputs of a head tell.
 
     `middle` is the column of the prediction. Of a head with quantiles on both sides of it, `outer`
-    are the columns whose distances from the middle the interval keeps the proportions of, and
-    `least` the smallest distances that are believed.
+    are the columns of the outermost: an error is divided by the distance of the one on its side, as
+    in scaled conformalized quantile regression, and `least` are the smallest distances that are
+    believed.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     middle: int = Field(0, ge=0, lt=MOST_COLUMNS)
     outer: tuple[int, int] | None = None
     least: tuple[float, float] = (1.0, 1.0)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         low, high = self.outer or (self.middle - 1, self.middle + 1)
         if not (low < self.middle < high < MOST_COLUMNS and min(self.least) > 0):
             raise ValueError("the middle must lie between the outer columns, at a distance above 0")
@@ -54,7 +58,7 @@ class NonconformityScore(BaseModel):
         return max(self.middle, *(self.outer or (0,))) + 1
 
     def distances(self, values: Floats) -> tuple[Floats, Floats]:
-        """Return the distances (N,) below and above the middle of outputs (N, width)."""
+        """Return what errors below and above the prediction are divided by, of outputs (N, W)."""
         if self.outer is None:
             return np.ones(len(values)), np.ones(len(values))
         middle, (low, high) = values[:, self.middle], self.outer
@@ -62,32 +66,30 @@ class NonconformityScore(BaseModel):
         return down, np.maximum(values[:, high] - middle, self.least[1])
 
     def features(self, values: Floats) -> Floats:
-        """Return what tells how large errors are (N, F): the middle, and the log of the width."""
+        """Return what tells how large errors are (N, F): prediction, and log of the distances."""
         middle = values[:, self.middle]
         if self.outer is None:
             return middle[:, None]
         return np.stack([middle, np.log(sum(self.distances(values)))], axis=1)
 
 
-class NumberCalibration(BaseModel):
-    """What the intervals of one head are made of.
+class NumberCalibration(Record):
+    """What the prediction intervals of one head are made of.
 
     `upper` and `lower` are rising scores of errors upwards and downwards: quantiles at 1/m, 2/m …
-    1 of those of the calibration rows. Where `lower` is empty, the interval reaches as far both
-    ways and `upper` are scores of the larger side. `rows` is how many rows there were.
+    1 of those of the calibration rows. Where `lower` is empty, intervals are symmetric and `upper`
+    are scores of the larger side. `rows` is the number of calibration rows.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     space: TargetTransform
-    shape: NonconformityScore
+    shape: NonconformityScore  # `shape` and `spread` are keys of saved runs
     spread: ConditionalScale
     rows: int = Field(ge=1)
     upper: _Scores = Field(min_length=1)
     lower: _Scores = []
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         if any(sorted(scores) != scores for scores in (self.upper, self.lower)):
             raise ValueError("scores must rise")
         if self.lower and len(self.lower) != len(self.upper):
@@ -101,20 +103,13 @@ class NumberCalibration(BaseModel):
         return (scores - 1) / (scores + 1) if self.lower else scores / (scores + 1)
 
 
-class PredictionInterval(NamedTuple):
-    """Lower and upper ends (N,) in the user's units; NaN in rows without a prediction."""
-
-    low: Floats
-    high: Floats
-
-
 def prediction_interval(
     record: NumberCalibration, outputs: ArrayLike, level: float, features: ArrayLike | None = None
 ) -> PredictionInterval:
-    """Return intervals that hold the truth of at least a share `level` of rows like the old ones.
+    """Return intervals that hold the labels of at least a fraction `level` of new rows.
 
-    The share holds over all rows, and about so for rows of any predicted value. An interval holds
-    its prediction.
+    That is so over all rows, where new ones are like the calibration rows, and about so for rows of
+    any predicted value. An interval holds its prediction.
 
     Args:
         record: What `multimodal.evaluation.calibration.conformal.calibrate_intervals` returned.
@@ -138,22 +133,22 @@ def prediction_interval(
     >>> prediction_interval(record, [[100.0]], 0.9)
     PredictionInterval(low=array([91.]), high=array([109.]))
     """
-    values = record.space.encode(outputs)
-    seen = record.shape.features(values) if values.shape[1] >= record.shape.width else values[:, :0]
+    values, score = record.space.encode(outputs), record.shape
+    seen = score.features(values) if values.shape[1] >= score.width else values[:, :0]
     if features is not None and len(record.spread.knots) > seen.shape[1]:
         seen = np.hstack([seen, np.asarray(features, np.float64)])
     if not seen.shape[1] or 0 < len(record.spread.knots) != seen.shape[1]:
         raise RunError("the calibration is not of this model's head. Train the run anew.")
     below, above = score_quantiles(record, level)
-    size, (down, up) = record.spread.of(seen), record.shape.distances(values)
-    middle, guess = (each[:, record.shape.middle] for each in (values, np.asarray(outputs)))
-    low = record.space.decode(middle - below * down * size)
-    high = record.space.decode(middle + above * up * size)
-    return PredictionInterval(np.minimum(low, guess), np.maximum(high, guess))
+    scale, (down, up) = record.spread.of(seen), score.distances(values)
+    middle, prediction = (each[:, score.middle] for each in (values, np.asarray(outputs)))
+    low = record.space.decode(middle - below * down * scale)
+    high = record.space.decode(middle + above * up * scale)
+    return PredictionInterval(np.minimum(low, prediction), np.maximum(high, prediction))
 
 
 def score_quantiles(record: NumberCalibration, level: float) -> tuple[float, float]:
-    """Return the scores at which an interval ends, below and above.
+    """Return the nonconformity scores at which an interval of a level ends, below and above.
 
     Raises:
         ConfigError, RunError: As `prediction_interval`.
@@ -168,35 +163,26 @@ def score_quantiles(record: NumberCalibration, level: float) -> tuple[float, flo
             f"calibrate on; they allow {math.floor(1000 * record.most) / 1000:g} at most."
         )
     if record.lower:
-        share = (1 + level) / 2
-        return conformal_quantile(record.lower, share), conformal_quantile(record.upper, share)
+        q = (1 + level) / 2
+        return conformal_quantile(record.lower, q), conformal_quantile(record.upper, q)
     return conformal_quantile(record.upper, level), conformal_quantile(record.upper, level)
 
 
-def conformal_quantile(scores: Sequence[float], share: float) -> float:
-    """Return the score that a `share` of all rows, a new one among them, does not exceed.
+def conformal_quantile(scores: Sequence[float], q: float) -> float:
+    """Return the score that a fraction `q` of all rows, a new one among them, does not exceed.
 
-    Of n scores it is number ceil((n + 1) * share), the largest where there are too few.
+    Of n rising scores it is number ceil((n + 1) * q), the largest where there are too few.
 
     Example:
     >>> conformal_quantile([1.0, 2.0, 3.0, 4.0], 0.5)
     3.0
     """
-    rank = math.ceil((len(scores) + 1) * share - 1e-9)
+    rank = math.ceil((len(scores) + 1) * q - 1e-9)
     return scores[min(max(rank, 1), len(scores)) - 1]
 
 
-MOST_FEATURES, MOST_NAMES = 48, 12
-LEAST_SHARE = 0.03
-"""A name counts where at least this share of the rows has it, and this share has it not."""
-
-Inputs = Mapping[str, NDArray[Any]]
-
-
-class RowFeature(BaseModel):
-    """A column of an input: its number, 0 where missing, or whether it is the name `code`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class RowFeature(Record):
+    """A column of an input: its number, 0 where missing, or whether it is the category `code`."""
 
     key: str
     column: int = Field(ge=0, lt=100_000)
@@ -204,7 +190,9 @@ class RowFeature(BaseModel):
 
 
 def choose_features(spec: FittedSpec, inputs: Inputs) -> list[RowFeature]:
-    """Return the numbers and the frequent names of tabular groups, at most 48.
+    """Return the numbers and the frequent categories of tabular groups, at most 48.
+
+    They may tell how large an error is; nothing is learned from labels here.
 
     Args:
         spec: The fitted spec.
@@ -240,7 +228,7 @@ def row_features(chosen: Sequence[RowFeature], inputs: Inputs) -> Floats:
 
 
 def features_fit(chosen: Sequence[RowFeature], spec: FittedSpec) -> bool:
-    """Whether every feature is of a column that the spec knows."""
+    """Return whether every feature is of a column that the spec knows."""
     widths = {f"{group.name}_numeric": len(group.numeric) for group in spec.groups}
     widths |= {f"{group.name}_categorical": len(group.categorical) for group in spec.groups}
     return all(each.column < widths.get(each.key, 0) for each in chosen)
@@ -248,6 +236,6 @@ def features_fit(chosen: Sequence[RowFeature], spec: FittedSpec) -> bool:
 
 def _frequent(codes: NDArray[Any]) -> list[int]:
     values, counts = np.unique(codes, return_counts=True)
-    shares = counts / max(len(codes), 1)
+    frequency = counts / max(len(codes), 1)
     order = np.argsort(-counts, kind="stable")[:MOST_NAMES]
-    return [int(values[i]) for i in order if LEAST_SHARE <= shares[i] <= 1 - LEAST_SHARE]
+    return [int(values[i]) for i in order if LEAST_SHARE <= frequency[i] <= 1 - LEAST_SHARE]

@@ -1,4 +1,8 @@
-"""How large errors are expected to be in each row: a smooth, bounded function of a few features."""
+"""Conditional scale of errors: how large they are expected to be in a row, from a few features.
+
+A generalised additive model of the log scale: linear splines, penalised, with the likelihood of a
+Laplace distribution. It is bounded and has few knots, because calibration rows may be few.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +11,29 @@ from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from multimodal.core.arrays import Bools, Floats, Ints
+from multimodal.core.records import Record
 
 MOST_FEATURES, MOST_KNOTS, MOST_ROWS = 64, 16, 5000
-LEAST_ROWS = 60
-"""Fewer calibration rows than this tell one size of error, the same for all rows."""
+LEAST_ROWS = 60  # fewer calibration rows tell one scale, the same for all rows
 KNOTS = (0.02, 0.26, 0.5, 0.74, 0.98)
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 FOLDS, _STEPS = 5, 25
-_WILD = 8.0  # errors count as at most this many times their median
-_RANGE = 3.0  # of a logarithm: no row's errors are expected to be 20 times the usual ones
+_LARGEST = 8.0  # times the median: larger errors are cut to it, so that no outlier rules the fit
+_RANGE = 3.0  # of the log scale: no row's errors are expected to be 20 times those of another
 
 _Knots = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 _Heights = Annotated[list[float], Field(min_length=2, max_length=MOST_KNOTS)]
 
 
-class ConditionalScale(BaseModel):
-    """The expected size of the error, the same for all rows or more where features say so.
+class ConditionalScale(Record):
+    """The expected absolute error of a row, the same for all rows where there are no features.
 
-    Its logarithm is `level` plus, for each feature, a line through (`knots`, `heights`), flat
-    beyond the outer knots.
+    Its logarithm is `level` plus, for each feature, a broken line through (`knots`, `heights`),
+    constant beyond the outer knots.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     level: float = Field(0.0, ge=-700, le=700)
     knots: list[_Knots] = Field([], max_length=MOST_FEATURES)
@@ -46,7 +48,7 @@ class ConditionalScale(BaseModel):
         return self
 
     def of(self, features: ArrayLike) -> Floats:
-        """Return the expected size of the error (N,) of rows with `features` (N, F).
+        """Return the expected absolute error (N,) of rows with `features` (N, F).
 
         Example:
         >>> scale = ConditionalScale(knots=[[0.0, 1.0]], heights=[[0.0, 0.7]])
@@ -63,17 +65,17 @@ class ConditionalScale(BaseModel):
 def fit_conditional_scale(
     errors: ArrayLike, features: ArrayLike, weights: ArrayLike, penalty: float
 ) -> ConditionalScale:
-    """Fit the expected size of `errors` (N,), of either sign, to `features` (N, F).
+    """Fit the expected absolute value of `errors` (N,) to `features` (N, F).
 
-    The likelihood is that of a two-sided exponential, whose scale is the mean absolute error; its
-    logarithm is a sum of broken lines with knots at quantiles of the features, held together by a
-    penalty on the differences of neighbouring knots.
+    The likelihood is that of a Laplace distribution, whose scale is the mean absolute error; its
+    logarithm is a sum of broken lines with knots at quantiles of the features, with a penalty on
+    the differences of neighbouring knots.
 
     Args:
-        errors: Errors on rows that the model did not learn from.
+        errors: Errors, of either sign, on rows that the model did not learn from.
         features: What may tell how large they are, such as the predicted value; finite.
         weights: Row weights (N,).
-        penalty: In rows; an infinite one makes the size the same for all.
+        penalty: In rows; an infinite one makes the scale the same for all.
 
     Example:
     >>> x = np.linspace(0, 1, 400)
@@ -114,15 +116,15 @@ def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> 
 
 
 def folds_of(rows: int, folds: int = FOLDS) -> Ints:
-    """Number the fold (N,) of each row: the same folds every time, whatever the rows' order is."""
+    """Number the fold (N,) of each row: at random, the same every time."""
     return np.asarray(np.random.default_rng(0).permutation(rows) % folds, np.int64)
 
 
 def _sizes(errors: ArrayLike) -> Floats:
-    """Return absolute errors, none of them 0 or wild."""
+    """Return absolute errors, none of them 0 or an outlier."""
     size = np.abs(np.asarray(errors, np.float64))
     middle = float(np.median(size)) or float(size.mean()) or 1.0
-    return np.asarray(size.clip(1e-3 * middle, _WILD * middle), np.float64)
+    return np.asarray(size.clip(1e-3 * middle, _LARGEST * middle), np.float64)
 
 
 def _level(size: Floats, w: Floats) -> float:
@@ -139,7 +141,10 @@ def _knots(column: Floats) -> list[float]:
 def _fit(
     size: Floats, basis: list[Floats], w: Floats, penalty: float
 ) -> tuple[float, list[Floats]]:
-    """Maximise the penalised likelihood by Fisher scoring, whose matrix stays the same."""
+    """Maximise the penalised likelihood by Fisher scoring.
+
+    The Fisher information of a log scale does not depend on it: its inverse is computed once.
+    """
     hats, widths = np.hstack(basis), [part.shape[1] for part in basis]
     w = w / w.mean()
     tie = np.zeros((sum(widths), sum(widths)))
@@ -163,7 +168,7 @@ def _fit(
 
 
 def _basis(x: Floats, knots: list[list[float]]) -> list[Floats]:
-    """Return the weight (N, K) of each knot in a line through all of them, feature by feature."""
+    """Return the linear spline basis (N, K) of each feature: the weight of each knot in a row."""
     return [
         np.stack([np.interp(x[:, i], each, unit) for unit in np.eye(len(each))], axis=1)
         for i, each in enumerate(knots)

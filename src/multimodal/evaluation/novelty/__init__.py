@@ -1,4 +1,8 @@
-"""Rows unlike those a model was trained on, each with its reasons."""
+"""Novelty detection: rows that are out of distribution, each with its reasons.
+
+Every reason is about one column, text or photo, so that a user can check it. That is why there are
+simple limits per column here and no joint density.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from multimodal.core.records import Record
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, FittedSpec
 from multimodal.data.features import cell_arrays
 from multimodal.data.features.preprocess import BLOCK, Arrays, Preprocessor
@@ -23,17 +28,21 @@ from multimodal.evaluation.novelty.numbers import (
 from multimodal.evaluation.novelty.photos import PhotoNovelty, fit_photos, novel_photos
 from multimodal.evaluation.novelty.texts import TextNovelty, fit_texts, novel_texts
 
-OFTEN = 0.02
-"""A name that is unknown in a larger share of the held-out rows is nothing unusual."""
+OFTEN = 0.02  # categories unknown in a larger fraction of the held-out rows are no novelty
 _MOST = 10_000
-
 Statistics = Mapping[str, NDArray[np.float32]]
 
 
-class GroupNovelty(BaseModel):
-    """What the rows of one group are like; what is not looked at is empty."""
+class GroupNovelty(Record):
+    """What is in distribution for one group; what is not looked at is empty.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Args:
+        group: Its name.
+        ranges: Of its numbers.
+        names: Columns of categories in which unknown ones are rare.
+        texts: Words and scripts of its texts.
+        photos: Statistics of its photos.
+    """
 
     group: str
     ranges: list[NumberRange] = Field([], max_length=_MOST)
@@ -42,15 +51,13 @@ class GroupNovelty(BaseModel):
     photos: PhotoNovelty | None = None
 
 
-class NoveltyDetector(BaseModel):
-    """What the training rows are like, group by group."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class NoveltyDetector(Record):
+    """What is in distribution, group by group."""
 
     groups: list[GroupNovelty] = Field([], max_length=_MOST)
 
     def fits(self, spec: FittedSpec) -> bool:
-        """Whether it is about groups of this spec."""
+        """Return whether it is about groups of this spec."""
         return {each.group for each in self.groups} <= {group.name for group in spec.groups}
 
 
@@ -61,45 +68,44 @@ def fit_novelty(
     arrays: Arrays,
     statistics: Statistics,
 ) -> NoveltyDetector:
-    """Learn what usual rows are like.
+    """Fit a detector.
 
     Args:
         preprocessor: That of the model.
         frame: Training rows, or many of them.
-        held_out: Rows that the vocabulary and the categories were not made from.
+        held_out: Rows that the vocabulary and the categories were not made from; in those that they
+            were made from, no word is unknown.
         arrays: Arrays of those.
         statistics: `photo_statistics` of any photos by group.
     """
     both = pd.concat([frame, held_out]) if len(held_out) else frame
     found = []
     for group in preprocessor.spec.groups:
-        usual = GroupNovelty(group=group.name)
+        each = GroupNovelty(group=group.name)
         if group.modality == "tabular":
-            usual = _fit_table(group, preprocessor, both, arrays)
+            each = _fit_table(group, preprocessor, both, arrays)
         elif group.modality == "text":
-            texts, words = (
-                cell_arrays.texts(group.columns, both),
-                arrays.inputs[_key(group, "tokens")],
-            )
-            usual = GroupNovelty(group=group.name, texts=fit_texts(group.name, words, texts))
+            texts = cell_arrays.texts(group.columns, both)
+            words = arrays.inputs[_key(group, "tokens")]
+            each = GroupNovelty(group=group.name, texts=fit_texts(group.name, words, texts))
         elif group.name in statistics:
             photos = fit_photos(group.name, statistics[group.name])
-            usual = GroupNovelty(group=group.name, photos=photos)
-        found.append(usual)
+            each = GroupNovelty(group=group.name, photos=photos)
+        found.append(each)
     return NoveltyDetector(groups=found)
 
 
 def novel_rows(
-    usual: NoveltyDetector,
+    detector: NoveltyDetector,
     preprocessor: Preprocessor,
     frame: pd.DataFrame,
     arrays: Arrays,
     statistics: Statistics,
 ) -> list[NoveltyReason]:
-    """Return what is unusual about rows.
+    """Return the reasons for which rows are out of distribution.
 
     Args:
-        usual: What `fit_novelty` returned.
+        detector: What `fit_novelty` returned.
         preprocessor: That of the model.
         frame: The rows.
         arrays: Their arrays.
@@ -111,14 +117,14 @@ def novel_rows(
         some = slice(start, start + BLOCK)
         inputs = {key: values[some] for key, values in arrays.inputs.items()}
         part = frame.iloc[some]
-        for each in usual.groups:
+        for each in detector.groups:
             photos = statistics[each.group][some] if each.group in statistics else None
-            found = _findings(each, groups[each.group], preprocessor, part, inputs, photos)
-            result += [finding._replace(row=finding.row + start) for finding in found]
+            found = _group_reasons(each, groups[each.group], preprocessor, part, inputs, photos)
+            result += [reason._replace(row=reason.row + start) for reason in found]
     return result
 
 
-def reasons(findings: Sequence[NoveltyReason], rows: int) -> list[str]:
+def reasons(novelties: Sequence[NoveltyReason], rows: int) -> list[str]:
     """Return the reasons of each row in one sentence, empty where there is none.
 
     Example:
@@ -126,8 +132,8 @@ def reasons(findings: Sequence[NoveltyReason], rows: int) -> list[str]:
     ['', 'size: odd; shop: new']
     """
     found: list[list[str]] = [[] for _ in range(rows)]
-    for finding in findings:
-        found[finding.row].append(finding.reason)
+    for novelty in novelties:
+        found[novelty.row].append(novelty.reason)
     return ["; ".join(dict.fromkeys(each)) for each in found]
 
 
@@ -144,8 +150,8 @@ def _fit_table(
     return GroupNovelty(group=group.name, ranges=[r for r in ranges if r is not None], names=names)
 
 
-def _findings(
-    usual: GroupNovelty,
+def _group_reasons(
+    known: GroupNovelty,
     group: FittedGroup,
     preprocessor: Preprocessor,
     frame: pd.DataFrame,
@@ -153,16 +159,16 @@ def _findings(
     statistics: NDArray[np.float32] | None,
 ) -> Iterator[NoveltyReason]:
     if group.modality == "tabular":
-        yield from novel_numbers(usual.ranges, group, preprocessor.units, frame)
-        if usual.names and group.categorical:
+        yield from novel_numbers(known.ranges, group, preprocessor.units, frame)
+        if known.names and group.categorical:
             codes = inputs[_key(group, "categorical")]
-            yield from novel_categories(usual.names, group, codes, frame)
-    if usual.texts is not None and group.modality == "text":
+            yield from novel_categories(known.names, group, codes, frame)
+    if known.texts is not None and group.modality == "text":
         texts = cell_arrays.texts(group.columns, frame)
         words, tokens = ", ".join(group.columns), inputs[_key(group, "tokens")]
-        yield from novel_texts(usual.texts, words, tokens, texts)
-    if usual.photos is not None and statistics is not None:
-        yield from novel_photos(usual.photos, group.columns, statistics)
+        yield from novel_texts(known.texts, words, tokens, texts)
+    if known.photos is not None and statistics is not None:
+        yield from novel_photos(known.photos, group.columns, statistics)
 
 
 def _key(group: FittedGroup, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers and names unlike those of the training rows: far outside their range, or unknown."""
+"""Novelty of numbers and categories: far outside the training range, or unknown."""
 
 from __future__ import annotations
 
@@ -7,34 +7,31 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.arrays import Floats
+from multimodal.core.records import Record
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, NumericColumn
 from multimodal.data.columns.cells import as_text
 from multimodal.data.features.cell_arrays import Frame, Units, numbers
 
-REACH = 3.0
-"""Far is this many times as far from the median as the outer hundredth of the rows."""
+FAR = 3.0  # times as far from the median as the outermost hundredth of the rows
 _OUTER, _OFTEN, _MARGIN = 0.01, 0.001, 0.1
 _SHOWN = 40
 
 
 class NoveltyReason(NamedTuple):
-    """Why a row is unusual: its position, what was looked at, the reason in words."""
+    """Why a row is out of distribution: its position, the check, the reason in words."""
 
     row: int
     check: str
     reason: str
 
 
-class NumberRange(BaseModel):
-    """Where the numbers of a column lie: below `low` or above `high` is far outside.
+class NumberRange(Record):
+    """Range of the numbers of a column: below `low` or above `high` is far outside.
 
     `least` and `greatest` are the ends of those that were seen.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str
     part: str | None = None
@@ -67,7 +64,7 @@ def fit_range(column: NumericColumn, values: Floats) -> NumberRange | None:
         return None
     least, greatest = float(known.min()), float(known.max())
     first, middle, last = np.quantile(known, [_OUTER, 0.5, 1 - _OUTER])
-    low, high = first - REACH * (middle - first), last + REACH * (last - middle)
+    low, high = first - FAR * (middle - first), last + FAR * (last - middle)
     if ((known < low) | (known > high)).mean() > _OFTEN or low == high:
         margin = _MARGIN * (greatest - least)
         low, high = least - margin, greatest + margin
@@ -108,10 +105,10 @@ def novel_numbers(
 def novel_categories(
     sources: Sequence[str], group: FittedGroup, codes: NDArray[np.integer], frame: Frame
 ) -> Iterator[NoveltyReason]:
-    """Yield the names in the columns `sources` that the model does not know.
+    """Yield the categories in the columns `sources` that the model does not know.
 
     Args:
-        sources: Columns in which unknown names are rare.
+        sources: Columns in which unknown categories are rare.
         group: The group.
         codes: Its categorical input (rows, columns).
         frame: The rows.

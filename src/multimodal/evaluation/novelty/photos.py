@@ -1,4 +1,8 @@
-"""Photos unlike those of the training rows: blank, noise, too dark, of another layout."""
+"""Novelty of photos: blank, noise, too dark, or of another layout than the training photos.
+
+Limits on a few statistics find what can be named. The layout, where a photo is light, coloured and
+edged, finds the rest by its Mahalanobis distance from the training photos.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,23 @@ from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from multimodal.core.arrays import Bools, Ints, decode, encode
+from multimodal.core.records import Record
 from multimodal.core.spec import FittedSpec
 from multimodal.evaluation.novelty.numbers import NoveltyReason
 
-SIDE = 64
-"""About as many pixels of each side are looked at."""
+SIDE = 64  # about as many pixels of each side are looked at
 _OUTER, _BEYOND, _LEAST_PHOTOS = 0.005, 0.5, 30
-_FLAT = 2.0  # grey values: a photo of less contrast has no texture to speak of
+_UNIFORM = 2.0  # grey values: a photo of less contrast has no texture to speak of
 
+CELLS, DIRECTIONS = 3, 4
+NUMBERS = CELLS * CELLS * (3 + DIRECTIONS)  # of a layout
+_SHRINKAGE, _LEAST_LAYOUTS = 0.1, 100
+_FOLDS, _LIMIT_AT, _MARGIN = 5, 0.995, 0.15
+
+_Base64 = Annotated[str, StringConstraints(max_length=8 * NUMBERS * NUMBERS)]
 Float32s = NDArray[np.float32]
 Limits = tuple[float, float]
 
@@ -38,10 +48,8 @@ STATISTICS = (
 _UNLIKE = "that looks unlike the training photos: light, colours and edges lie elsewhere"
 
 
-class PhotoNovelty(BaseModel):
-    """What the photos of a group are like: limits of each statistic in their order, the layout."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class PhotoNovelty(Record):
+    """Photos of a group: limits of each statistic in the order of `STATISTICS`, and layouts."""
 
     group: str
     limits: list[Limits] = Field(min_length=len(STATISTICS), max_length=len(STATISTICS))
@@ -69,7 +77,7 @@ def photo_statistics(pixels: NDArray[np.uint8], present: Bools) -> Float32s:
     grey = colours.mean(axis=-1)
     brightness, contrast = grey.mean(axis=(2, 3)), grey.std(axis=(2, 3))
     edges = [np.abs(np.diff(grey, axis=axis)).mean(axis=(2, 3)) for axis in (2, 3)]
-    roughness = (edges[0] + edges[1]) / 2 / np.maximum(contrast, _FLAT)
+    roughness = (edges[0] + edges[1]) / 2 / np.maximum(contrast, _UNIFORM)
     strength = (colours.max(axis=-1) - colours.min(axis=-1)).mean(axis=(2, 3))
     scalars = np.stack([np.log1p(contrast), roughness, brightness, np.log1p(strength)], axis=-1)
     found = np.concatenate([scalars, layout(colours)], axis=-1)
@@ -97,7 +105,7 @@ def watch_photos(
 
 
 def fit_photos(group: str, statistics: Float32s) -> PhotoNovelty | None:
-    """Learn the limits of statistics (rows, K, 67); None with fewer than 30 photos.
+    """Fit the limits of statistics (rows, K, 67); None with fewer than 30 photos.
 
     They lie half as far again from the median as the outermost photo of 200 rows.
     """
@@ -113,55 +121,44 @@ def fit_photos(group: str, statistics: Float32s) -> PhotoNovelty | None:
 
 
 def novel_photos(
-    usual: PhotoNovelty, columns: Sequence[str], statistics: Float32s
+    known: PhotoNovelty, columns: Sequence[str], statistics: Float32s
 ) -> Iterator[NoveltyReason]:
     """Yield photos beyond a limit, each with the first reason.
 
     Args:
-        usual: What `fit_photos` returned.
+        known: What `fit_photos` returned.
         columns: Columns of the group: one for each slot, or one for all.
         statistics: Those of the rows (rows, K, 67).
     """
-    low, high = np.array(usual.limits).T
+    low, high = np.array(known.limits).T
     scalars, layouts = np.split(statistics, [len(STATISTICS)], axis=-1)
     with np.errstate(invalid="ignore"):
         below, above = scalars < low, scalars > high
     far = np.zeros(below.shape[:2], bool)
-    if usual.layout is not None:
-        far = usual.layout.is_far(layouts)
+    if known.layout is not None:
+        far = known.layout.is_far(layouts)
     beyond = np.concatenate([below | above, far[..., None]], axis=-1)
     for row, slot in np.argwhere(beyond.any(axis=-1)):
         first, words = int(np.argmax(beyond[row, slot])), _UNLIKE
         if first < len(STATISTICS):
-            known = STATISTICS[first]
-            words = known.too_low if below[row, slot, first] else known.too_high
+            each = STATISTICS[first]
+            words = each.too_low if below[row, slot, first] else each.too_high
         column = columns[slot] if len(columns) > 1 else columns[0]
         yield NoveltyReason(int(row), f"photo:{column}", f"{column}: a photo {words}")
 
 
-CELLS, DIRECTIONS = 3, 4
-NUMBERS = CELLS * CELLS * (3 + DIRECTIONS)
-"""How many numbers tell the layout of a photo."""
-_SHRINKAGE, _LEAST_LAYOUTS = 0.1, 100
-_FOLDS, _LIMIT_AT, _MARGIN = 5, 0.995, 0.15
-
-_Written = Annotated[str, StringConstraints(max_length=8 * NUMBERS * NUMBERS)]
-
-
-class LayoutNovelty(BaseModel):
-    """What the layout of photos is like: their mean, and the inverse of how they scatter.
+class LayoutNovelty(Record):
+    """Layouts of photos: their mean, and the inverse of their covariance, each as base64.
 
     `limit` is on the squared Mahalanobis distance from the mean.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    mean: _Written
-    inverse: _Written
+    mean: _Base64
+    inverse: _Base64
     limit: float = Field(gt=0)
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         mean, inverse = decode(self.mean, "<f4"), decode(self.inverse, "<f4")
         if (len(mean), len(inverse)) != (NUMBERS, NUMBERS**2):
             raise ValueError(f"a layout has {NUMBERS} numbers")
@@ -173,7 +170,7 @@ class LayoutNovelty(BaseModel):
         """Return which layouts (..., 63) lie beyond the limit; NaN ones do not."""
         inverse = decode(self.inverse, "<f4").reshape(NUMBERS, NUMBERS)
         with np.errstate(invalid="ignore"):
-            return _distances(layouts, decode(self.mean, "<f4"), inverse) > self.limit
+            return _mahalanobis(layouts, decode(self.mean, "<f4"), inverse) > self.limit
 
 
 def layout(colours: Float32s) -> Float32s:
@@ -200,7 +197,7 @@ def layout(colours: Float32s) -> Float32s:
 
 
 def fit_layouts(layouts: Float32s) -> LayoutNovelty | None:
-    """Learn what layouts (N, 63) are like; None with fewer than 100 photos.
+    """Fit the mean, covariance and limit of layouts (N, 63); None with fewer than 100 photos.
 
     The limit lies a little beyond that of 199 in 200 photos, each measured without its fold.
     """
@@ -208,24 +205,28 @@ def fit_layouts(layouts: Float32s) -> LayoutNovelty | None:
         return None
     fold = np.random.default_rng(0).permutation(len(layouts)) % _FOLDS
     distances = np.concatenate(
-        [_distances(layouts[fold == k], *_scatter(layouts[fold != k])) for k in range(_FOLDS)]
+        [
+            _mahalanobis(layouts[fold == k], *_mean_and_precision(layouts[fold != k]))
+            for k in range(_FOLDS)
+        ]
     )
     middle, last = np.quantile(distances, [0.5, _LIMIT_AT])
-    mean, inverse = (encode(each, "<f4") for each in _scatter(layouts))
+    mean, inverse = (encode(each, "<f4") for each in _mean_and_precision(layouts))
     return LayoutNovelty(
         mean=mean, inverse=inverse, limit=max(last + _MARGIN * (last - middle), 1.0)
     )
 
 
-def _scatter(layouts: Float32s) -> tuple[Float32s, Float32s]:
+def _mean_and_precision(layouts: Float32s) -> tuple[Float32s, Float32s]:
     """Return the mean, and the inverse of the covariance, shrunk so that few photos will do."""
+    # Not scikit-learn's ShrunkCovariance, which also scales the covariance itself down.
     covariance = np.cov(layouts.astype(np.float64), rowvar=False)
-    usual = max(float(np.trace(covariance)) / NUMBERS, 1e-4)
-    inverse = np.linalg.inv(covariance + _SHRINKAGE * usual * np.eye(NUMBERS))
+    variance = max(float(np.trace(covariance)) / NUMBERS, 1e-4)
+    inverse = np.linalg.inv(covariance + _SHRINKAGE * variance * np.eye(NUMBERS))
     return layouts.mean(axis=0), inverse.astype(np.float32)
 
 
-def _distances(layouts: Float32s, mean: Float32s, inverse: Float32s) -> Float32s:
+def _mahalanobis(layouts: Float32s, mean: Float32s, inverse: Float32s) -> Float32s:
     moved = layouts - mean
     return np.asarray(np.einsum("...i,...i", moved @ inverse, moved), np.float32)
 

@@ -1,4 +1,4 @@
-"""Texts unlike those of the training rows: of other words, or in other letters."""
+"""Novelty of texts: unknown words, or letters of another script."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from multimodal.core.arrays import Floats
+from multimodal.core.records import Record
 from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING
 from multimodal.evaluation.novelty.numbers import NoveltyReason
 
 _FEW, _LEAST, _PRIOR = 3, 2, 3.0  # words of a text, unknown ones, those of the prior
-_HELD, _MARGIN, _CEILING = 0.99, 0.1, 0.8
+_LEVEL, _MARGIN, _CEILING = 0.99, 0.1, 0.8
 _LETTERS, _LOOKED_AT, _RARE = 5, 400, 0.005
 _WORDS = "{}: {} of {} words are unknown; in the held-out rows {:.0%} are"
 
 Tokens = NDArray[np.integer]
 
 
-class TextNovelty(BaseModel):
-    """What texts of a group are like: the mean share of unknown words, the most, their scripts.
+class TextNovelty(Record):
+    """Texts of a group: the mean fraction of unknown words, the most of a text, their scripts.
 
-    `most` is None where so many words are unknown in some rows that none is unusual for it.
+    `most` is None where so many words are unknown in some rows that no fraction is a novelty.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     group: str
     mean: float = Field(ge=0, le=1)
@@ -39,7 +38,7 @@ class TextNovelty(BaseModel):
 
 
 def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextNovelty:
-    """Learn what the texts of a group are like.
+    """Fit the limits of a group's texts.
 
     Args:
         group: Its name.
@@ -49,39 +48,39 @@ def fit_texts(group: str, held_out: Tokens, texts: Sequence[str]) -> TextNovelty
     unknown, words = _counts(held_out)
     mean = float(unknown.sum() / max(words.sum(), 1))
     scripts = Counter(filter(None, map(main_script, texts)))
-    usual = [name for name, n in scripts.items() if n >= _RARE * scripts.total()]
-    shares = np.sort(_shares(unknown, words, mean)[words >= _FEW])
+    common = [name for name, n in scripts.items() if n >= _RARE * scripts.total()]
+    fractions = np.sort(_unknown_fraction(unknown, words, mean)[words >= _FEW])
     most = None
-    if len(shares):
-        rank = min(math.ceil((len(shares) + 1) * _HELD), len(shares))
-        limit = float(shares[rank - 1]) * (1 - _MARGIN) + _MARGIN
+    if len(fractions):
+        rank = min(math.ceil((len(fractions) + 1) * _LEVEL), len(fractions))  # as conformal
+        limit = float(fractions[rank - 1]) * (1 - _MARGIN) + _MARGIN
         most = limit if limit <= _CEILING else None
-    return TextNovelty(group=group, mean=mean, most=most, scripts=sorted(usual))
+    return TextNovelty(group=group, mean=mean, most=most, scripts=sorted(common))
 
 
 def novel_texts(
-    usual: TextNovelty, column: str, tokens: Tokens, texts: Sequence[str]
+    known: TextNovelty, column: str, tokens: Tokens, texts: Sequence[str]
 ) -> Iterator[NoveltyReason]:
-    """Yield the texts in another script, or with more unknown words than usual.
+    """Yield the texts in another script, or with too many unknown words.
 
     Args:
-        usual: What `fit_texts` returned.
+        known: What `fit_texts` returned.
         column: How to call the text.
         tokens: Word ids (rows, length).
         texts: The texts of the same rows.
     """
     unknown, words = _counts(tokens)
-    most = 1.0 if usual.most is None else usual.most
-    shares = _shares(unknown, words, usual.mean)
-    strange = (words >= _FEW) & (unknown >= _LEAST) & (shares > most)
+    most = 1.0 if known.most is None else known.most
+    fractions = _unknown_fraction(unknown, words, known.mean)
+    novel = (words >= _FEW) & (unknown >= _LEAST) & (fractions > most)
     for row, text in enumerate(texts):
-        script = main_script(text) if usual.scripts else None
-        if script is not None and script not in usual.scripts:
-            known = ", ".join(name.capitalize() for name in usual.scripts)
-            reason = f"{column}: in {script.capitalize()} letters, not {known}"
+        script = main_script(text) if known.scripts else None
+        if script is not None and script not in known.scripts:
+            scripts = ", ".join(name.capitalize() for name in known.scripts)
+            reason = f"{column}: in {script.capitalize()} letters, not {scripts}"
             yield NoveltyReason(row, f"script:{column}", reason)
-        elif strange[row]:
-            reason = _WORDS.format(column, unknown[row], words[row], usual.mean)
+        elif novel[row]:
+            reason = _WORDS.format(column, unknown[row], words[row], known.mean)
             yield NoveltyReason(row, f"words:{column}", reason)
 
 
@@ -109,6 +108,6 @@ def _counts(tokens: Tokens) -> tuple[Tokens, Tokens]:
     return (tokens == OUT_OF_VOCABULARY).sum(axis=1), (tokens != PADDING).sum(axis=1)
 
 
-def _shares(unknown: Tokens, words: Tokens, mean: float) -> Floats:
-    """Return the share of unknown words (rows,), of few words drawn towards the mean."""
+def _unknown_fraction(unknown: Tokens, words: Tokens, mean: float) -> Floats:
+    """Return the fraction of unknown words (rows,), shrunk towards the mean where words are few."""
     return np.asarray((unknown + _PRIOR * mean) / (words + _PRIOR), np.float64)

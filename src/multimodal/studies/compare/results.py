@@ -23,7 +23,7 @@ from multimodal.evaluation.bootstrap import (
     percentile_interval,
     relative_gain,
 )
-from multimodal.evaluation.measures import compared_metrics, measure_of, ratio_terms
+from multimodal.evaluation.measures import compared_metrics, ratio_terms, shortfall
 from multimodal.evaluation.task import Task, has_label, measure
 from multimodal.studies.fits import Fit
 
@@ -203,7 +203,7 @@ class _Series:
 
     def error(self, metric: str) -> float:
         """Return how far the mean over the seeds is from perfect."""
-        return float(_error(metric, self.values[metric].mean()))
+        return float(shortfall(metric, self.values[metric].mean()))
 
 
 def leaderboard(
@@ -352,9 +352,9 @@ def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
         chosen = [series.seeds.index(seed) for seed in shared]
         pairs.append(
             (
-                _error(metric, series.values[metric][chosen].mean()),
-                _error(metric, series.drawn[metric][:, chosen].mean(axis=1)),
-                _error(metric, series.by_fold[:, chosen].mean(axis=1)),
+                shortfall(metric, series.values[metric][chosen].mean()),
+                shortfall(metric, series.drawn[metric][:, chosen].mean(axis=1)),
+                shortfall(metric, series.by_fold[:, chosen].mean(axis=1)),
             )
         )
     (value, drawn, folds), (value_2, drawn_2, folds_2) = pairs
@@ -368,8 +368,3 @@ def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
         p_folds=corrected_t_test(folds - folds_2, share),
         folds_won=int((folds < folds_2).sum()),
     )
-
-
-def _error(metric: str, value: Any) -> Any:
-    """Return how far values are from perfect."""
-    return 1 - value if measure_of(metric).better == "higher" else value

@@ -273,7 +273,7 @@ def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) ->
         _, weight, clusters = each[0]
         value, drawn = bootstrap_metrics(metric, [found for found, _, _ in each], weight, clusters)
         first, second = (shortfall(metric, float(v)) for v in value)
-        errors = 1 - drawn if shortfall(metric, 0.0) == 1 else drawn
+        errors = shortfall(metric, drawn)
         found = relative_gain(second, first, errors[:, 1], errors[:, 0])
         values[split] = (float(value[0]), float(value[1]), len(weight))
         differences[split] = Difference(gain=found.value, low=found.low, high=found.high, p=found.p)

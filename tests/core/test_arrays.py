@@ -1,4 +1,4 @@
-"""Arrays come back as they were; what is too large, pickled or damaged is not read."""
+"""Arrays in .npz files, read with care, and inside JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multimodal.core.arrays import damage_told, read_arrays
+from multimodal.core.arrays import damage_told, decode, encode, read_arrays
 from multimodal.core.errors import RunError
 
 
@@ -51,3 +51,20 @@ def test_what_is_no_archive_is_told_with_its_file(tmp_path: Path) -> None:
 def test_an_interruption_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), damage_told(tmp_path, "x", "y"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<u4"])
+def test_numbers_come_back(dtype):
+    numbers = np.array([[0, 1], [2**31, 7]], dtype)
+    np.testing.assert_array_equal(decode(encode(numbers, dtype), dtype), numbers.ravel())
+    assert len(decode(encode([], dtype), dtype)) == 0
+
+
+def test_big_endian_numbers_are_written_alike():
+    assert encode(np.array([1.5], ">f8"), "<f4") == encode([1.5], "<f4")
+
+
+@pytest.mark.parametrize("damaged", ["AACAPwAA", "AACAPw", "ää", "A"])
+def test_what_is_no_array_is_refused(damaged):
+    with pytest.raises(ValueError):
+        decode(damaged, "<f4")
