@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from drawn import options
-from voc import CORNERS, largest, mean_box, objects
+from voc import CORNERS, interval, largest, mean_box, objects
 
 import multimodal
-from multimodal.data.labels.boxes import bootstrap_interval, iou
+from multimodal.data.labels.boxes import iou
 
 ENCODER = {
     "name": "convolutional",
@@ -67,7 +67,7 @@ def main() -> None:
         found[1, fold == k] = mean_box(table[fold != k], table[fold == k], given.data)
     model, mean = (iou(boxes, y_true) for boxes in found)
     for name, overlap in (("model", model), ("mean box", mean), ("gain", model - mean)):
-        low, high = bootstrap_interval(lambda i, o=overlap: float(o[i].mean()), len(table))
+        low, high = interval(lambda i, o=overlap: float(o[i].mean()), len(table))
         right = "" if name == "gain" else f"; {np.mean(overlap >= 0.5):.3f} of them at least .5"
         print(f"{name}: IoU {overlap.mean():.3f} ({low:.3f} to {high:.3f}){right}")
 

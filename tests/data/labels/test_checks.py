@@ -11,12 +11,12 @@ from multimodal.core.config import Head
 from multimodal.core.errors import DataError
 from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import (
+    check_common_rows,
     check_label,
     check_splits,
-    check_together,
     check_transform,
     check_varies,
-    named,
+    columns_phrase,
     rare_class_notes,
 )
 from multimodal.data.read.readers import read_table
@@ -49,8 +49,8 @@ def box(*each: Any) -> Label:
 
 
 def test_columns_by_name() -> None:
-    assert named(head()) == "column 'price'"
-    assert named(head(column=["a", "b"])) == "columns 'a', 'b'"
+    assert columns_phrase(head()) == "column 'price'"
+    assert columns_phrase(head(column=["a", "b"])) == "columns 'a', 'b'"
 
 
 def test_a_twentieth_of_the_cells_is_text() -> None:
@@ -118,9 +118,9 @@ def test_heads_without_a_row_in_common() -> None:
     with pytest.raises(
         DataError, match=r"no row has the labels of all heads .*: h 1, two 2\). Set"
     ):
-        check_together(TABLE, [one, two], found)
-    check_together(TABLE, [one], found)
-    check_together(TABLE, [one, two], found | {"h": (numbers(np.nan), {})})
+        check_common_rows(TABLE, [one, two], found)
+    check_common_rows(TABLE, [one], found)
+    check_common_rows(TABLE, [one, two], found | {"h": (numbers(np.nan), {})})
 
 
 def test_negative_under_log1p() -> None:

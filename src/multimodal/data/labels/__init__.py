@@ -1,1 +1,1 @@
-"""Target columns to labels of a head."""
+"""Labels: target columns to what a head learns."""

@@ -1,36 +1,33 @@
-"""Boxes in pixels of the original photo, and as shares of its width and height."""
+"""Boxes in pixels and as fractions of their photo, their overlap and mean average precision.
+
+A box is `xmin, ymin, xmax, ymax`, one for each photo. A file states it in pixels of the original
+photo; a head learns fractions of the photo's width and height, since photos are stretched to one
+size before a model sees them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from multimodal.core.arrays import Bools, Floats, Ints
+from multimodal.core.arrays import Bools, Floats
+from multimodal.core.config import Group
 from multimodal.core.errors import DataError
+from multimodal.core.spec import FittedGroup
 from multimodal.data.features.cell_arrays import Frame, photo_names, row_count
 from multimodal.data.photos.read import locate, photo_size
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class _Columns(Protocol):
-    """A feature group, declared or fitted."""
-
-    @property
-    def modality(self) -> str: ...
-    @property
-    def columns(self) -> list[str]: ...
-
-
-def photo_sizes(frame: Frame, groups: Sequence[_Columns], root: Path) -> Floats:
+def photo_sizes(frame: Frame, groups: Sequence[Group | FittedGroup], root: Path) -> Floats:
     """Return the width and height of each row's first photo, to which its box refers.
 
     The photo is that in the first slot of the first image group; its size is that of the photo as
-    `photos.decode` sees it, so a photo that is stored lying counts as it stands.
+    `photos.read.decode` sees it: a photo that EXIF turns has the size it has upright.
 
     Args:
         frame: the rows.
@@ -70,19 +67,19 @@ def box_faults(boxes: Floats, columns: Sequence[str]) -> dict[int, str]:
     return faults
 
 
-def place_boxes(
+def checked_fractions(
     boxes: Floats, sizes: Floats, columns: Sequence[str]
 ) -> tuple[Floats, dict[int, str]]:
-    """Turn boxes from pixels to shares; return them with what is wrong, by row.
+    """Turn boxes from pixels to fractions; return them with what is wrong, by row.
 
     A box may reach one pixel over the photo's edge, as those that count pixels from 1 do; it is
     cut off there. One that reaches further, or has no photo, is a fault.
     """
-    shares = to_fractions(boxes, sizes).clip(0, 1)
+    fractions = to_fractions(boxes, sizes).clip(0, 1)
     there = np.isfinite(boxes).all(axis=1)
     lost = there & ~np.isfinite(sizes).all(axis=1)
     out = there & ((boxes < -1).any(axis=1) | (boxes > np.tile(sizes, 2) + 1).any(axis=1))
-    out |= (shares[:, 2:] <= shares[:, :2]).any(axis=1)
+    out |= (fractions[:, 2:] <= fractions[:, :2]).any(axis=1)
     names = ", ".join(columns)
     faults = {int(row): f"columns {names}: a box without a photo" for row in np.flatnonzero(lost)}
     for row in np.flatnonzero(out):
@@ -92,12 +89,12 @@ def place_boxes(
             f"columns {names}: expected a box inside the photo of {width:g} x {height:g} pixels, "
             f"got {came}"
         )
-    shares[list(faults)] = np.nan
-    return shares, faults
+    fractions[list(faults)] = np.nan
+    return fractions, faults
 
 
 def to_pixels(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
-    """Turn boxes (N, 4) in shares into pixels of photos of `sizes` (N, 2): width, height.
+    """Turn boxes (N, 4) in fractions into pixels of photos of `sizes` (N, 2): width, height.
 
     A NaN, of a missing box or photo, stays one.
 
@@ -109,7 +106,7 @@ def to_pixels(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
 
 
 def to_fractions(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
-    """Turn boxes (N, 4) in pixels into shares of photos of `sizes` (N, 2): width, height.
+    """Turn boxes (N, 4) in pixels into fractions of photos of `sizes` (N, 2): width, height.
 
     Example:
     >>> to_fractions([[160, 240, 320, 480]], [[640, 480]]).tolist()
@@ -128,11 +125,10 @@ def iou(first: ArrayLike, second: ArrayLike) -> Floats:
     a, b = _boxes(first, "first"), _boxes(second, "second")
     if len(a) != len(b):
         raise DataError(f"boxes must come in pairs. Received: {len(a)} and {len(b)}")
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared: Floats = np.maximum(sides, 0).prod(axis=1)
-    covered = _area(a) + _area(b) - shared
-    result: Floats = np.divide(shared, covered, out=np.zeros_like(shared), where=covered > 0)
-    return result
+    corners = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    shared = _area(np.hstack(corners))
+    union = _area(a) + _area(b) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def mean_average_precision(
@@ -149,12 +145,12 @@ def mean_average_precision(
     A prediction is right where its class is the true one and the boxes overlap by at least
     `threshold`. Within a class the predictions are ordered by score; the average precision is the
     area under the precision, made to fall only, over the recall. A class that never occurs among
-    the true ones does not count.
+    the true ones is left out.
 
     Args:
         boxes: Predicted boxes (N, 4).
         classes: Predicted classes (N,).
-        scores: How sure each prediction is, (N,).
+        scores: The probability of each predicted class, (N,).
         true_boxes: True boxes (N, 4), in the same units.
         true_classes: True classes (N,).
         threshold: Least intersection over union.
@@ -168,60 +164,30 @@ def mean_average_precision(
         Everingham et al., The Pascal Visual Object Classes Challenge, 2010.
     """
     overlap = iou(boxes, true_boxes)
-    guess, y_true, sure = _labels(classes, true_classes, scores, len(overlap))
-    right = (guess == y_true) & (overlap >= threshold)
-    return float(
-        np.mean(
-            [
-                _average_precision(
-                    right[guess == each], sure[guess == each], np.sum(y_true == each)
-                )
-                for each in np.unique(y_true)
-            ]
-        )
-    )
+    y_pred, y_true = np.asarray(classes), np.asarray(true_classes)
+    probability = np.asarray(scores, dtype=np.float64)
+    for name, array in (("classes", y_pred), ("true_classes", y_true), ("scores", probability)):
+        if array.shape != overlap.shape:
+            raise DataError(f"`{name}` must have shape {overlap.shape}. Received: {array.shape}")
+    if not len(overlap):
+        raise DataError("there are no boxes to evaluate. Received: 0 rows")
+    right = (y_pred == y_true) & (overlap >= threshold)
+    each = [
+        _average_precision(right[y_pred == one], probability[y_pred == one], np.sum(y_true == one))
+        for one in np.unique(y_true)
+    ]
+    return float(np.mean(each))
 
 
-def bootstrap_interval(
-    photo_size: Callable[[Ints], float],
-    rows: int,
-    *,
-    level: float = 0.95,
-    repeats: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return a percentile interval of `photo_size`, over rows drawn with replacement.
-
-    Args:
-        photo_size: Takes positions of rows, with repetitions, and returns a number.
-        rows: How many rows there are.
-        level: Share of the draws inside the interval.
-        repeats: Number of draws.
-        seed: Seed of the draws.
-
-    Example:
-    >>> values = np.arange(100)
-    >>> low, high = bootstrap_interval(lambda taken: float(values[taken].mean()), 100)
-    >>> bool(low < 49.5 < high)
-    True
-    """
-    if rows < 1:
-        raise DataError(f"`rows` must be at least 1. Received: rows={rows}")
-    random = np.random.default_rng(seed)
-    draws = [photo_size(random.integers(0, rows, rows)) for _ in range(repeats)]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _average_precision(right: Bools, sure: Floats, wanted: int) -> float:
+def _average_precision(right: Bools, scores: Floats, positives: int) -> float:
     """Return the area under precision over recall; equal scores count as one step."""
-    order = np.argsort(-sure, kind="stable")
-    ends = np.append(np.diff(sure[order]) != 0, True)[: len(order)]
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.diff(scores[order]) != 0, True)[: len(order)]
     hits = np.cumsum(right[order])[ends]
     precision = hits / (np.flatnonzero(ends) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
     gained = np.diff(hits, prepend=0)
-    return float(np.sum(falling * gained) / wanted)
+    return float(np.sum(falling * gained) / positives)
 
 
 def _boxes(values: ArrayLike, name: str) -> Floats:
@@ -241,18 +207,4 @@ def _scales(boxes: ArrayLike, sizes: ArrayLike) -> Floats:
 
 
 def _area(boxes: Floats) -> Floats:
-    sides: Floats = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return sides[:, 0] * sides[:, 1]
-
-
-def _labels(
-    classes: ArrayLike, true_classes: ArrayLike, scores: ArrayLike, rows: int
-) -> tuple[NDArray[np.generic], NDArray[np.generic], Floats]:
-    guess, y_true = np.asarray(classes), np.asarray(true_classes)
-    sure = np.asarray(scores, dtype=np.float64)
-    for name, array in (("classes", guess), ("true_classes", y_true), ("scores", sure)):
-        if array.shape != (rows,):
-            raise DataError(f"`{name}` must have shape ({rows},). Received: {array.shape}")
-    if not rows:
-        raise DataError("there are no boxes to evaluate. Received: 0 rows")
-    return guess, y_true, sure
+    return np.asarray(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1))

@@ -1,4 +1,4 @@
-"""What the cells of a label's columns say: a number, a class, labels, a box."""
+"""Labels as their columns state them: a number, a class, several labels, a box."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from multimodal.data.labels.classes import encode_classes, encode_labels, label_
 from multimodal.data.read.table import Table
 
 Faults = dict[int, str]
-LARGEST = 1e38  # what float32 holds, in which the model learns
+LARGEST = 1e38  # the model learns in float32, which holds up to 3.4e38
 MISSING = "the target is missing"
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
 @dataclass(frozen=True)
 class Label:
-    """What one head's columns say, by row.
+    """The label of one head, by row.
 
     Args:
         kind: what the head learns from.

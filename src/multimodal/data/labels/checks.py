@@ -1,4 +1,4 @@
-"""Labels that teach nothing, or cannot be what a head learns: said before anything is trained."""
+"""Checks of labels before training: of the wrong kind, constant, or absent from a split."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from multimodal.data.split.splits import SPLITS, rare_classes
 _SEVERAL = 20  # labelled rows from which classes must come again
 
 
-def named(head: Head) -> str:
+def columns_phrase(head: Head) -> str:
     """Return the head's columns for a message: "column 'price'"."""
-    names = ", ".join(f"'{column}'" for column in head.columns)
-    return f"{'column' if len(head.columns) == 1 else 'columns'} {names}"
+    return f"{'column' if len(head.columns) == 1 else 'columns'} {_names(head)}"
+
+
+def _names(head: Head) -> str:
+    return ", ".join(f"'{column}'" for column in head.columns)
 
 
 def check_label(table: Table, head: Head, label: Label, faults: Mapping[int, str]) -> None:
@@ -37,15 +40,10 @@ def check_label(table: Table, head: Head, label: Label, faults: Mapping[int, str
         )
     if not known and not faults:
         raise DataError(
-            f"{table.name}: head '{head.name}': target {named(head).split(' ', 1)[1]} is empty "
+            f"{table.name}: head '{head.name}': target {_names(head)} is empty "
             "in every row; nothing to learn."
         )
-    if label.kind == "class" and not head.classes:
-        _check_repeated(table, head, label, known)
-
-
-def _check_repeated(table: Table, head: Head, label: Label, known: int) -> None:
-    names = label.names()
+    names = label.names() if label.kind == "class" and not head.classes else []
     if known >= _SEVERAL and len(names) > known / 2:
         raise DataError(
             f"{table.name}: target '{head.columns[0]}' holds {len(names):,} different classes in "
@@ -54,7 +52,7 @@ def _check_repeated(table: Table, head: Head, label: Label, known: int) -> None:
         )
 
 
-def check_together(
+def check_common_rows(
     table: Table, heads: Sequence[Head], found: Mapping[str, tuple[Label, Faults]]
 ) -> None:
     """Raise DataError where every head has labels, but no row has those of all heads."""
@@ -76,10 +74,9 @@ def check_varies(table: Table, head: Head, label: Label) -> None:
     said = f"{first:g}" if label.kind == "number" else repr(first)
     if label.kind in ("labels", "box"):
         said = "one and the same"
-    names = named(head).split(" ", 1)[1]
     raise DataError(
-        f"{table.name}: target {names} is {said} in every row; expected values that differ. There "
-        "is nothing to learn; name another --target."
+        f"{table.name}: target {_names(head)} is {said} in every row; expected values that differ. "
+        "There is nothing to learn; name another --target."
     )
 
 

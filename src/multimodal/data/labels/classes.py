@@ -1,4 +1,4 @@
-"""The names of classes: their order, and their codes."""
+"""Class names, read from cells, put in order and encoded as numbers."""
 
 from __future__ import annotations
 

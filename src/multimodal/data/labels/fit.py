@@ -1,4 +1,4 @@
-"""Which head learns a target column, where nobody declared one, and whether declared heads fit."""
+"""Inference of the head that learns a target column, and checks of declared heads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from multimodal.core.spec import slug
 from multimodal.data.columns.inference import Cells
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
+from multimodal.data.labels.cells import LARGEST
 from multimodal.data.read.table import Table
 
 LABEL_KINDS: dict[str, LabelKind | None] = {
@@ -28,9 +29,14 @@ LABEL_KINDS: dict[str, LabelKind | None] = {
     "embedding": None,
 }
 MOST_CLASSES = 200
-_BOX = 4
+# A number with a sign, a currency or a unit around it, in any country's spelling.
 _AMOUNT = re.compile(r"\W{0,2}\d+(?:[.,' ]\d+)*\s?(?:\W{1,2}|[^\W\d_]{1,3}\.?)?")
-_LARGEST = 1e38
+_COLUMNS: dict[LabelKind, tuple[int, str, str]] = {
+    "number": (1, "one column", "a number"),
+    "class": (1, "one column", "a class"),
+    "labels": (0, "one column, or one 0/1 column per label", "labels"),
+    "box": (4, "four columns: [xmin, ymin, xmax, ymax]", "a box"),
+}
 
 
 def complete_heads(
@@ -107,18 +113,13 @@ def label_kind(head: Head, kinds: Mapping[str, LabelKind | None] = LABEL_KINDS) 
 
 
 def _check_columns(head: Head, kind: LabelKind) -> None:
+    """Raise ConfigError for a number of columns, or for `classes`, that the kind does not have."""
     columns = head.columns
-    wanted = {
-        "number": "one column",
-        "class": "one column",
-        "labels": "one column, or one 0/1 column per label",
-        "box": "four columns: [xmin, ymin, xmax, ymax]",
-    }[kind]
-    right = {"number": 1, "class": 1, "labels": max(len(columns), 1), "box": _BOX}[kind]
-    if len(columns) != right or len(set(columns)) < right:
+    count, wanted, what = _COLUMNS[kind]
+    if len(set(columns)) < len(columns) or len(columns) != (count or max(len(columns), 1)):
         raise ConfigError(
             f"head '{head.name}': `column` must be {wanted}, since '{head.head.name}' learns from "
-            f"{_said(kind)}. Received: column={head.column!r}"
+            f"{what}. Received: column={head.column!r}"
         )
     several = kind == "labels" and len(columns) > 1
     if head.classes and (kind in ("number", "box") or several):
@@ -132,16 +133,12 @@ def _check_columns(head: Head, kind: LabelKind) -> None:
         )
 
 
-def _said(kind: LabelKind) -> str:
-    return {"number": "a number", "class": "a class", "labels": "labels", "box": "a box"}[kind]
-
-
-def _infer_head(table: Table, schema: Schema, column: str, told: str | None) -> Head:
+def _infer_head(table: Table, schema: Schema, column: str, declared: str | None) -> Head:
     cells = Cells(column, table.frame[column], table.root)
     few = cells.distinct <= min(MOST_CLASSES, len(cells.present) / 2)
-    if told == "category" or (told != "number" and cells.distinct == 2):
+    if declared == "category" or (declared != "number" and cells.distinct == 2):
         part = Component(name="binary" if cells.distinct == 2 else "multiclass")
-    elif told == "number" or not len(cells.present) or _looks_numeric(cells, schema):
+    elif declared == "number" or not len(cells.present) or _looks_numeric(cells, schema):
         part = _regression(table, schema, column)
     elif few or cells.distinct == 1:
         part = Component(name="multiclass")
@@ -169,12 +166,14 @@ def _regression(table: Table, schema: Schema, column: str) -> Component:
 
 
 def _prefers_log(values: Floats) -> bool:
-    known = values[np.isfinite(values) & (np.abs(values) <= _LARGEST)]
+    """Whether the logarithm of the values is less skewed than they are."""
+    known = values[np.isfinite(values) & (np.abs(values) <= LARGEST)]
     if not len(known) or known.min() < 0 or known.max() <= 0:
         return False
     return abs(_skewness(np.log1p(known))) < abs(_skewness(known))
 
 
 def _skewness(values: Floats) -> float:
-    spread = values.std()
-    return float((((values - values.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
+    # That of scipy.stats warns where values are nearly constant, and takes long to import.
+    deviation = values.std()
+    return float((((values - values.mean()) / deviation) ** 3).mean()) if deviation > 0 else 0.0

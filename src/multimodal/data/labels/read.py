@@ -1,7 +1,7 @@
 """Labels of every kind and row weights: read, checked, and put in arrays for the heads.
 
 A label can be missing, which is no fault where the head is declared `partial`; one that cannot be
-read is a fault everywhere, and its row is set aside.
+read is a fault everywhere, and its row is rejected.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup, FittedHead
 from multimodal.data.columns.numbers import get_column, parse_numbers
 from multimodal.data.columns.schema import Schema
-from multimodal.data.labels.boxes import photo_sizes, place_boxes
+from multimodal.data.labels.boxes import checked_fractions, photo_sizes
 from multimodal.data.labels.cells import LARGEST, MISSING, Faults, Label, known_rows, read_label
-from multimodal.data.labels.checks import check_label, check_together, check_varies, named
+from multimodal.data.labels.checks import (
+    check_common_rows,
+    check_label,
+    check_varies,
+    columns_phrase,
+)
 from multimodal.data.read.table import Table
 
 logger = logging.getLogger(__name__)
@@ -38,7 +43,7 @@ def read_labels(
 ) -> tuple[Table, dict[str, Label], Floats]:
     """Return the table without rows that cannot be learned from, the labels, the weights.
 
-    A row is set aside if a label of it cannot be read, if it lacks one of a head that is not
+    A row is rejected if a label of it cannot be read, if it lacks one of a head that is not
     `partial`, if it has no label at all, or if its weight is not a number of at least 0.
 
     Args:
@@ -49,7 +54,7 @@ def read_labels(
         weight: column of row weights of at least 0; None is 1 for every row.
 
     Returns:
-        The table, with the other rows in its quarantine; the labels of the kept rows by head;
+        The table, which rejects the other rows; the labels of the kept rows by head;
         float64 (kept,) of weights.
 
     Raises:
@@ -64,7 +69,7 @@ def read_labels(
     faults = bad | faults
     keep = np.setdiff1d(np.arange(len(table.frame)), list(faults))
     if not len(keep):
-        check_together(table, heads, found)
+        check_common_rows(table, heads, found)
     labels = {name: label.take(keep) for name, (label, _) in found.items()}
     for head in heads:
         check_varies(table, head, labels[head.name])
@@ -84,7 +89,9 @@ def read_y_true(
     *,
     groups: Sequence[FittedGroup] = (),
 ) -> NDArray[Any]:
-    """Return what is true of a new table's rows, as the fitted head counts it.
+    """Return the labels of a new table's rows, as the fitted head counts them.
+
+    Labels that cannot be used, such as classes never seen, are logged.
 
     Args:
         table: the rows.
@@ -95,7 +102,7 @@ def read_y_true(
 
     Returns:
         A number float64 (N,); a class int64 (N,), its position in `head.classes`; labels float64
-        (N, C) of 0 and 1; a box float64 (N, 4), shares of the photo's width and height. NaN, or
+        (N, C) of 0 and 1; a box float64 (N, 4), fractions of the photo's width and height. NaN, or
         -1 for a class, where the label is missing, unreadable or of an unknown class.
 
     Raises:
@@ -148,8 +155,8 @@ def label_arrays(
     """Return targets and weights by head, none left out.
 
     Targets are float32 (rows, 1) for numbers, int32 (rows,) for classes, float32 (rows, C) for
-    labels, (rows, 4) for boxes; weights are float32 (rows,). A missing label is zero and weighs
-    nothing.
+    labels, (rows, 4) for boxes; weights are float32 (rows,). A missing label is zero with weight 0:
+    a NaN makes the loss NaN whatever its weight.
     """
     known = {head.name: known_rows(labels[head.name]) for head in heads}
     targets = {head.name: _target(labels[head.name], known[head.name]) for head in heads}
@@ -164,16 +171,16 @@ def _target(y_true: NDArray[Any], known: Bools) -> NDArray[Any]:
 
 
 def boxes_to_fractions(label: Label, sizes: Floats) -> tuple[Label, Faults]:
-    """Return a label of boxes as shares of the photos' sizes (N, 2), and what is wrong by row."""
-    shares, faults = place_boxes(label.values, sizes, label.columns)
-    return replace(label, values=shares), faults
+    """Return a label of boxes as fractions of the photos' `sizes` (N, 2), and faults by row."""
+    fractions, faults = checked_fractions(label.values, sizes, label.columns)
+    return replace(label, values=fractions), faults
 
 
 def _read_head(table: Table, schema: Schema, head: Head, kind: LabelKind) -> tuple[Label, Faults]:
     """Read a head's columns; classes that the head does not name are faults."""
     label, faults = read_label(table, schema, kind, head.columns, head.classes)
-    strange = label.known & ~known_rows(label.y_true(head.classes)) if head.classes else ()
-    for row in np.flatnonzero(strange):
+    unknown = label.known & ~known_rows(label.y_true(head.classes)) if head.classes else ()
+    for row in np.flatnonzero(unknown):
         came = label.values[row]
         faults[int(row)] = (
             f"column '{head.columns[0]}': expected one of {', '.join(head.classes)}, got "
@@ -193,7 +200,7 @@ def _row_faults(heads: Sequence[Head], found: Mapping[str, tuple[Label, Faults]]
     for head in reversed(heads):
         label, faults = found[head.name]
         gone = () if head.partial else np.flatnonzero(~label.known)
-        result |= {int(row): f"{named(head)}: {MISSING}" for row in gone} | faults
+        result |= {int(row): f"{columns_phrase(head)}: {MISSING}" for row in gone} | faults
     return result
 
 
