@@ -111,7 +111,7 @@ def test_an_entry_that_leads_out_is_refused(name: str, folder: Path) -> None:
         (b"", "damaged"),
         (b"\xff\xfe", "damaged"),
         (b"[]", "damaged"),
-        (b'{"version": 2, "files": {}}', "damaged (Input should be 1)"),
+        (b'{"version": 2, "files": {}}', "damaged; `version`: Input should be 1"),
         (b'{"files": {"a": {"size": -1, "sha256": ""}}}', "damaged"),
         (b'{"files": {}, "more": 1}', "damaged"),
         (b'{"files": ' + b'{"a":' * 100_000, "damaged"),

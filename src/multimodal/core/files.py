@@ -1,4 +1,8 @@
-"""Files that are whole or not there: written beside, forced to the disk, then renamed."""
+"""Atomic writing of files, reading with a limit, and checksums.
+
+A file is written beside its path, forced to the disk, then renamed: Keras and NumPy truncate a file
+in place, so a full disk would destroy the old one.
+"""
 
 from __future__ import annotations
 

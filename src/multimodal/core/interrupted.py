@@ -1,7 +1,9 @@
-"""An unfinished run: who holds its directory, what it was asked for, and whether that is the same.
+"""Interruption of runs: the lock and record of an unfinished one, and signals.
 
 While a run works, its directory holds a lock, which ends with the process however that ends, and a
-record of what was asked; the record goes when the run is finished.
+record of what was asked; the same command goes on where the record is of the same. The record goes
+when the run is finished. SIGTERM ends a training after its step with a checkpoint and exit code
+143, Ctrl-C with the best weights so far; outside of steps both end the process at once.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from multimodal.core.formatting import shortened
 
 MODEL, RECORD, LOCK, CHECKPOINTS = "model.keras", "unfinished.json", ".lock", "checkpoints"
 MOST_BYTES = 1 << 24
+EXIT_CODE = 128 + signal.SIGTERM
 Plain = dict[str, Any]
 _BEGUN = {LOCK, f"partial-{RECORD}"}  # what a kill may leave before anything is recorded
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -107,7 +110,7 @@ def check_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 
 
 def finished(out: Path) -> None:
-    """Take the record and the checkpoints away: the run is whole."""
+    """Remove the record and the checkpoints: the run is complete."""
     (out / RECORD).unlink(missing_ok=True)
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
 
@@ -173,6 +176,7 @@ def locked(out: Path) -> Iterator[None]:
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder removes the file: then this lock is on a file that nobody else sees.
             if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                 raise BlockingIOError
         except (BlockingIOError, FileNotFoundError):
@@ -206,14 +210,11 @@ def _short(value: Any) -> str:
     return shortened(json.dumps(value, ensure_ascii=False, default=str), 59)
 
 
-EXIT_CODE = 128 + signal.SIGTERM
-
-
 class Termination:
-    """Whether someone has asked this process to end, and how it does.
+    """What signals ask of this process, and how it ends.
 
     While `waiting`, a first SIGTERM only sets `asked`, a first Ctrl-C `interrupted`: whoever waits
-    looks at them. An exception would be lost where Python happens to be destroying an object.
+    looks at them. Python ignores an exception that a handler raises while an object is destroyed.
     """
 
     def __init__(self) -> None:

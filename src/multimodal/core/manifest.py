@@ -1,4 +1,4 @@
-"""The manifest of a run directory: size and checksum of every file, written last, checked first."""
+"""Manifest of a run directory: size and SHA-256 of every file, written last, checked first."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from multimodal.core.errors import RunError
-from multimodal.core.files import read_text, sha256_of, write_text
+from multimodal.core.files import sha256_of, write_text
+from multimodal.core.records import Record, read_json
 
 MANIFEST = "manifest.json"
 MOST_BYTES = 1 << 24
@@ -21,16 +22,12 @@ _AGAIN = (
 )
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Entry(Record):
     size: int = Field(ge=0)
     sha256: _Digest
 
 
-class _Manifest(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Manifest(Record):
     version: Literal[1] = 1
     files: dict[str, _Entry]
 
@@ -122,13 +119,7 @@ def _read(folder: Path) -> _Manifest:
         )
     if not _is_plain(path):
         raise RunError(f"{path}: expected a plain file, not a link, folder or pipe.")
-    try:
-        return _Manifest.model_validate_json(read_text(path, most=MOST_BYTES))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.reason
-        raise RunError(f"{path}: damaged ({reason}). {_AGAIN.format(str(folder))}") from None
+    return read_json(_Manifest, path, most=MOST_BYTES, mend=_AGAIN.format(str(folder)))
 
 
 def _is_plain(path: Path) -> bool:

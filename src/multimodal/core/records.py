@@ -1,4 +1,8 @@
-"""Records in JSON files, read with care: what a run or a study holds may be anyone's."""
+"""Records in JSON and YAML files, read with care: a run or a config may come from anyone.
+
+Nothing in them is executed, sizes are checked before anything is parsed, and what is wrong is named
+in one line.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +33,36 @@ class MeasuredRecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
+def read_json(kind: type[Read], path: Path, *, most: int, mend: str = "") -> Read:
+    """Return the record in a JSON file.
+
+    Args:
+        kind: The record's class.
+        path: The file.
+        most: Most bytes that are read.
+        mend: How to mend a damaged file, in whole sentences.
+
+    Raises:
+        RunError: The file cannot be read, or holds something else.
+    """
+    try:
+        return kind.model_validate_json(read_text(path, most=most))
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+    except UnicodeDecodeError as error:
+        found = f"damaged; not a text file ({error.reason})"
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        found = f"damaged; `{where:.80}`: {first['msg']}"
+    raise RunError(f"{path}: {found}. {mend}".rstrip())
+
+
 def read_if_there(kind: type[Read], path: Path, *, most: int) -> Read:
     """Return the record in a JSON file of at most `most` bytes, an empty one where there is none.
 
     Raises:
-        RunError: The file cannot be read, or holds something else.
+        RunError: As `read_json`.
 
     Example:
     >>> class Seen(BaseModel):
@@ -41,12 +70,7 @@ def read_if_there(kind: type[Read], path: Path, *, most: int) -> Read:
     >>> read_if_there(Seen, Path("absent.json"), most=100)
     Seen(rows=[])
     """
-    if not path.exists():
-        return kind()
-    try:
-        return kind.model_validate_json(read_text(path, most=most))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise RunError(f"{path}: damaged ({reason_of(error)}).") from None
+    return read_json(kind, path, most=most) if path.exists() else kind()
 
 
 def reason_of(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The space that a head learns numbers in, on plain arrays."""
+"""Target transform: the space that a head learns numbers in, on NumPy arrays."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from multimodal.core.arrays import Floats
+from multimodal.core.records import Record
 
-_MOST_LOG = 700.0
+_MOST_LOG = 700.0  # float64 holds no exponential above 709
 
 
-class TargetTransform(BaseModel):
-    """A transform with its mean and scale, as `multimodal.heads.labels` has them.
+class TargetTransform(Record):
+    """A transform with its mean and scale, as `multimodal.heads.labels` applies it to tensors.
+
+    Args:
+        transform: `none`, `standardise`, or `log1p`, a logarithm that is then standardised.
+        mean: Mean of the transformed labels of the training rows.
+        scale: Their standard deviation.
 
     Example:
     >>> space = TargetTransform(transform="log1p", mean=2.0, scale=0.5)
     >>> space.decode(space.encode([0.0, 99.0])).round(6).tolist()
     [0.0, 99.0]
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     transform: Literal["none", "standardise", "log1p"] = "none"
     mean: float = 0.0

@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import RunError
-from multimodal.core.files import read_text, write_text
-from multimodal.core.records import Record
+from multimodal.core.files import write_text
+from multimodal.core.records import Record, read_json
 from multimodal.core.spec import FittedSpec
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.conformal import calibrate_intervals
@@ -221,24 +221,12 @@ def read_calibration(folder: Path, spec: FittedSpec) -> Calibration:
     """
     path = folder / CALIBRATION
     again = "Copy the run directory again, or train anew."
-    try:
-        found = Calibration.model_validate_json(read_text(path, most=MOST_BYTES))
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror}). {again}") from None
-    except UnicodeDecodeError as error:
-        raise RunError(f"{path}: damaged; not a text file ({error.reason}).") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(f"{path}: damaged; `{where:.80}`: {first['msg']}. {again}") from None
+    found = read_json(Calibration, path, most=MOST_BYTES, mend=again)
     kinds = {head.name: head.kind for head in spec.heads}
     wrong = [name for name in found.numbers if kinds.get(name) != "number"]
     wrong += [name for name in found.temperatures if kinds.get(name) not in ("class", "labels")]
-    if (
-        wrong
-        or not features_fit(found.features, spec)
-        or not (found.usual or NoveltyDetector()).fits(spec)
-    ):
+    detector = found.usual or NoveltyDetector()
+    if wrong or not (features_fit(found.features, spec) and detector.fits(spec)):
         raise RunError(f"{path}: damaged; it is of another model. {again}")
     if not all(LOWEST <= each <= HIGHEST for each in found.temperatures.values()):
         raise RunError(f"{path}: damaged; a temperature is not from {LOWEST} to {HIGHEST}.")
