@@ -13,7 +13,7 @@ from multimodal.data.audit.findings import (
     AUDIT_FILE,
     Audit,
     ColumnAudit,
-    DriftAudit,
+    Drift,
     Finding,
     LabelIssueAudit,
     RejectedAudit,
@@ -56,7 +56,7 @@ AUDIT = Audit(
             rotated=7,
         )
     ],
-    drift=[DriftAudit(column="size", side="test", psi=0.6)],
+    drift=[Drift(column="size", side="test", psi=0.6)],
     suspects=[LabelIssueAudit(line=44, target="price", label="9,000", expected="12", strength=9.0)],
     findings=[
         Finding(level="error", topic="rows", message="too many rows"),

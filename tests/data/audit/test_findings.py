@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from multimodal.core.errors import RunError
 from multimodal.data.audit.drift import Drift
 from multimodal.data.audit.findings import (
+    AUDIT_FILE,
+    Audit,
     ColumnAudit,
+    Finding,
     LabelIssueAudit,
     drift_findings,
     duplicate_findings,
@@ -50,7 +56,7 @@ def test_labels_are_counted_up_to_what_is_looked_for(count: int, said: str) -> N
 
 
 def test_a_sentence_for_each() -> None:
-    (drift,) = drift_findings([Drift("size", "test", 0.512)])
+    (drift,) = drift_findings([Drift(column="size", side="test", psi=0.512)])
     assert "'size': the test rows differ" in drift.message and "0.51" in drift.message
     column = ColumnAudit(
         name="size", kind="number", type="text", missing=0.0, distinct=3, odd=["below 0: 1 cell"]
@@ -72,3 +78,28 @@ def test_photos_that_are_all_missing_are_a_warning() -> None:
     some = column.model_copy(update={"missing": 1, "tiny": 2})
     (note,) = photo_findings(some)
     assert note.level == "note" and note.message.endswith("less than 32 pixels: 2.")
+
+
+AUDIT = Audit(
+    source="a.csv",
+    read=3,
+    kept=2,
+    quarantined=1,
+    columns=[ColumnAudit(name="ü", kind="text", type="text", missing=0.5, distinct=2)],
+    findings=[Finding(level="note", topic="rows", message="<b>", lines=[4])],
+)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / AUDIT_FILE
+    assert Audit.read_file(path) is None
+    path.write_text(AUDIT.to_json(), encoding="utf-8")
+    assert Audit.read_file(path) == AUDIT
+    assert AUDIT.of_level("note") == AUDIT.findings and AUDIT.of_level("error") == []
+
+
+@pytest.mark.parametrize("content", ["{", '{"source": "a"}', "[]"])
+def test_damaged(tmp_path: Path, content: str) -> None:
+    (tmp_path / AUDIT_FILE).write_text(content)
+    with pytest.raises(RunError, match="audit.json: not an audit"):
+        Audit.read_file(tmp_path / AUDIT_FILE)

@@ -1,4 +1,8 @@
-"""What an audit keeps, as it lies in `audit.json`."""
+"""Findings of an audit, and the records of the file `audit.json` that keeps them.
+
+The names of the fields are the keys of that file, some of which are older than the words around
+them: `set_aside` are rejected rows, `odd` outliers, `suspects` label issues, `sides` splits.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import RunError, first_line
+from multimodal.core.records import Record
 from multimodal.data.audit.drift import MIN_PSI, Drift
 from multimodal.data.audit.label_noise import MOST
 from multimodal.data.columns.schema import Schema
@@ -19,17 +24,21 @@ from multimodal.data.photos.checks import PhotoColumn
 from multimodal.data.split.splits import leaking_rows
 
 AUDIT_FILE = "audit.json"
+FIRST = 20  # rows that a finding names
+_PHOTO_COUNTS = {
+    "duplicate": "photos that come again, byte for byte",
+    "tiny": "photos with a side of less than 32 pixels",
+    "huge": "photos of more than 16 megapixels",
+    "not_rgb": "photos that are grey, transparent, CMYK or 16 bits deep, and read as RGB",
+    "rotated": "photos that EXIF turns, and that are read upright",
+}
 Level = Literal["error", "warning", "note"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ColumnAudit(Record):
+    """One column: what it is for, what its cells are, and which of them are outliers.
 
-
-class ColumnAudit(_Record):
-    """One column: what it is for, what its cells are, and what is odd about them.
-
-    `type` is what the cells are (`text`, `whole number` …), `missing` a share of the rows.
+    `type` is what the cells are (`text`, `whole number` …), `missing` a fraction of the rows.
     """
 
     name: str
@@ -42,7 +51,7 @@ class ColumnAudit(_Record):
     odd: list[str] = []
 
 
-class Finding(_Record):
+class Finding(Record):
     """Something to know: an error ends the work, a warning is to be looked into, a note is none.
 
     `topic` is one of rows, column, photos, leakage, drift, duplicates, labels, split.
@@ -54,23 +63,15 @@ class Finding(_Record):
     lines: list[int] = []
 
 
-class RejectedAudit(_Record):
-    """One quarantined row."""
+class RejectedAudit(Record):
+    """One rejected row."""
 
     line: int
     reason: str
 
 
-class DriftAudit(_Record):
-    """The population stability index of a column beside the training rows."""
-
-    column: str
-    side: str
-    psi: float
-
-
-class LabelIssueAudit(_Record):
-    """A label that a cheap model contradicts; see `multimodal.data.audit.label_noise.Suspect`."""
+class LabelIssueAudit(Record):
+    """A label that a cheap model contradicts; see `label_noise.LabelIssue`."""
 
     line: int
     target: str
@@ -79,10 +80,10 @@ class LabelIssueAudit(_Record):
     strength: float
 
 
-class Audit(_Record):
+class Audit(Record):
     """The file `audit.json`; `read` = `kept` + `quarantined`.
 
-    `set_aside` holds the first quarantined rows, `quarantine.csv` all of them.
+    `set_aside` holds the first rejected rows, `quarantine.csv` all of them.
 
     Example:
     >>> audit = Audit(source="a.csv", read=3, kept=2, quarantined=1)
@@ -100,7 +101,7 @@ class Audit(_Record):
     sides: dict[str, int] = {}
     columns: list[ColumnAudit] = []
     photos: list[PhotoColumn] = []
-    drift: list[DriftAudit] = []
+    drift: list[Drift] = []
     suspects: list[LabelIssueAudit] = []
     findings: list[Finding] = []
 
@@ -121,9 +122,6 @@ class Audit(_Record):
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise RunError(f"{path}: not an audit. {first_line(error)}") from None
-
-
-FIRST = 20
 
 
 def finding(level: Level, topic: str, message: str, lines: Sequence[int] = ()) -> Finding:
@@ -169,7 +167,7 @@ def drift_findings(moved: Sequence[Drift]) -> list[Finding]:
 
 
 def label_findings(suspects: Sequence[LabelIssueAudit]) -> list[Finding]:
-    """Say of how many labels the other rows tell another story."""
+    """Say how many labels are far from what is predicted from the other rows."""
     found = []
     for target in dict.fromkeys(each.target for each in suspects):
         lines = [each.line for each in suspects if each.target == target]
@@ -183,7 +181,7 @@ def label_findings(suspects: Sequence[LabelIssueAudit]) -> list[Finding]:
 
 
 def outlier_findings(columns: Sequence[ColumnAudit]) -> list[Finding]:
-    """Say what is odd about the values of each column."""
+    """Say which values of each column are outliers."""
     return [
         finding("warning", "column", f"column '{column.name}': {said}.")
         for column in columns
@@ -195,7 +193,7 @@ def photo_findings(column: PhotoColumn) -> list[Finding]:
     """Say what the photos of a column are like."""
     shown = [
         finding("note", "photos", f"column '{column.name}': {said}: {count:,}.")
-        for key, said in _SAID.items()
+        for key, said in _PHOTO_COUNTS.items()
         if (count := getattr(column, key))
     ]
     if column.photos and column.missing == column.photos:
@@ -222,12 +220,3 @@ def sample_findings(seen: int, rows: int) -> list[Finding]:
         f"{seen:,} of its {rows:,} rows."
     )
     return [finding("note", "rows", message)]
-
-
-_SAID = {
-    "duplicate": "photos that come again, byte for byte",
-    "tiny": "photos with a side of less than 32 pixels",
-    "huge": "photos of more than 16 megapixels",
-    "not_rgb": "photos that are grey, transparent, CMYK or 16 bits deep, and read as RGB",
-    "rotated": "photos that EXIF turns, and that are read upright",
-}

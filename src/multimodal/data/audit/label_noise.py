@@ -1,4 +1,8 @@
-"""Labels that a cheap model strongly disagrees with, rows it never learned from."""
+"""Label noise: labels that contradict the out-of-fold predictions of a cheap model.
+
+This is the idea of confident learning. Its library, cleanlab, asks for the probabilities of a
+classifier; here numbers are judged as well, with what is installed anyway.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,12 @@ from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.features.bins import quantile_bins
+from multimodal.data.labels.fit import MOST_CLASSES
 
-MARGIN, FAR, KNOWS = 0.7, 6.0, 0.9
-LOOKED_AT, MOST = 10_000, 20
+MARGIN = 0.7  # lead of another class over the labelled one
+FAR = 6.0  # robust standard deviations
+INFORMATIVE = 0.9  # most error of the model, in errors of a constant
+SAMPLE_ROWS, MOST = 10_000, 20
 _FOLDS, _BINS, _CATEGORIES, _WORDS = 3, 10, 100, 2**16
 _LEAST_ROWS = 60
 
@@ -40,11 +47,11 @@ def find_label_issues(
     """Return the labels that out-of-fold predictions contradict most, the strongest first.
 
     The model is ridge regression on words (TF-IDF), categories and tenths of numbers, fitted on two
-    thirds of the rows and asked about the third; duplicates are in one fold. A number is a suspect
+    thirds of the rows and asked about the third; duplicates are in one fold. A number is an issue
     from six robust standard deviations on (of logarithms, where all are above 0), a class where
-    another one leads by 0.7. Where the model errs nine tenths as much as a constant would, it knows
-    too little, and no label is a suspect. At most 10,000 rows are looked at, drawn evenly, and 20
-    returned. They are rows to look at: an honest rarity can be among them.
+    another one leads by 0.7. Where the model errs nine tenths as much as a constant would, it is
+    not informative, and no label is an issue. At most 10,000 rows are looked at, drawn evenly, and
+    20 returned. They are rows to look at: an honest rarity can be among them.
 
     Args:
         frame: the rows.
@@ -56,8 +63,8 @@ def find_label_issues(
         Northcutt, Jiang and Chuang, Confident learning, 2021, for the idea.
     """
     known = np.flatnonzero(pd.notna(y_true))
-    if len(known) > LOOKED_AT:
-        known = np.sort(np.random.default_rng(0).choice(known, LOOKED_AT, replace=False))
+    if len(known) > SAMPLE_ROWS:
+        known = np.sort(np.random.default_rng(0).choice(known, SAMPLE_ROWS, replace=False))
     if len(known) < _LEAST_ROWS:
         return []
     features = _features(frame.iloc[known], schema)
@@ -73,7 +80,7 @@ def find_label_issues(
 
 
 def _folds(groups: Ints) -> Ints:
-    """Deal groups to folds at random."""
+    """Assign groups to folds at random."""
     names, member = np.unique(groups, return_inverse=True)
     return np.random.default_rng(0).integers(0, _FOLDS, len(names))[member]
 
@@ -83,7 +90,10 @@ def _features(frame: pd.DataFrame, schema: Schema) -> Any:
     from scipy import sparse
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    codes = [_tenths(frame[n], schema.column(n).unit) for n in schema.names("number")]
+    codes = [
+        1 + quantile_bins(parse_numbers(frame[name], schema.column(name).unit).values, _BINS)
+        for name in schema.names("number")
+    ]
     codes += [_commonest(frame[name]) for name in schema.names("category")]
     parts = [_one_hot(each) for each in codes]
     texts = [as_text(frame[name]) for name in schema.names("text")]
@@ -92,18 +102,15 @@ def _features(frame: pd.DataFrame, schema: Schema) -> Any:
         counts = HashingVectorizer(
             n_features=_WORDS, alternate_sign=False, norm=None, dtype=np.float32
         ).transform(joined)
+        # All words of a row together have length 1, as a single category has; hence the factor.
         parts.append(3 * TfidfTransformer(sublinear_tf=True).fit_transform(counts))
     return sparse.hstack(parts, format="csr") if parts else None
-
-
-def _tenths(series: pd.Series[Any], unit: str | None) -> Ints:
-    return 1 + quantile_bins(parse_numbers(series, unit).values, _BINS)
 
 
 def _commonest(series: pd.Series[Any]) -> Ints:
     codes, names = pd.factorize(as_text(series))
     order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(names)), kind="stable")
-    place = np.full(len(names) + 1, 0, np.int64)
+    place = np.zeros(len(names) + 1, np.int64)
     place[order[:_CATEGORIES]] = np.arange(1, min(len(names), _CATEGORIES) + 1)
     return place[codes]  # -1, missing, is the last place: 0
 
@@ -117,7 +124,7 @@ def _one_hot(codes: Ints) -> Any:
 
 
 def _out_of_fold(features: Any, goal: Floats, folds: Ints) -> Floats:
-    """Return what ridge regression on the other folds says of each row: like `goal`."""
+    """Return the predictions of ridge regression on the other folds, shaped like `goal`."""
     from sklearn.linear_model import Ridge
 
     found = np.empty_like(goal)
@@ -125,6 +132,7 @@ def _out_of_fold(features: Any, goal: Floats, folds: Ints) -> Floats:
         inside = folds == fold
         if not inside.any():
             continue
+        # Conjugate gradients stopped early: rows to look at need no third digit.
         model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-2).fit(features[~inside], goal[~inside])
         found[inside] = model.predict(features[inside]).reshape(found[inside].shape)
     return found
@@ -135,8 +143,9 @@ def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[LabelIssue]:
     goal = np.log(y_true) if logarithms else y_true
     expected = _out_of_fold(features, goal, folds)
     missed = np.abs(goal - expected)
-    spread = 1.4826 * float(np.median(missed))
-    if not spread or np.median(missed) > KNOWS * np.median(np.abs(goal - np.median(goal))):
+    # 1.4826 medians of the absolute error are one standard deviation of a normal distribution.
+    deviation = 1.4826 * float(np.median(missed))
+    if not deviation or np.median(missed) > INFORMATIVE * np.median(np.abs(goal - np.median(goal))):
         return []
     shown = np.exp(expected) if logarithms else expected
     return [
@@ -144,21 +153,21 @@ def _numbers(features: Any, y_true: Floats, folds: Ints) -> list[LabelIssue]:
             int(i),
             f"{y_true[i]:,.12g}",
             short_number(shown[i], 3),
-            round(float(missed[i] / spread), 1),
+            round(float(missed[i] / deviation), 1),
         )
-        for i in np.flatnonzero(missed > FAR * spread)
+        for i in np.flatnonzero(missed > FAR * deviation)
     ]
 
 
 def _classes(features: Any, y_true: NDArray[np.object_], folds: Ints) -> list[LabelIssue]:
     codes, names = pd.factorize(y_true)
-    if not 2 <= len(names) <= 200:
+    if not 2 <= len(names) <= MOST_CLASSES:
         return []
     goal = np.eye(len(names))[codes] if len(names) > 2 else np.eye(2)[codes][:, :1]
     scores = _out_of_fold(features, goal, folds)
     scores = scores if len(names) > 2 else np.hstack([scores, 1 - scores])
     best, rows = scores.argmax(axis=1), np.arange(len(codes))
-    if np.mean(best != codes) > KNOWS * (1 - np.bincount(codes).max() / len(codes)):
+    if np.mean(best != codes) > INFORMATIVE * (1 - np.bincount(codes).max() / len(codes)):
         return []
     lead = scores[rows, best] - scores[rows, codes]
     return [

@@ -1,4 +1,4 @@
-"""Values of a column that look wrong: far off, misspelt, out of range, not what the others are."""
+"""Outliers of a column: values far off, misspelt, out of range, or words that mean missing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import MISSING_WORDS, parse_numbers
 from multimodal.data.columns.schema import Column
 
-FAR = 10.0
-_RARE, _SHOWN = 0.01, 3
+FAR = 10.0  # widths of the middle half; Tukey's 1.5 names the tail of any skewed column
+_RARE = 0.01  # what is more frequent is no outlier
+_SHOWN = 3
+# UTF-8 read as cp1252: "ü" comes out as "Ã¼", quotation marks begin with "â€".
 _MOJIBAKE = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€")
 _COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _EARLIEST = 1900
 
 
 def outliers(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
-    """Return a sentence for each kind of odd value in a column, with an example and its line.
+    """Return a sentence for each kind of outlier in a column, with an example and its line.
 
     Named are: cells of a number or date column that are none; numbers further from the middle half
     than ten times its width (of logarithms, where all are above 0); numbers below 0 in a column of

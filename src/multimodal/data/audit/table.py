@@ -1,4 +1,4 @@
-"""The audit of a table: what was read, set aside and why, and what to look into before training."""
+"""The audit of a table: rows read and rejected, and what to look into before training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,6 @@ from multimodal.data.audit.findings import (
     FIRST,
     Audit,
     ColumnAudit,
-    DriftAudit,
     Finding,
     LabelIssueAudit,
     RejectedAudit,
@@ -45,20 +44,30 @@ from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import read_labels
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import PhotoColumn
+from multimodal.data.prepare import leakage_notes
+from multimodal.data.prepared import Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.sampling import repeated_content, sample_rows, sampled, sampled_schema
 from multimodal.data.read.table import Table
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
-from multimodal.data.split.leakage import leakage_warnings
 from multimodal.data.split.splits import SPLITS, cells_without_split, split_rows
-
-if TYPE_CHECKING:
-    from multimodal.data.prepare import Prepared
 
 _FEATURES = ("number", "category", "date", "text", "image")
 _KNOWN = ("number", "class")
 _SPELLINGS = 20  # different cells of a column that may be a split
+_TYPES = {
+    "string": "text",
+    "integer": "whole numbers",
+    "floating": "numbers",
+    "boolean": "yes or no",
+    "mixed-integer-float": "numbers",
+    "datetime64": "dates",
+    "datetime": "dates",
+    "date": "dates",
+    "empty": "nothing",
+    "mixed-integer": "text and numbers",
+}
 
 
 @dataclass
@@ -113,7 +122,7 @@ def audit_table(
         images: Folder that photo paths are relative to; the file's own folder by default.
 
     Returns:
-        The audit, and the table with its quarantine.
+        The audit, and the table with its rejected rows.
 
     Raises:
         DataError: The table as a whole cannot be read, or has no such target.
@@ -127,7 +136,7 @@ def audit_table(
     read = table.rows_read
     infer = partial(infer_schema, targets=targets, photo_root=root)
     schema, unsplit = _with_split(table, sampled_schema(table, infer))
-    used = _features(schema)
+    used = Schema(columns=[column for column in schema.columns if column.kind in _FEATURES])
     errors: list[str] = []
     table, found = _labels(table, schema, targets, errors)
     if found:
@@ -146,7 +155,8 @@ def audit_table(
     groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
     rows = _Rows(table, schema, used, photos, groups, found, errors=errors, unsplit=unsplit)
     if len(table.frame):
-        rows.leaks = _leaks(_looked_at(rows))
+        seen = _looked_at(rows)
+        rows.leaks = leakage_notes(seen.table, seen.labels, used)
         _note(errors, lambda: _split(rows))
     return _audit(rows), table
 
@@ -155,16 +165,14 @@ def audit_prepared(prepared: Prepared) -> Audit:
     """Audit rows that `prepare` has read already, a sample of a table larger than memory."""
     columns = {column for group in prepared.config.groups for column in group.columns}
     used = Schema(columns=[each for each in prepared.schema.columns if each.name in columns])
-    groups = prepared.groups
-    if groups is None:
-        groups = np.arange(len(prepared.table.frame))
+    rows = len(prepared.table.frame)
     return _audit(
         _Rows(
             prepared.table,
             prepared.schema,
             used,
             prepared.photos,
-            groups,
+            np.arange(rows) if prepared.groups is None else prepared.groups,
             prepared.raw_labels,
             prepared.splits,
             prepared.leaks,
@@ -178,7 +186,7 @@ def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
 
     Of one with a few other cells, which stays a category, a finding says so.
     """
-    told, found = {}, []
+    splits, found = {}, []
     for column in schema.columns:
         if column.kind != "category" or column.distinct > _SPELLINGS:
             continue
@@ -187,8 +195,8 @@ def _with_split(table: Table, schema: Schema) -> tuple[Schema, list[Finding]]:
             found.append(_unsplit(table, column.name, others))
         elif others is not None:
             note = "its words name the splits"
-            told[column.name] = column.model_copy(update={"kind": "split", "note": note})
-    return Schema(columns=[told.get(each.name, each) for each in schema.columns]), found
+            splits[column.name] = column.model_copy(update={"kind": "split", "note": note})
+    return Schema(columns=[splits.get(each.name, each) for each in schema.columns]), found
 
 
 def _unsplit(table: Table, column: str, others: Ints) -> Finding:
@@ -203,14 +211,10 @@ def _unsplit(table: Table, column: str, others: Ints) -> Finding:
     return finding("warning", "split", message, table.lines[others[:FIRST]].tolist())
 
 
-def _features(schema: Schema) -> Schema:
-    return Schema(columns=[column for column in schema.columns if column.kind in _FEATURES])
-
-
 def _labels(
     table: Table, schema: Schema, targets: Sequence[str], errors: list[str]
 ) -> tuple[Table, dict[str, Label]]:
-    """Set rows aside whose label cannot be learned, as training would."""
+    """Reject rows whose label cannot be learned, as training would."""
     if not targets:
         return table, {}
     try:
@@ -231,7 +235,7 @@ def _note(errors: list[str], check: Callable[[], object]) -> None:
 
 
 def _split(rows: _Rows) -> None:
-    """Split by the column that tells, or see whether training could; keep the sides of a column."""
+    """Split by the column that names the splits, or see whether training could split at random."""
     table, names = rows.table, rows.schema.names("split")
     if not names and (rows.errors or not rows.labels):
         return
@@ -261,23 +265,12 @@ def _looked_at(rows: _Rows) -> _Rows:
     )
 
 
-def _leaks(rows: _Rows) -> list[str]:
-    return [
-        sentence
-        for label in rows.labels.values()
-        if label.kind in _KNOWN
-        for sentence in leakage_warnings(
-            rows.table.frame, rows.used, label.columns[0], label.values
-        )
-    ]
-
-
 def _audit(rows: _Rows) -> Audit:
     table, splits = rows.table, rows.splits
     seen = _looked_at(rows)
     columns = [_column(seen, column) for column in rows.schema.columns]
     moved = drift(seen.table.frame, rows.used, seen.splits) if seen.splits is not None else []
-    suspects = _suspects(seen)
+    issues = _label_issues(seen)
     counts = {} if splits is None else {split: int((splits == split).sum()) for split in SPLITS}
     findings = [
         *(finding("error", "rows", message) for message in rows.errors),
@@ -287,7 +280,7 @@ def _audit(rows: _Rows) -> Audit:
         *(finding("warning", "leakage", said) for said in rows.leaks),
         *duplicate_findings(rows.groups, splits, table.lines),
         *drift_findings(moved),
-        *label_findings(suspects),
+        *label_findings(issues),
         *outlier_findings(columns),
         *(each for photos in rows.photos for each in photo_findings(photos)),
         *unused_column_findings(rows.schema),
@@ -304,8 +297,8 @@ def _audit(rows: _Rows) -> Audit:
         sides=counts,
         columns=columns,
         photos=rows.photos,
-        drift=[DriftAudit(**each._asdict()) for each in moved],
-        suspects=suspects,
+        drift=moved,
+        suspects=issues,
         findings=findings,
     )
 
@@ -322,14 +315,11 @@ def _type(series: pd.Series[Any]) -> str:
     if not len(series):
         return ""
     content = pd.api.types.infer_dtype(series, skipna=True)
-    return _TYPES.get(content, "lists" if _holds_lists(series) else content)
+    lists = any(isinstance(cell, list) for cell in series.head(FIRST))
+    return _TYPES.get(content, "lists" if lists else content)
 
 
-def _holds_lists(series: pd.Series[Any]) -> bool:
-    return any(isinstance(cell, list) for cell in series.head(FIRST))
-
-
-def _suspects(rows: _Rows) -> list[LabelIssueAudit]:
+def _label_issues(rows: _Rows) -> list[LabelIssueAudit]:
     return [
         LabelIssueAudit(
             line=int(rows.table.lines[found.row]),
@@ -342,17 +332,3 @@ def _suspects(rows: _Rows) -> list[LabelIssueAudit]:
         if label.kind in _KNOWN
         for found in find_label_issues(rows.table.frame, rows.used, label.values, rows.groups)
     ]
-
-
-_TYPES = {
-    "string": "text",
-    "integer": "whole numbers",
-    "floating": "numbers",
-    "boolean": "yes or no",
-    "mixed-integer-float": "numbers",
-    "datetime64": "dates",
-    "datetime": "dates",
-    "date": "dates",
-    "empty": "nothing",
-    "mixed-integer": "text and numbers",
-}
