@@ -35,7 +35,7 @@ WEIGHTS = RANDOM.integers(0, 4, (5, 300)).astype(float)
         (median_of(VALUES), lambda v: np.sort(v)[(len(v) - 1) // 2]),
     ],
 )
-def test_a_weight_is_a_number_of_copies(statistic, plain) -> None:
+def test_a_weight_is_a_number_of_duplicates(statistic, plain) -> None:
     expected = [plain(np.repeat(VALUES, times.astype(int))) for times in WEIGHTS]
     np.testing.assert_allclose(statistic(WEIGHTS), expected)
 
@@ -63,7 +63,7 @@ def test_the_interval_of_a_mean_is_that_of_the_formula() -> None:
     assert found.high == pytest.approx(VALUES.mean() + 1.96 * error, abs=0.25 * error)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+def test_coverage_of_resampled_intervals() -> None:
     held = 0
     for seed in range(200):
         drawn = np.random.default_rng(seed).normal(1.0, 1.0, 80)
@@ -96,12 +96,12 @@ def test_rows_of_no_weight_do_not_count() -> None:
     assert (values == 0).all() and len(values) > 1
 
 
-def test_nothing_finite_gives_no_interval() -> None:
+def test_no_finite_value_gives_no_interval() -> None:
     found = confidence_interval([1.0, np.nan])
     assert found.value == 1 and np.isnan([found.low, found.high]).all()
 
 
-def test_a_share_of_all_or_none_still_has_a_width() -> None:
+def test_a_proportion_of_all_or_none_still_has_a_width() -> None:
     assert proportion([False] * 30) == ConfidenceInterval(0.0, 0.0, pytest.approx(0.1135, abs=1e-3))
     assert proportion([True] * 1000).low > 0.99
     assert proportion([True, False], [3.0, 1.0]).value == 0.75
@@ -116,7 +116,7 @@ def squares(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return errors**2, np.ones(len(errors))
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_coverage_of_clustered_intervals() -> None:
     held = 0
     for trial in range(200):
         errors = np.random.default_rng(trial).normal(0, 2.0, 150)
@@ -128,7 +128,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert 0.89 <= held / 200 <= 0.98
 
 
-def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+def test_a_paired_difference_has_a_narrower_interval() -> None:
     shared = CLUSTERS_RANDOM.normal(0, 2, 400)
     first, second = shared * 0.95, shared + CLUSTERS_RANDOM.normal(0, 0.1, 400)
     value, drawn = bootstrap_metrics(
@@ -159,7 +159,7 @@ def test_no_difference_is_rarely_found() -> None:
     assert np.mean(np.array(found) < 0.05) < 0.1
 
 
-def test_copies_make_no_result_surer() -> None:
+def test_duplicates_make_no_interval_narrower() -> None:
     errors = CLUSTERS_RANDOM.normal(0, 1, 60)
     _, alone = bootstrap_metrics("rmse", [squares(errors)], np.ones(60), np.arange(60))
     five, groups = np.repeat(errors, 5), np.repeat(np.arange(60), 5)
@@ -189,7 +189,7 @@ def test_the_test_over_folds_is_that_of_nadeau_and_bengio() -> None:
     assert corrected_t_test([0.1, 0.1], 1.0) is None
 
 
-def test_nothing_wrong_at_all_is_no_division_by_zero() -> None:
+def test_no_error_at_all_is_no_division_by_zero() -> None:
     nothing, some = np.zeros(10), np.full(10, 0.5)
     assert relative_gain(0.0, 0.0, nothing, nothing).value == 0
     assert relative_gain(0.0, 0.5, nothing, some).value == pytest.approx(1)

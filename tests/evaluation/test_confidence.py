@@ -21,7 +21,7 @@ from multimodal.evaluation.confidence import (
 RANDOM = np.random.default_rng(0)
 
 
-def test_honest_probabilities_are_hardly_off() -> None:
+def test_calibrated_probabilities_have_a_small_error() -> None:
     p = RANDOM.dirichlet(np.ones(3), 20_000)
     y = (RANDOM.uniform(size=(20_000, 1)) > p.cumsum(axis=1)).sum(axis=1)
     bins = confidence_bins(y, p)
@@ -30,24 +30,24 @@ def test_honest_probabilities_are_hardly_off() -> None:
     assert expected_calibration_error(bins) < 0.02
 
 
-def test_too_sure_is_as_far_off_as_it_is() -> None:
+def test_overconfidence_is_the_error() -> None:
     p = np.tile([[0.95, 0.05]], (1000, 1))
     y = (np.arange(1000) % 10 >= 7).astype(int)
     assert expected_calibration_error(confidence_bins(y, p, bins=1)) == pytest.approx(0.25)
 
 
-def test_labels_count_one_by_one_from_the_side_named() -> None:
+def test_labels_are_predictions_of_their_own() -> None:
     found = confidence_bins([[1, 0], [0, 0]], [[0.9, 0.2], [0.7, 0.4]], bins=1)[0]
     assert (found.n, found.right) == (4, 0.75)
     assert found.probability == pytest.approx(np.mean([0.9, 0.8, 0.7, 0.6]))
 
 
-def test_grades_take_the_median() -> None:
+def test_ordered_classes_are_told_by_their_median() -> None:
     found = confidence_bins([1], [[0.4, 0.25, 0.35]], ordered=True)[0]
     assert (found.probability, found.right) == (0.25, 1.0)
 
 
-def test_weights_count_and_few_answers_make_few_bins() -> None:
+def test_weights_matter_and_few_predictions_make_few_bins() -> None:
     found = confidence_bins([0, 1], [[0.9, 0.1], [0.7, 0.3]], [3.0, 1.0], bins=1)[0]
     assert found.right == 0.75 and found.probability == pytest.approx(0.85)
     assert len(confidence_bins([0, 1], [[0.9, 0.1], [0.7, 0.3]], [1.0, 0.0])) == 1
@@ -66,7 +66,7 @@ TRUTH = GUESS + INTERVALS_RANDOM.normal(size=300)
 NARROW, WIDE = PredictionInterval(GUESS - 1, GUESS + 1), PredictionInterval(GUESS - 2, GUESS + 2)
 
 
-def test_it_counts_weighs_and_scores() -> None:
+def test_coverage_width_and_score_are_weighted() -> None:
     weight = INTERVALS_RANDOM.integers(0, 3, 300).astype(float)
     found = check_intervals(TRUTH, GUESS, {0.7: NARROW, 0.9: WIDE}, NARROW, 0.9, weight)
     inside = np.abs(TRUTH - GUESS) <= 2

@@ -75,7 +75,7 @@ def test_negative_prediction_has_a_finite_log_error_in_any_unit() -> None:
     assert regression_metrics([1e6, 1e6], [-5e5, 1e6])["log_rmse"] == pytest.approx(found)
 
 
-def test_r2_of_a_constant_truth() -> None:
+def test_r2_of_constant_labels() -> None:
     assert regression_metrics([3, 3], [3, 3])["r2"] == 1
     assert regression_metrics([3, 3], [3, 4])["r2"] == 0
 
@@ -119,9 +119,9 @@ def test_worst_rows_by_ratio_or_by_size() -> None:
 
 
 CLASSES_RANDOM = np.random.default_rng(0)
-CLASSES_TRUTH = CLASSES_RANDOM.integers(0, 4, 150)
+CLASSES_TRUE = CLASSES_RANDOM.integers(0, 4, 150)
 CHANCES = CLASSES_RANDOM.dirichlet(np.ones(4), 150)
-CHANCES[np.arange(150), CLASSES_TRUTH] += 0.4
+CHANCES[np.arange(150), CLASSES_TRUE] += 0.4
 CHANCES /= CHANCES.sum(axis=1, keepdims=True)
 WEIGHT = CLASSES_RANDOM.random(150)
 MARKS = CLASSES_RANDOM.integers(0, 2, (150, 3))
@@ -130,28 +130,28 @@ LABELS = np.clip(0.4 * MARKS + CLASSES_RANDOM.random((150, 3)) * 0.6, 0, 1)
 
 @pytest.mark.parametrize("weight", [None, WEIGHT])
 def test_classes_agree_with_scikit_learn(weight: np.ndarray | None) -> None:
-    found = class_metrics(CLASSES_TRUTH, CHANCES, weight)
+    found = class_metrics(CLASSES_TRUE, CHANCES, weight)
     best, kind = CHANCES.argmax(axis=1), {"sample_weight": weight}
     assert found == pytest.approx(
         {
             "n": 150,
-            "accuracy": reference.accuracy_score(CLASSES_TRUTH, best, **kind),
-            "balanced_accuracy": reference.balanced_accuracy_score(CLASSES_TRUTH, best, **kind),
-            "macro_f1": reference.f1_score(CLASSES_TRUTH, best, average="macro", **kind),
-            "log_loss": reference.log_loss(CLASSES_TRUTH, CHANCES, **kind),
+            "accuracy": reference.accuracy_score(CLASSES_TRUE, best, **kind),
+            "balanced_accuracy": reference.balanced_accuracy_score(CLASSES_TRUE, best, **kind),
+            "macro_f1": reference.f1_score(CLASSES_TRUE, best, average="macro", **kind),
+            "log_loss": reference.log_loss(CLASSES_TRUE, CHANCES, **kind),
         }
     )
 
 
 def test_two_classes_have_an_area_under_the_curve() -> None:
-    y_true, chance = CLASSES_TRUTH % 2, CLASSES_RANDOM.random(150)
+    y_true, chance = CLASSES_TRUE % 2, CLASSES_RANDOM.random(150)
     found = class_metrics(y_true, np.stack([1 - chance, chance], axis=1), WEIGHT)
     expected = reference.roc_auc_score(y_true, chance, sample_weight=WEIGHT)
     assert found["roc_auc"] == pytest.approx(expected)
     assert "roc_auc" not in class_metrics([1, 1], [[0.5, 0.5], [0.2, 0.8]])
 
 
-def test_grades_are_medians_and_count_the_distance() -> None:
+def test_ordered_classes_are_medians_and_their_distance_matters() -> None:
     chances = [[0.4, 0.25, 0.35], [0.0, 0.1, 0.9]]
     assert best_class(chances, ordered=True).tolist() == [1, 2]
     found = class_metrics([2, 0], chances, [1, 3], ordered=True)

@@ -64,20 +64,20 @@ def test_each_check_finds_its_rows(catalogue: Prepared, tmp_path: Path) -> None:
     assert said[4] == ""
 
 
-def test_few_held_out_rows_are_unusual(catalogue: Prepared) -> None:
+def test_few_held_out_rows_are_novel(catalogue: Prepared) -> None:
     usual, found = learned(catalogue)
     rows = catalogue.table.frame.iloc[catalogue.rows("test")].reset_index(drop=True)
     assert sum(map(bool, odd(usual, found, rows, catalogue.photo_root))) <= 3
 
 
-def test_absent_cells_are_not_unusual(catalogue: Prepared) -> None:
+def test_absent_cells_are_not_novel(catalogue: Prepared) -> None:
     usual, found = learned(catalogue)
     rows = catalogue.table.frame.iloc[:3].reset_index(drop=True)
     rows = rows.assign(**dict.fromkeys(found.columns(), None))
     assert odd(usual, found, rows, catalogue.photo_root) == ["", "", ""]
 
 
-def test_a_name_that_is_often_unknown_is_not_unusual() -> None:
+def test_a_category_that_is_often_unknown_is_not_novel() -> None:
     rows = plain_rows(200)
     rows["sku"] = [f"number {i % 150}" for i in range(200)]
     prepared = prepare(rows, ["price"], plain_config().merge(data={"columns": {"sku": "category"}}))

@@ -47,7 +47,7 @@ def test_a_class_has_its_name_and_probabilities() -> None:
     assert label_columns(MOOD, [2, -1])["true"].tolist() == ["so so", None]
 
 
-def test_grades_are_told_by_their_median() -> None:
+def test_ordered_classes_are_told_by_their_median() -> None:
     task = Task("grade", "class", ["low", "mid", "high"], ordered=True)
     found = prediction_columns(task, [[0.4, 0.25, 0.35]])
     assert (found["prediction"][0], found["probability"][0]) == ("mid", 0.25)
@@ -92,7 +92,7 @@ def test_boxes_are_in_pixels_of_their_photo() -> None:
         ),
     ],
 )
-def test_one_row_is_answered_in_plain_values(task: Task, outputs: object, answer: object) -> None:
+def test_one_prediction_has_plain_values(task: Task, outputs: object, answer: object) -> None:
     found = one_prediction(task, outputs)  # type: ignore[arg-type]
     assert found == answer
     parts = found.values() if isinstance(found, dict) else [found]

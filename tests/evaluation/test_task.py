@@ -39,7 +39,7 @@ def test_a_task_follows_from_config_spec_and_layer() -> None:
         ),
     ],
 )
-def test_rows_without_label_or_answer_are_not_scored(
+def test_rows_without_label_or_prediction_are_not_measured(
     kind: Any, y_true: Any, outputs: Any, metric: str, value: float
 ) -> None:
     task = Task("t", kind, ["a", "b"])

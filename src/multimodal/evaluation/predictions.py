@@ -18,11 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.files import replace_file
 from multimodal.core.spec import unique_slugs
-from multimodal.data.labels.boxes import to_pixels
+from multimodal.data.labels.boxes import CORNERS, to_pixels
 from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task, has_label, has_prediction
 
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
 MOST_COLUMNS = 20  # probabilities of more classes are not written
 SEPARATOR, NO_LABEL = "|", "[]"
 BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"

@@ -6,18 +6,18 @@ command line read them. Fields are keys of those files: they keep their names.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints
 
 from multimodal.core.config import LabelKind
-from multimodal.core.errors import RunError
 from multimodal.core.records import MeasuredRecord, Record, read_if_there
 from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
 
 METRICS_FILE, IMPORTANCE_FILE = "metrics.json", "importance.json"
+MOST_METRICS_BYTES = 1 << 28
 EXPLANATIONS_FILE, EXPLANATIONS = "explanations.json", "explanations"
 MOST_IMPORTANCE_BYTES, MOST_EXPLANATIONS_BYTES, MOST_ROWS = 1 << 22, 1 << 20, 100
 _Short = Annotated[str, StringConstraints(max_length=200)]
@@ -44,18 +44,6 @@ class ModelScore:
         """The name, with what was read where names repeat ("CNN on photos")."""
         known = self.kind in ("constant", "fusion") or self.inputs in self.name
         return self.name if known else f"{self.name} on {self.inputs}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelScore:
-        """Check and read what `to_dict` wrote; raise RunError on anything else."""
-        try:
-            return TypeAdapter(cls).validate_python(values)
-        except ValidationError as error:
-            raise RunError(f"not a model score: {error}") from None
 
 
 class HeadMetrics(MeasuredRecord):
@@ -144,13 +132,7 @@ class RunMetrics(MeasuredRecord):
     @classmethod
     def read(cls, run: Path) -> RunMetrics:
         """Read a run's `metrics.json`: empty if it is absent, RunError if it is damaged."""
-        path = run / METRICS_FILE
-        if not path.exists():
-            return cls()
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise RunError(f"{path}: not the metrics of a run. {error}") from None
+        return read_if_there(cls, run / METRICS_FILE, most=MOST_METRICS_BYTES)
 
 
 class PermutationImportance(Record):

@@ -16,9 +16,10 @@ from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, choices
 from multimodal.core.formatting import short_number
 from multimodal.data.features.preprocess import Arrays
+from multimodal.data.labels.boxes import CORNERS
 from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.data.read.table import Table
-from multimodal.evaluation.predictions import CORNERS, prediction_columns
+from multimodal.evaluation.predictions import prediction_columns
 from multimodal.evaluation.task import Task
 from multimodal.explain.attribution import ScoredRow, floats, group_values
 from multimodal.explain.columns import explain_columns

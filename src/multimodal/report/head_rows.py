@@ -17,7 +17,7 @@ import pandas as pd
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import LabelKind
 from multimodal.core.spec import unique_slugs
-from multimodal.data.labels.boxes import iou
+from multimodal.data.labels.boxes import CORNERS, iou
 from multimodal.evaluation.bootstrap import (
     Statistic,
     mean_of,
@@ -26,7 +26,7 @@ from multimodal.evaluation.bootstrap import (
     root_mean_of,
 )
 from multimodal.evaluation.metrics import log_floored, log_losses, pinball_losses, worst_rows
-from multimodal.evaluation.predictions import CORNERS, NO_LABEL, SEPARATOR
+from multimodal.evaluation.predictions import NO_LABEL, SEPARATOR
 from multimodal.report.run_files import RunFiles
 
 _OF_NUMBERS = ("log_rmse", "rmse", "mae", "median_ape", "pinball", "coverage")

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.formatting import short_number
+from multimodal.data.labels.boxes import CORNERS
 from multimodal.evaluation.bootstrap import proportion
-from multimodal.evaluation.predictions import CORNERS
 from multimodal.report import alt_text, plots, plots_classes
 from multimodal.report.alt_text import format_amount
 from multimodal.report.examples import cell_text, cells, describe_error, thumbnail

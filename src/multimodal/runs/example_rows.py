@@ -38,7 +38,8 @@ import pandas as pd
 from multimodal.core.formatting import short_number
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.features.cell_arrays import texts
-from multimodal.evaluation.predictions import CORNERS, label_columns
+from multimodal.data.labels.boxes import CORNERS
+from multimodal.evaluation.predictions import label_columns
 from multimodal.explain.attribution import make_submodels
 from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
 from multimodal.explain.submodels import encode_rows, fused_vectors

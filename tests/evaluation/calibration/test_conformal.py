@@ -48,7 +48,7 @@ def share(record: NumberCalibration, kind: str, level: float, seed: int = 99) ->
 
 @pytest.mark.parametrize("kind", ["even", "growing", "skewed", "heavy"])
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
-def test_the_share_held_is_the_level(kind: str, level: float) -> None:
+def test_the_coverage_is_the_level(kind: str, level: float) -> None:
     found = [share(learned(1000, seed, kind), kind, level) for seed in range(5)]
     deviation = np.sqrt(level * (1 - level) / 1000 / 5)
     assert np.mean(found) == pytest.approx(level, abs=4 * deviation)
@@ -91,7 +91,7 @@ def test_it_beats_one_width_where_errors_grow_and_equals_it_where_not() -> None:
         assert mine < most * flat
 
 
-def test_skewed_errors_get_two_reaches_and_even_ones_do_not() -> None:
+def test_skewed_errors_get_two_quantiles_and_even_ones_do_not() -> None:
     assert learned(1000, 0, "skewed").lower
     assert sum(bool(learned(1000, seed, "even").lower) for seed in range(10)) <= 3
     assert not learned(150, 0, "skewed").lower
@@ -137,7 +137,7 @@ def test_quantiles_of_a_head_are_kept_in_proportion_and_put_right(factor: float)
     assert np.quantile(width, 0.95) / np.quantile(width, 0.05) < 1.6
 
 
-def test_quantiles_that_tell_nothing_are_not_used() -> None:
+def test_uninformative_quantiles_are_not_used() -> None:
     guess, y_true = drawn(1000, 0, "even")
     wild = np.exp(np.random.default_rng(3).normal(0, 2, (1000, 1)))
     outputs = np.hstack([guess - wild, guess, guess + wild])
@@ -169,7 +169,7 @@ def test_further_features_are_taken_where_they_help() -> None:
     assert record is not None and len(record.spread.knots) < 3
 
 
-def test_rows_without_truth_prediction_or_weight_do_not_count() -> None:
+def test_rows_without_label_prediction_or_weight_are_left_out() -> None:
     guess, y_true = drawn(400, 0, "even")
     weights = np.ones(400)
     y_true[:50], weights[50:100], guess[100:150] = np.nan, 0.0, np.nan

@@ -40,7 +40,7 @@ def record(**changes: object) -> NumberCalibration:
 @pytest.mark.parametrize(
     ("share", "score"), [(0.1, 1.0), (0.5, 5.0), (0.51, 6.0), (0.89, 9.0), (0.9, 9.0)]
 )
-def test_the_rank_counts_the_new_row(share: float, score: float) -> None:
+def test_the_rank_includes_the_new_row(share: float, score: float) -> None:
     assert conformal_quantile(NINE, share) == score
 
 
@@ -55,12 +55,12 @@ def test_a_level_that_the_rows_do_not_allow() -> None:
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 90, -0.1, float("nan")])
-def test_a_level_must_be_a_share(level: float) -> None:
+def test_a_level_lies_between_0_and_1(level: float) -> None:
     with pytest.raises(ConfigError, match="between 0 and 1, such as 0.9. Received"):
         prediction_interval(record(), [[1.0]], level)
 
 
-def test_two_reaches_differ_and_the_prediction_stays_inside() -> None:
+def test_two_sides_differ_and_the_prediction_stays_inside() -> None:
     lean = record(lower=[each - 20 for each in NINE])
     found = prediction_interval(lean, [[100.0]], 0.5)
     assert (found.low[0], found.high[0]) == (100.0, 108.0)  # the errors all point upwards
@@ -151,7 +151,7 @@ def test_numbers_and_frequent_names_are_chosen() -> None:
     assert features_fit(chosen, spec(1, 1)) and not features_fit(chosen, spec(1, 0))
 
 
-def test_a_name_that_all_rows_have_tells_nothing() -> None:
+def test_a_category_that_all_rows_have_is_no_feature() -> None:
     assert not choose_features(spec(0, 1), {"t_categorical": np.full((9, 1), 2)})
 
 

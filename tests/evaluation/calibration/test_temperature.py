@@ -61,7 +61,7 @@ def test_what_is_named_stays(kind: str, temperature: float) -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_certainty_and_missing_answers_stay_finite_and_missing(kind: str) -> None:
+def test_certainty_and_missing_predictions_stay_finite_and_missing(kind: str) -> None:
     task = HEADS[kind][0]
     found = apply_temperature(task, [[0.0, 0.0, 1.0, 0.0], [np.nan] * 4], 0.5)
     assert np.isfinite(found[0]).all() and np.isnan(found[1]).all()
@@ -99,7 +99,7 @@ def test_few_rows_move_it_little() -> None:
     assert found is not None and 0.6 < found < 1
 
 
-def test_rows_without_label_answer_or_weight_do_not_count() -> None:
+def test_rows_without_label_prediction_or_weight_are_left_out() -> None:
     p = RANDOM.dirichlet(np.ones(4), 60)
     y, w = RANDOM.integers(0, 4, 60), np.ones(60)
     expected = fit_temperature(CLASS, p[30:], y[30:], w[30:])

@@ -50,7 +50,7 @@ def test_slips_of_the_decimal_point_are_far() -> None:
     assert 0 < found.low < 32 and 65 < found.high < 150
 
 
-def test_no_negative_number_seen_means_none_is_usual() -> None:
+def test_where_no_number_is_negative_every_negative_one_is_novel() -> None:
     assert ranged(RANDOM.lognormal(0, 1, 500)).low == 0.0
     assert ranged(RANDOM.normal(0, 1, 500)).low < -3
 

@@ -64,17 +64,17 @@ def test_large_photos_are_looked_at_in_part() -> None:
     np.testing.assert_array_equal(statistics(large), statistics(photos))
 
 
-def test_few_fresh_photos_are_strange(usual: PhotoNovelty) -> None:
+def test_few_fresh_photos_are_novel(usual: PhotoNovelty) -> None:
     assert len(strange(usual, scenes(1000))) <= 20
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_blank_photos_are_strange(usual: PhotoNovelty, value: int) -> None:
+def test_blank_photos_are_novel(usual: PhotoNovelty, value: int) -> None:
     blank = np.full((1, 1, 32, 32, 3), value, np.uint8)
     assert strange(usual, blank) == ["front: a photo nearly blank"]
 
 
-def test_noise_is_strange(usual: PhotoNovelty) -> None:
+def test_noise_is_novel(usual: PhotoNovelty) -> None:
     noise = RANDOM.integers(0, 256, (1, 1, 32, 32, 3), dtype=np.uint8)
     assert strange(usual, noise) == ["front: a photo as rough as noise"]
 

@@ -40,7 +40,7 @@ def test_the_script_of_most_letters(text: str, script: str | None) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("words", [4, 30])
-def test_few_usual_texts_are_strange_and_foreign_ones_are(share: float, words: int) -> None:
+def test_few_fresh_texts_are_novel_and_foreign_ones_are(share: float, words: int) -> None:
     usual = fitted(share, words=words)
     fresh = tokens(2000, words, share)
     found = list(novel_texts(usual, "t", fresh, ["plain words"] * 2000))
@@ -55,11 +55,11 @@ def test_a_text_of_few_words_is_not_judged_by_them() -> None:
     assert not list(novel_texts(usual, "t", np.array([[1, 1, 0], [0, 0, 0]]), ["xx yy", ""]))
 
 
-def test_where_all_words_are_unknown_none_is_strange() -> None:
+def test_where_all_words_are_unknown_none_is_novel() -> None:
     assert fitted(0.9).most is None
 
 
-def test_reasons_name_the_column_and_the_share() -> None:
+def test_reasons_name_the_column_and_the_fraction() -> None:
     usual = fitted(0.1)
     rows = np.ones((2, 20), np.int32)
     found = list(novel_texts(usual, "title", rows, ["unseen words", "новая обувь"]))
@@ -68,7 +68,7 @@ def test_reasons_name_the_column_and_the_share() -> None:
     assert found[1].reason == "title: in Cyrillic letters, not Latin"
 
 
-def test_a_script_must_not_be_rare_to_be_usual() -> None:
+def test_a_rare_script_is_novel() -> None:
     texts = ["plain words"] * 999 + ["красная обувь"]
     assert fit_texts("t", tokens(10, 5, 0.1), texts).scripts == ["LATIN"]
     assert fit_texts("t", tokens(10, 5, 0.1), texts[-100:] + texts[-1:]).scripts == [
