@@ -14,7 +14,7 @@ from tiny import digests, plain_rows
 from multimodal.core.config import Config
 from multimodal.data.generated import builder_package
 from multimodal.evaluation.records import RunMetrics
-from multimodal.models.build import members
+from multimodal.models.build import fold_models
 from multimodal.runs.run import load
 
 
@@ -80,8 +80,8 @@ def test_from_and_freeze(command: Command, folder: Path) -> None:
     assert "carried over " in done.err
     base, tuned = load("base"), load("tuned")
     for old, new in zip(
-        members(base.model)[0].get_layer("table_encoder").get_weights(),
-        members(tuned.model)[0].get_layer("table_encoder").get_weights(),
+        fold_models(base.model)[0].get_layer("table_encoder").get_weights(),
+        fold_models(tuned.model)[0].get_layer("table_encoder").get_weights(),
         strict=True,
     ):
         assert (old == new).all()

@@ -17,7 +17,7 @@ from multimodal.evaluation.records import Importance
 from multimodal.explain.importance import PermutedHead, importance
 from multimodal.explain.linear import linear_submodel
 from multimodal.explain.submodels import encode_rows
-from multimodal.models.build import members
+from multimodal.models.build import fold_models
 from multimodal.runs.run import Run, load
 
 
@@ -28,7 +28,7 @@ def measured(run: Run, rows: pd.DataFrame, root: Path, y_true: Any, weight: Any 
 
 def silence(run: Run, rows: pd.DataFrame, groups: tuple[str, ...]) -> None:
     """Make the networks and the linear model deaf to groups."""
-    for member in members(run.model):
+    for member in fold_models(run.model):
         for group in groups:
             layer = member.get_layer(f"{group}_encoder")
             layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
@@ -69,7 +69,7 @@ def test_what_only_the_linear_model_reads_matters(catalogue_folder: Path, group:
     """Its groups and columns are shuffled as if the rows had other cells."""
     run = untrained_on(catalogue_folder, tiny_config(TABLE, WORDS), 2)
     for layer in (
-        m.get_layer(f"{g}_encoder") for m in members(run.model) for g in ("table", "words")
+        m.get_layer(f"{g}_encoder") for m in fold_models(run.model) for g in ("table", "words")
     ):
         layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
     rows = pd.read_csv(catalogue_folder / "catalogue.csv").head(60)

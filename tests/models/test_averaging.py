@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from multimodal.models.build import average, head_layer, members
+from multimodal.models.build import average, fold_models, head_layer
 
 
 def _model(bias: float) -> keras.Model:
@@ -33,12 +33,12 @@ def test_the_mean_of_the_members_survives_saving(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.predict(ROWS, verbose=0)["price"], wanted, rtol=1e-6)
-    assert [m.name for m in members(loaded)] == ["member_0", "member_1", "member_2"]
+    assert [m.name for m in fold_models(loaded)] == ["member_0", "member_1", "member_2"]
     assert head_layer(loaded, "price").units == 1
 
 
 def test_one_model_stays_itself():
     model = _model(0.0)
     assert average([model]) is model
-    assert members(model) == [model]
+    assert fold_models(model) == [model]
     assert head_layer(model, "price") is model.get_layer("price")

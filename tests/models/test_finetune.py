@@ -18,7 +18,7 @@ from multimodal.core.errors import ConfigError
 from multimodal.core.spec import FittedHead, FittedSpec
 from multimodal.data.generated import builder_package
 from multimodal.evaluation.records import RunMetrics
-from multimodal.models.build import build, members
+from multimodal.models.build import build, fold_models
 from multimodal.models.finetune import carry_over, check_frozen, continue_config, freeze_groups
 from multimodal.models.fitted import FittedModel
 from multimodal.runs.run import load
@@ -219,7 +219,9 @@ def test_a_whole_run_from_another(
     assert digests(trained.run) == before
     for part in ("encoder", "pooling"):
         name = f"photos_{part}"
-        old, new = (members(run.model)[0].get_layer(name).get_weights() for run in (origin, tuned))
+        old, new = (
+            fold_models(run.model)[0].get_layer(name).get_weights() for run in (origin, tuned)
+        )
         assert all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
     old, new = origin.spec.group("table"), tuned.spec.group("table")
     assert "year" not in new.columns
@@ -275,7 +277,7 @@ def test_frozen_groups_learn_from_unfreeze_epoch_on(tmp_path: Path) -> None:
     config = plain_config(epochs=3, freeze=["table"], unfreeze_epoch=1)
     out = tmp_path / "tuned"
     train(rows, "price", out=out, config=config, base=base.path, callbacks=[watch])
-    start = members(base.model)[0].get_layer("table_encoder").get_weights()
+    start = fold_models(base.model)[0].get_layer("table_encoder").get_weights()
     same = [
         all(np.array_equal(a, b) for a, b in zip(start, seen, strict=True)) for seen in watch.seen
     ]

@@ -21,7 +21,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, MultimodalError, RunError
 from multimodal.evaluation.metrics import regression_metrics
 from multimodal.evaluation.records import RunMetrics
-from multimodal.models.build import members
+from multimodal.models.build import fold_models
 from multimodal.runs import train as workflow
 from multimodal.runs.run import load
 
@@ -155,7 +155,9 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
         workflow.train(plain_rows(), "price", out=tmp_path / str(seed), config=config)
     first, second = (load(tmp_path / name) for name in ("0", "1"))
     kernel = "table_encoder"
-    one, two = (members(run.model)[0].get_layer(kernel).get_weights()[1] for run in (first, second))
+    one, two = (
+        fold_models(run.model)[0].get_layer(kernel).get_weights()[1] for run in (first, second)
+    )
     assert np.abs(one - two).max() > 0.01
 
 

@@ -22,7 +22,7 @@ from multimodal.fusion.base import Fusion, Tensors, gather
 from multimodal.fusion.contributions import Rows, filled, shapley_values, shapley_weights
 from multimodal.fusion.gated import GatedFusion
 from multimodal.layers.base import Tensor
-from multimodal.models.build import members
+from multimodal.models.build import fold_models
 
 EXACT = 8  # players up to which all 2**players coalitions are computed
 PAIRS = 32  # random orders, each also backwards, of more players
@@ -108,7 +108,7 @@ def make_submodels(model: keras.Model, head: str, groups: Sequence[FittedGroup])
     """
     if head not in model.output_names:
         raise ValueError(f"`head` must be one of {model.output_names}. Received: head={head!r}")
-    return [_split(network, head, groups) for network in members(model)]
+    return [_split(network, head, groups) for network in fold_models(model)]
 
 
 def _split(model: keras.Model, head: str, groups: Sequence[FittedGroup]) -> Submodel:

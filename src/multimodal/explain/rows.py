@@ -188,9 +188,9 @@ class _Explainer:
         """Return the weights of Keras model, linear model beside it, and trees, if any."""
         boosted = self.model.boosted_models
         head = None if boosted is None else boosted.heads.get(self.task.name)
-        if head is None or not head.shares[2]:
+        if head is None or not head.weights[2]:
             return None
-        network, linear, trees = (float(weight) for weight in head.shares)
+        network, linear, trees = (float(weight) for weight in head.weights)
         return network, linear, trees
 
 

@@ -1,4 +1,4 @@
-"""Several networks of one kind as one model: the same inputs, their outputs averaged or blended."""
+"""Build Keras models: a network from config and fitted spec, a run's model from its networks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from multimodal import encoders, fusion, heads
+from multimodal.core.arrays import Floats
 from multimodal.core.config import Config, Group, Head
 from multimodal.core.errors import ConfigError
 from multimodal.core.spec import SPARSE_KEYS, FittedGroup, FittedHead, FittedSpec, unique_slugs
@@ -17,89 +19,17 @@ from multimodal.layers.base import Tensor
 from multimodal.layers.photos import AnyPhoto, FoldPhotos, JoinTokens, UnfoldPhotos
 from multimodal.layers.pooling import MeanPooling
 from multimodal.layers.stacking import Blend
-from multimodal.models.stack.blend import LINEAR
 
-__all__ = [
-    "assemble",
-    "blended",
-    "build",
-    "check_parts",
-    "compile_model",
-    "encoders",
-    "fusion",
-    "heads",
-]
-
-PREFIX = "member_"
-
-
-def average(
-    models: Sequence[keras.Model], blends: Mapping[str, keras.layers.Layer] | None = None
-) -> keras.Model:
-    """Return one model with the mean of the raw outputs of `models`; one model as it is.
-
-    The models have the same inputs and outputs. They are the layers `member_0`, `member_1`, ... of
-    the result, whose outputs are their mean in each head's transformed space. As nested models they
-    share nothing but the inputs.
-
-    Args:
-        models: The networks.
-        blends: By head, a layer `Blend` that takes the place of the mean; the result then has the
-            inputs `terms_ids` and `terms_weights`, too.
-
-    Example:
-    >>> inputs = {"x": keras.Input((1,), name="x")}
-    >>> starts = {"kernel_initializer": "zeros"}, {"kernel_initializer": "ones"}
-    >>> layers = [keras.layers.Dense(1, **start, name="y") for start in starts]
-    >>> both = average([keras.Model(inputs, {"y": layer(inputs["x"])}) for layer in layers])
-    >>> float(both.predict({"x": keras.ops.ones((1, 1))}, verbose=0)["y"][0, 0])
-    0.5
-    """
-    if len(models) == 1 and not blends:
-        return models[0]
-    first = models[0]
-    inputs = {
-        name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
-        for name, tensor in first.input.items()
-    }
-    terms = _terms() if blends else {}
-    for i, model in enumerate(models):
-        model.name = f"{PREFIX}{i}"
-    found = [model(inputs) for model in models]
-    outputs = {}
-    for name in first.output_names:
-        raw = [output[name] for output in found]
-        if blends and name in blends:
-            outputs[name] = blends[name]([*raw, *terms.values()])
-        else:
-            mean = keras.layers.Average if len(raw) > 1 else keras.layers.Identity
-            outputs[name] = mean(name=name, dtype="float32")(raw if len(raw) > 1 else raw[0])
-    return keras.Model(inputs | terms, outputs, name="multimodal")
-
-
-def _terms() -> dict[str, Any]:
-    types = zip(SPARSE_KEYS, ("int32", "float32"), strict=True)
-    return {key: keras.Input((None,), dtype=dtype, name=key) for key, dtype in types}
-
-
-def members(model: keras.Model) -> list[keras.Model]:
-    """Return the networks that `average` joined; one that it did not join is its own only one."""
-    found = [layer for layer in model.layers if layer.name.startswith(PREFIX)]
-    return found or [model]
-
-
-def head_layer(model: keras.Model, name: str) -> Any:
-    """Return the head of that name, which knows its loss, metrics and how to decode raw outputs."""
-    return members(model)[0].get_layer(name)
-
-
-def decoded(model: keras.Model, name: str, raw: Any) -> Any:
-    """Return raw outputs (rows, outputs) of a head decoded, as a NumPy array."""
-    tensor = keras.ops.convert_to_tensor(raw, dtype="float32")
-    return keras.ops.convert_to_numpy(head_layer(model, name).decode(tensor))
-
-
-Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]
+PARTS = (encoders, fusion, heads)  # importing them registers what a config may name
+PREFIX = "member_"  # of the names of fold models in saved runs
+# Heads that a sparse linear model is blended into, and what it predicts.
+LINEAR_KINDS = {
+    "regression": "number",
+    "binary": "binary",
+    "multiclass": "class",
+    "multilabel": "labels",
+}
+Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]  # inputs, features, presence
 
 
 def build(
@@ -139,11 +69,11 @@ def assemble(
     *,
     most: int = MOST_PARAMETERS,
 ) -> keras.Model:
-    """Return the model of a whole run: its networks averaged, with the linear model blended in.
+    """Return the model of a run: its fold models averaged, with the linear model blended in.
 
     With one network and no linear model that is the network itself. Otherwise the networks are the
     layers `member_0`, `member_1`, ..., and each head's output is their mean, or a `Blend` layer of
-    them and the terms.
+    them and the sparse features.
 
     Args:
         config: What the user wants; `training.fold_models` is a number.
@@ -159,7 +89,12 @@ def assemble(
         raise ConfigError("`training.fold_models` must be a number here, as a run's config has it.")
     if not networks:
         networks = [build(config, spec, most=most // count) for _ in range(count)]
-    return average(networks, _blends(config, spec, networks[0]))
+    blends = {
+        name: Blend(networks[0].output[name].shape[-1], spec.terms.num_terms, name=name)
+        for name, _ in blended(config, spec)
+        if spec.terms is not None
+    }
+    return average(networks, blends)
 
 
 def blended(config: Config, spec: FittedSpec) -> list[tuple[str, str]]:
@@ -170,44 +105,74 @@ def blended(config: Config, spec: FittedSpec) -> list[tuple[str, str]]:
     if spec.terms is None:
         return []
     return [
-        (fitted.name, LINEAR[head.head.name])
+        (fitted.name, LINEAR_KINDS[head.head.name])
         for head, fitted in zip(config.heads, spec.heads, strict=True)
-        if head.head.name in LINEAR and head.weight != "learned"
+        if head.head.name in LINEAR_KINDS and head.weight != "learned"
     ]
 
 
-def _blends(config: Config, spec: FittedSpec, network: keras.Model) -> dict[str, Blend]:
-    if spec.terms is None:
-        return {}
-    num_terms = spec.terms.num_terms
-    return {
-        name: Blend(network.output[name].shape[-1], num_terms, name=name)
-        for name, _ in blended(config, spec)
+def average(
+    models: Sequence[keras.Model], blends: Mapping[str, keras.layers.Layer] | None = None
+) -> keras.Model:
+    """Return one model with the mean of the raw outputs of `models`; one model as it is.
+
+    The models have the same inputs and outputs. They are the layers `member_0`, `member_1`, ... of
+    the result, whose outputs are their mean in each head's transformed space. As nested models they
+    share nothing but the inputs.
+
+    Args:
+        models: The networks.
+        blends: By head, a layer `Blend` that takes the place of the mean; the result then has the
+            inputs `terms_ids` and `terms_weights`, too.
+
+    Example:
+    >>> inputs = {"x": keras.Input((1,), name="x")}
+    >>> starts = {"kernel_initializer": "zeros"}, {"kernel_initializer": "ones"}
+    >>> layers = [keras.layers.Dense(1, **start, name="y") for start in starts]
+    >>> both = average([keras.Model(inputs, {"y": layer(inputs["x"])}) for layer in layers])
+    >>> float(both.predict({"x": keras.ops.ones((1, 1))}, verbose=0)["y"][0, 0])
+    0.5
+    """
+    if len(models) == 1 and not blends:
+        return models[0]
+    first, blends = models[0], blends or {}
+    inputs = {
+        name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
+        for name, tensor in first.input.items()
     }
-
-
-def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
-    inputs: dict[str, Tensor] = {}
-    features: dict[str, Tensor] = {}
-    presence: dict[str, Tensor] = {}
-    layer = registry.create("fusion", config.fusion, name="fusion")
-    for group, fitted in zip(config.groups, spec.groups, strict=True):
-        encoder = _encoder(group, fitted, precision)
-        pool = None if layer.takes_tokens else _pooling(group, fitted)
-        keys, feature, present = _BRANCHES[group.modality](fitted, encoder, pool)
-        inputs |= keys
-        features[fitted.name] = feature
-        if fitted.optional:
-            presence[fitted.name] = present
-    fused = layer(features, presence=presence)
-    _check_heads(spec, keras.Model(inputs, fused))
+    types = zip(SPARSE_KEYS, ("int32", "float32"), strict=True) if blends else ()
+    sparse = {key: keras.Input((None,), dtype=dtype, name=key) for key, dtype in types}
+    for i, model in enumerate(models):
+        model.name = f"{PREFIX}{i}"
+    found = [model(inputs) for model in models]
     outputs = {}
-    for head, fitted_head in zip(config.heads, spec.heads, strict=True):
-        given = _given_head(head, fitted_head)
-        outputs[fitted_head.name] = registry.create(
-            "head", head.head, name=fitted_head.name, **given
-        )(fused)
-    return keras.Model(inputs, outputs, name="multimodal")
+    for name in first.output_names:
+        raw = [output[name] for output in found]
+        if name in blends:
+            outputs[name] = blends[name]([*raw, *sparse.values()])
+        elif len(raw) > 1:
+            outputs[name] = keras.layers.Average(name=name, dtype="float32")(raw)
+        else:
+            outputs[name] = keras.layers.Identity(name=name, dtype="float32")(raw[0])
+    return keras.Model(inputs | sparse, outputs, name="multimodal")
+
+
+def fold_models(model: keras.Model) -> list[keras.Model]:
+    """Return the networks that `average` joined; one that it did not join is its own only one."""
+    found = [layer for layer in model.layers if layer.name.startswith(PREFIX)]
+    return found or [model]
+
+
+def head_layer(model: keras.Model, name: str) -> Any:
+    """Return the head of that name, which knows its loss, metrics and how to decode raw outputs."""
+    return fold_models(model)[0].get_layer(name)
+
+
+def decoded(model: keras.Model, name: str, raw: Any) -> Floats:
+    """Return raw outputs (rows, outputs) of a head decoded, as a float64 array."""
+    tensor = keras.ops.convert_to_tensor(raw, dtype="float32")
+    found = keras.ops.convert_to_numpy(head_layer(model, name).decode(tensor))
+    return np.asarray(found, np.float64)
 
 
 def check_parts(config: Config) -> None:
@@ -230,17 +195,46 @@ def compile_model(
     layers = {name: model.get_layer(name) for name in model.output_names}
     groups = [group.name for group in config.groups]
     slugs = unique_slugs([*groups, *(head.name for head in config.heads)])[len(groups) :]
-    shares = {
+    weights = {
         name: 1.0 if head.weight == "learned" else head.weight
         for name, head in zip(slugs, config.heads, strict=True)
     }
     model.compile(
         optimizer=optimizer,
         loss={name: layer.make_loss() for name, layer in layers.items()},
-        loss_weights={name: shares[name] for name in layers},
+        loss_weights={name: weights[name] for name in layers},
         weighted_metrics={name: layer.make_metrics() for name, layer in layers.items()},
         **options,
     )
+
+
+def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
+    inputs: dict[str, Tensor] = {}
+    features: dict[str, Tensor] = {}
+    presence: dict[str, Tensor] = {}
+    layer = registry.create("fusion", config.fusion, name="fusion")
+    for group, fitted in zip(config.groups, spec.groups, strict=True):
+        encoder = registry.create(
+            f"{group.modality}_encoder",
+            group.encoder,
+            name=f"{fitted.name}_encoder",
+            **_given_group(group, fitted, precision),
+        )
+        pool = None
+        if not layer.takes_tokens:
+            pool = registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")
+        keys, feature, present = _BRANCHES[group.modality](fitted, encoder, pool)
+        inputs |= keys
+        features[fitted.name] = feature
+        if fitted.optional:
+            presence[fitted.name] = present
+    fused = layer(features, presence=presence)
+    _check_heads(spec, keras.Model(inputs, fused))
+    outputs = {}
+    for head, fitted_head in zip(config.heads, spec.heads, strict=True):
+        name, given = fitted_head.name, _given_head(head, fitted_head)
+        outputs[name] = registry.create("head", head.head, name=name, **given)(fused)
+    return keras.Model(inputs, outputs, name="multimodal")
 
 
 def _check_names(config: Config, spec: FittedSpec) -> None:
@@ -267,16 +261,6 @@ def _given_group(group: Group, fitted: FittedGroup, precision: str) -> dict[str,
     return {**cls.from_group(fitted), **policy, "pooling": None}
 
 
-def _encoder(group: Group, fitted: FittedGroup, precision: str) -> Any:
-    given = _given_group(group, fitted, precision)
-    name = f"{fitted.name}_encoder"
-    return registry.create(f"{group.modality}_encoder", group.encoder, name=name, **given)
-
-
-def _pooling(group: Group, fitted: FittedGroup) -> Any:
-    return registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")
-
-
 def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
     """Return the head's arguments that a config cannot set."""
     cls = registry.get("head", head.head.name)
@@ -288,16 +272,14 @@ def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
     return {**cls.from_head(fitted), "learned_weight": head.weight == "learned"}
 
 
-def _present(fitted: FittedGroup) -> dict[str, Tensor]:
-    key = f"{fitted.name}_present"
-    return {key: keras.Input((), dtype="bool", name=key)} if fitted.optional else {}
-
-
 def _rows_branch(fitted: FittedGroup, keys: dict[str, Tensor], tokens: Tensor, pool: Any) -> Branch:
-    """Return the branch of a group with one cell per row: its inputs, features and presence."""
-    present = _present(fitted)
-    feature = tokens if pool is None else pool(tokens)
-    return keys | present, feature, next(iter(present.values()), None)
+    """Return the branch of a group with one cell per row."""
+    present = None
+    if fitted.optional:
+        key = f"{fitted.name}_present"
+        present = keras.Input((), dtype="bool", name=key)
+        keys = keys | {key: present}
+    return keys, tokens if pool is None else pool(tokens), present
 
 
 def _tabular_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
@@ -325,13 +307,13 @@ def _series_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
 
 
 def _image_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
-    name, side = fitted.name, fitted.image_size
-    pixels = keras.Input((fitted.photos, side, side, 3), dtype="uint8", name=f"{name}_pixels")
+    name, size = fitted.name, fitted.image_size
+    pixels = keras.Input((fitted.photos, size, size, 3), dtype="uint8", name=f"{name}_pixels")
     present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
-    flat = FoldPhotos(name=f"{name}_fold")(pixels)
+    folded = FoldPhotos(name=f"{name}_fold")(pixels)
     always = fitted.photos == 1 and not fitted.optional
     mask = None if always else FoldPhotos(name=f"{name}_fold_present")(present)
-    each = encoder(flat, mask=mask)
+    each = encoder(folded, mask=mask)
     each = each if pool is None else pool(each)
     photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
     join = MeanPooling if pool is not None else JoinTokens

@@ -19,18 +19,18 @@ from multimodal.evaluation.calibration import Calibration
 from multimodal.evaluation.task import Task
 from multimodal.models.build import decoded, head_layer
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.boosted_heads import BoostedModels, terms_of
+from multimodal.models.stack.boosted_models import BoostedModels, sparse_features_of
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A trained Keras model with all that turns raw rows into its inputs and outputs into answers.
+    """A trained Keras model with all that turns raw rows into its inputs, its outputs into answers.
 
     Args:
         config: What the user wanted.
         schema: What each column is.
         spec: What preprocessing learned from the training rows.
-        model: The trained model: networks, averaged, and the sparse linear model beside them.
+        model: The trained model: fold models, averaged, and the sparse linear model beside them.
         calibration: Temperatures, intervals and novelty, learned on rows that the model did not
             learn from; without it probabilities are as the model gives them.
         boosted_models: Boosted trees that have a weight in the predictions of a head, if any.
@@ -75,7 +75,12 @@ class FittedModel:
     def decoded(
         self, arrays: Arrays, watch: Callable[..., None] | None = None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
-        """Return what `predictor.predict` does, with probabilities as sure as they may be."""
+        """Return calibrated outputs (rows, width) by head, and faults of photos by row.
+
+        Args:
+            arrays: Rows as the networks read them.
+            watch: As in `Predictor.predict`.
+        """
         if self.boosted_models is None:
             outputs, faults = self.predictor.predict(arrays, watch)
         else:
@@ -89,11 +94,10 @@ class FittedModel:
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         raw, faults = self._raw_predictor.predict(arrays, watch)
         assert self.spec.terms is not None
-        terms = terms_of(arrays.inputs, self.spec.terms.num_terms)
+        inputs, sparse = arrays.inputs, sparse_features_of(arrays.inputs, self.spec.terms.num_terms)
         for name in boosted_models.heads:
             layer = self.model.get_layer(name)
             kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
-            linear = np.asarray(terms @ kernel[1:] + bias, np.float64)
-            raw[name] = boosted_models.raw(name, self.spec, arrays.inputs, terms, linear, raw[name])
-        found = {name: decoded(self.model, name, each) for name, each in raw.items()}
-        return {name: np.asarray(values, np.float64) for name, values in found.items()}, faults
+            linear = np.asarray(sparse @ kernel[1:] + bias, np.float64)
+            raw[name] = boosted_models.raw(name, self.spec, inputs, sparse, linear, raw[name])
+        return {name: decoded(self.model, name, each) for name, each in raw.items()}, faults

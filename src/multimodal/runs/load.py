@@ -25,7 +25,7 @@ from multimodal.data.columns.schema import Schema
 from multimodal.evaluation.calibration import CALIBRATION
 from multimodal.layers.backbones import MOST_PARAMETERS
 from multimodal.models.build import assemble
-from multimodal.models.stack.boosted_heads import TREES, BoostedModels, write_boosted_models
+from multimodal.models.stack.boosted_models import TREES, BoostedModels, write_boosted_models
 
 CONFIG, SCHEMA, SPEC = "config.json", "schema.json", "spec.json"
 MOST_BYTES = 1 << 26  # of a JSON file

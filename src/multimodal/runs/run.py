@@ -27,7 +27,7 @@ from multimodal.evaluation.predictions import one_prediction
 from multimodal.explain.submodels import whole_inputs
 from multimodal.models.build import blended
 from multimodal.models.fitted import FittedModel
-from multimodal.models.stack.boosted_heads import (
+from multimodal.models.stack.boosted_models import (
     TREES,
     read_boosted_models,
 )

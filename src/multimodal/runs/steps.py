@@ -29,7 +29,7 @@ from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.models.build import average, build
-from multimodal.models.stack.boosted_heads import BoostedModels
+from multimodal.models.stack.boosted_models import BoostedModels
 from multimodal.models.stack.stack import OutOfFold, stack_networks
 from multimodal.models.training.devices import is_chief, lowest_precision
 from multimodal.models.training.fit import TrainingState
@@ -153,7 +153,7 @@ class Steps:
         whole = stack_networks(self.prepared, plain)
         for note in whole.notes:
             logger.info(note)
-        self.held, self.boosted_models = whole.held, whole.boosted_models
+        self.held, self.boosted_models = whole.out_of_fold, whole.boosted_models
         self._save_model(whole.model)
         return whole.model
 

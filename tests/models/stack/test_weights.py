@@ -1,21 +1,21 @@
-"""What models count in their sum."""
+"""Stacking weights of raw outputs, and what few rows make of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from multimodal.models.stack.blend import fit_stacking_weights
+from multimodal.models.stack.weights import fit_stacking_weights
 
 RANDOM = np.random.default_rng(0)
 SIGNAL = RANDOM.normal(size=300) * 3
 ONES = np.ones(300)
 
 
-SECOND = 1  # the trusted model
+SECOND = 1  # the prior model
 
 
-def test_shares_go_to_what_predicts():
+def test_weight_goes_to_what_predicts():
     noise = RANDOM.normal(size=300)
     parts = [(SIGNAL + noise)[:, None], (SIGNAL - noise)[:, None]]
     both = fit_stacking_weights("number", parts, SIGNAL, ONES, SECOND)
@@ -30,7 +30,7 @@ def test_shares_go_to_what_predicts():
     assert shy[1] < 0.5
 
 
-def test_three_share_what_each_knows():
+def test_three_models_are_weighted_by_what_each_knows():
     parts = RANDOM.normal(size=(3, 300, 1))
     y_true = parts.T[0] @ [0.2, 0.0, 0.7]
     known = fit_stacking_weights("number", list(parts), y_true, ONES, SECOND)
@@ -38,10 +38,10 @@ def test_three_share_what_each_knows():
 
 
 @pytest.mark.parametrize("kind", ["number", "binary"])
-def test_few_rows_leave_the_prior_shares_and_many_do_not(kind):
+def test_few_rows_leave_the_prior_weights_and_many_do_not(kind):
     """Both models know as much; with few rows, which of them errs less is chance."""
     random = np.random.default_rng(1)
-    sizes, spread = (8, 4_000), {}
+    sizes, mean = (8, 4_000), {}
     for rows in sizes:
         found = []
         for _ in range(20):
@@ -49,12 +49,12 @@ def test_few_rows_leave_the_prior_shares_and_many_do_not(kind):
             models = [y_true[:, None] + random.normal(size=(rows, 1)) for _ in range(2)]
             target = y_true if kind == "number" else (y_true > 0).astype(int)
             found.append(fit_stacking_weights(kind, models, target, np.ones(rows), SECOND))
-        spread[rows] = np.mean(found, axis=0)
-    assert spread[8][1] - spread[8][0] > 0.2
-    assert abs(spread[4_000][1] - spread[4_000][0]) < 0.05
+        mean[rows] = np.mean(found, axis=0)
+    assert mean[8][1] - mean[8][0] > 0.2
+    assert abs(mean[4_000][1] - mean[4_000][0]) < 0.05
 
 
-def test_a_model_that_is_much_better_wins_with_a_few_rows_against_the_prior_shares():
+def test_a_model_that_is_much_better_wins_with_a_few_rows_against_the_prior_weights():
     y_true = RANDOM.normal(size=27) * 3
     models = [y_true[:, None] + 0.1 * RANDOM.normal(size=(27, 1)), RANDOM.normal(size=(27, 1))]
     found = fit_stacking_weights("number", models, y_true, np.ones(27), SECOND)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from tiny import plain_config, plain_rows
 
+from multimodal.core.interrupted import Termination
 from multimodal.data.batches import batch_rows
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training import kfold
-from multimodal.models.training.fit import TrainingState
+from multimodal.models.training.checkpoints import Checkpoints
+from multimodal.models.training.fit import FaultTolerance, TrainingState
 from multimodal.models.training.kfold import (
     fit_network,
     named_rows,
@@ -91,3 +94,36 @@ def test_stages() -> None:
     assert stages(4, None, ["a"]) == [(0, 4, ["a"])]
     assert stages(4, 4, ["a"]) == [(0, 4, ["a"])]
     assert stages(4, 1, ["a"]) == [(0, 1, ["a"]), (1, 4, [])]
+
+
+def test_killed_fold_models_end_with_the_same_weights(tmp_path: Path) -> None:
+    """The first is through when the second is killed within its second epoch."""
+    given = prepare(plain_rows(), ["price"], plain_config(fold_models=2, linear=False))
+
+    class Kill(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            self.steps += 1
+            if self.steps == 7:
+                raise ZeroDivisionError("killed")
+
+    def fit_both(folder: Path, *callbacks: keras.callbacks.Callback) -> list[keras.Model]:
+        models = []
+        for i in range(2):
+            checkpoints, (model, _) = Checkpoints(folder / str(i)), new_network(given, i)
+            start = checkpoints.latest()
+            state = TrainingState() if start is None else TrainingState.of(start)
+            guard = FaultTolerance(checkpoints, Termination(), lambda epoch, step: "", 0.0)
+            fit_network(
+                model, given, i, state, fault_tolerance=guard, start=start, callbacks=callbacks
+            )
+            models.append(model)
+        return models
+
+    with pytest.raises(ZeroDivisionError):
+        fit_both(tmp_path / "killed", Kill())
+    pairs = zip(fit_both(tmp_path / "killed"), fit_both(tmp_path / "whole"), strict=True)
+    for resumed, uninterrupted in pairs:
+        for one, other in zip(resumed.get_weights(), uninterrupted.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -1,10 +1,13 @@
-"""Gradient-boosted trees: grown by scikit-learn, kept and read as plain arrays."""
+"""Gradient-boosted trees: grown by scikit-learn, kept and read as plain arrays.
+
+A pickle of scikit-learn's models would execute code when it is opened, and fit one version only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,8 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Bools, Floats, Ints
 
 MANY_ROWS = 10_000
+# A fixed number of slow trees that see a part of the features at each split: of few rows, those set
+# aside to stop early are too few to tell (it did worse on real tables).
 FEW = {
     "max_iter": 250,
     "learning_rate": 0.03,
@@ -28,6 +33,7 @@ MANY = {
     "early_stopping": True,
     "n_iter_no_change": 20,
 }
+RARE = -10.0  # the logit of a class that no row has
 MOST_DEPTH = 64
 CHUNK = 256  # rows that walk through all trees together
 
@@ -83,11 +89,7 @@ class Forest:
     def check(self, features: int, outputs: int) -> None:
         """Raise ValueError unless these are trees over so many features, with so many outputs."""
         nodes, trees = len(self.feature), len(self.roots)
-        shapes = {
-            "start": (outputs,),
-            "roots": (trees,),
-            "outputs": (trees,),
-        }
+        shapes = {"start": (outputs,), "roots": (trees,), "outputs": (trees,)}
         for field in fields(self):
             array = getattr(self, field.name)
             if array.shape != shapes.get(field.name, (nodes,)) or not np.isfinite(array).all():
@@ -111,8 +113,8 @@ def grow(
     """Grow trees on rows (N, F).
 
     Args:
-        kind: `number` (truth in the space to predict in), `binary` or `class` (ids (N,)), or
-            `labels` (0 or 1, (N, C)), as in `linear`.
+        kind: `number` (in the space to predict in), `binary` or `class` (ids (N,)), or `labels` (0
+            or 1, (N, C)).
         features: Numbers, NaN where missing.
         y_true: The labels.
         weight: Weights of the rows.
@@ -121,7 +123,8 @@ def grow(
     """
     if kind == "labels":
         each = [grow("binary", features, y_true[:, i], weight, 1, seed) for i in range(outputs)]
-        return _side_by_side(each)
+        start = np.concatenate([forest.start for forest in each])
+        return _joined([replace(f, outputs=f.outputs + i) for i, f in enumerate(each)], start)
     with few_threads(len(y_true)):
         if kind == "number":
             return _regress(features, y_true, weight, seed)
@@ -146,6 +149,11 @@ def uneven(weight: NDArray[Any]) -> NDArray[Any] | None:
     return None if np.ptp(weight) == 0 else weight
 
 
+def options_for(rows: int) -> dict[str, Any]:
+    """Return the options of scikit-learn's gradient boosting for a number of training rows."""
+    return dict(FEW if rows < MANY_ROWS else MANY)
+
+
 def _regress(features: Floats, y_true: NDArray[Any], weight: Floats, seed: int) -> Forest:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -160,52 +168,41 @@ def _classify(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     there, counts = np.unique(y_true, return_counts=True)
+    there = there.astype(np.int64)
     if len(there) < 2:
-        return _alone(int(there[0]), outputs)
+        return _constant(int(there[0]), outputs)
     options = options_for(len(y_true))
-    options["max_iter"] = max(options["max_iter"] // outputs, 100)
-    if counts.min() < 2:
+    options["max_iter"] = max(options["max_iter"] // outputs, 100)  # a tree per class and iteration
+    if counts.min() < 2:  # early stopping parts the rows by class, of which two must be there
         options |= {"early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(random_state=seed, **options)
     model.fit(features, y_true, sample_weight=uneven(weight))
     if outputs > 1 and len(there) == 2:
-        return _two_of_many(_forest(model, np.array([0]), 1), there, outputs)
-    return _forest(model, np.array([0]) if outputs == 1 else there.astype(np.int64), outputs)
-
-
-def options_for(rows: int) -> dict[str, Any]:
-    """Return the options of scikit-learn's gradient boosting for a number of training rows.
-
-    Few rows get a fixed number of small, slow trees that see a part of the features at each split:
-    rows held out to stop early would be too few to tell.
-    """
-    return dict(FEW if rows < MANY_ROWS else MANY)
+        return _two_of_several(_forest(model, np.array([0]), 1), there, outputs)
+    return _forest(model, np.array([0]) if outputs == 1 else there, outputs)
 
 
 def _forest(model: Any, classes: Ints, outputs: int) -> Forest:
     """Return the trees of a fitted model; tree k of an iteration adds to output `classes[k]`."""
-    least = -10.0  # a class that was not there
-    start = np.full(outputs, least if len(classes) < outputs else 0.0)
+    start = np.full(outputs, RARE if len(classes) < outputs else 0.0)
     start[classes] = np.ravel(model._baseline_prediction)
-    single = [
-        _tree(tree.nodes, start * 0, output)
+    trees = [
+        _tree(tree.nodes, output)
         for iteration in model._predictors
         for tree, output in zip(iteration, classes, strict=True)
     ]
-    whole = _joined(single, [forest.outputs for forest in single])
-    return Forest(**{**vars(whole), "start": start})
+    return _joined(trees, start)
 
 
-def _tree(nodes: Any, start: Floats, output: int) -> Forest:
+def _tree(nodes: Any, output: int) -> Forest:
     own, leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
-    threshold = np.where(leaf, 0.0, nodes["num_threshold"])
     top = np.finfo(np.float64).max  # of a split that parts the missing ones from all others
     return Forest(
-        start=start,
+        start=np.zeros(0),
         roots=np.array([0]),
         outputs=np.array([output]),
         feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
-        threshold=np.clip(threshold, -top, top),
+        threshold=np.clip(np.where(leaf, 0.0, nodes["num_threshold"]), -top, top),
         missing_left=nodes["missing_go_to_left"].astype(bool),
         left=np.where(leaf, own, nodes["left"]).astype(np.int64),
         right=np.where(leaf, own, nodes["right"]).astype(np.int64),
@@ -213,59 +210,33 @@ def _tree(nodes: Any, start: Floats, output: int) -> Forest:
     )
 
 
-def _joined(forests: Sequence[Forest], outputs: Iterable[Ints]) -> Forest:
+def _joined(forests: Sequence[Forest], start: Floats) -> Forest:
     """Lay the nodes of several forests one after the other."""
-    sizes = [len(forest.feature) for forest in forests]
-    first = np.cumsum([0, *sizes[:-1]])
-
-    def moved(name: str) -> Ints:
-        pairs = zip(forests, first, strict=True)
-        return np.concatenate([getattr(forest, name) + start for forest, start in pairs])
-
-    def all_of(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(forest, name) for forest in forests])
-
-    return Forest(
-        start=forests[0].start,
-        roots=moved("roots"),
-        outputs=np.concatenate(list(outputs)),
-        feature=all_of("feature"),
-        threshold=all_of("threshold"),
-        missing_left=all_of("missing_left"),
-        left=moved("left"),
-        right=moved("right"),
-        value=all_of("value"),
-    )
+    first = np.cumsum([0, *(len(forest.feature) for forest in forests[:-1])])
+    arrays: dict[str, Any] = {}
+    for field in fields(Forest):
+        parts = [getattr(forest, field.name) for forest in forests]
+        if field.name in ("roots", "left", "right"):  # positions of nodes
+            parts = [part + offset for part, offset in zip(parts, first, strict=True)]
+        arrays[field.name] = np.concatenate(parts)
+    return Forest(**arrays | {"start": start})
 
 
-def _side_by_side(forests: Sequence[Forest]) -> Forest:
-    whole = _joined(forests, [forest.outputs + i for i, forest in enumerate(forests)])
-    start = np.concatenate([forest.start for forest in forests])
-    return Forest(**{**vars(whole), "start": start})
-
-
-def _two_of_many(forest: Forest, there: NDArray[Any], outputs: int) -> Forest:
+def _two_of_several(forest: Forest, there: Ints, outputs: int) -> Forest:
     """Return the logit between two classes as half a logit each, the others being rare."""
-    low, high = (int(each) for each in there)
-    negative = Forest(**{**vars(forest), "value": -forest.value})
-    whole = _joined([negative, forest], [forest.outputs * 0 + low, forest.outputs * 0 + high])
-    start = np.full(outputs, -10.0)
-    start[[low, high]] = np.array([-0.5, 0.5]) * forest.start[0]
-    return Forest(**{**vars(whole), "start": start, "value": whole.value / 2})
+    halves = [
+        replace(forest, outputs=forest.outputs * 0 + output, value=sign * forest.value / 2)
+        for output, sign in zip(there, (-1, 1), strict=True)
+    ]
+    start = np.full(outputs, RARE)
+    start[there] = np.array([-0.5, 0.5]) * forest.start[0]
+    return _joined(halves, start)
 
 
-def _alone(chosen: int, outputs: int) -> Forest:
-    start = np.full(outputs, -10.0)
-    start[0 if outputs == 1 else chosen] = 10.0 if outputs > 1 or chosen else -10.0
-    none = np.zeros(1, np.int64)
-    return Forest(
-        start=start,
-        roots=none,
-        outputs=none,
-        feature=none,
-        threshold=np.zeros(1),
-        missing_left=np.zeros(1, bool),
-        left=none,
-        right=none,
-        value=np.zeros(1),
-    )
+def _constant(chosen: int, outputs: int) -> Forest:
+    """Return a forest of one leaf that adds nothing, for rows of one class only."""
+    start = np.full(outputs, RARE)
+    start[0 if outputs == 1 else chosen] = -RARE if outputs > 1 or chosen else RARE
+    arrays: dict[str, Any] = {field.name: np.zeros(1, np.int64) for field in fields(Forest)}
+    floats: dict[str, Any] = dict.fromkeys(("threshold", "value"), np.zeros(1))
+    return Forest(**arrays | floats | {"start": start, "missing_left": np.zeros(1, bool)})

@@ -1,10 +1,12 @@
-"""From fitted networks to the whole model: what each row's own networks did not learn decides."""
+"""Stack the fold models of a run with a sparse linear model and boosted trees.
+
+All are weighted by rows that none of them has learned from (out of fold).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -29,9 +31,18 @@ from multimodal.heads.labels import encode
 from multimodal.layers.stacking import Blend
 from multimodal.models.build import assemble, average, blended, decoded
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.blend import fit_stacking_weights
-from multimodal.models.stack.boosted_heads import BoostedModels, fit_boosted_model, summarise
-from multimodal.models.stack.sparse_linear import Labelled, Linear, Terms, fit_linear
+from multimodal.models.stack.boosted_models import (
+    BoostedModels,
+    fit_boosted_model,
+    fit_projection,
+)
+from multimodal.models.stack.sparse_linear import (
+    FeatureBlocks,
+    LabelledRows,
+    SparseLinearModel,
+    fit_sparse_linear,
+)
+from multimodal.models.stack.weights import fit_stacking_weights
 
 
 @dataclass(frozen=True)
@@ -58,126 +69,118 @@ class StackedModel:
     """
 
     model: keras.Model
-    held: OutOfFold
+    out_of_fold: OutOfFold
     boosted_models: BoostedModels | None
     notes: list[str]
 
 
 def stack_networks(prepared: Prepared, networks: Sequence[keras.Model]) -> StackedModel:
-    """Average the networks and blend a linear model in, with the share that held-out rows show.
+    """Average the fold models and blend a linear model in, with out-of-fold stacking weights.
 
-    With `training.trees`, gradient boosting is fitted beside the model, and its share found out
+    With `training.trees`, gradient boosting is fitted beside the Keras model, and weighted
     likewise.
 
-    A row is held out where the networks that predict it did not learn from it: the validation rows
-    where they share these, else every row of a fold. The linear model is fitted anew without each
-    fold, too.
+    A row is out of fold where the networks that predict it did not learn from it: the validation
+    rows where they share these, else every row of a fold. The linear model is fitted anew without
+    each fold, too.
     """
-    held, raw, faults = _held_out(prepared, networks)
+    rows, raw, faults = _predict_out_of_fold(prepared, networks)
     model = assemble(prepared.config, prepared.spec, networks)
     kinds = dict(blended(prepared.config, prepared.spec))
     boosted_models, notes = None, list[str]()
     if kinds:
         learned = np.flatnonzero(prepared.splits != "test")
-        matrices, places = _terms(prepared, learned), np.searchsorted(learned, held)
+        matrices, places = _sparse_features(prepared, learned), np.searchsorted(learned, rows)
         if prepared.config.training.trees:
-            boosted_models = _boosted_models(prepared, matrices, learned)
+            boosted_models = _no_trees_yet(prepared, matrices, learned)
         for name, kind in kinds.items():
-            rows = _labelled(prepared, kind, name, networks[0], matrices, learned)
-            own = np.full((len(learned), rows.outputs), np.nan)
+            labelled = _labelled(prepared, kind, name, networks[0], matrices, learned)
+            own = np.full((len(learned), labelled.outputs), np.nan)
             own[places] = raw[name]
-            raw[name] = _fit_head(prepared, model, boosted_models, name, rows, own, notes)[places]
-    outputs = {name: _floats(decoded(model, name, each)) for name, each in raw.items()}
-    return StackedModel(model, OutOfFold(held, outputs, faults), boosted_models, notes)
+            own = _fit_head(prepared, model.get_layer(name), boosted_models, labelled, own, notes)
+            raw[name] = own[places]
+    outputs = {name: decoded(model, name, each) for name, each in raw.items()}
+    return StackedModel(model, OutOfFold(rows, outputs, faults), boosted_models, notes)
 
 
 def _fit_head(
     prepared: Prepared,
-    model: keras.Model,
+    layer: Blend,
     boosted_models: BoostedModels | None,
-    name: str,
-    rows: Labelled,
-    raw: Floats,
+    rows: LabelledRows,
+    networks: Floats,
     notes: list[str],
 ) -> Floats:
-    """Fit what counts beside the networks in a head; return the raw outputs of all out of fold."""
-    linear = _linear(prepared, rows)
-    networks = raw
-    raw, shares = _blend(model.get_layer(name), rows, linear, networks)
+    """Fit the base models of a head beside the networks; return the stack's outputs out of fold."""
+    linear = _fit_linear(prepared, rows)
+    raw, weights = _blend(layer, rows, linear, networks)
     notes.append(
-        f"{name}: networks count {shares[0]:.2f}, the linear model of terms {shares[1]:.2f}"
+        f"{layer.name}: networks count {weights[0]:.2f}, the linear model of terms {weights[1]:.2f}"
     )
     if boosted_models is not None and linear is not None:
         learned = prepared.splits != "test"
         inputs = {key: np.asarray(array)[learned] for key, array in prepared.source.inputs.items()}
         seed = prepared.config.training.seed
-        boosted_model, raw = fit_boosted_model(
-            boosted_models, prepared.spec, inputs, rows, linear, networks, shares, seed
+        found, raw = fit_boosted_model(
+            boosted_models, prepared.spec, inputs, rows, linear, networks, weights, seed
         )
-        boosted_models.heads[name] = boosted_model
-        notes.append(f"{name}: with gradient boosting, that counts {boosted_model.shares[2]:.2f}")
+        boosted_models.heads[layer.name] = found
+        notes.append(f"{layer.name}: with gradient boosting, that counts {found.weights[2]:.2f}")
     return raw
 
 
-def _floats(values: Any) -> Floats:
-    return np.asarray(values, np.float64)
-
-
-def _preprocessor(prepared: Prepared, *, terms: bool = True) -> Preprocessor:
-    spec = prepared.spec if terms else prepared.spec.model_copy(update={"terms": None})
-    return Preprocessor(spec, prepared.schema)
-
-
-def _held_out(
+def _predict_out_of_fold(
     prepared: Prepared, networks: Sequence[keras.Model]
 ) -> tuple[Ints, dict[str, Floats], dict[int, str]]:
-    """Return the rows held out, their raw outputs by head, and faults of photos."""
+    """Return the rows out of fold, their raw outputs by head, and faults of photos."""
     spec = prepared.spec.model_copy(update={"terms": None})
+    preprocessor = Preprocessor(spec, prepared.schema)
     rows, parts = [], []
     faults: dict[int, str] = {}
     for i, network in enumerate(networks if prepared.k_fold else [average(networks)]):
-        _, held = prepared.fold_rows(i)
-        frame = prepared.table.frame.iloc[held]
-        arrays = _preprocessor(prepared, terms=False).arrays(frame, prepared.photo_root)
+        _, own = prepared.fold_rows(i)
+        arrays = preprocessor.arrays(prepared.table.frame.iloc[own], prepared.photo_root)
         found, wrong = Predictor(network, spec, raw=True).predict(arrays)
-        whole = ~np.isin(np.arange(len(held)), list(wrong))
-        faults |= {int(held[row]): why for row, why in wrong.items()}
-        rows.append(held[whole])
-        parts.append({name: values[whole] for name, values in found.items()})
+        sound = ~np.isin(np.arange(len(own)), list(wrong))
+        faults |= {int(own[row]): why for row, why in wrong.items()}
+        rows.append(own[sound])
+        parts.append({name: values[sound] for name, values in found.items()})
     order = np.argsort(np.concatenate(rows), kind="stable")
     raw = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     return np.concatenate(rows)[order], raw, faults
 
 
-def _terms(prepared: Prepared, rows: Ints) -> list[Matrix]:
-    """Return the terms of rows, (rows, terms) for each block.
+def _sparse_features(prepared: Prepared, rows: Ints) -> list[Matrix]:
+    """Return the sparse features of rows, (rows, features) for each block.
 
-    In the waves of a row, its own fold does not tell what its categories mean.
+    In the random Fourier features of a row, its own fold does not tell what its categories mean.
     """
-    terms, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
-    assert terms is not None
-    targets = random_feature_targets(prepared.config.heads, spec.heads, prepared.labels)
-    units = _preprocessor(prepared).units
-    matrices = list(block_matrices(terms, spec, units, frame))
-    for i, block in enumerate(terms.blocks):
+    features, spec, frame = prepared.spec.terms, prepared.spec, prepared.table.frame.iloc[rows]
+    assert features is not None
+    targets = _targets(prepared, rows)
+    units = Preprocessor(spec, prepared.schema).units
+    matrices = list(block_matrices(features, spec, units, frame))
+    for i, block in enumerate(features.blocks):
         if block.waves is not None:
             group = spec.group(block.group)
             cells = read_cells(group, units, frame)
             moved = random_features_out_of_fold(
-                block.waves, group, cells, targets[rows], prepared.folds[rows]
+                block.waves, group, cells, targets, prepared.folds[rows]
             ) - random_features_of(block.waves, cells)
-            matrices[i] = matrices[i] + random_feature_matrix(terms, i, moved)
+            matrices[i] = matrices[i] + random_feature_matrix(features, i, moved)
     return matrices
 
 
-def _boosted_models(prepared: Prepared, matrices: Sequence[Matrix], learned: Ints) -> BoostedModels:
-    """Return how terms are summed up for trees, as yet without any."""
+def _targets(prepared: Prepared, rows: Ints) -> Floats:
+    heads, fitted = prepared.config.heads, prepared.spec.heads
+    return random_feature_targets(heads, fitted, prepared.labels)[rows]
+
+
+def _no_trees_yet(prepared: Prepared, matrices: Sequence[Matrix], learned: Ints) -> BoostedModels:
+    """Return the projection of sparse features that trees read, as yet without any."""
     assert prepared.spec.terms is not None
-    targets = random_feature_targets(prepared.config.heads, prepared.spec.heads, prepared.labels)[
-        learned
-    ]
-    seed = prepared.config.training.seed
-    return BoostedModels(*summarise(prepared.spec.terms, matrices, targets, seed), heads={})
+    targets, seed = _targets(prepared, learned), prepared.config.training.seed
+    return BoostedModels(*fit_projection(prepared.spec.terms, matrices, targets, seed), heads={})
 
 
 def _labelled(
@@ -187,55 +190,52 @@ def _labelled(
     network: keras.Model,
     matrices: Sequence[Matrix],
     learned: Ints,
-) -> Labelled:
-    """Return the terms of rows with the labels as the raw outputs should be."""
+) -> LabelledRows:
+    """Return the sparse features of rows with the labels as the raw outputs should be."""
     y_true = np.asarray(prepared.source.targets[name])[learned]
     weight = np.asarray(prepared.source.weights[name], np.float64)[learned]
     if kind == "number":
         head = network.get_layer(name)
-        space = encode(
-            keras.ops.convert_to_tensor(y_true.astype(np.float32)),
-            head.transform,
-            head.mean,
-            head.scale,
-        )
+        numbers = keras.ops.convert_to_tensor(y_true.astype(np.float32))
+        space = encode(numbers, head.transform, head.mean, head.scale)
         y_true = np.asarray(keras.ops.convert_to_numpy(space), np.float64)[:, 0]
     assert prepared.spec.terms is not None
     lengths = [block_length(block) for block in prepared.spec.terms.blocks]
     outputs, folds = network.output[name].shape[-1], prepared.folds[learned]
-    return Labelled(kind, Terms(matrices, lengths), y_true, weight, folds, outputs)
+    return LabelledRows(kind, FeatureBlocks(matrices, lengths), y_true, weight, folds, outputs)
 
 
-def _linear(prepared: Prepared, rows: Labelled) -> Linear | None:
-    linear, terms = fit_linear(rows), prepared.spec.terms
-    if linear is None or terms is None:
+def _fit_linear(prepared: Prepared, rows: LabelledRows) -> SparseLinearModel | None:
+    linear, features = fit_sparse_linear(rows), prepared.spec.terms
+    if linear is None or features is None:
         return None
     frame = prepared.table.frame[prepared.splits != "test"]
-    units = _preprocessor(prepared).units
-    absent = absent_contributions(terms, prepared.spec, units, frame, linear.kernel)
+    units = Preprocessor(prepared.spec, prepared.schema).units
+    absent = absent_contributions(features, prepared.spec, units, frame, linear.kernel)
     for place, contribution in absent.items():
         linear.kernel[place] = contribution
     return linear
 
 
 def _blend(
-    layer: Blend, rows: Labelled, linear: Linear | None, raw: Floats
+    layer: Blend, rows: LabelledRows, linear: SparseLinearModel | None, networks: Floats
 ) -> tuple[Floats, Floats]:
-    """Set the weights of a head's last layer; return its raw outputs (N, outputs) and the shares.
+    """Set the weights of a head's last layer; return its raw outputs and the stacking weights.
 
-    `raw` are those of the networks, NaN where none has held the row out.
+    `networks` has raw outputs of the networks (N, outputs), NaN where a row is in no fold.
     """
-    shares = np.array([1.0, 0.0])
+    raw, weights = networks, np.array([1.0, 0.0])
     kernel, bias = np.zeros((layer.num_terms, layer.units)), np.zeros(layer.units)
     if linear is not None:
         own = linear.out_of_fold
-        scored = (rows.weight > 0) & np.isfinite(own).all(axis=1) & np.isfinite(raw).all(axis=1)
+        scored = rows.scored(own, networks)
         if scored.any():
-            labels = rows.y_true[scored], rows.weight[scored]
-            shares = fit_stacking_weights(rows.kind, [raw[scored], own[scored]], *labels, trusted=1)
+            known = rows.y_true[scored], rows.weight[scored]
+            parts = [networks[scored], own[scored]]
+            weights = fit_stacking_weights(rows.kind, parts, *known, prior_model=1)
             kernel, bias = linear.kernel, linear.bias
-            raw = shares[0] * raw + shares[1] * np.where(np.isfinite(own), own, 0.0)
-    layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))
+            raw = weights[0] * networks + weights[1] * np.where(np.isfinite(own), own, 0.0)
+    layer.kernel.assign(np.vstack([np.zeros((1, layer.units)), kernel]))  # id 0 is padding
     layer.bias.assign(bias)
-    layer.shares.assign(np.tile(shares[:, None], (1, layer.units)))
-    return raw, shares
+    layer.shares.assign(np.tile(weights[:, None], (1, layer.units)))
+    return raw, weights

@@ -10,7 +10,7 @@ import keras
 
 from multimodal.data.batches import batch_rows, by_length, evaluation_dataset, training_dataset
 from multimodal.data.prepare import Prepared
-from multimodal.models.build import build, compile_model, members
+from multimodal.models.build import build, compile_model, fold_models
 from multimodal.models.finetune import carry_over, freeze_groups
 from multimodal.models.fitted import FittedModel
 from multimodal.models.pretrained_vectors import start_from_vectors
@@ -66,7 +66,7 @@ def new_network(
     model = build(config, spec, precision=choose_precision(config.training.precision))
     notes = start_from_vectors(model, config, spec)
     if origin is not None:
-        known = members(origin.model)
+        known = fold_models(origin.model)
         notes += carry_over(known[i % len(known)], origin.spec, model, spec)
     return model, notes
 
