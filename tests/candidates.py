@@ -21,7 +21,7 @@ RANDOM = np.random.default_rng(0)
 FOLDS = np.arange(N) % 5
 TRUTH = RANDOM.lognormal(3, 1, N)
 TREES = Candidate("trees-table", "trees", "table", "Gradient boosting on table")
-MEDIAN = Candidate("constant", "constant", "nothing", "Always one answer")
+MEDIAN = Candidate("constant", "constant", "nothing", "Constant")
 TABLE = Candidate("fusion-concat-tabular", "fusion", "table", "concat on table", "concat")
 BOTH = Candidate(
     "fusion-concat-tabular-text", "fusion", "table + text", "concat on table + text", "concat"

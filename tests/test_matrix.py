@@ -1,8 +1,8 @@
 """Faults and bad inputs, one by one, as a user of `multimodal audit` meets them.
 
 Each is a real spoiled file. An error ends with exit code 2 and no traceback, and its message names
-the place; a row that cannot be used is set aside with its line, counted, and lies whole in
-`quarantine.csv`; whatever happens, the rows kept and set aside are the rows read.
+the place; a row that cannot be used is rejected with its line, counted, and lies whole in
+`quarantine.csv`; whatever happens, the rows kept and rejected are the rows read.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def test_rows_set_aside(audit: Audited, content: str, line: int, reason: str) ->
     assert done.code == 0 and found is not None and found.read == ROWS
     (fault,) = found.set_aside
     assert fault.line == line and reason in fault.reason
-    assert f"set aside, line {line}: " in done.out
+    assert f"rejected, line {line}: " in done.out
     assert audit(content, "--strict")[0].code == 1
 
 

@@ -123,7 +123,7 @@ def test_the_language_is_told_and_nothing_runs(page: Page) -> None:
 def test_every_kind_of_head_has_its_sections(tmp_path: Path) -> None:
     text = write_report(several_heads(tmp_path)).read_text(encoding="utf-8")
     for words in (
-        "What is taken for what",
+        "Confusion matrix",
         "the outer quantiles, which should be 90%",
         "Labels on the test rows",
         "How far the boxes overlap",

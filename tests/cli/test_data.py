@@ -18,7 +18,7 @@ def test_inspect_prints_the_table(command: Command, folder: Path) -> None:
     done = command("inspect", "odd[1].csv", "--target", "price", "--out", "schema.json")
     assert done.code == 0
     shown = " ".join(done.out.split())
-    assert "odd[1].csv: 40 rows, 0 set aside" in shown
+    assert "odd[1].csv: 40 rows, 0 rejected" in shown
     for word in ("price", "target", "size", "number", "shop", "category", "[red]as[/b]"):
         assert word in shown
     assert ":smile:" in shown
@@ -33,10 +33,10 @@ def test_inspect_tells_which_rows_it_set_aside(command: Command, folder: Path) -
     lines[3:15] = ["1.0,north"] * 12
     Path("short.csv").write_text("\n".join(lines) + "\n")
     done = command("inspect", "short.csv")
-    assert "80 rows, 12 set aside" in " ".join(done.out.split())
+    assert "80 rows, 12 rejected" in " ".join(done.out.split())
     told = done.err.splitlines()
     assert told[0].startswith("short.csv, line 4: ")
-    assert told[-1] == "… and 2 more rows set aside"
+    assert told[-1] == "… and 2 more rows rejected"
 
 
 def test_audit(command: Command, folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_audit(command: Command, folder: Path) -> None:
     rows.to_csv("rows.csv", index=False)
     done = command("audit", "rows.csv", "--target", "price", "--out", "new/audit")
     assert (done.code, done.err) == (0, "page: new/audit/audit.html\n")
-    assert "set aside, line 5: column 'price': expected a number, got '[red]ask'" in done.out
+    assert "rejected, line 5: column 'price': expected a number, got '[red]ask'" in done.out
     found = Audit.read_file(folder / "new/audit/audit.json")
     assert found is not None and (found.read, found.quarantined) == (len(rows), 1)
     assert Path("new/audit/quarantine.csv").read_text().count("\n") == 2

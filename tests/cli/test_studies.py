@@ -35,7 +35,7 @@ def test_compare_prints_a_table_and_goes_on(command: Command, folder: Path) -> N
     assert not Path("runs/comparison-2").exists()
     done = command(*asked[:-1], 2, "--minutes", 0)
     assert done.code == 0 and Path("runs/comparison-2").exists()
-    assert "left out: always one answer: 4 of 4 fits" in done.out
+    assert "left out: constant prediction: 4 of 4 fits" in done.out
 
 
 def test_tune_writes_a_config_to_train_with(command: Command, folder: Path) -> None:

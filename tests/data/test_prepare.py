@@ -86,8 +86,8 @@ def test_mixed_faults_keep_everything_aligned(folder: Path) -> None:
     assert summary["kept"] + summary["quarantined"] == summary["read"] == ROWS
     assert sum(summary[split] for split in ("train", "validation", "test")) == summary["kept"]
     assert sum(summary["reasons"].values()) == len(gone) == len(summary["reasons"])
-    assert prepared.warnings[:1] == ["1 row set aside: column 'price': expected a number."]
-    assert "1 row set aside: its photo is absent." in prepared.warnings
+    assert prepared.warnings[:1] == ["1 row rejected: column 'price': expected a number."]
+    assert "1 row rejected: its photo is absent." in prepared.warnings
 
 
 def test_fitted_on_training_rows_alone(folder: Path) -> None:
@@ -378,7 +378,7 @@ def test_rows_without_any_label_count_as_set_aside() -> None:
     frame = pd.concat([two_sources(), pd.DataFrame({"size": [1.0, 2.0]})], ignore_index=True)
     prepared = prepare(frame, ["mood", "age"], Config.parse({"heads": [AGE, MOOD], "data": SPLIT}))
     assert [fault.row for fault in prepared.table.rejected] == [120, 121]
-    assert "2 rows set aside: no label: age, mood are missing." in prepared.warnings
+    assert "2 rows rejected: no label: age, mood are missing." in prepared.warnings
 
 
 def test_a_label_kind_from_outside_the_package() -> None:

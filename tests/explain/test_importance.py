@@ -119,7 +119,7 @@ def test_training_leaves_it_and_the_run_measures_it_again(trained: Trained) -> N
     run = load(trained.run)
     again = run.importance(trained.test, images=trained.folder).heads["price"]
     assert again.error == pytest.approx(stored.error, rel=1e-4)
-    assert "What the model needs" in (trained.run / "report.html").read_text()
+    assert "Permutation importance" in (trained.run / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (2, True)])

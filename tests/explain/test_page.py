@@ -103,7 +103,7 @@ def test_the_command_writes_pages(trained: Trained, command: Command, tmp_path: 
     assert prediction.code == 0, prediction.err
     assert "the first 2 of 30 rows are explained; see --limit" in prediction.err
     assert sorted(path.name for path in out.iterdir()) == [INDEX_FILE, "row-0.html", "row-1.html"]
-    assert "Training rows like this one" in (out / "row-0.html").read_text()
+    assert "Nearest training rows" in (out / "row-0.html").read_text()
     assert "line 2: " in prediction.err and f"page: {out / INDEX_FILE}" in prediction.err
 
 

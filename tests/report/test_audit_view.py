@@ -19,8 +19,8 @@ from multimodal.data.audit.findings import (
     RejectedAudit,
 )
 from multimodal.data.photos.checks import PhotoColumn
+from multimodal.report.audit_view import audit_section, show_audit, summary, write_audit_page
 from multimodal.report.report import write_report
-from multimodal.report.views import audit_section, show_audit, summary, write_audit_page
 
 EVIL = "<script>alert(1)</script>[red]"
 AUDIT = Audit(
@@ -75,10 +75,10 @@ def shown(audit: Audit, width: int = 80) -> str:
 def test_the_screen_says_all_that_matters() -> None:
     text = shown(AUDIT)
     for said in (
-        "rows.csv: 1,200 rows read, 1,198 kept, 2 set aside",
+        "rows.csv: 1,200 rows read, 1,198 kept, 2 rejected",
         "error: too many rows",
         "warning: copies (lines 2, 3, 4, 5, 6, …)",
-        "set aside, line 17: expected a number",
+        "rejected, line 17: expected a number",
         "line 44: price 9,000, the other rows say 12",
         "1 error, 1 warning, 1 note",
     ):
@@ -128,4 +128,4 @@ def test_the_report_shows_the_audit_of_its_run(tmp_path: Path) -> None:
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert 'id="audit"' in page and 'href="#audit"' in page and "<script" not in page
     assert "too many rows" in page and page.count("<style>") == 1
-    assert "1 column and what is odd" in page and "far from all others" in page
+    assert "1 column with outliers" in page and "far from all others" in page

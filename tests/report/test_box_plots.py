@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from multimodal.report.plots import save
-from multimodal.report.plots_classes import MOST, contact_sheet, overlaps
+from multimodal.report.plots_classes import MOST_PHOTOS, contact_sheet, overlaps
 
 
 def test_overlaps_are_counted_in_tenths() -> None:
@@ -17,7 +17,7 @@ def test_overlaps_are_counted_in_tenths() -> None:
 
 
 def test_sheet_shows_both_boxes_worst_first(tmp_path: Path) -> None:
-    rows = MOST + 5
+    rows = MOST_PHOTOS + 5
     paths = [tmp_path / f"{i}.png" for i in range(rows)]
     for path in paths[1:]:
         Image.new("RGB", (640, 480)).save(path)
@@ -25,7 +25,7 @@ def test_sheet_shows_both_boxes_worst_first(tmp_path: Path) -> None:
     shares = np.linspace(0, 1, rows)
     figure = contact_sheet(paths, y_true, y_true + 5, shares)
     titles = [axes.get_title() for axes in figure.axes]
-    assert len(titles) == MOST and titles[0] == "overlap 0" and titles[-1] == "overlap 1"
+    assert len(titles) == MOST_PHOTOS and titles[0] == "IoU 0" and titles[-1] == "IoU 1"
     assert not figure.axes[0].patches  # cannot be read
     known, guessed = figure.axes[1].patches
     assert (known.get_xy(), known.get_width(), known.get_height()) == ((10, 20), 100, 50)

@@ -82,7 +82,7 @@ def test_classes_have_recalls_with_intervals(tmp_path: Path) -> None:
     assert rows == {"a": ("100.0%", "91% to 100%"), "b": ("50.0%", "30% to 70%"), "c": ("–", "–")}
     assert [row["row"] for row in found["worst"][:2]] == [40, 41]
     assert [row["row"] for row in found["best"]] == [0, 1, 2, 3, 4, 5]
-    assert found["best"][0]["error"] == "99% sure, and right"
+    assert found["best"][0]["error"] == "probability 99%, right"
 
 
 def test_classes_without_probabilities_still_show_their_rows(tmp_path: Path) -> None:

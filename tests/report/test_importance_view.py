@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multimodal.evaluation.records import HeadImportance, PermutationImportance
-from multimodal.report.views import importance_rows
+from multimodal.report.sections import importance_rows
 
 
 def head_of(error: float) -> HeadImportance:

@@ -59,7 +59,7 @@ def test_every_section_is_there_with_its_numbers(card: str) -> None:
     headings = re.findall(r"^## (.+)$", body, re.M)
     assert headings == list(SECTIONS)
     for words in (
-        "2,012 rows read, 12 set aside",
+        "2,012 rows read, 12 rejected",
         "1,450 to train",
         "816 of 1,049 descriptions",
         "| model | reads |",

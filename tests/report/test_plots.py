@@ -74,7 +74,7 @@ def test_comparison_of_scores_has_the_largest_on_top() -> None:
     figure = comparison(scores, "accuracy", name="mood")
     assert [bar.get_width() for bar in figure.axes[0].patches] == [0.9, 0.5]
     assert [text.get_text() for text in figure.axes[0].texts] == ["90.0%", "50.0%"]
-    assert "Score of mood on the test rows: larger is better" in words(figure)
+    assert "Score of mood on the test rows: higher is better" in words(figure)
 
 
 def test_comparison_of_nothing_is_still_a_picture(tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_wide_positive_targets_get_log_axes() -> None:
 
 
 def test_residuals_are_relative_where_that_means_something() -> None:
-    assert "% of the truth" in words(residuals_by_decile(PRICES, PRICES * 1.1, "price"))
+    assert "% of the true value" in words(residuals_by_decile(PRICES, PRICES * 1.1, "price"))
     figure = residuals_by_decile(PRICES - 100, PRICES, "price", unit="EUR")
-    assert "prediction − truth, EUR" in words(figure)
+    assert "predicted − true, EUR" in words(figure)
     assert len(figure.axes[0].patches) == 10
 
 

@@ -70,5 +70,5 @@ def test_confidence_shows_each_bin(tmp_path: Path) -> None:
     figure = confidence(check, "mood")
     assert list(figure.axes[0].get_lines()[-1].get_ydata()) == pytest.approx([0.5, 0.7])
     title = " ".join(figure.get_suptitle().split())
-    assert title.endswith("10.0% off, 20.0% before temperature 1.50")
+    assert title.endswith("10.0%, 20.0% before temperature 1.50")
     save(figure, tmp_path / "confidence.png")

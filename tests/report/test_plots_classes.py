@@ -34,5 +34,5 @@ def test_reliability_bins_by_the_probability(tmp_path: Path) -> None:
     (dots,) = figure.axes[0].collections
     found = np.asarray(dots.get_offsets())
     np.testing.assert_allclose(found, [[0.15, 0], [(0.91 + 0.95 + 1) / 3, 2 / 3]])
-    assert "Mean gap" in figure.get_suptitle()
+    assert "mean gap" in figure.get_suptitle()
     save(figure, tmp_path / "a.png")

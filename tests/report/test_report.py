@@ -78,7 +78,7 @@ def test_user_text_is_escaped(whole: tuple[Path, str]) -> None:
 def test_numbers_of_the_run_are_on_the_page(whole: tuple[Path, str]) -> None:
     for words in (
         "<b>2,012</b> rows read",
-        "<b>12</b> set aside",
+        "<b>12</b> rejected",
         "816 of 1,049 descriptions",
         "price is not a number",
         "multimodal train catalogue.csv",

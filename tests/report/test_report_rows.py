@@ -42,7 +42,7 @@ def test_an_older_run_has_a_page(trained: Trained, run: Path) -> None:
         del record["data"][name]
     (run / "metrics.json").write_text(json.dumps(record))
     page = rewrite_report(run, trained.folder / "catalogue.csv").read_text()
-    assert "against the best simple model" not in page and "Every model on the same" in page
+    assert "against the best baseline" not in page and "Every model on the same" in page
     assert "data:image/jpeg" in page
 
 

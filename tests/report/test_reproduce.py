@@ -8,7 +8,7 @@ from tiny import tiny_config
 
 from multimodal.core.config import Config
 from multimodal.evaluation.records import DataSummary, ModelScore, RunMetrics, TrainingSummary
-from multimodal.report.views import (
+from multimodal.report.run_files import (
     changed_options,
     declared_head_rows,
     group_rows,

@@ -65,9 +65,9 @@ def make(folder: Path, kind: Any) -> Path:
 @pytest.mark.parametrize(
     ("kind", "pictures", "worst"),
     [
-        ("class", {"confusion", "reliability"}, [(11, "80% sure, and wrong")]),
+        ("class", {"confusion", "reliability"}, [(11, "probability 80%, wrong")]),
         ("labels", {"reliability"}, [(10, "1 of 2 labels wrong")]),
-        ("box", {"overlaps", "boxes"}, [(11, "overlap 0.25"), (10, "overlap 1")]),
+        ("box", {"overlaps", "boxes"}, [(11, "IoU 0.25"), (10, "IoU 1")]),
     ],
 )
 def test_each_kind_has_its_pictures_and_worst_rows(
@@ -92,7 +92,7 @@ def test_a_row_without_a_label_is_nowhere(tmp_path: Path) -> None:
 def test_the_page_of_each_kind(kind: str, tmp_path: Path) -> None:
     page = write_report(make(tmp_path, kind), photos={0: [tmp_path / "a.png"]}).read_text()
     assert "Results for kind" in page and "worst rows" in page
-    assert ("What is taken for what" in page) == (kind == "class")
+    assert ("Confusion matrix" in page) == (kind == "class")
     assert ("True and predicted boxes" in page) == (kind == "box")
     assert page.count("<tr") == page.count("</tr>")
 

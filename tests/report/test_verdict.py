@@ -33,9 +33,9 @@ def test_fusion_wins() -> None:
     )
     assert found.sentences == [
         "On 1,000 test rows its error is 0.200 (RMSE of the logarithm); half of the rows are "
-        "within 12% of the truth.",
+        "within 12% of the true value.",
         "That is 50% less than the best single modality (sequential on photos, 0.400).",
-        "That is 20% less than the best of the trees (trees on table + text, 0.250).",
+        "That is 20% less than the best gradient boosting (trees on table + text, 0.250).",
         "Its error is 1.25 times the known limit, 0.160.",
     ]
 
@@ -45,7 +45,7 @@ def test_fusion_loses_to_one_rival() -> None:
     assert found.outcome == "worse"
     assert found.headline == "The fusion loses: for price, trees on table + text did better."
     assert (
-        "That is 50% more than the best of the trees (trees on table + text, 0.200)."
+        "That is 50% more than the best gradient boosting (trees on table + text, 0.200)."
         in found.sentences
     )
 
@@ -82,7 +82,7 @@ def test_best_of_several_is_the_rival() -> None:
         )
     ]
     found = verdict(RunMetrics(comparison={"y": scores}), "y")
-    assert "trees (good on table, 2.00)" in found.sentences[1]
+    assert "gradient boosting (good on table, 2.00)" in found.sentences[1]
 
 
 def test_nothing_to_compare_with() -> None:

@@ -20,7 +20,7 @@ from multimodal.evaluation.records import (
 from multimodal.report.model_card import CARD_FILE
 from multimodal.report.report import write_report
 from multimodal.report.run_files import read_files
-from multimodal.report.views import calibration_section
+from multimodal.report.sections import calibration_section
 
 PART = {"lower": 10.0, "upper": 99.0, "n": 100, "coverage": 0.88, "band": (0.81, 0.97), "width": 40}
 CHECK = IntervalCheck(
@@ -54,17 +54,17 @@ def test_page_and_card_tell_of_the_intervals(run: Path) -> None:
     page = write_report(run).read_text()
     Page(page)
     for words in (
-        "How far the intervals can be trusted",
+        "Calibration of the intervals",
         'href="#trust-price"',
-        "Intervals of 90% held 89.3% of 300 test rows; exact ones would hold 85.3%",
+        "Intervals of 90% covered 89.3% of 300 test rows; exact ones would cover 85.3%",
         "They are 55 EUR wide on average",
-        "80, lower than that of intervals of one",
+        "80, lower than that of intervals of constant",
         ">81.0% to 97.0%<",
         "10 to 99 88.0% (81.0% to 97.0%)",
     ):
         assert words in page, words
     card = (run / CARD_FILE).read_text()
-    assert "held 89.3% of 300 test rows" in card and "| 10 EUR | 99 EUR | 100 | 88.0% |" in card
+    assert "covered 89.3% of 300 test rows" in card and "| 10 EUR | 99 EUR | 100 | 88.0% |" in card
     assert (run / "plots" / "interval_levels_price.png").exists()
 
 
@@ -77,8 +77,8 @@ def test_probabilities_are_told_before_and_after(run: Path) -> None:
         "15.0% before they were divided by the temperature 1.40."
     ]
     assert found["calibration_pictures"][0].alt == (
-        "Dots of how often answers of a probability were right: given 55%, right 50% of 20 times; "
-        "given 90%, right 80% of 20 times."
+        "Reliability diagram: predicted 55%, right 50% of 20 times; "
+        "predicted 90%, right 80% of 20 times."
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from multimodal.evaluation.records import METRICS_FILE, HeadMetrics, ModelScore, RunMetrics
 from multimodal.report.report import write_report
-from multimodal.report.views import FULL, ablation_rows
+from multimodal.report.sections import FULL, ablation_rows
 
 
 def test_the_report_says_by_how_much_errors_grow() -> None:
@@ -27,10 +27,10 @@ def test_the_page_shows_the_table(tmp_path: Path) -> None:
     record = RunMetrics(heads=heads, comparison={"price": [model]}, withheld={"price": scores})
     (tmp_path / METRICS_FILE).write_text(record.to_json())
     page = write_report(tmp_path).read_text()
-    assert "Where something is missing" in page and "without text" in page and "+50%" in page
+    assert "Modality ablation" in page and "without text" in page and "+50%" in page
     empty = record.model_copy(update={"withheld": {}})
     (tmp_path / METRICS_FILE).write_text(empty.to_json())
-    assert "Where something is missing" not in write_report(tmp_path).read_text()
+    assert "Modality ablation" not in write_report(tmp_path).read_text()
 
 
 def test_the_growth_of_an_accuracys_shortfall() -> None:

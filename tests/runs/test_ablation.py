@@ -12,7 +12,7 @@ from tiny import PHOTOS, TABLE, WORDS, tiny_config
 
 from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
-from multimodal.report.views import FULL
+from multimodal.report.sections import FULL
 from multimodal.runs import ablation
 from multimodal.runs.ablation import ablate, ablation_scores
 from multimodal.runs.run import Run

@@ -36,7 +36,7 @@ def test_a_run_explains_its_worst_and_best_rows(trained: Trained) -> None:
     check_manifest(trained.run, [EXPLANATIONS_FILE, *pages])
     for row in found:
         text = (trained.run / row.page).read_text(encoding="utf-8")
-        assert "<script" not in text and "Training rows like this one" in text
+        assert "<script" not in text and "Nearest training rows" in text
         assert {group.name for group in row.groups} == {"table", "words", "photos"}
 
 

@@ -123,8 +123,8 @@ def test_rows_set_aside_are_counted_and_kept(tmp_path: Path, said: list[str]) ->
     ]
     record = RunMetrics.read(tmp_path / "run").data
     assert (record.read, record.kept, record.quarantined) == (100, 98, 2)
-    assert said[1].startswith("100 rows read, 2 set aside; ")
-    assert "which rows were set aside, and why: quarantine.csv in the run directory" in said
+    assert said[1].startswith("100 rows read, 2 rejected; ")
+    assert "which rows were rejected, and why: quarantine.csv in the run directory" in said
 
 
 def test_a_photo_that_proves_damaged_is_told(

@@ -131,7 +131,7 @@ def test_the_log_has_a_line_per_epoch(trained: Trained) -> None:
 
 def test_what_is_said(trained: Trained) -> None:
     assert trained.said[1] == (
-        "180 rows read, 0 set aside; 120 to train, 30 to validate, 30 to test"
+        "180 rows read, 0 rejected; 120 to train, 30 to validate, 30 to test"
     )
     assert "baseline: CNN on photos" in trained.said
     assert not [line for line in trained.said if line.startswith("warning")]

@@ -17,7 +17,7 @@ from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
 from multimodal.models.training.fit import TrainingState
-from multimodal.studies.fits import answered, fit_rows, restrict_modalities, tasks, width
+from multimodal.studies.fits import fit_rows, output_width, predict_rows, restrict_modalities, tasks
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> Non
 
     model = assemble(mixed.config, mixed.spec)
     rows = np.random.default_rng(0).permutation(len(mixed.splits))[:50]
-    found = answered(model, mixed, rows)["price"]
+    found = predict_rows(model, mixed, rows)["price"]
     arrays = Preprocessor(mixed.spec, mixed.schema).arrays(
         mixed.table.frame.iloc[rows], mixed.photo_root
     )
@@ -80,7 +80,7 @@ def test_a_narrowed_table_has_what_one_modality_needs(mixed: Prepared, modality:
     model = assemble(found.config, found.spec)
     assert set(model.input) == {*found.spec.input_keys, *(SPARSE_KEYS if found.spec.terms else ())}
     assert bool(found.source.caches) == (modality == "image")
-    assert answered(model, found, found.rows("test"))["price"].shape == (30, 1)
+    assert predict_rows(model, found, found.rows("test"))["price"].shape == (30, 1)
 
 
 def test_answers_that_are_no_number_are_an_error(mixed: Prepared) -> None:
@@ -89,7 +89,7 @@ def test_answers_that_are_no_number_are_an_error(mixed: Prepared) -> None:
         [np.full(w.shape, np.nan) for w in model.get_layer("price").get_weights()]
     )
     with pytest.raises(TrainingError, match="head 'price': the model answers with what is no"):
-        answered(model, mixed, mixed.rows("test"))
+        predict_rows(model, mixed, mixed.rows("test"))
 
 
 def test_ctrl_c_ends_it(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +102,8 @@ def test_ctrl_c_ends_it(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> Non
         fit_rows(plain)
 
 
-def test_widths() -> None:
+def test_output_widths() -> None:
     from multimodal.evaluation.task import Task
 
-    assert width(Task("y", quantiles=[0.1, 0.5, 0.9])) == 3
-    assert width(Task("y", "labels", ["a", "b", "c"])) == 3
+    assert output_width(Task("y", quantiles=[0.1, 0.5, 0.9])) == 3
+    assert output_width(Task("y", "labels", ["a", "b", "c"])) == 3

@@ -40,7 +40,7 @@ def inspect(
     looked_at = len(sample_rows(table.frame))
     if looked_at < len(table.frame):
         say(f"larger than memory should hold: a random sample of {looked_at:,} rows is looked at")
-    printed = Printed(title=f"{file}: {table.rows_read:,} rows, {len(table.rejected):,} set aside")
+    printed = Printed(title=f"{file}: {table.rows_read:,} rows, {len(table.rejected):,} rejected")
     for name in ("column", "kind", "missing", "distinct", "example", "note"):
         printed.add_column(name)
     for row in schema.rows():
@@ -49,7 +49,7 @@ def inspect(
     for fault in table.rejected[:MOST]:
         say(f"{table.place_of(fault)}: {fault.reason}")
     if len(table.rejected) > MOST:
-        say(f"… and {len(table.rejected) - MOST:,} more rows set aside")
+        say(f"… and {len(table.rejected) - MOST:,} more rows rejected")
     if out is not None:
         with written(out):
             schema.save(out)
@@ -72,7 +72,7 @@ def audit(
     from multimodal.data.audit.findings import AUDIT_FILE
     from multimodal.data.audit.table import audit_table
     from multimodal.data.read.rejected import REJECTED_FILE, write_rejected
-    from multimodal.report.views import PAGE_FILE, show_audit, write_audit_page
+    from multimodal.report.audit_view import PAGE_FILE, show_audit, write_audit_page
 
     found, table = audit_table(file, target or [], images=images)
     show_audit(found, console_on(sys.stdout))

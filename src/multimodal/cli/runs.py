@@ -88,7 +88,7 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
 
     from multimodal.evaluation.measures import metric_label as named
     from multimodal.evaluation.records import IMPORTANCE_FILE, Importance
-    from multimodal.report.views import importance_rows
+    from multimodal.report.sections import importance_rows
 
     with show_news():
         found = load_run(run).importance(file, images=images) if file else Importance.read(run)

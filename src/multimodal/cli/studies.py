@@ -101,7 +101,7 @@ def tune(
 
 def _study(out: Path | None, name: str) -> tuple[Path, str]:
     """Return the folder of a study, and the command that goes on with it."""
-    from multimodal.studies.folder import ASKED
+    from multimodal.studies.folder import REQUEST_FILE
 
     command = command_line()
-    return out or free_folder(Path("runs", name), command, ASKED), command
+    return out or free_folder(Path("runs", name), command, REQUEST_FILE), command

@@ -1,4 +1,4 @@
-"""What a picture shows, in numbers: the words for those who do not see it."""
+"""Alt text: what a plot shows, in numbers, for readers who do not see it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.measures import format_metric, metric_label, ranked
 from multimodal.evaluation.records import ModelScore
-from multimodal.report.slices import Slice
+from multimodal.report.slices import Slice, reliability_bins
 from multimodal.report.verdict import format_interval
 
 MOST = 12
@@ -27,7 +27,7 @@ def of_comparison(
     found: Mapping[str, ConfidenceInterval],
     unit: str = "",
 ) -> str:
-    """Tell the bars of `plots.comparison`, best first.
+    """Describe the bars of `plots.comparison`, best first.
 
     Example:
     >>> score = ModelScore("Fusion", "fusion", "table", {"rmse": 3.0})
@@ -43,28 +43,28 @@ def of_comparison(
 
 
 def of_numbers(y_true: ArrayLike, prediction: ArrayLike, name: str, write: Write) -> str:
-    """Tell the dots of `plots.predicted_against_true`.
+    """Describe the dots of `plots.predicted_against_true`.
 
     Example:
     >>> of_numbers([1, 2, 3], [1, 2, 4], "price", short_number)
-    'Dots of predicted against true price: 3 rows, truths from 1 to 3, predictions from 1 to 4, 0 \
-too low and 1 too high; correlation of ranks 1.00.'
+    'Dots of predicted against true price: 3 rows, true values from 1 to 3, predictions from 1 to \
+4, 0 too low and 1 too high; rank correlation 1.00.'
     """
     y, p = np.asarray(y_true, float), np.asarray(prediction, float)
     ranks = (
         ""
         if min(np.ptp(y), np.ptp(p)) == 0
-        else (f"; correlation of ranks {pd.Series(y).rank().corr(pd.Series(p).rank()):.2f}")
+        else (f"; rank correlation {pd.Series(y).rank().corr(pd.Series(p).rank()):.2f}")
     )
     return (
-        f"Dots of predicted against true {name}: {len(y):,} rows, truths from {write(y.min())} to "
-        f"{write(y.max())}, predictions from {write(p.min())} to {write(p.max())}, "
-        f"{(p < y).sum():,} too low and {(p > y).sum():,} too high{ranks}."
+        f"Dots of predicted against true {name}: {len(y):,} rows, true values from "
+        f"{write(y.min())} to {write(y.max())}, predictions from {write(p.min())} to "
+        f"{write(p.max())}, {(p < y).sum():,} too low and {(p > y).sum():,} too high{ranks}."
     )
 
 
 def of_tenths(y_true: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice], name: str) -> str:
-    """Tell the boxes of `plots.residuals_by_decile`; each part stands in the table, too."""
+    """Describe the boxes of `plots.residuals_by_decile`; each part stands in the table, too."""
     y, p = np.asarray(y_true, float), np.asarray(prediction, float)
     shown = (
         f"{short_number(each.lower, 3)} to {short_number(each.upper, 3)}: median error "
@@ -80,7 +80,7 @@ def of_tenths(y_true: ArrayLike, prediction: ArrayLike, tenths: Sequence[Slice],
 def of_dots(
     names: Sequence[str], found: Sequence[ConfidenceInterval], what: str, write: Write
 ) -> str:
-    """Tell the dots of `interval_plots.dots`, at most twelve of them.
+    """Describe the dots of `plots_calibration.dots`, at most twelve of them.
 
     Example:
     >>> of_dots(["red"], [ConfidenceInterval(0.1, 0.05, 0.2)], "Error by colour", "{:.0%}".format)
@@ -96,60 +96,57 @@ def of_dots(
 
 
 def of_confusion(y_true: Sequence[str], prediction: Sequence[str], name: str) -> str:
-    """Tell the grid of `class_plots.confusion`: how much is right, and the most common mistakes.
+    """Describe the grid of `plots_classes.confusion`: the right rows, the most common mistakes.
 
     Example:
     >>> of_confusion(["a", "b", "b"], ["a", "a", "b"], "letter")
-    'Grid of what letter was taken for: 2 of 3 rows right. Most common mistakes: b taken for a in \
-1 row.'
+    'Confusion matrix of letter: 2 of 3 rows right. Most common mistakes: b predicted as a in 1 \
+row.'
     """
     pairs = Counter(zip(y_true, prediction, strict=True))
     right = sum(count for (y, p), count in pairs.items() if y == p)
     wrong = [(pair, count) for pair, count in pairs.most_common() if pair[0] != pair[1]][:5]
     told = ", ".join(
-        f"{y:.40} taken for {p:.40} in {count:,} row{'' if count == 1 else 's'}"
+        f"{y:.40} predicted as {p:.40} in {count:,} row{'' if count == 1 else 's'}"
         for (y, p), count in wrong
     )
     mistakes = f" Most common mistakes: {told}." if wrong else " No mistake."
-    return f"Grid of what {name} was taken for: {right:,} of {len(y_true):,} rows right.{mistakes}"
+    return f"Confusion matrix of {name}: {right:,} of {len(y_true):,} rows right.{mistakes}"
 
 
-def of_reliability(probability: ArrayLike, right: ArrayLike, bins: int) -> str:
-    """Tell the dots of `class_plots.reliability`, `right` (N,) being 0 or 1.
+def of_reliability(probability: ArrayLike, right: ArrayLike) -> str:
+    """Describe the dots of `plots_classes.reliability`, `right` (N,) being 0 or 1.
 
     Example:
-    >>> of_reliability([0.9, 0.95], [1, 0], 10)
-    'Dots of how often a probability came true: given 92%, true 50% of 2 times.'
+    >>> of_reliability([0.9, 0.95], [1, 0])
+    'Reliability diagram: predicted 92%, true 50% of 2 times.'
     """
-    p, hit = np.asarray(probability, float), np.asarray(right, float)
-    place = np.minimum((p * bins).astype(int), bins - 1)
     shown = [
-        f"given {p[place == i].mean():.0%}, true {hit[place == i].mean():.0%} of "
-        f"{(place == i).sum():,} times"
-        for i in np.unique(place)
+        f"predicted {predicted:.0%}, true {observed:.0%} of {count:,.0f} times"
+        for predicted, observed, count in reliability_bins(probability, right)
     ]
-    return f"Dots of how often a probability came true: {'; '.join(shown)}."
+    return f"Reliability diagram: {'; '.join(shown)}."
 
 
-def of_overlaps(shares: ArrayLike) -> str:
-    """Tell the bars of `box_plots.overlaps`.
+def of_overlaps(ious: ArrayLike) -> str:
+    """Describe the bars of `plots_classes.overlaps`; `ious` (N,) lie in [0, 1].
 
     Example:
     >>> of_overlaps([0.25, 0.75, 0.72])
-    'Bars of the number of rows by overlap with the true box: 1 from 0.2 to 0.3, 2 from 0.7 to 0.8.'
+    'Bars of the number of rows by IoU with the true box: 1 from 0.2 to 0.3, 2 from 0.7 to 0.8.'
     """
     edges = np.linspace(0, 1, 11)
-    counts = np.histogram(np.asarray(shares, float), edges)[0]
+    counts = np.histogram(np.asarray(ious, float), edges)[0]
     shown = [
         f"{count:,} from {low:.1f} to {high:.1f}"
         for count, (low, high) in zip(counts, pairwise(edges), strict=True)
         if count
     ]
-    return f"Bars of the number of rows by overlap with the true box: {', '.join(shown)}."
+    return f"Bars of the number of rows by IoU with the true box: {', '.join(shown)}."
 
 
 def of_curves(log: pd.DataFrame) -> str:
-    """Tell the lines of `plots.learning_curves`, of a log under a RangeIndex.
+    """Describe the lines of `plots.learning_curves`, of a log under a RangeIndex.
 
     Example:
     >>> of_curves(pd.DataFrame({"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [4.0, 5.0]}))
@@ -172,7 +169,12 @@ _LONGEST = 24
 
 
 def format_amount(value: float, number_format: str = "#", digits: int = 4) -> str:
-    """Write a number in the phrase that stood around it; a phrase of many letters goes.
+    """Write a number with its unit, unless that is long.
+
+    Args:
+        value: The number.
+        number_format: The unit with `#` where the number stands, such as `$#` or `# EUR`.
+        digits: Significant digits.
 
     Example:
     >>> format_amount(1234.5, "$#"), format_amount(-3.0, "$#"), format_amount(12.0, "# EUR")

@@ -1,8 +1,8 @@
-"""The test rows of one head as a table: truth, answer and weight, of the model or of a baseline.
+"""The test rows of one head as a table: label, prediction and weight, by model or baseline.
 
 Columns are named by their endings (`true`, `prediction`, `probability_glad`, `q05`, `xmin`,
 `xmin_true`), as :mod:`multimodal.evaluation.predictions` names them, the index is the position in
-`predictions.csv`. Rows without a truth, a whole answer or a weight are left out.
+`predictions.csv`. Rows without a label, a complete prediction or a weight are left out.
 """
 
 from __future__ import annotations
@@ -30,22 +30,25 @@ from multimodal.evaluation.predictions import NO_LABEL, SEPARATOR
 from multimodal.report.run_files import RunFiles
 
 _OF_NUMBERS = ("log_rmse", "rmse", "mae", "median_ape", "pinball", "coverage")
+Order = list[int]
+Ranked = tuple[Order, Order]
+KEPT = 20  # of the worst numbers and boxes, which are never quite right, not among the best
 _QUANTILE = re.compile(r"q(\d+)(?:_(\d+))?")
 
 
 def head_rows(run: RunFiles, head: str) -> pd.DataFrame:
     """Return the rows of the run's own model; empty where the run does not hold them."""
-    whole = run.predictions.reset_index(drop=True)
+    everything = run.predictions.reset_index(drop=True)
     prefix = f"{head}_"
-    named = {c: c.removeprefix(prefix) for c in map(str, whole) if c.startswith(prefix)}
-    found = whole[list(named)].rename(columns=named)
-    found["row"] = whole["row"] if "row" in whole else np.arange(len(whole))
-    found["weight"] = whole["weight"] if "weight" in whole else 1.0
-    return _whole(found, run, head)
+    named = {c: c.removeprefix(prefix) for c in map(str, everything) if c.startswith(prefix)}
+    found = everything[list(named)].rename(columns=named)
+    found["row"] = everything["row"] if "row" in everything else np.arange(len(everything))
+    found["weight"] = everything["weight"] if "weight" in everything else 1.0
+    return _complete(found, run, head)
 
 
 def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
-    """Return the rows of each baseline by its name, with the truths of `predictions.csv`."""
+    """Return the rows of each baseline by its name, with the labels of `predictions.csv`."""
     table, own = run.baselines, head_rows(run, head)
     if not len(table) or not len(own):
         return {}
@@ -55,12 +58,12 @@ def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
     for model, lines in table[table["head"] == head].groupby("model", sort=False):
         lines = lines.drop(columns=["head", "model"]).dropna(axis="columns", how="all")
         joined = y_true.merge(lines.drop_duplicates("row"), on="row").set_index("position")
-        result[str(model)] = _whole(joined, run, head)
+        result[str(model)] = _complete(joined, run, head)
     return result
 
 
 def quantiles(rows: pd.DataFrame) -> dict[str, float]:
-    """Return the columns that hold quantiles, with their shares, lowest first.
+    """Return the columns that hold quantiles, with their levels, lowest first.
 
     Example:
     >>> quantiles(pd.DataFrame(columns=["q97_5", "q05", "prediction"]))
@@ -88,7 +91,7 @@ def label_matrix(names: Sequence[Any] | pd.Series[Any], classes: Sequence[str]) 
 
 
 def box_overlap(rows: pd.DataFrame) -> Floats:
-    """Return the overlap (rows,) of true and predicted boxes."""
+    """Return the IoU (rows,) of true and predicted boxes."""
     y_true = rows[[f"{corner}_true" for corner in CORNERS]].to_numpy(float)
     return np.asarray(iou(y_true, rows[list(CORNERS)].to_numpy(float)), np.float64)
 
@@ -99,7 +102,7 @@ def statistic(metric: str, rows: pd.DataFrame, classes: Sequence[str]) -> Statis
     Args:
         metric: A name of `multimodal.evaluation.measures`.
         rows: As `head_rows` returns them; without any, nothing is known.
-        classes: The names of classes or labels, grades lowest first.
+        classes: The names of classes or labels, ordinal ones lowest first.
     """
     if not len(rows) or metric not in _STATISTICS:
         return None
@@ -137,14 +140,14 @@ def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
 
 
 def covered(rows: pd.DataFrame) -> Bools:
-    """Tell which truths (rows,) lie between the outer quantiles; KeyError without quantiles."""
+    """Tell which true values (rows,) the outer quantiles cover; KeyError without quantiles."""
     names = [*quantiles(rows)]
     if not names:
         raise KeyError("quantiles")
     return rows["true"].between(rows[names[0]], rows[names[-1]]).to_numpy(bool)
 
 
-def _grades(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
+def _ordinal_error(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     where = {name: i for i, name in enumerate(classes)}
     gap = rows["true"].map(where) - rows["prediction"].map(where)
     return None if gap.isna().any() else mean_of(gap.abs())
@@ -172,7 +175,7 @@ _STATISTICS: dict[str, Any] = {
     "pinball": _pinball,
     "coverage": lambda rows, _: mean_of(covered(rows)),
     "accuracy": lambda rows, _: mean_of(rows["true"] == rows["prediction"]),
-    "mae_grades": _grades,
+    "mae_grades": _ordinal_error,
     "log_loss": _log_loss,
     "average_precision": lambda rows, classes: precision_of(
         label_matrix(rows["true"], classes), rows[probability_columns(classes)].to_numpy(float)
@@ -183,7 +186,7 @@ _STATISTICS: dict[str, Any] = {
 }
 
 
-def _whole(rows: pd.DataFrame, run: RunFiles, head: str) -> pd.DataFrame:
+def _complete(rows: pd.DataFrame, run: RunFiles, head: str) -> pd.DataFrame:
     """Return the rows that have all their kind needs, numbers as numbers and finite."""
     kind, classes = run.kind(head), run.classes(head)
     words = ["true", "prediction"] if kind in ("class", "labels") else []
@@ -204,17 +207,11 @@ def _whole(rows: pd.DataFrame, run: RunFiles, head: str) -> pd.DataFrame:
     return found[found["weight"] > 0]
 
 
-Order = list[int]
-Ranked = tuple[Order, Order]
-KEPT = 20
-"""Numbers and boxes are never quite right; so many of the worst rows are not among the best."""
-
-
 def rank_rows(kind: LabelKind, rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
-    """Return the indices of rows: wrong answers, worst first, and right ones, best first.
+    """Return the indices of rows: wrong predictions, worst first, and right ones, best first.
 
-    Numbers are ranked by their error (see `evaluation.worst_rows`), classes by how sure the answer
-    is, labels by how many are wrong, boxes by how far they overlap the true ones.
+    Numbers are ranked by their error (see `evaluation.worst_rows`), classes by the probability of
+    the prediction, labels by how many are wrong, boxes by their IoU.
 
     Args:
         kind: What the head predicts.
@@ -238,8 +235,8 @@ def _numbers(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
 
 def _classes(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
     right = rows["true"] == rows["prediction"]
-    sure = rows.get("probability", pd.Series(1.0, index=rows.index))
-    order = (sure * np.where(right, -1, 1)).sort_values(ascending=False, kind="stable").index
+    confidence = rows.get("probability", pd.Series(1.0, index=rows.index))
+    order = (confidence * np.where(right, -1, 1)).sort_values(ascending=False, kind="stable").index
     return [i for i in order if not right[i]], [i for i in order if right[i]][::-1]
 
 
@@ -251,8 +248,8 @@ def _labels(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
 
 
 def _boxes(rows: pd.DataFrame, classes: Sequence[str]) -> Ranked:
-    shares = pd.Series(box_overlap(rows), index=rows.index)
-    return _parted([*shares.sort_values(kind="stable").index])
+    ious = pd.Series(box_overlap(rows), index=rows.index)
+    return _parted([*ious.sort_values(kind="stable").index])
 
 
 def _parted(order: Order) -> Ranked:

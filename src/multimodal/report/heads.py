@@ -1,4 +1,4 @@
-"""What the report shows of a head by its kind: pictures, tables of errors, single rows."""
+"""What the report shows of a head by its kind: plots, tables of errors, example rows."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             alt_text.of_tenths(y_true, guess, tenths, name),
         ),
     }
-    by = "the ratio of prediction and truth" if (y_true > 0).all() else "the size of the error"
+    by = "the ratio of predicted and true value" if (y_true > 0).all() else "the size of the error"
     return {
         "pictures": _draw(run, known, figures),
         "ranking": by,
@@ -116,13 +116,13 @@ def _tenth(found: Slice, number_format: str, relative: bool) -> Section:
 
 
 def _stated(rows: pd.DataFrame) -> str:
-    """Say how many truths the outer quantiles should enclose, empty without quantiles."""
-    shares = [*quantiles(rows).values()]
-    return f"{shares[-1] - shares[0]:.0%}" if len(shares) > 1 else ""
+    """Return the nominal coverage of the outer quantiles, empty without quantiles."""
+    levels = [*quantiles(rows).values()]
+    return f"{levels[-1] - levels[0]:.0%}" if len(levels) > 1 else ""
 
 
 def _thirds(rows: pd.DataFrame, number_format: str) -> list[Section]:
-    """Return how many truths lie between the outer quantiles, by third of the prediction."""
+    """Return the coverage of the outer quantiles, by third of the prediction."""
     if len(quantiles(rows)) < 2 or len(rows) < 3:
         return []
     within, guess = covered(rows), rows["prediction"].to_numpy(float)
@@ -157,21 +157,21 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             alt_text.of_confusion([*y_true], [*guess], name),
         ),
     }
-    sure = rows.get("probability", pd.Series(1.0, index=rows.index))
+    confidence = rows.get("probability", pd.Series(1.0, index=rows.index))
     if "probability" in rows:
-        words = alt_text.of_reliability(sure, right, plots_classes.BINS)
-        figures["reliability"] = (plots_classes.reliability(sure, right, name), words)
+        words = alt_text.of_reliability(confidence, right)
+        figures["reliability"] = (plots_classes.reliability(confidence, right, name), words)
     worst, best = rank_rows("class", rows, classes)
 
     def told(i: int) -> Section:
         end = "right" if right[i] else "wrong"
-        error = f"{sure[i]:.0%} sure, and {end}" if "probability" in rows else end
+        error = f"probability {confidence[i]:.0%}, {end}" if "probability" in rows else end
         return {"truth": y_true[i], "prediction": guess[i], "error": error}
 
     return {
         "pictures": _draw(run, known, figures),
         "classes": [_class_row(each, y_true == each, guess == each) for each in classes],
-        "ranking": "how sure the model was of its mistake",
+        "ranking": "the probability of the wrong class",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
     }
@@ -183,12 +183,12 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
     figures: Drawn = {}
     if set(probability_columns(classes)) <= set(rows):
-        sure, known_labels = (
+        probability, known_labels = (
             rows[probability_columns(classes)].to_numpy(float).ravel(),
             y_true.ravel(),
         )
-        words = alt_text.of_reliability(sure, known_labels, plots_classes.BINS)
-        figures["reliability"] = (plots_classes.reliability(sure, known_labels, name), words)
+        words = alt_text.of_reliability(probability, known_labels)
+        figures["reliability"] = (plots_classes.reliability(probability, known_labels, name), words)
     worst, best = rank_rows("labels", rows, classes)
 
     def told(i: int) -> Section:
@@ -208,32 +208,32 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
 
 
 def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
-    shares = pd.Series(box_overlap(rows), index=rows.index)
+    ious = pd.Series(box_overlap(rows), index=rows.index)
     y_true, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
     figures: Drawn = {
-        "overlaps": (plots_classes.overlaps(shares, known["name"]), alt_text.of_overlaps(shares))
+        "overlaps": (plots_classes.overlaps(ious, known["name"]), alt_text.of_overlaps(ious))
     }
     seen = [i for i in rows.index if run.photos.get(int(i))]
     if seen:
         paths = [run.photos[int(i)][0] for i in seen]
         sheet = plots_classes.contact_sheet(
-            paths, y_true.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), shares[seen]
+            paths, y_true.loc[seen].to_numpy(float), guess.loc[seen].to_numpy(float), ious[seen]
         )
-        low, high = short_number(shares[seen].min(), 2), short_number(shares[seen].max(), 2)
-        words = f"Photos with their true and predicted boxes, overlaps from {low} to {high}."
+        low, high = short_number(ious[seen].min(), 2), short_number(ious[seen].max(), 2)
+        words = f"Photos with their true and predicted boxes, IoU from {low} to {high}."
         figures["boxes"] = (sheet, words)
 
     def told(i: int) -> Section:
         return {
             "truth": _corners(y_true.loc[i]),
             "prediction": _corners(guess.loc[i]),
-            "error": f"overlap {short_number(shares[i], 2)}",
+            "error": f"IoU {short_number(ious[i], 2)}",
         }
 
     worst, best = rank_rows("box", rows, ())
     return {
         "pictures": _draw(run, known, figures),
-        "ranking": "the overlap with the true box",
+        "ranking": "the IoU with the true box",
         "worst": [*_told(run, worst[:WORST], told)],
         "best": [*_told(run, best[:BEST], told)],
     }

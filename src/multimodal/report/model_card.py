@@ -19,8 +19,13 @@ from multimodal.core.formatting import shortened
 from multimodal.core.pages import template
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
-from multimodal.report.run_files import RunFiles
-from multimodal.report.views import changed_options, group_rows, provenance_rows, seconds
+from multimodal.report.run_files import (
+    RunFiles,
+    changed_options,
+    group_rows,
+    provenance_rows,
+    seconds,
+)
 
 CARD_FILE = "model_card.md"
 TASKS: dict[LabelKind, str] = {

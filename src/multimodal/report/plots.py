@@ -1,18 +1,19 @@
-"""The pictures of a run: comparison, learning curves, predictions, residuals.
+"""Plots of a run: model comparison, learning curves, predictions, residuals; drawing helpers.
 
-Each function returns a `matplotlib.figure.Figure` that belongs to nobody's global state;
-:func:`save` writes it. matplotlib is imported when a picture is drawn, not before. Colours are
-those of Okabe and Ito, told apart by colour-blind readers; text stays readable at 700 pixels.
+Each function returns a `matplotlib.figure.Figure` outside pyplot's global state; :func:`picture`
+saves it among the plots of the run and makes it a data URI with its alt text. Colours are those of
+Okabe and Ito, which colour-blind readers tell apart; text stays readable at 700 pixels.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,16 +24,10 @@ from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.measures import format_metric, measure_of, metric_label, ranked
 from multimodal.evaluation.metrics import LOG_FLOOR, deciles
 from multimodal.evaluation.records import ModelScore
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-import base64
-from typing import TYPE_CHECKING, NamedTuple
-
 from multimodal.report.run_files import RunFiles
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 DPI = 120
@@ -41,15 +36,15 @@ INK, FAINT = "#222222", "#767676"
 BLUE, ORANGE, RED, SKY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9"
 KIND_COLOURS = {"constant": "#999999", "trees": ORANGE, "sequential": SKY, "fusion": BLUE}
 KIND_NAMES = {
-    "constant": "always one value",
-    "trees": "trees",
-    "sequential": "one modality alone",
+    "constant": "constant",
+    "trees": "gradient boosting",
+    "sequential": "single modality",
     "fusion": "fusion",
 }
 WIDE_SPAN = 100.0
 _TITLES = {
-    "higher": "Score{} on the test rows: larger is better",
-    "lower": "Error{} on the test rows: smaller is better",
+    "higher": "Score{} on the test rows: higher is better",
+    "lower": "Error{} on the test rows: lower is better",
     None: "Score{} on the test rows",
 }
 
@@ -95,7 +90,7 @@ def comparison(
     what = f" of {name}" if name else ""
     title = _TITLES[measure_of(metric).better].format(what)
     write_words(axes, title, metric_label(metric, unit))
-    _format_numbers(axes.xaxis)
+    format_numbers(axes.xaxis)
     _legend(axes, best_first, limit)
     return figure
 
@@ -122,7 +117,7 @@ def learning_curves(log: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
-    _format_numbers(axes.yaxis)
+    format_numbers(axes.yaxis)
     write_words(axes, "Loss while training", "epoch", "loss (of the transformed target)")
     if curves:
         axes.legend(frameon=False)
@@ -134,8 +129,8 @@ def predicted_against_true(
 ) -> Figure:
     """Draw one dot per row, both (N,); a perfect prediction lies on the line.
 
-    Both axes are logarithmic where all truths are positive and span more than two powers of ten;
-    predictions too small for that are drawn at the lower edge.
+    Both axes are logarithmic where all true values are positive and span more than two powers of
+    ten; predictions too small for that are drawn at the lower edge.
     """
     y, p = np.asarray(y_true, dtype=float), np.asarray(prediction, dtype=float)
     figure, axes = new_axes(5.0)
@@ -155,7 +150,7 @@ def predicted_against_true(
     title = f"Predicted against true {label}, {len(y):,} test rows"
     write_words(axes, title, f"true {label}{scale}", f"predicted {label}{scale}")
     axes.legend(frameon=False, loc="upper left")
-    _format_numbers(axes.xaxis, axes.yaxis)
+    format_numbers(axes.xaxis, axes.yaxis)
     return figure
 
 
@@ -164,8 +159,8 @@ def residuals_by_decile(
 ) -> Figure:
     """Draw how far off the rows of each tenth of the prediction are: median, middle half, 90 %.
 
-    With `parts`, it is another equal part. Errors are in per cent of the truth where all truths
-    are positive, else in the target's unit.
+    With `parts`, it is another equal part. Errors are in per cent of the true value where all are
+    positive, else in the target's unit.
     """
     y, p = np.asarray(y_true, dtype=float), np.asarray(prediction, dtype=float)
     relative = bool(np.all(y > 0))
@@ -178,14 +173,14 @@ def residuals_by_decile(
     axes.axvline(0, color=INK, linewidth=1)
     labels = [f"{short_number(v.min(), 3)} to {short_number(v.max(), 3)}" for v, _ in rows]
     axes.set_yticks(range(len(rows)), labels=labels)
-    shown = "% of the truth" if relative else unit or "units of the target"
+    shown = "% of the true value" if relative else unit or "units of the target"
     up = f"predicted {name} ({unit})" if unit else f"predicted {name}"
     write_words(
-        axes, f"Error by predicted {name}, in equal parts", f"prediction − truth, {shown}", up
+        axes, f"Error by predicted {name}, in equal parts", f"predicted − true, {shown}", up
     )
     note = "dot: median; box: the middle half of the rows; line: 90 % of them"
     axes.figure.supxlabel(note, fontsize=9.5, color=FAINT)
-    _format_numbers(axes.xaxis)
+    format_numbers(axes.xaxis)
     return figure
 
 
@@ -217,6 +212,21 @@ def plain(text: str, width: int = 54, lines: int = 3) -> str:
     return "\n".join(folded).replace("$", r"\$")
 
 
+def annotate(
+    axes: Any, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    """Write text at a place of the axes, moved by an offset in points."""
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+
+
+def format_numbers(*axes: Any, write: Callable[[float], str] = short_number) -> None:
+    """Write the numbers at an x-axis or y-axis as elsewhere on the page."""
+    from matplotlib.ticker import FuncFormatter
+
+    for each in axes:
+        each.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+
+
 def _name_bars(
     axes: Any,
     scores: Sequence[ModelScore],
@@ -234,11 +244,11 @@ def _name_bars(
             widths[position] = max(widths[position], span.high)
     for position, (score, value) in enumerate(zip(scores, shown, strict=True)):
         weight = "bold" if score.kind == "fusion" else "normal"
-        axes.annotate(
+        annotate(
+            axes,
             value,
             (widths[position], position),
-            xytext=(4, 0),
-            textcoords="offset points",
+            (4, 0),
             va="center",
             fontsize=10.5,
             fontweight=weight,
@@ -295,13 +305,6 @@ def _box(axes: Any, position: int, errors: Floats) -> None:
         position, right - left, left=left, height=0.6, color=SKY, edgecolor=INK, linewidth=0.8
     )
     axes.scatter(middle, position, color=INK, s=26, zorder=4)
-
-
-def _format_numbers(*sides: Any) -> None:
-    from matplotlib.ticker import FuncFormatter
-
-    for side in sides:
-        side.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 class Picture(NamedTuple):

@@ -1,28 +1,33 @@
-"""The pictures of how sure a model is: what is promised against what came true."""
+"""Plots of calibration: coverage of intervals, reliability diagram, values with intervals."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from multimodal.core.formatting import short_number
-from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck, binomial_band
-from multimodal.report.plots import BLUE, FAINT, INK, ORANGE, new_axes, plain, write_words
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import ConfidenceInterval
-from multimodal.report.plots import RED
+from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck, binomial_band
+from multimodal.report.plots import (
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    RED,
+    annotate,
+    format_numbers,
+    new_axes,
+    plain,
+    write_words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def interval_levels(check: IntervalCheck, name: str) -> Figure:
-    """Draw the share of test rows inside their intervals by the level that was asked for.
+    """Draw the coverage of intervals by their nominal level.
 
     Example:
     >>> flat = {"constant_coverage": 0.9, "constant_width": 1.0, "constant_score": 2.0}
@@ -30,23 +35,23 @@ def interval_levels(check: IntervalCheck, name: str) -> Figure:
     >>> figure = interval_levels(IntervalCheck(**values, **flat, coverages={0.9: 0.9}), "price")
     """
     figure, axes = new_axes(3.6)
-    levels, held = list(check.coverages), list(check.coverages.values())
+    levels, covered = list(check.coverages), list(check.coverages.values())
     bands = [binomial_band(check.n, level) for level in levels]
     low, high = [band[0] for band in bands], [band[1] for band in bands]
     axes.fill_between(
-        levels, low, high, color=FAINT, alpha=0.2, label="where 99 % of exact ones lie"
+        levels, low, high, color=FAINT, alpha=0.2, label="99 % band of exact intervals"
     )
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
-    axes.plot(levels, held, color=BLUE, marker="o", label=f"{check.n:,} test rows")
+    axes.plot(levels, covered, color=BLUE, marker="o", label=f"{check.n:,} test rows")
     axes.set_xlim(min(levels, default=0.5) - 0.03, 1.01)
-    axes.set_ylim(min([*low, *held], default=0.5) - 0.03, 1.01)
-    write_words(axes, f"Intervals of {name}", "level asked for", "share of rows inside")
+    axes.set_ylim(min([*low, *covered], default=0.5) - 0.03, 1.01)
+    write_words(axes, f"Intervals of {name}", "nominal level", "coverage")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
-    """Draw the share of test rows inside their intervals by predicted value, with widths.
+    """Draw the coverage of intervals by predicted value, with their widths.
 
     Example:
     >>> part = {"lower": 1.0, "upper": 2.0, "n": 9, "coverage": 0.9, "band": (0.6, 1), "width": 1.0}
@@ -60,15 +65,7 @@ def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
         axes.bar(i, high - low, bottom=low, width=0.6, color=FAINT, alpha=0.2)
         axes.plot([i], [part.coverage], color=BLUE, marker="o", linestyle="none")
         words = plain(f"mean width {short_number(part.width)} {unit}", 24)
-        axes.annotate(
-            words,
-            (i, low),
-            (0, -14),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-            color=INK,
-        )
+        annotate(axes, words, (i, low), (0, -14), ha="center", fontsize=9, color=INK)
     axes.axhline(check.level, color=ORANGE, linewidth=1.5, linestyle="--")
     ends = [each for part in check.parts for each in (part.band[0], part.coverage)]
     axes.set_ylim(min([*ends, check.level]) - 0.08, 1.02)
@@ -76,12 +73,12 @@ def interval_parts(check: IntervalCheck, name: str, unit: str = "") -> Figure:
     names = [f"{short_number(part.lower)} to\n{short_number(part.upper)}" for part in check.parts]
     axes.set_xticks(range(len(names)), names)
     title = f"Intervals of {name} at {check.level:.0%}, by predicted value"
-    write_words(axes, title, f"predicted value {unit}".strip(), "share of rows inside")
+    write_words(axes, title, f"predicted value {unit}".strip(), "coverage")
     return figure
 
 
 def confidence(check: ConfidenceCheck, name: str) -> Figure:
-    """Draw the share of answers that were right against their probability.
+    """Draw a reliability diagram: the accuracy of predictions against their probability.
 
     Example:
     >>> bins = [{"probability": 0.8, "right": 0.7, "n": 9}]
@@ -90,18 +87,18 @@ def confidence(check: ConfidenceCheck, name: str) -> Figure:
     >>> figure = confidence(found, "mood")
     """
     figure, axes = new_axes(3.6)
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, label="as sure as right")
-    sure, right = [b.probability for b in check.bins], [b.right for b in check.bins]
-    words = f"test rows, {max((b.n for b in check.bins), default=0):,} answers a point"
-    axes.plot(sure, right, color=BLUE, marker="o", linewidth=1, label=words)
-    lowest = min([*sure, *right], default=0.0) - 0.03
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, label="perfect calibration")
+    probability, right = [b.probability for b in check.bins], [b.right for b in check.bins]
+    words = f"test rows, {max((b.n for b in check.bins), default=0):,} predictions a point"
+    axes.plot(probability, right, color=BLUE, marker="o", linewidth=1, label=words)
+    lowest = min([*probability, *right], default=0.0) - 0.03
     axes.set_xlim(lowest, 1.02)
     axes.set_ylim(lowest, 1.02)
     title = (
-        f"How sure the answers of {name} are: {check.ece:.1%} off, "
+        f"Calibration of {name}: error (ECE) {check.ece:.1%}, "
         f"{check.ece_before:.1%} before temperature {check.temperature:.2f}"
     )
-    write_words(axes, title, "probability", "share that was right")
+    write_words(axes, title, "probability", "accuracy")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
@@ -131,8 +128,6 @@ def dots(
     >>> found = [ConfidenceInterval(1, 0, 2), ConfidenceInterval(3, 2, 4)]
     >>> figure = dots(["red", "blue"], found, "Error", "RMSE")
     """
-    from matplotlib.ticker import FuncFormatter
-
     figure, axes = new_axes(1.3 + 0.3 * max(len(found), 3))
     pale = [*faint, *[False] * (len(found) - len(faint))]
     for place, (each, weak) in enumerate(zip(found, pale, strict=True)):
@@ -154,7 +149,5 @@ def dots(
         axes.figure.legend(loc="outside lower center", frameon=False)
     axes.locator_params(axis="x", nbins=6)
     write_words(axes, title, across)
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:.0%}" if percent else short_number(value))
-    )
+    format_numbers(axes.xaxis, write="{:.0%}".format if percent else short_number)
     return figure

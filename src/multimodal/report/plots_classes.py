@@ -1,35 +1,40 @@
-"""The pictures of predicted classes: what is taken for what, and how sure it may be."""
+"""Plots of predicted classes and boxes: confusion matrix, reliability diagram, IoU, photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.core.formatting import short_number
-from multimodal.report.plots import BLUE, FAINT, RED, new_axes, plain, write_words
+from multimodal.report.plots import (
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    RED,
+    WIDTH,
+    annotate,
+    new_axes,
+    plain,
+    write_words,
+)
+from multimodal.report.slices import reliability_bins
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from multimodal.report.plots import INK, ORANGE, WIDTH
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MOST_CLASSES = 15
-OTHERS = "(others)"
-BINS = 10
+MOST_CLASSES, OTHERS = 15, "(others)"
+ACROSS, MOST_PHOTOS, SIDE = 4, 12, 320  # of the contact sheet: columns, photos, pixels
 
 
 def confusion(
     y_true: Sequence[str], prediction: Sequence[str], classes: Sequence[str], name: str
 ) -> Figure:
-    """Draw how many rows of each true class were taken for which class; colours are row shares.
+    """Draw the confusion matrix: rows of each true class by predicted class, coloured by fraction.
 
     Of more than 15 classes the most frequent are shown and the others counted together.
 
@@ -40,18 +45,18 @@ def confusion(
     size = len(names)
     counts = np.zeros((size, size), int)
     np.add.at(counts, (known, guessed), 1)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = new_axes(1.9 + 0.34 * size)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(False)
     labels = [plain(each, 18, 1) for each in names]
     axes.set_xticks(range(size), labels=labels, rotation=0 if size <= 3 else 60, ha="center")
     axes.set_yticks(range(size), labels=labels)
     for row, column in zip(*np.nonzero(counts), strict=True):
-        colour = readable_on(image.cmap(share[row, column]))
+        colour = readable_on(image.cmap(fraction[row, column]))
         shown = f"{counts[row, column]:,}"
         axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=colour)
-    title = f"What {name} was taken for, {len(known):,} test rows"
+    title = f"Confusion matrix of {name}, {len(known):,} test rows"
     write_words(axes, title, f"predicted {name}", f"true {name}")
     return figure
 
@@ -73,35 +78,25 @@ def readable_on(background: Sequence[float]) -> str:
 def reliability(probability: ArrayLike, right: ArrayLike, name: str) -> Figure:
     """Draw how often predictions of a probability (N,) came true, `right` (N,) being 0 or 1.
 
-    Each dot is a tenth of the range of probabilities, larger where more rows lie; honest
+    Each dot is a tenth of the range of probabilities, larger where more rows lie; calibrated
     probabilities lie on the line.
 
     Example:
     >>> figure = reliability([0.9, 0.8], [True, False], "mood")
     """
-    p, hit = np.asarray(probability, float), np.asarray(right, float)
     figure, axes = new_axes(4.6)
-    place = np.minimum((p * BINS).astype(int), BINS - 1)
-    there = np.unique(place)
-    means = np.array([[p[place == i].mean(), hit[place == i].mean()] for i in there])
-    sizes = np.array([(place == i).sum() for i in there])
-    axes.plot([0, 1], [0, 1], color=RED, linewidth=1.5, label="honest probabilities")
+    bins = reliability_bins(probability, right)
+    predicted, observed, sizes = bins.T
+    axes.plot([0, 1], [0, 1], color=RED, linewidth=1.5, label="perfect calibration")
     area = 30 + 300 * sizes / sizes.max()
-    axes.scatter(means[:, 0], means[:, 1], s=area, color=BLUE, alpha=0.8, linewidths=0, zorder=3)
-    for (x, y), count in zip(means, sizes, strict=True):
-        axes.annotate(
-            f"{count:,}",
-            (x, y),
-            xytext=(9, -3),
-            textcoords="offset points",
-            fontsize=9,
-            color=FAINT,
-        )
+    axes.scatter(predicted, observed, s=area, color=BLUE, alpha=0.8, linewidths=0, zorder=3)
+    for x, y, count in bins:
+        annotate(axes, f"{count:,.0f}", (x, y), (9, -3), fontsize=9, color=FAINT)
     axes.set_xlim(-0.02, 1.06)
     axes.set_ylim(-0.02, 1.04)
-    gap = float(np.average(np.abs(means[:, 0] - means[:, 1]), weights=sizes))
-    title = f"Are the probabilities of {name} right? Mean gap {short_number(gap, 2)}"
-    write_words(axes, title, "probability given", "share that came true")
+    gap = float(np.average(np.abs(predicted - observed), weights=sizes))
+    title = f"Reliability diagram of {name}: mean gap {short_number(gap, 2)}"
+    write_words(axes, title, "predicted probability", "fraction that came true")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
@@ -123,52 +118,46 @@ def _fewer(
     return known, guessed, names
 
 
-ACROSS = 4
-MOST = 12
-SIDE = 320
-
-
-def overlaps(shares: ArrayLike, name: str) -> Figure:
-    """Draw how many boxes overlap (N,) with the true one by how much, in tenths.
+def overlaps(ious: ArrayLike, name: str) -> Figure:
+    """Draw how many boxes have which IoU (N,) with the true one, in tenths.
 
     Example:
     >>> figure = overlaps([0.7, 0.2], "cell")
     """
-    values = np.asarray(shares, float)
+    values = np.asarray(ious, float)
     figure, axes = new_axes(3.4)
     axes.hist(values, bins=np.linspace(0, 1, 11), color=BLUE, edgecolor=INK, linewidth=0.5)
-    axes.axvline(0.5, color=RED, linestyle="--", linewidth=1.5, label="found from 0.5 on")
+    axes.axvline(0.5, color=RED, linestyle="--", linewidth=1.5, label="found: IoU of at least 0.5")
     axes.yaxis.get_major_locator().set_params(integer=True)
-    title = f"Overlap of the boxes of {name}, {len(values):,} test rows"
+    title = f"IoU of the boxes of {name}, {len(values):,} test rows"
     write_words(axes, title, "intersection over union with the true box", "rows")
     axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def contact_sheet(
-    photos: Sequence[Path], y_true: ArrayLike, prediction: ArrayLike, shares: ArrayLike
+    photos: Sequence[Path], y_true: ArrayLike, prediction: ArrayLike, ious: ArrayLike
 ) -> Figure:
     """Draw up to twelve photos with true (solid) and predicted (dashed) boxes, worst first.
 
-    The photos are spread evenly over the ranks of `shares` (N,), the overlaps; boxes (N, 4) are in
+    The photos are spread evenly over the ranks of `ious` (N,); boxes (N, 4) are in
     pixels of the original photos. A photo that cannot be read is left white.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    order = np.argsort(np.asarray(shares, float), kind="stable")
-    chosen = (
-        order[np.unique(np.linspace(0, len(order) - 1, MOST).astype(int))] if len(order) else order
-    )
+    order = np.argsort(np.asarray(ious, float), kind="stable")
+    places = np.linspace(0, len(order) - 1, MOST_PHOTOS) if len(order) else np.empty(0)
+    chosen = order[np.unique(places.astype(int))]
     rows = max(-(-len(chosen) // ACROSS), 1)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.55 * rows), layout="constrained", facecolor="white")
-    places = np.atleast_1d(figure.subplots(rows, ACROSS)).ravel()
-    for axes in places:
+    panels = np.atleast_1d(figure.subplots(rows, ACROSS)).ravel()
+    for axes in panels:
         axes.set_axis_off()
     both = np.asarray(y_true, float), np.asarray(prediction, float)
-    for axes, i in zip(places, chosen, strict=False):
+    for axes, i in zip(panels, chosen, strict=False):
         _draw(axes, photos[i], both[0][i], both[1][i])
-        axes.set_title(f"overlap {short_number(float(np.asarray(shares)[i]), 2)}", fontsize=9)
+        axes.set_title(f"IoU {short_number(float(np.asarray(ious)[i]), 2)}", fontsize=9)
     handles = [
         Line2D([], [], color=BLUE, linewidth=2, label="true"),
         Line2D([], [], color=ORANGE, linewidth=2, linestyle="--", label="predicted"),

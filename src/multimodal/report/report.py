@@ -26,20 +26,21 @@ from multimodal.data.photos.read import locate
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.table import Table
 from multimodal.report import alt_text, plots
+from multimodal.report.audit_view import audit_section
 from multimodal.report.examples import cell_text
 from multimodal.report.heads import Section
 from multimodal.report.model_card import CARD_FILE, model_card
 from multimodal.report.plots import Picture, picture
-from multimodal.report.run_files import RunFiles, read_files
-from multimodal.report.sections import section
-from multimodal.report.views import (
-    audit_section,
+from multimodal.report.run_files import (
+    RunFiles,
     changed_options,
     declared_head_rows,
     group_rows,
     provenance_rows,
+    read_files,
     seconds,
 )
+from multimodal.report.sections import section
 
 REPORT_FILE = "report.html"
 RESERVED = ("data", "audit", "training", "again", "main")

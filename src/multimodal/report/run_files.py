@@ -1,21 +1,25 @@
-"""What a run directory holds, read for its report; whatever is absent is empty."""
+"""Files of a run directory, read for its report, and its configuration and provenance as rows.
+
+Whatever is absent is empty, as in an interrupted run or one of an older version.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from multimodal.core.config import LabelKind, current_keys
-from multimodal.core.errors import DataError, RunError
+from multimodal.core.config import Config, LabelKind, current_keys
+from multimodal.core.errors import ConfigError, DataError, RunError
 from multimodal.core.files import read_text
 from multimodal.evaluation.predictions import BASELINE_PREDICTIONS_FILE
 from multimodal.evaluation.records import ExplainedRows, Importance, RunMetrics
 
+SECTIONS = ("data", "training")  # of a config, whose keys have defaults
 BLANK = ["", "nan"]
 MOST_UNIT = 24  # letters
 MOST_JSON, MOST_CSV = 1 << 26, 1 << 31  # bytes that are read
@@ -144,3 +148,116 @@ def _table(path: Path, words: list[str], *, text: bool = False) -> pd.DataFrame:
         return pd.DataFrame()
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: not a table. {error}") from None
+
+
+def changed_options(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (key, value, default) of what a config says of data, training and fusion otherwise.
+
+    Groups and heads have no defaults; they are in `group_rows` and `declared_head_rows`.
+
+    Example:
+    >>> changed_options({"training": {"epochs": 3}})
+    [('training.epochs', '3', 'auto')]
+    """
+    overall = json.loads(Config().to_json())
+    found = []
+    for section in SECTIONS:
+        given = config.get(section)
+        for key, value in given.items() if isinstance(given, dict) else ():
+            default = overall[section].get(key)
+            if value != default:
+                found.append((f"{section}.{key}", _write(value), _write(default)))
+    if "fusion" in config and config["fusion"] != overall["fusion"]:
+        found.append(("fusion", _part(config["fusion"]), _part(overall["fusion"])))
+    return found
+
+
+def group_rows(config: Mapping[str, Any]) -> list[list[str]]:
+    """Return name, modality, columns, encoder and pooling of each group; none if damaged."""
+    whole = _whole(config)
+    return (
+        []
+        if whole is None
+        else [
+            [
+                group.name,
+                group.modality,
+                ", ".join(group.columns),
+                _part(group.encoder.model_dump()),
+                _part(group.pooling.model_dump()),
+            ]
+            for group in whole.groups
+        ]
+    )
+
+
+def declared_head_rows(config: Mapping[str, Any]) -> list[list[str]]:
+    """Return name, columns and layer of each head, and the weight of its loss; none if damaged."""
+    whole = _whole(config)
+    return (
+        []
+        if whole is None
+        else [
+            [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
+            for head in whole.heads
+        ]
+    )
+
+
+def provenance_rows(record: RunMetrics) -> list[tuple[str, str]]:
+    """Return (what, value) for everything that must be the same to get the same numbers again."""
+    data, training = record.data, record.training
+    machine = record.machine
+    cores = f"{machine['cores']} cores" if "cores" in machine else ""
+    hardware = [
+        machine.get("processor", ""),
+        cores,
+        machine.get("memory", ""),
+        machine.get("accelerators", ""),
+        machine.get("system", ""),
+    ]
+    found = {
+        "data": data.source,
+        "SHA-256 of the file": data.sha256,
+        "fingerprint of the prepared rows": data.fingerprint,
+        "seed": str(training.seed) if training.epochs or record.command else "",
+        "precision": training.precision,
+        "machine": ", ".join(filter(None, hardware)),
+        "date": record.date,
+        "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+    }
+    return [(name, value) for name, value in found.items() if value]
+
+
+def seconds(record: RunMetrics) -> tuple[float, float]:
+    """Return the seconds that the model and that all the baselines took to fit."""
+    scores = [score for several in record.comparison.values() for score in several]
+    return record.training.seconds, sum(s.seconds for s in scores if s.kind != "fusion")
+
+
+def _whole(config: Mapping[str, Any]) -> Config | None:
+    try:
+        return Config.parse(current_keys(config))
+    except ConfigError:  # of another version; the page still shows it as it is
+        return None
+
+
+def _part(part: Any) -> str:
+    """Write a registered part with its options."""
+    if not isinstance(part, Mapping):
+        return str(part)
+    options: Any = part.get("options") or {}
+    shown = ", ".join(f"{name}={_write(value)}" for name, value in options.items())
+    return f"{part.get('name')}({shown})" if shown else str(part.get("name"))
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(_write, value)) + "]"
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{key}: {_write(each)}" for key, each in value.items() if each is not None
+        )
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return str(value)

@@ -1,8 +1,11 @@
-"""What the report shows of one head: its models, its errors, its rows."""
+"""One head of the report: its models and baselines, its errors by slice, its example rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import (
@@ -11,12 +14,22 @@ from multimodal.evaluation.bootstrap import (
     confidence_interval,
     resample,
 )
-from multimodal.evaluation.measures import BESIDE, MEASURES, format_metric, metric_label, ranked
-from multimodal.evaluation.records import ModelScore
+from multimodal.evaluation.confidence import ConfidenceCheck, IntervalCheck
+from multimodal.evaluation.measures import (
+    BESIDE,
+    MEASURES,
+    format_metric,
+    main_metric,
+    metric_label,
+    ranked,
+    shortfall,
+)
+from multimodal.evaluation.records import HeadImportance, ModelScore, RunMetrics
 from multimodal.report import alt_text, plots, plots_calibration
+from multimodal.report.alt_text import format_amount
 from multimodal.report.head_rows import head_rows, statistic
 from multimodal.report.heads import Section, kind_section
-from multimodal.report.plots import picture
+from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_category, flagged, measured
 from multimodal.report.verdict import (
@@ -26,9 +39,9 @@ from multimodal.report.verdict import (
     model_intervals,
     verdict,
 )
-from multimodal.report.views import ablation_rows, calibration_section, importance_rows
 
 MOST_DOTS = 16
+FULL = "nothing"  # the key, in `metrics.json`, of the rows from which nothing is ablated
 
 
 def section(run: RunFiles, name: str, slug: str) -> Section:
@@ -96,18 +109,18 @@ def _contents(known: Section) -> Section:
     parts = [
         ("models", "Every model", known["scores"]),
         ("predicted", "Predicted against true", "predicted" in pictures),
-        ("confusion", "What is taken for what", "confusion" in pictures),
-        ("boxes", "Boxes", "boxes" in pictures),
-        ("overlaps", "Overlaps", "overlaps" in pictures),
+        ("confusion", "Confusion matrix", "confusion" in pictures),
+        ("boxes", "True and predicted boxes", "boxes" in pictures),
+        ("overlaps", "Box overlap (IoU)", "overlaps" in pictures),
         ("trust", "Calibration", calibrated),
         ("errors", "Where the errors are", known["tenths"] or known["categories"]),
-        ("ablation", "Where something is missing", known["ablation"]),
-        ("importance", "What the model needs", known["importance"]),
+        ("ablation", "Modality ablation", known["ablation"]),
+        ("importance", "Permutation importance", known["importance"]),
         ("worst", "Worst rows", known["worst"]),
         ("best", "Best rows", known["best"]),
     ]
     between = [("95% interval", True)] if known["intervals"] else []
-    between += [("against the best simple model", True)] if known["paired"] else []
+    between += [("against the best baseline", True)] if known["paired"] else []
     titles = [("model", False), ("reads", False), (columns[0], True), *between]
     costs = [("parameters", True), ("time to fit", True)]
     numbers = [(each, True) for each in columns]
@@ -223,7 +236,7 @@ def _write(value: float, percent: bool) -> str:
 
 
 def _draw_importance(run: RunFiles, known: Section) -> None:
-    """Add the picture of what a head needs, where that was measured."""
+    """Add the picture of permutation importance, where it was measured."""
     head = run.importance.heads.get(known["name"])
     if head is None or not head.needs:
         return
@@ -233,7 +246,152 @@ def _draw_importance(run: RunFiles, known: Section) -> None:
         ConfidenceInterval(*(each / overall for each in (n.change, n.low, n.high))) for n in needs
     ]
     names = [f"{need.name} ({need.kind})" for need in needs]
-    title = f"What predictions of {known['name']} need"
+    title = f"Permutation importance for {known['name']}"
     figure = plots_calibration.dots(names, spans, title, "growth of the error", percent=True)
-    words = alt_text.of_dots(names, spans, "Growth of the error when shuffled", "{:+.0%}".format)
+    words = alt_text.of_dots(names, spans, "Growth of the error when permuted", "{:+.0%}".format)
     known["pictures"]["importance"] = picture(run, figure, f"importance_{known['slug']}", words)
+
+
+def importance_rows(head: HeadImportance | None) -> list[dict[str, str]]:
+    """Return the groups, then the columns, each needed most first: name, kind, change, interval.
+
+    The change is a share of the error of the rows as they are; where that is 0, it is the change
+    itself.
+
+    Example:
+    >>> from multimodal.evaluation.records import PermutationImportance
+    >>> need = PermutationImportance(
+    ...     name="year", kind="column", error=3.0, change=1.0, low=0.5, high=1.5
+    ... )
+    >>> head = HeadImportance(metric="rmse", error=2.0, rows=9, repeats=5, needs=[need])
+    >>> importance_rows(head)[0]["change"], importance_rows(head)[0]["interval"]
+    ('+50%', '+25% to +75%')
+    """
+    if head is None:
+        return []
+    return [
+        {
+            "name": need.name,
+            "kind": need.kind,
+            "change": _share(need.change, head.error),
+            "interval": f"{_share(need.low, head.error)} to {_share(need.high, head.error)}",
+        }
+        for need in (*head.ranked("group"), *head.ranked("column"))
+    ]
+
+
+def _share(change: float, error: float) -> str:
+    return f"{change / error:+.0%}" if error > 0 else f"{change:+.3g}"
+
+
+def ablation_rows(record: RunMetrics, head: str) -> list[dict[str, Any]]:
+    """Return the lines of a head's table in the report: name, metrics as written, the change.
+
+    The columns are those of the table of models; the change is that of the first one.
+    """
+    scores = record.withheld.get(head, {})
+    if not scores:
+        return []
+    metric = main_metric(record.comparison.get(head, []))
+    shown, full = (metric, *BESIDE.get(metric, ())), scores[FULL].get(metric, np.nan)
+    return [
+        {
+            "name": "everything there" if name == FULL else f"without {name}",
+            "values": [format_metric(each, found.get(each)) for each in shown],
+            "change": "" if name == FULL else _change(metric, full, found.get(metric, np.nan)),
+        }
+        for name, found in scores.items()
+    ]
+
+
+def _change(metric: str, full: float, withheld: float) -> str:
+    """Say by which share of itself an error has grown."""
+    before, after = shortfall(metric, full), shortfall(metric, withheld)
+    known = before > 0 and np.isfinite(after)
+    grown = f"{after / before - 1:+.0%}" if known else "–"
+    return "0%" if grown in ("-0%", "+0%") else grown
+
+
+def calibration_section(run: RunFiles, name: str, slug: str) -> dict[str, Any]:
+    """Return what the record of a run says of a head's intervals and probabilities.
+
+    `calibration` are sentences, `coverage` the lines of a table, `calibration_pictures` the
+    pictures; all are empty for a run that was not calibrated.
+    """
+    intervals = run.metrics.intervals.get(name)
+    confidence = run.metrics.confidence.get(name)
+    found: dict[str, Any] = {"calibration": [], "coverage": [], "calibration_pictures": []}
+    if intervals is not None:
+        number_format = run.number_format(name)
+        found["calibration"] += _interval_sentences(intervals, number_format)
+        found["coverage"] = _coverage_rows(intervals, number_format)
+        found["calibration_pictures"] += _interval_pictures(run, intervals, name, slug)
+    if confidence is not None:
+        found["calibration"].append(_calibration_sentence(confidence))
+        figure = plots_calibration.confidence(confidence, name)
+        words = "Reliability diagram: " + "; ".join(
+            f"predicted {each.probability:.0%}, right {each.right:.0%} of {each.n:,} times"
+            for each in confidence.bins
+        )
+        found["calibration_pictures"].append(
+            picture(run, figure, f"confidence_{slug}", f"{words}.")
+        )
+    return found
+
+
+def _interval_sentences(check: IntervalCheck, number_format: str) -> list[str]:
+    low, high = check.band
+    narrow = "lower" if check.score < check.constant_score else "no lower"
+    return [
+        f"Intervals of {check.level:.0%} covered {check.coverage:.1%} of {check.n:,} test rows; "
+        f"exact ones would cover {low:.1%} to {high:.1%}, 99 times in 100.",
+        f"They are {format_amount(check.width, number_format)} wide on average. Their interval "
+        f"score (Winkler) is {short_number(check.score)}, {narrow} than that of intervals of "
+        f"constant width, {short_number(check.constant_score)}.",
+    ]
+
+
+def _calibration_sentence(check: ConfidenceCheck) -> str:
+    return (
+        f"Probabilities are {check.ece:.1%} off on average (expected calibration error over "
+        f"{check.n:,} test rows), {check.ece_before:.1%} before they were divided by the "
+        f"temperature {check.temperature:.2f}."
+    )
+
+
+def _coverage_rows(check: IntervalCheck, number_format: str) -> list[dict[str, str]]:
+    return [
+        {
+            "from": format_amount(part.lower, number_format),
+            "to": format_amount(part.upper, number_format),
+            "rows": f"{part.n:,}",
+            "share": f"{part.coverage:.1%}",
+            "band": f"{part.band[0]:.1%} to {part.band[1]:.1%}",
+            "width": format_amount(part.width, number_format, 3),
+        }
+        for part in check.parts
+    ]
+
+
+def _interval_pictures(run: RunFiles, check: IntervalCheck, name: str, slug: str) -> list[Picture]:
+    parts = [ConfidenceInterval(part.coverage, *part.band) for part in check.parts]
+    names = [f"{short_number(part.lower)} to {short_number(part.upper)}" for part in check.parts]
+    by_part = alt_text.of_dots(
+        names,
+        parts,
+        f"Coverage of intervals of {check.level:.0%}, by predicted value (where exact ones lie)",
+        "{:.1%}".format,
+    )
+    levels = ", ".join(f"{held:.1%} at {level:.0%}" for level, held in check.coverages.items())
+    drawn = [
+        picture(
+            run,
+            plots_calibration.interval_parts(check, name, run.unit(name)),
+            f"interval_parts_{slug}",
+            by_part,
+        )
+    ]
+    if check.coverages:
+        figure = plots_calibration.interval_levels(check, name)
+        drawn.append(picture(run, figure, f"interval_levels_{slug}", f"Coverage: {levels}."))
+    return drawn

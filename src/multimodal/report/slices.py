@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import LabelKind
@@ -85,7 +86,7 @@ def measured(rows: pd.DataFrame, kind: LabelKind, classes: Sequence[str]) -> Mea
     """Return how right each of the rows of a head is, as its kind has it.
 
     Numbers: the relative error where every truth is above 0, else the absolute one. Classes and
-    labels: whether all is right. Boxes: the overlap.
+    labels: whether all is right. Boxes: the IoU.
     """
     weight = rows["weight"].to_numpy(float)
     if kind == "number":
@@ -101,7 +102,7 @@ def measured(rows: pd.DataFrame, kind: LabelKind, classes: Sequence[str]) -> Mea
         return Measured(
             "rows with all labels right", hit.astype(float), weight, right=True, higher=True
         )
-    return Measured("mean overlap", box_overlap(rows), weight, higher=True)
+    return Measured("mean IoU", box_overlap(rows), weight, higher=True)
 
 
 def by_prediction(rows: pd.DataFrame, found: Measured) -> list[Slice]:
@@ -152,6 +153,23 @@ def by_category(
             last = {OTHERS: 1, MISSING: 2}
             result[column] = sorted(slices, key=lambda each: last.get(each.name, 0))
     return result
+
+
+def reliability_bins(probability: ArrayLike, right: ArrayLike) -> Floats:
+    """Return mean probability, fraction that came true, and rows of each tenth that has rows.
+
+    Args:
+        probability: Predicted probabilities (N,).
+        right: Whether each came true (N,), 0 or 1.
+
+    Example:
+    >>> reliability_bins([0.25, 0.05, 0.95], [1, 0, 1])[-1].tolist()
+    [0.95, 1.0, 1.0]
+    """
+    p, hit = np.asarray(probability, float), np.asarray(right, float)
+    tenth = np.minimum((p * 10).astype(int), 9)
+    chosen = [tenth == i for i in np.unique(tenth)]
+    return np.array([[p[rows].mean(), hit[rows].mean(), rows.sum()] for rows in chosen])
 
 
 def flagged(slices: Mapping[str, Sequence[Slice]], flag: Flag) -> list[tuple[str, Slice]]:

@@ -40,7 +40,7 @@ from multimodal.report.run_files import RunFiles
 
 MIN_MARGIN = 0.02
 Outcome = Literal["better", "equal", "worse", "unknown"]
-BASELINES = {"sequential": "the best single modality", "trees": "the best of the trees"}
+BASELINES = {"sequential": "the best single modality", "trees": "the best gradient boosting"}
 
 
 @dataclass(frozen=True)
@@ -160,9 +160,9 @@ def _error(score: ModelScore, metric: str, number_format: str) -> str:
 
 def _typical(metrics: dict[str, float]) -> str:
     if "coverage" in metrics:
-        return f"; {metrics['coverage']:.0%} of the truths lie between the outer quantiles"
+        return f"; {metrics['coverage']:.0%} of the true values lie between the outer quantiles"
     share = metrics.get("median_ape")
-    return "" if share is None else f"; half of the rows are within {share:.0%} of the truth"
+    return "" if share is None else f"; half of the rows are within {share:.0%} of the true value"
 
 
 def _compared(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> str:
@@ -187,8 +187,8 @@ def _beside_constant(
     if constant is None or _against(fusion, constant, found) == "better":
         return []
     if constant.label in found.gains and _ratio(fusion, constant, found.metric) < 1:
-        return [f"On these rows {constant.name}, which reads nothing, is not clearly worse."]
-    return [f"Even {constant.name}, which reads nothing, does as well: the model learned nothing."]
+        return [f"On these rows {constant.name}, which reads no input, is not clearly worse."]
+    return [f"Even {constant.name}, which reads no input, does as well: the model learned nothing."]
 
 
 def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str) -> list[str]:
@@ -218,8 +218,8 @@ def _without_comparison(record: RunMetrics, head: str) -> Verdict:
 class ModelIntervals:
     """Intervals of a head's models on the test rows they share, by the model's label.
 
-    `values` are of the main metric; `changes` is what separates each model from the simple one
-    that did best (`baseline`), `gains` what separates the fusion from each other model: a share of
+    `values` are of the main metric; `changes` is what separates each model from the best
+    baseline (`baseline`), `gains` what separates the fusion from each other model: a share of
     the other's error, or a difference where higher is better.
     """
 
@@ -235,7 +235,7 @@ def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
     """Resample the test rows of a head for all its models at once.
 
     Without rows, or with fewer than 20, there are no intervals; models whose rows were not kept
-    have none. The best simple model is chosen on these same rows, which favours it a little.
+    have none. The best baseline is chosen on these same rows, which favours it a little.
     """
     scores = run.metrics.comparison.get(head, [])
     metric = main_metric(scores)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multimodal.data.features.preprocess import ablate
 from multimodal.evaluation.task import measure
-from multimodal.report.views import FULL
+from multimodal.report.sections import FULL
 from multimodal.runs.comparison import INPUT_NAMES
 from multimodal.runs.run import Run
 

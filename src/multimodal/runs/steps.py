@@ -33,8 +33,8 @@ from multimodal.models.stack.boosted_models import BoostedModels
 from multimodal.models.stack.stack import OutOfFold, stack_networks
 from multimodal.models.training.devices import is_chief, lowest_precision
 from multimodal.models.training.fit import TrainingState
+from multimodal.report.audit_view import summary
 from multimodal.report.report import photos_of, write_report
-from multimodal.report.views import summary
 from multimodal.runs.ablation import ablation_scores
 from multimodal.runs.calibrate import Predicted, check, learn
 from multimodal.runs.comparison import baseline_scores, left_out

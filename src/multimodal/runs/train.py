@@ -148,11 +148,11 @@ def _tell(prepared: Prepared) -> None:
     """Say how many rows there are and where they went, then what is odd about them."""
     counts = prepared.summary()
     logger.info(
-        f"{counts['read']:,} rows read, {counts['quarantined']:,} set aside; "
+        f"{counts['read']:,} rows read, {counts['quarantined']:,} rejected; "
         f"{counts['train']:,} to train, {counts['validation']:,} to validate, "
         f"{counts['test']:,} to test"
     )
     for warning in prepared.warnings:
         logger.warning(warning)
     if counts["quarantined"]:
-        logger.info(f"which rows were set aside, and why: {QUARANTINE} in the run directory")
+        logger.info(f"which rows were rejected, and why: {QUARANTINE} in the run directory")

@@ -1,4 +1,8 @@
-"""Fit one model on the training rows of a split, and answer other rows of it."""
+"""Fits of a study: one model fitted on the training rows of a split, its predictions of other rows.
+
+Each finished fit is one `.npz` file without pickle, complete or absent, so that a study which was
+interrupted goes on with what is there.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,27 @@ from multimodal.models.stack.stack import stack_networks
 from multimodal.models.training.fit import TrainingState
 from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
 
+META = "facts"  # the name in files of earlier versions
+MOST_META, HEADER = 1 << 20, 256  # bytes of the JSON, and of an array's description
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The predictions of a fitted model, and what it cost.
+
+    Attributes:
+        outputs: Decoded outputs float64 (rows, width) by head.
+        parameters: The number of the model's weights; 0 where they are not counted.
+        seconds: Wall time.
+        epochs: Those of all its networks.
+    """
+
+    outputs: dict[str, Floats]
+    parameters: int = 0
+    seconds: float = 0.0
+    epochs: int = 0
+
 
 def fit_rows(
     prepared: Prepared,
@@ -36,14 +61,14 @@ def fit_rows(
     *,
     callbacks: Callbacks = (),
 ) -> Fit:
-    """Train the config's model on the training rows; return what it answers to other rows.
+    """Train the config's model on the training rows; return its predictions of other rows.
 
-    The model is that of a run: the mean of its networks, with the linear model blended in. The best
+    The model is that of a run: its networks averaged and stacked with the linear model. The best
     epoch of a network is that of the least loss on the rows that it does not learn from.
 
     Args:
-        prepared: Rows, split.
-        splits: Whose rows are answered, one split after the other.
+        prepared: The rows, split.
+        splits: Whose rows are predicted, one split after the other; those of the test by default.
         callbacks: Further Keras callbacks of the fit.
 
     Raises:
@@ -51,17 +76,17 @@ def fit_rows(
         KeyboardInterrupt: Ctrl-C ended the fit.
     """
     start, count = time.perf_counter(), int(prepared.config.training.fold_models)
-    keras.utils.clear_session()  # the models before this one are done with
+    keras.utils.clear_session()  # else the graphs of all earlier fits stay in memory
     found = [_fit_network(prepared, i, callbacks) for i in range(count)]
     networks = [network for network, _ in found]
     model = stack_networks(prepared, networks).model
     seconds = time.perf_counter() - start
     rows = np.concatenate([prepared.rows(split) for split in splits])
-    outputs = answered(model, prepared, rows)
+    outputs = predict_rows(model, prepared, rows)
     return Fit(outputs, model.count_params(), seconds, sum(epochs for _, epochs in found))
 
 
-def answered(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Floats]:
+def predict_rows(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Floats]:
     """Return the decoded outputs (len(rows), width) of every head, in the order of `rows`.
 
     Raises:
@@ -69,12 +94,7 @@ def answered(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Fl
     """
     buckets = prepared.source.buckets
     sorting = np.arange(len(rows)) if buckets is None else np.argsort(buckets[rows], kind="stable")
-    batches: Any = evaluation_dataset(prepared.source, rows[sorting], batch_size=BATCH)
-    terms = _terms(model, prepared, rows[sorting])
-    if terms:
-        raw = _with_terms(model, batches, terms)
-    else:
-        raw = model.predict(batches.map(_inputs), verbose=0)
+    raw = _raw_outputs(model, prepared, rows[sorting])
     found = {}
     for name in model.output_names:
         decoded = head_layer(model, name).decode(keras.ops.convert_to_tensor(raw[name]))
@@ -90,7 +110,10 @@ def answered(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, Fl
 
 
 def restrict_modalities(prepared: Prepared, modalities: Collection[str]) -> Prepared:
-    """Return the same rows with the groups of some modalities only; no photo is decoded in vain."""
+    """Return the same rows with the groups of some modalities only.
+
+    Arrays and photo caches of the other groups are left out, so that no photo is decoded in vain.
+    """
     pairs = zip(prepared.config.groups, prepared.spec.groups, strict=True)
     kept = [(group, fitted) for group, fitted in pairs if group.modality in modalities]
     config = prepared.config.model_copy(update={"groups": [group for group, _ in kept]})
@@ -110,40 +133,37 @@ def restrict_modalities(prepared: Prepared, modalities: Collection[str]) -> Prep
 
 
 def tasks(prepared: Prepared) -> list[Task]:
-    """Return what each head is asked."""
+    """Return what each head predicts."""
     pairs = zip(prepared.config.heads, prepared.spec.heads, strict=True)
     return [Task.of(head, fitted, baselines.head_layer(head, fitted)) for head, fitted in pairs]
 
 
-def width(task: Task) -> int:
+def output_width(task: Task) -> int:
     """Return the number of decoded outputs of a head per row.
 
     Example:
-    >>> width(Task("price")), width(Task("mood", "class", ["sad", "glad"])), width(Task("b", "box"))
-    (1, 2, 4)
+    >>> [output_width(each) for each in (Task("price"), Task("cell", "box"))]
+    [1, 4]
     """
     return {"number": max(1, len(task.quantiles)), "box": 4}.get(task.kind, len(task.classes))
 
 
-def _terms(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, NDArray[Any]]:
-    if prepared.spec.terms is None or SPARSE_KEYS[0] not in model.input:
-        return {}
-    units = {column.name: column.unit for column in prepared.schema.columns}
-    return sparse_inputs(prepared.spec.terms, prepared.spec, units, prepared.table.frame.iloc[rows])
-
-
-def _with_terms(
-    model: keras.Model, batches: Any, terms: dict[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Return the raw outputs of batches to which the terms of their rows are added."""
-    parts, done = [], 0
+def _raw_outputs(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str, NDArray[Any]]:
+    """Return the raw outputs of rows by head, which are sorted by the length of their texts."""
+    sparse: dict[str, NDArray[Any]] = {}
+    if prepared.spec.terms is not None and SPARSE_KEYS[0] in model.input:
+        units = {column.name: column.unit for column in prepared.schema.columns}
+        frame = prepared.table.frame.iloc[rows]
+        sparse = sparse_inputs(prepared.spec.terms, prepared.spec, units, frame)
+    found, done = [], 0
+    batches: Any = evaluation_dataset(prepared.source, rows, batch_size=BATCH)
     for inputs, _, _ in batches:
-        batch = {key: keras.ops.convert_to_numpy(value) for key, value in inputs.items()}
-        size = len(next(iter(batch.values())))
-        batch |= {key: values[done : done + size] for key, values in terms.items()}
-        parts.append(model.predict_on_batch(batch))
+        # The n-gram features of a linear model are not in the source: no network reads them.
+        size = len(next(iter(inputs.values())))
+        own = {key: values[done : done + size] for key, values in sparse.items()}
+        found.append(model.predict_on_batch({**inputs, **own}))
         done += size
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[keras.Model, int]:
@@ -153,29 +173,6 @@ def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[kera
     if fitted.interrupted:
         raise KeyboardInterrupt
     return model, len(fitted.log)
-
-
-def _inputs(inputs: Any, target: Any, weight: Any) -> Any:
-    return inputs
-
-
-FACTS = "facts"
-MOST_FACTS, HEADER = 1 << 20, 256  # bytes of the facts, and of an array's description
-Shape = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What a fitted model answers, and what it cost.
-
-    `outputs` are decoded outputs float64 (rows, width) by head, `parameters` the model's weights (0
-    where they are not counted), `seconds` the wall time, `epochs` those of the fit.
-    """
-
-    outputs: dict[str, Floats]
-    parameters: int = 0
-    seconds: float = 0.0
-    epochs: int = 0
 
 
 def write_fits(path: Path, fits: Mapping[str, Fit]) -> None:
@@ -193,15 +190,15 @@ def write_fits(path: Path, fits: Mapping[str, Fit]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, NDArray[Any]] = {}
-    facts: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
     for name, fit in fits.items():
         costs = {"parameters": fit.parameters, "seconds": fit.seconds, "epochs": fit.epochs}
         places = {head: f"array_{len(arrays) + i}" for i, head in enumerate(fit.outputs)}
         arrays |= {places[head]: np.asarray(v, np.float64) for head, v in fit.outputs.items()}
-        facts[name] = {**costs, "outputs": places}
-    text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        meta[name] = {**costs, "outputs": places}
+    text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     with replace_file(path) as beside, beside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{FACTS: text, **arrays})
+        np.savez(file, allow_pickle=False, **{META: text, **arrays})
 
 
 def read_fits(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Fit]:
@@ -217,23 +214,23 @@ def read_fits(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Fit]:
     largest = 8 * max(rows * width for rows, width in shapes.values()) + HEADER
     again = "Remove the file; the same command fits it anew."
     with damage_told(path, "not what this comparison writes", again):
-        arrays = read_arrays(path, each=lambda name: MOST_FACTS if name == FACTS else largest)
-        facts = json.loads(arrays[FACTS].tobytes())
-        return {str(name): _fit(arrays, fact, shapes) for name, fact in facts.items()}
+        arrays = read_arrays(path, each=lambda name: MOST_META if name == META else largest)
+        meta = json.loads(arrays[META].tobytes())
+        return {str(name): _fit(arrays, each, shapes) for name, each in meta.items()}
 
 
 def _fit(
-    arrays: Mapping[str, NDArray[Any]], fact: Mapping[str, Any], shapes: Mapping[str, Shape]
+    arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any], shapes: Mapping[str, Shape]
 ) -> Fit:
     outputs = {}
-    for head, place in fact["outputs"].items():
+    for head, place in meta["outputs"].items():
         values = arrays[str(place)]
         if head not in shapes or values.shape != shapes[head] or values.dtype != np.float64:
             raise ValueError(f"head '{head}': outputs of shape {values.shape}")
         if not np.isfinite(values).all():
             raise ValueError(f"head '{head}': outputs that are not finite")
         outputs[str(head)] = values
-    seconds = float(fact["seconds"])
+    seconds = float(meta["seconds"])
     if not math.isfinite(seconds):
         raise ValueError("seconds that are not finite")
-    return Fit(outputs, int(fact["parameters"]), seconds, int(fact["epochs"]))
+    return Fit(outputs, int(meta["parameters"]), seconds, int(meta["epochs"]))

@@ -1,4 +1,4 @@
-"""The folder of a study of many fits: held by one process, bound to what was asked first."""
+"""The folder of a study: locked by one process, bound to its first request, and continued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from multimodal.core.errors import RunError
@@ -17,31 +16,30 @@ from multimodal.core.interrupted import LOCK, check_same, locked, read_record
 from multimodal.data.prepare import Prepared
 from multimodal.evaluation.predictions import label_columns, prediction_columns
 from multimodal.evaluation.task import Task
-from multimodal.studies.compare.results import OUT_OF_FOLD_FILE, Candidate, OutOfFoldPredictions
-from multimodal.studies.fits import Fit
+from multimodal.studies.compare.results import OUT_OF_FOLD_FILE, OutOfFoldPredictions
 
-ASKED, FITS = "asked.json", "fits"
-_BEGUN = {LOCK, f"partial-{ASKED}"}
+REQUEST_FILE, FITS = "asked.json", "fits"
+_BEGUN = {LOCK, f"partial-{REQUEST_FILE}"}
 
 
 @contextmanager
-def held(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
-    """Make the folder `out`, hold it, and write down what is asked; fits in it stay, come what may.
+def study_folder(out: Path, request: Mapping[str, Any]) -> Iterator[None]:
+    """Make the folder `out`, lock it, and write down the request; fits in it stay, come what may.
 
     Args:
-        out: The folder: new, empty, or of a study that was asked the same.
-        asked: Plain JSON: the config, the data, whatever makes a fit another fit.
+        out: The folder: new, empty, or of a study with the same request.
+        request: Plain JSON: the config, the data, whatever makes a fit another fit.
 
     Raises:
-        RunError: It cannot be made or written, another process holds it, or it is of something
-            else.
+        RunError: It cannot be made or written, another process has locked it, or it is of
+            something else.
 
     Example:
     >>> import tempfile
     >>> out = Path(tempfile.mkdtemp(), "study")
-    >>> with held(out, {"config": 1}):
+    >>> with study_folder(out, {"config": 1}):
     ...     (out / FITS).mkdir()
-    >>> with held(out, {"config": 1}):
+    >>> with study_folder(out, {"config": 1}):
     ...     pass
     """
     _check(out)
@@ -54,9 +52,9 @@ def held(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
         with locked(out):
             before = _check(out)
             if before is None:
-                write_text(out / ASKED, json.dumps(asked, indent=2, ensure_ascii=False))
+                write_text(out / REQUEST_FILE, json.dumps(request, indent=2, ensure_ascii=False))
             else:
-                check_same(out, before, asked)
+                check_same(out, before, request)
             yield
     except OSError as error:
         raise RunError(
@@ -70,15 +68,15 @@ def held(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
 
 def _clear(out: Path, made: bool) -> None:
     with suppress(OSError):
-        if {path.name for path in out.iterdir()} <= {ASKED, *_BEGUN}:
-            (out / ASKED).unlink(missing_ok=True)
+        if {path.name for path in out.iterdir()} <= {REQUEST_FILE, *_BEGUN}:
+            (out / REQUEST_FILE).unlink(missing_ok=True)
         if made:
             out.rmdir()
 
 
 def _check(out: Path) -> dict[str, Any] | None:
-    """Return what the study in `out` was asked for, None of a new one."""
-    before = read_record(out, ASKED)
+    """Return the request of the study in `out`, None of a new one."""
+    before = read_record(out, REQUEST_FILE)
     if before is not None:
         return before
     if out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= _BEGUN):
@@ -89,47 +87,40 @@ def _check(out: Path) -> dict[str, Any] | None:
 
 
 def write_out_of_fold(
-    out: Path, prepared: Prepared, tasks: Sequence[Task], answered: OutOfFoldPredictions
+    out: Path, prepared: Prepared, tasks: Sequence[Task], predictions: OutOfFoldPredictions
 ) -> None:
     """Write `out_of_fold.csv`: a line per model, seed and row, in the user's units.
 
     Columns are `model`, `seed`, `fold`, `row` (its position in the source), `id` where the table
-    has an identifier, and for each head truth and answer as `predictions.csv` of a run names them;
-    they are blank for a head that a model does not serve.
+    has an identifier, and for each head label and prediction as `predictions.csv` of a run names
+    them; they are blank for a head that a model does not serve.
 
     Raises:
         OSError: The disk is full or cannot be written; no file is left in part.
     """
     with replace_file(out / OUT_OF_FOLD_FILE) as beside, beside.open("w", encoding="utf-8") as file:
         columns: list[str] = []
-        for frame in _frames(prepared, tasks, answered):
+        for frame in _frames(prepared, tasks, predictions):
             columns = columns or list(map(str, frame))
             frame.reindex(columns=columns).to_csv(file, index=False, header=not file.tell())
 
 
 def _frames(
-    prepared: Prepared, tasks: Sequence[Task], answered: OutOfFoldPredictions
+    prepared: Prepared, tasks: Sequence[Task], predictions: OutOfFoldPredictions
 ) -> Iterator[pd.DataFrame]:
+    """Return a frame per candidate and seed; the first one has the columns of all."""
     known: dict[str, Any] = {"row": prepared.table.rows}
     for name in prepared.schema.names("identifier")[:1]:
         known["id"] = prepared.table.frame[name].to_numpy()
-    sizes = prepared.photo_sizes
-    for candidate, seed in _served_by(answered.fits):
-        found = {"model": candidate.name, "seed": seed, "fold": answered.folds, **known}
+    sizes, fits = prepared.photo_sizes, predictions.fits
+    each = [(candidate, seed) for candidate in fits for seed in sorted(fits[candidate])]
+    each.sort(key=lambda key: -len(fits[key[0]][key[1]][0].outputs))
+    for candidate, seed in each:
+        found = {"model": candidate.name, "seed": seed, "fold": predictions.folds, **known}
         for task in tasks:
             columns = label_columns(task, prepared.labels[task.name], sizes)
-            if task.name in answered.fits[candidate][seed][0].outputs:
-                columns |= prediction_columns(
-                    task, answered.outputs(candidate, seed, task.name), sizes
-                )
+            if task.name in fits[candidate][seed][0].outputs:
+                outputs = predictions.outputs(candidate, seed, task.name)
+                columns |= prediction_columns(task, outputs, sizes)
             found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
         yield pd.DataFrame(found)
-
-
-def _served_by(
-    fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]],
-) -> list[tuple[Candidate, int]]:
-    """Return arms and seeds, first those that serve most heads, which tell the columns."""
-    each = [(candidate, seed) for candidate, seeds in fits.items() for seed in sorted(seeds)]
-    heads = np.array([-len(fits[candidate][seed][0].outputs) for candidate, seed in each])
-    return [each[i] for i in np.argsort(heads, kind="stable")]

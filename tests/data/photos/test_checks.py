@@ -1,4 +1,4 @@
-"""Rows whose photos cannot be used, and what is said of the rows set aside."""
+"""Rows whose photos cannot be used, and what is said of the rows rejected."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def test_notes_are_sentences() -> None:
         "photo: z.jpg: not a readable photo (w)",
     )
     assert notes(table) == [
-        "3 rows set aside: their photos are absent.",
-        "2 rows set aside: their photos cannot be read.",
-        "1 row set aside: its photo is cut off.",
-        "1 row set aside: column 'price': the target is missing.",
+        "3 rows rejected: their photos are absent.",
+        "2 rows rejected: their photos cannot be read.",
+        "1 row rejected: its photo is cut off.",
+        "1 row rejected: column 'price': the target is missing.",
     ]
-    assert notes(table, most=1) == ["3 rows set aside: their photos are absent."]
+    assert notes(table, most=1) == ["3 rows rejected: their photos are absent."]
     assert notes(dropped()) == []
 
 

@@ -103,7 +103,7 @@ def test_real_tables() -> None:
     said = " ".join(raw.warnings)
     assert "column 'description': 814 of 1,046 cells state their own discounted_price" in said
     assert "column 'retail_price' follows the discounted_price closely" in said
-    assert "3 rows set aside: their photos are absent." in raw.warnings
+    assert "3 rows rejected: their photos are absent." in raw.warnings
     for name in ("flipkart/products.csv", "houses/houses.csv", "books/books.csv"):
         warnings = prepare(DATA / name, ["price"], config).warnings
         assert [line for line in warnings if "what follows is not read" not in line] == []

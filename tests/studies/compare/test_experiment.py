@@ -101,7 +101,7 @@ def test_ctrl_c_leaves_what_is_finished(
 def test_when_the_time_is_over_the_rest_is_left_out(make: Make, fitted: Any) -> None:
     record = make(deadline=time.monotonic() - 1).run()
     assert not fitted and not record.heads
-    assert record.left_out[0] == "always one answer: 3 of 3 fits"
+    assert record.left_out[0] == "constant prediction: 3 of 3 fits"
     assert not record.complete
     assert make().run().complete
 

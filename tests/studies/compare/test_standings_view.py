@@ -35,7 +35,7 @@ def test_the_terminal_shows_model_value_gain_and_cost() -> None:
     narrow, wide = shown(80), shown(130)
     for text in (narrow, wide):
         assert "5 folds, 2 seeds, INCOMPLETE" in text
-        assert "best simple one" in text and "It is worth it." in text
+        assert "best baseline" in text and "It is worth it." in text
         assert "left out: gated on table: 2 of 10 fits" in text
         assert max(map(len, text.splitlines()[:15])) <= (80 if text is narrow else 130)
     assert "* concat on" in narrow and "mae" not in narrow

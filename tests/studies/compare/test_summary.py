@@ -67,15 +67,15 @@ def test_better_and_what_adds_nothing() -> None:
         addition("photos", difference(0.01, -0.02, 0.04)),
     )
     assert comparison_verdict(found) == (
-        "For price, concat on table + text + photos is 12 % better (8 to 16) than the best simple "
-        "model, gradient boosting on table + TF-IDF; over the table alone, text adds 20 % "
+        "For price, concat on table + text + photos is 12 % better (8 to 16) than the best "
+        "baseline, gradient boosting on table + TF-IDF; over the table alone, text adds 20 % "
         "(15 to 25) and photos add nothing that these rows show (1 %, −2 to 4)."
     )
 
 
 def test_worse() -> None:
     said = comparison_verdict(head(difference(-0.4, -0.52, -0.29)))
-    assert "is 40 % worse (29 to 52) than the best simple model, gradient boosting" in said
+    assert "is 40 % worse (29 to 52) than the best baseline, gradient boosting" in said
 
 
 def test_undecided() -> None:
@@ -91,7 +91,7 @@ def test_folds_may_doubt_what_rows_are_sure_of() -> None:
 
 def test_unfinished_and_alone() -> None:
     assert "not finished" in comparison_verdict(head(None, full="other"))
-    assert "nothing simple" in comparison_verdict(head(None))
+    assert "no baseline" in comparison_verdict(head(None))
 
 
 @pytest.mark.parametrize(

@@ -71,4 +71,4 @@ def test_the_table_shows_what_differs() -> None:
     text = StringIO()
     show_tuning(record(difference(0, 0, 0)), Console(file=text, width=100))
     assert "width 2" in text.getvalue() and "the start itself" in text.getvalue()
-    assert "what moved the error: width 97%" in text.getvalue()
+    assert "hyperparameter importance: width 97%" in text.getvalue()

@@ -35,7 +35,7 @@ def test_a_single_network_leaves_the_validation_rows_alone() -> None:
     config = plain_config().merge(training={"fold_models": 2, "linear": True})
     prepared = prepare(plain_rows(80).drop(columns="cost"), ["price"], config)
     single = tune.single_network(prepared, prepared.config)
-    learned, held = single.member_rows(0)
+    learned, held = single.fold_rows(0)
     assert prepared.parts and not single.parts
     assert set(learned) == set(single.rows("train")) and set(held) == set(single.rows("validation"))
 

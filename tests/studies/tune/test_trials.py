@@ -55,7 +55,7 @@ def test_trials_come_back_in_order(tmp_path: Path) -> None:
         (trial(0, None).model_dump_json(), "complete if it has a value"),
         (trial(0, batch_size=33).model_dump_json(), "batch_size is 33"),
         (trial(0, learning_rate=9.0).model_dump_json(), "learning_rate is 9.0"),
-        (trial(0, extra=1).model_dump_json(), "it turns"),
+        (trial(0, extra=1).model_dump_json(), "it changes"),
     ],
 )
 def test_damaged_and_strange_trials_are_named(text: str, told: str, tmp_path: Path) -> None:

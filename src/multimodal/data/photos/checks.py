@@ -122,7 +122,7 @@ def check_rejected_fraction(table: Table, limit: float) -> None:
     first = table.rejected[0]
     raise DataError(
         f"{table.name}: {bad:,} of {table.rows_read:,} rows cannot be used; at most {limit:.0%} "
-        f"may be set aside. First: {table.place_of(first)}: {first.reason}. Mend the rows, "
+        f"may be rejected. First: {table.place_of(first)}: {first.reason}. Mend the rows, "
         "or raise `data.max_quarantine`."
     )
 
@@ -159,14 +159,14 @@ def reasons(table: Table, most: int = 20) -> dict[str, int]:
 def notes(table: Table, most: int = 5) -> list[str]:
     """Return a sentence for each of the most frequent kinds of reasons.
 
-    Example: "3 rows set aside: their photos are absent."
+    Example: "3 rows rejected: their photos are absent."
     """
     return [f"{_said(kind, count)}." for kind, count in reasons(table, most).items()]
 
 
 def _said(kind: str, count: int) -> str:
     phrases = _SAID.get(kind.removeprefix(_PHOTO), (kind, kind))
-    return f"{count:,} {'row' if count == 1 else 'rows'} set aside: {phrases[count > 1]}"
+    return f"{count:,} {'row' if count == 1 else 'rows'} rejected: {phrases[count > 1]}"
 
 
 TINY, HUGE = 32, 16_000_000

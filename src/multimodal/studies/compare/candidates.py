@@ -1,4 +1,4 @@
-"""What a comparison compares: which models there are, and how each is fitted on one split."""
+"""Candidates of a comparison: which models there are, and how each is fitted on one split."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ TREE_INPUTS = {"table": "table", "text": "TF-IDF", "table + text": "table + TF-I
 
 @dataclass(frozen=True)
 class Job:
-    """What is fitted at once: one model, or the cheap ones of a kind together.
+    """What is fitted at once: one candidate, or the cheap ones of a kind together.
 
-    `name` is that of its files, `reads` the modalities it is given, `fusion` that of a fusion.
+    Attributes:
+        name: Its name in files.
+        kind: A kind of baseline, or `fusion`.
+        label: What it is called in news and notes.
+        reads: The modalities that it is given.
+        fusion: The fusion of a candidate that has one.
     """
 
     name: str
@@ -45,17 +50,16 @@ class Job:
 def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
     """Return what is to be fitted on every fold, in the order in which a verdict needs it.
 
-    That is always one answer, gradient boosting, the Sequential model of each modality, the first
-    fusion on everything and on every other subset of the modalities, and the other fusions on
-    everything.
+    These are a constant, gradient boosting, the Sequential model of each modality, the first fusion
+    on everything and on every other subset of the modalities, and the other fusions on everything.
 
     Args:
-        prepared: The table; trees are left out where no head is one that they learn.
+        prepared: The rows; trees are left out where no head is one that they learn.
         fusions: At least one.
     """
     there = {group.modality for group in prepared.spec.groups}
     modalities = [modality for modality in INPUT_NAMES if modality in there]
-    found = [Job("constant", "constant", "always one answer")]
+    found = [Job("constant", "constant", "constant prediction")]
     if {"tabular", "text"} & there and any(map(serves, tasks(prepared))):
         found.append(Job("trees", "trees", "gradient boosting", tuple(modalities)))
     found += [
@@ -119,23 +123,27 @@ def _fusion_job(fusion: Component, reads: Reads) -> Job:
 
 
 def candidates(job: Job) -> list[Candidate]:
-    """Return the models that a job may yield; trees depend on what there is to read."""
+    """Return the candidates that a job may yield; trees depend on what there is to read."""
     if job.kind == "constant":
-        return [Candidate(job.name, "constant", "nothing", "Always one answer")]
+        return [Candidate(job.name, "constant", "nothing", "Constant")]
     if job.kind == "trees":
         return [
-            Candidate(f"trees-{name.replace(' + ', '-')}", "trees", inputs, f"{TREES} on {inputs}")
+            Candidate(_tree_name(name), "trees", inputs, f"{TREES} on {inputs}")
             for name, inputs in TREE_INPUTS.items()
         ]
     fusion = job.fusion.name if job.fusion else ""
     return [Candidate(job.name, job.kind, inputs_of(job.reads), job.label, fusion)]
 
 
-def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
-    """Return pairs of names of models that differ by a modality: the one that reads it, the other.
+def _tree_name(inputs: str) -> str:
+    return f"trees-{inputs.replace(' + ', '-')}"
 
-    They say what each modality adds to the table alone, to words as TF-IDF in gradient boosting,
-    and to everything else, for the first fusion.
+
+def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
+    """Return names of candidates that differ by a modality: the one that reads it, the other.
+
+    They say what each modality adds to the table alone and to everything else, for the first
+    fusion, and what TF-IDF adds to the table in gradient boosting.
     """
     reads = [job.reads for job in found if job.kind == "fusion"]
     first = next(job.fusion.name for job in found if job.fusion)
@@ -148,17 +156,17 @@ def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
 
 
 def fit_job(job: Job, prepared: Prepared, seed: int) -> dict[str, Fit]:
-    """Fit a job on one split; return what its models answer to the test rows, by their name.
+    """Fit a job on one split; return the fits of its candidates, which predict the test rows.
 
-    Trees, and what is always answered, learn from the training and validation rows: trees draw
-    rows to stop by themselves. All others stop by the validation rows.
+    Trees and constants learn from the training and validation rows, since trees draw rows for
+    early stopping themselves. All others stop by the validation rows.
 
     Args:
         job: What to fit.
-        prepared: Rows, split.
+        prepared: The rows, split.
         seed: Seed of all that is random.
     """
-    keras.utils.clear_session()  # the models before this one are done with
+    keras.utils.clear_session()  # else the graphs of all earlier fits stay in memory
     training = prepared.config.training.model_copy(update={"seed": seed})
     update = {"training": training, **({"fusion": job.fusion} if job.fusion else {})}
     prepared = replace(prepared, config=prepared.config.model_copy(update=update))
@@ -179,8 +187,8 @@ def _keep(
     rows: NDArray[Any],
     outputs: NDArray[Any],
 ) -> None:
-    """Add what a model answers for one head to what it answers for others."""
-    name = f"trees-{score.inputs.replace(' + ', '-')}" if job.kind == "trees" else job.name
+    """Add the predictions of one head to those of the heads before it."""
+    name = _tree_name(score.inputs) if job.kind == "trees" else job.name
     values = np.empty(outputs.shape, np.float64)
     values[np.searchsorted(prepared.rows("test"), rows)] = outputs
     known = kept.get(name, Fit({}))

@@ -1,4 +1,4 @@
-"""Is it worth it? Every model on the same folds and seeds, from a table to a verdict."""
+"""Cross-validation: every candidate on the same folds and seeds, from a table to a verdict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Experiment
 from multimodal.studies.compare.results import ComparisonRecord
-from multimodal.studies.folder import held
+from multimodal.studies.folder import study_folder
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ def compare(
     minutes: float | None = None,
     command: str = "",
 ) -> ComparisonRecord:
-    """Compare simple models and fusions on the same folds, and say what each modality adds.
+    """Cross-validate baselines and fusions on the same folds, and say what each modality adds.
 
-    On every fold and with every seed are fitted: always one answer, gradient boosting, a
-    Sequential model of each modality, the first fusion on every subset of the modalities, the
-    other fusions on all of them. All see the same columns and photos; preprocessing is learned
-    from the training rows of the fold alone. Each finished fit lies in `out`: the same call goes
-    on where the last one ended, more seeds and fusions are added to what is there.
+    On every fold and with every seed are fitted: a constant, gradient boosting, a Sequential model
+    of each modality, the first fusion on every subset of the modalities, the other fusions on all
+    of them. All see the same columns and photos; preprocessing is learned from the training rows
+    of the fold alone. Each finished fit lies in `out`: the same call goes on where the last one
+    ended, more seeds and fusions are added to what is there.
 
     Args:
         data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
@@ -71,7 +71,7 @@ def compare(
         command: The command to keep in the record.
 
     Returns:
-        What `comparison.json` holds; `out` has a table, a picture for each head, and every answer.
+        What `comparison.json` holds; `out` also has a table, pictures and all predictions.
 
     Raises:
         MultimodalError: What is wrong, where, and how to mend it.
@@ -84,55 +84,58 @@ def compare(
     columns = [targets] if isinstance(targets, str) else list(targets)
     start, given = time.monotonic(), as_config(config)
     request = Request(data, columns, given, Path(out), weight, images, command=command)
-    wanted = _settled(given, folds, folds_column, seeds)
+    _check_counts(folds, seeds)
+    wanted = given if folds_column is None else _without_folds_column(given, folds_column)
+    if folds_column is None:
+        _check_split(wanted)
     chosen = chosen_fusions(wanted, fusions)
     prepared = prepare_rows(replace(request, config=wanted))
     numbers, groups = _folds(prepared, folds, folds_column)
-    asked = {
-        **record(request, prepared),
-        "folds": folds_column or folds,
-        "folds of rows": digest(numbers),
-    }
-    deadline = math.inf if minutes is None else start + 60 * minutes
     first = wanted.training.seed
     experiment = Experiment(
-        Path(out),
-        prepared,
-        numbers,
-        groups,
-        jobs(prepared, chosen),
-        range(first, first + seeds),
-        deadline,
-        command,
+        out=request.out,
+        prepared=prepared,
+        folds=numbers,
+        groups=groups,
+        jobs=jobs(prepared, chosen),
+        seeds=range(first, first + seeds),
+        deadline=math.inf if minutes is None else start + 60 * minutes,
+        command=command,
     )
-    with held(Path(out), asked):
+    of_folds = {"folds": folds_column or folds, "folds of rows": digest(numbers)}
+    with study_folder(request.out, record(request, prepared) | of_folds):
         return experiment.run()
 
 
-def _settled(config: Config, folds: int, folds_column: str | None, seeds: int) -> Config:
-    """Return the config with a random split and without the folds' column; check what was asked."""
+def _check_counts(folds: int, seeds: int) -> None:
     if not 2 <= folds <= MOST_FOLDS or not 1 <= seeds <= MOST_SEEDS:
         raise ConfigError(
             f"expected 2 to {MOST_FOLDS} folds and 1 to {MOST_SEEDS} seeds. Received: folds="
             f"{folds}, seeds={seeds}"
         )
-    split = config.data.split
-    if folds_column is None:
-        if split.method in ("time", "column"):
-            raise ConfigError(
-                f"`data.split` is by {split.method}, which gives one test side, not folds. Name "
-                "the column that holds each row's fold (--folds-column), or split at random or by "
-                "group; `multimodal train` compares models on one given split."
-            )
-        return config
+
+
+def _check_split(config: Config) -> None:
+    method = config.data.split.method
+    if method in ("time", "column"):
+        raise ConfigError(
+            f"`data.split` is by {method}, which gives one test split, not folds. Name the column "
+            "that holds each row's fold (--folds-column), or split at random or by group; "
+            "`multimodal train` compares models on one given split."
+        )
+
+
+def _without_folds_column(config: Config, column: str) -> Config:
+    """Return the config with a random split, in which no model reads the column of folds."""
     learned = {column for head in config.heads for column in head.columns}
     read = {column for group in config.groups for column in group.columns}
-    if folds_column in learned | read:
+    if column in learned | read:
         raise ConfigError(
-            f"column '{folds_column}' holds the folds, so no group or head may have it. Take it "
-            "out of the config."
+            f"column '{column}' holds the folds, so no group or head may have it. Take it out of "
+            "the config."
         )
-    ignored = {folds_column, *([str(split.column)] if split.method == "column" else [])}
+    split = config.data.split
+    ignored = {column, *([str(split.column)] if split.method == "column" else [])}
     data = config.data.model_dump() | {
         "columns": {**config.data.columns, **dict.fromkeys(ignored, "ignored")},
         "split": {"validation": split.validation, "test": split.test},

@@ -1,4 +1,4 @@
-"""The fits of a comparison, one after the other, each kept on disk; then how the models stand."""
+"""The experiment of a comparison: the fits of all candidates, kept on disk; then results."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from multimodal.core.arrays import Ints
@@ -21,6 +22,7 @@ from multimodal.studies.compare.results import (
     TABLE_FILE,
     Candidate,
     ComparisonRecord,
+    Leaderboard,
     OutOfFoldPredictions,
     leaderboard,
 )
@@ -30,7 +32,7 @@ from multimodal.studies.compare.summary import (
     leaderboard_figure,
     leaderboard_frame,
 )
-from multimodal.studies.fits import Fit, read_fits, tasks, width, write_fits
+from multimodal.studies.fits import Fit, output_width, read_fits, tasks, write_fits
 from multimodal.studies.folder import FITS, write_out_of_fold
 
 logger = logging.getLogger(__name__)
@@ -44,13 +46,16 @@ class Experiment:
 
     Args:
         out: Folder to keep them in.
-        prepared: The table.
+        prepared: The rows.
         folds: Each row's fold (N,).
-        groups: What belongs together (N,).
+        groups: What belongs together (N,): no group has rows in two folds.
         jobs: What to fit on each fold with each seed.
         seeds: The seeds.
         deadline: No fit starts after it, in seconds of the monotonic clock.
         command: The command to keep in the record.
+        done: Finished fits of candidates by job, fold and seed.
+        failed: The error that left a job out, by its name.
+        splits: The rows split for a fold, made once.
     """
 
     out: Path
@@ -69,9 +74,7 @@ class Experiment:
         """Fit what is not there yet, sum up, and write it down."""
         plan = [
             (job, fold, seed)
-            for seed in self.seeds
-            for job in self.jobs
-            for fold in range(int(self.folds.max()) + 1)
+            for seed, job, fold in product(self.seeds, self.jobs, range(self.count))
         ]
         self._take_up(plan)
         try:
@@ -93,7 +96,7 @@ class Experiment:
             path = self._path(job, fold, seed)
             if path.exists():
                 rows = int((self.folds == fold).sum())
-                shapes = {task.name: (rows, width(task)) for task in tasks(self.prepared)}
+                shapes = {task.name: (rows, output_width(task)) for task in tasks(self.prepared)}
                 self.done[job.name, fold, seed] = read_fits(path, shapes)
         if self.done:
             logger.info(f"going on: {len(self.done):,} of {len(plan):,} fits are there")
@@ -130,26 +133,36 @@ class Experiment:
         return self.splits[fold]
 
     def _sum_up(self) -> ComparisonRecord:
-        """Compare the models that have answered every row, and write all files."""
-        answered = OutOfFoldPredictions(
-            self.prepared.labels,
-            dict.fromkeys(self.prepared.labels, row_weights(self.prepared)),
-            self.folds,
-            self.groups,
-            self._whole(),
+        """Compare the candidates that have predicted every row, and write all files."""
+        predictions = OutOfFoldPredictions(
+            labels=self.prepared.labels,
+            weights=dict.fromkeys(self.prepared.labels, row_weights(self.prepared)),
+            folds=self.folds,
+            clusters=self.groups,
+            fits=self._complete_fits(),
         )
         asked = tasks(self.prepared)
-        full, pairs = self._full(), additions(self.jobs)
         columns = [", ".join(head.columns) for head in self.prepared.spec.heads]
         found = [
-            leaderboard(task, column, answered, full, pairs)
+            leaderboard(task, column, predictions, self._full(), additions(self.jobs))
             for task, column in zip(asked, columns, strict=True)
         ]
-        heads = [head for head in found if head is not None]
-        summary = ComparisonRecord(
+        result = self._record([head for head in found if head is not None])
+        write_text(self.out / RECORD_FILE, result.to_json())
+        with replace_file(self.out / TABLE_FILE) as beside:
+            leaderboard_frame(result).to_csv(beside, index=False)
+        for head in result.heads:
+            save(leaderboard_figure(head), self.out / f"comparison_{head.head}.png")
+        if result.heads:
+            write_out_of_fold(self.out, self.prepared, asked, predictions)
+        write_manifest(self.out)
+        return result
+
+    def _record(self, heads: list[Leaderboard]) -> ComparisonRecord:
+        return ComparisonRecord(
             source=self.prepared.table.name,
             rows=len(self.folds),
-            folds=int(self.folds.max()) + 1,
+            folds=self.count,
             seeds=list(self.seeds),
             heads=heads,
             verdicts={head.head: comparison_verdict(head) for head in heads},
@@ -157,44 +170,30 @@ class Experiment:
             left_out=self._left_out(),
             command=self.command,
         )
-        write_text(self.out / RECORD_FILE, summary.to_json())
-        with replace_file(self.out / TABLE_FILE) as beside:
-            leaderboard_frame(summary).to_csv(beside, index=False)
-        for head in heads:
-            save(leaderboard_figure(head), self.out / f"comparison_{head.head}.png")
-        if heads:
-            write_out_of_fold(self.out, self.prepared, asked, answered)
-        write_manifest(self.out)
-        return summary
+
+    @property
+    def count(self) -> int:
+        """The number of folds."""
+        return int(self.folds.max()) + 1
 
     def _full(self) -> str:
         """Name the first fusion of everything."""
         fusions = [job for job in self.jobs if job.kind == "fusion"]
-        most = max(len(job.reads) for job in fusions)
-        return next(job.name for job in fusions if len(job.reads) == most)
+        return max(fusions, key=lambda job: len(job.reads)).name  # the first of the longest
 
-    def _whole(self) -> dict[Candidate, dict[int, list[Fit]]]:
-        """Return, by model and seed, the fits of all folds, where none is missing."""
-        folds, result = range(int(self.folds.max()) + 1), {}
-        for job in self.jobs:
+    def _complete_fits(self) -> dict[Candidate, dict[int, list[Fit]]]:
+        """Return, by candidate and seed, the fits of all folds, where none is missing."""
+        result: dict[Candidate, dict[int, list[Fit]]] = {}
+        for job, seed in product(self.jobs, self.seeds):
+            by_fold = [self.done.get((job.name, fold, seed), {}) for fold in range(self.count)]
             for candidate in candidates(job):
-                found = {
-                    seed: [
-                        self.done.get((job.name, f, seed), {}).get(candidate.name) for f in folds
-                    ]
-                    for seed in self.seeds
-                }
-                whole = {
-                    seed: [fit for fit in each if fit is not None]
-                    for seed, each in found.items()
-                    if None not in each
-                }
-                if whole:
-                    result[candidate] = whole
+                if all(candidate.name in fits for fits in by_fold):
+                    fits = [fits[candidate.name] for fits in by_fold]
+                    result.setdefault(candidate, {})[seed] = fits
         return result
 
     def _left_out(self) -> list[str]:
-        wanted, found = len(self.seeds) * (int(self.folds.max()) + 1), []
+        wanted, found = len(self.seeds) * self.count, []
         for job in self.jobs:
             there = sum(1 for name, _, _ in self.done if name == job.name)
             if there < wanted:

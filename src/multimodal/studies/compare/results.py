@@ -1,9 +1,15 @@
-"""The record of a comparison: every model's standing, and what each modality adds."""
+"""The leaderboard of a comparison: metrics of out-of-fold predictions, their intervals, and gains.
+
+Every candidate has predicted every row out of fold, once per seed. Its value is the mean of its
+metric over the seeds; its interval, and every comparison with another candidate, come from a
+bootstrap over the rows (:mod:`multimodal.evaluation.bootstrap`). That bootstrap is the test that a
+verdict goes by; the p-value over folds stands beside it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from multimodal.core.arrays import Bools, Floats, Ints
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import RunError
 from multimodal.core.files import read_text
@@ -28,9 +34,15 @@ from multimodal.evaluation.task import Task, has_label, measure
 from multimodal.studies.fits import Fit
 
 RECORD_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
-MOST_BYTES = 1 << 26
+MOST_BYTES = 1 << 26  # of comparison.json, before it is parsed
 Kind = Literal["constant", "trees", "sequential", "fusion"]
 BASELINES: tuple[Kind, ...] = ("constant", "trees", "sequential")
+CONSTANTS: dict[LabelKind, str] = {
+    "number": "Median",
+    "class": "Class shares",
+    "labels": "Label shares",
+    "box": "Mean box",
+}
 TEST = (
     "paired bootstrap over the rows of the out-of-fold predictions, rows that belong together "
     "drawn together; beside it the corrected resampled t-test over folds (Nadeau and Bengio 2003)"
@@ -41,8 +53,12 @@ TEST = (
 class Candidate:
     """A model that is compared.
 
-    `name` is that of its files, `inputs` says what it reads ("table + text"), `label` what it is
-    called, `fusion` the name of its fusion.
+    Attributes:
+        name: Its name in files, such as `fusion-concat-tabular`.
+        kind: A kind of baseline, or `fusion`.
+        inputs: What it reads, such as "table + text".
+        label: What it is called in tables.
+        fusion: The name of its fusion; empty for baselines.
     """
 
     name: str
@@ -53,10 +69,10 @@ class Candidate:
 
 
 class Difference(MeasuredRecord):
-    """By which share the first error is smaller than the second: `gain`, its 95 % interval.
+    """By which fraction the first error is smaller than the second: `gain`, its 95 % interval.
 
-    `p` is two-sided, from the rows drawn again; `p_folds` from the corrected resampled t-test over
-    folds; `folds_won` counts the folds in which the first is better.
+    `p` is two-sided, from the bootstrap over rows; `p_folds` from the corrected resampled t-test
+    over folds; `folds_won` counts the folds in which the first is better.
     """
 
     gain: float
@@ -68,7 +84,8 @@ class Difference(MeasuredRecord):
 
 
 class LeaderboardRow(MeasuredRecord):
-    """One model: `values` of the compared metrics with their intervals, beside the best simple one.
+    """One candidate: `values` of the compared metrics with their intervals, and `versus`, its gain
+    over the best baseline.
 
     `metrics` has every metric, the mean over the seeds; `by_fold` the main one. `seconds` are those
     of one fit, on average, `parameters` those of the model.
@@ -89,20 +106,20 @@ class LeaderboardRow(MeasuredRecord):
 
 
 class Addition(MeasuredRecord):
-    """What a modality adds: `arm` reads it besides all that `without` reads, in one family."""
+    """What a modality adds: the candidate `arm` reads it besides all that `without` reads."""
 
     family: str
     adds: str
     to: str
-    arm: str  # key of saved comparisons
+    arm: str  # the candidate's name; the key is that of saved comparisons
     without: str
     difference: Difference
 
 
 class Leaderboard(MeasuredRecord):
-    """All models of one head, best first; `metrics` are compared, the first one decides.
+    """All candidates of one head, best first; `metrics` are compared, the first one decides.
 
-    `reference` is the best of the simple models, which all others are compared with.
+    `reference` is the best baseline, which all others are compared with.
     """
 
     head: str
@@ -112,12 +129,12 @@ class Leaderboard(MeasuredRecord):
     rows: int
     reference: str
     full: str
-    standings: list[LeaderboardRow]
+    standings: list[LeaderboardRow]  # the key is that of saved comparisons
     additions: list[Addition]
 
 
 class ComparisonRecord(MeasuredRecord):
-    """The file `comparison.json`: how the models of every head stand.
+    """The file `comparison.json`: the leaderboard of every head.
 
     `left_out` names what was not finished, `verdicts` has one sentence per head, `notes` are
     sentences about what was done. `test` says what differences are tested by.
@@ -161,20 +178,16 @@ class ComparisonRecord(MeasuredRecord):
             ) from None
 
 
-CONSTANTS: dict[LabelKind, str] = {
-    "number": "Median",
-    "class": "Class shares",
-    "labels": "Label shares",
-    "box": "Mean box",
-}
-
-
 @dataclass(frozen=True)
 class OutOfFoldPredictions:
-    """What models answer to the rows of a table, and what is true of them.
+    """The predictions of all candidates for all rows of a table, each by a model of another fold.
 
-    `folds` (N,) says in which fold a row was tested, `clusters` (N,) what belongs together; `fits`
-    holds, by arm and seed, one fit per fold, whose outputs are of the fold's rows in their order.
+    Attributes:
+        labels: By head, what is true of each row (N, ...).
+        weights: By head, the row weights (N,).
+        folds: The fold in which each row was tested (N,).
+        clusters: What belongs together (N,), such as groups of duplicates.
+        fits: By candidate and seed, one fit per fold; its outputs are of the fold's rows in order.
     """
 
     labels: Mapping[str, NDArray[Any]]
@@ -184,18 +197,24 @@ class OutOfFoldPredictions:
     fits: Mapping[Candidate, Mapping[int, Sequence[Fit]]]
 
     def outputs(self, candidate: Candidate, seed: int, head: str) -> Floats:
-        """Return the outputs (N, width) of all folds together."""
-        found = [fit.outputs[head] for fit in self.fits[candidate][seed]]
-        together = np.empty((len(self.folds), found[0].shape[1]))
-        for fold, outputs in enumerate(found):
-            together[self.folds == fold] = outputs
-        return together
+        """Return the decoded outputs (N, width) of all folds, in the order of the rows."""
+        by_fold = [fit.outputs[head] for fit in self.fits[candidate][seed]]
+        joined = np.empty((len(self.folds), by_fold[0].shape[1]))
+        for fold, outputs in enumerate(by_fold):
+            joined[self.folds == fold] = outputs
+        return joined
+
+    def serves(self, candidate: Candidate, head: str) -> bool:
+        """Whether each fit of a candidate predicts a head; trees do not learn every kind."""
+        fits = [fit for each in self.fits[candidate].values() for fit in each]
+        return bool(fits) and all(head in fit.outputs for fit in fits)
 
 
 @dataclass(frozen=True)
-class _Series:
-    """One model's metrics: per seed (S,), drawn (draws, S), and the main one by fold (folds, S)."""
+class _Scores:
+    """A candidate's metrics: per seed (S,), bootstrapped (draws, S), the main one (folds, S)."""
 
+    candidate: Candidate
     seeds: list[int]
     values: dict[str, Floats]
     drawn: dict[str, Floats]
@@ -209,162 +228,158 @@ class _Series:
 def leaderboard(
     task: Task,
     column: str,
-    answered: OutOfFoldPredictions,
+    predictions: OutOfFoldPredictions,
     full: str,
     pairs: Sequence[tuple[str, str]],
 ) -> Leaderboard | None:
-    """Return how the models of one head stand; None where no model has answered all rows.
+    """Rank the candidates of one head; None where none has predicted all rows.
 
     Args:
-        task: What the head is asked.
-        column: What it learns.
-        answered: What the models answer.
-        full: Name of the model whose verdict it is: one fusion of everything.
-        pairs: Names of models that differ by a modality: the one that reads it, the other.
+        task: What the head predicts.
+        column: The column that it learns.
+        predictions: Those of all candidates.
+        full: Name of the candidate that the verdict is about: one fusion of everything.
+        pairs: Names of candidates that differ by a modality: the one that reads it, the other.
     """
-    y_true, weight = answered.labels[task.name], answered.weights[task.name]
-    rows = has_label(task, y_true) & (weight > 0)
-    there = [candidate for candidate, seeds in answered.fits.items() if _serves(seeds, task.name)]
+    y_true, weight = predictions.labels[task.name], predictions.weights[task.name]
+    rows = np.flatnonzero(has_label(task, y_true) & (weight > 0))
+    there = [each for each in predictions.fits if predictions.serves(each, task.name)]
     if not there:
         return None
     metrics = compared_metrics(task, y_true[rows])
-    found = _series(task, metrics, answered, there, rows)
-    order = sorted(there, key=lambda candidate: found[candidate].error(metrics[0]))
-    baseline = next((candidate for candidate in order if candidate.kind in BASELINES), None)
-    standings = [
-        _standing(
-            task, answered, candidate, found, rows, baseline if candidate is not baseline else None
-        )
-        for candidate in order
-    ]
-    named = {candidate.name: candidate for candidate in there}
-    additions = [
-        _addition(named[first], named[second], metrics[0], found)
-        for first, second in pairs
-        if first in named and second in named
-    ]
+    scores = _scores(task, metrics, predictions, there, rows)
+    scores.sort(key=lambda each: each.error(metrics[0]))
+    best = next((each for each in scores if each.candidate.kind in BASELINES), None)
+    named = {each.candidate.name: each for each in scores}
     return Leaderboard(
         head=task.name,
         column=column,
         kind=task.kind,
         metrics=metrics,
-        rows=int(rows.sum()),
-        reference=baseline.name if baseline else "",
+        rows=len(rows),
+        reference=best.candidate.name if best else "",
         full=full,
-        standings=standings,
-        additions=additions,
+        standings=[_row(task, metrics, predictions, rows, each, best) for each in scores],
+        additions=[
+            _addition(named[more], named[less], metrics[0])
+            for more, less in pairs
+            if more in named and less in named
+        ],
     )
 
 
-def _serves(seeds: Mapping[int, Sequence[Fit]], head: str) -> bool:
-    fits = [fit for each in seeds.values() for fit in each]
-    return bool(fits) and all(head in fit.outputs for fit in fits)
-
-
-def _series(
+def _scores(
     task: Task,
     metrics: Sequence[str],
-    answered: OutOfFoldPredictions,
+    predictions: OutOfFoldPredictions,
     candidates: Sequence[Candidate],
-    rows: Bools,
-) -> dict[Candidate, _Series]:
-    """Measure all models on the same draws."""
-    y_true, weight = answered.labels[task.name][rows], answered.weights[task.name][rows]
-    keys = [
-        (candidate, seed) for candidate in candidates for seed in sorted(answered.fits[candidate])
-    ]
-    result = {
-        candidate: _Series(sorted(answered.fits[candidate]), {}, {}, np.empty(0))
-        for candidate in candidates
-    }
-    outputs = {key: answered.outputs(*key, task.name)[rows] for key in keys}
-    for metric in reversed(metrics):  # the main one is the last, whose folds stay
-        each = [ratio_terms(metric, task, y_true, outputs[key]) for key in keys]
-        values, drawn = bootstrap_metrics(metric, each, weight, answered.clusters[rows])
-        by_fold = metric_by_cluster(metric, each, weight, answered.folds[rows])
-        for candidate in candidates:
-            mine = [i for i, key in enumerate(keys) if key[0] is candidate]
-            result[candidate].values[metric] = values[mine]
-            result[candidate].drawn[metric] = drawn[:, mine]
-            result[candidate] = replace(result[candidate], by_fold=by_fold[:, mine])
+    rows: Ints,
+) -> list[_Scores]:
+    """Measure all candidates on the same bootstrap draws, so that differences are paired."""
+    y_true, weight = predictions.labels[task.name][rows], predictions.weights[task.name][rows]
+    keys = [(each, seed) for each in candidates for seed in sorted(predictions.fits[each])]
+    outputs = [predictions.outputs(*key, task.name)[rows] for key in keys]
+    values, drawn, by_fold = {}, {}, np.empty(0)
+    for metric in metrics:
+        each = [ratio_terms(metric, task, y_true, one) for one in outputs]
+        values[metric], drawn[metric] = bootstrap_metrics(
+            metric, each, weight, predictions.clusters[rows]
+        )
+        if metric == metrics[0]:
+            by_fold = metric_by_cluster(metric, each, weight, predictions.folds[rows])
+    result = []
+    for candidate in candidates:
+        mine = [i for i, key in enumerate(keys) if key[0] is candidate]
+        result.append(
+            _Scores(
+                candidate,
+                sorted(predictions.fits[candidate]),
+                {metric: values[metric][mine] for metric in metrics},
+                {metric: drawn[metric][:, mine] for metric in metrics},
+                by_fold[:, mine],
+            )
+        )
     return result
 
 
-def _standing(
+def _row(
     task: Task,
-    answered: OutOfFoldPredictions,
-    candidate: Candidate,
-    found: Mapping[Candidate, _Series],
-    rows: Bools,
-    baseline: Candidate | None,
+    metrics: Sequence[str],
+    predictions: OutOfFoldPredictions,
+    rows: Ints,
+    scores: _Scores,
+    best: _Scores | None,
 ) -> LeaderboardRow:
-    series, y_true = found[candidate], answered.labels[task.name][rows]
-    weight, main = answered.weights[task.name][rows], compared_metrics(task, y_true)[0]
-    fits = [fit for each in answered.fits[candidate].values() for fit in each]
+    candidate = scores.candidate
+    y_true, weight = predictions.labels[task.name][rows], predictions.weights[task.name][rows]
     each = [
-        measure(task, y_true, answered.outputs(candidate, seed, task.name)[rows], weight)
-        for seed in series.seeds
+        measure(task, y_true, predictions.outputs(candidate, seed, task.name)[rows], weight)
+        for seed in scores.seeds
     ]
     shared = [name for name in each[0] if all(name in one for one in each)]
-    values = {
-        name: (float(value.mean()), *percentile_interval(series.drawn[name].mean(axis=1)))
-        for name, value in series.values.items()
-    }
-    label = candidate.label if candidate.kind != "constant" else CONSTANTS[task.kind]
+    fits = [fit for several in predictions.fits[candidate].values() for fit in several]
     return LeaderboardRow(
         name=candidate.name,
         kind=candidate.kind,
         inputs=candidate.inputs,
         fusion=candidate.fusion,
-        seeds=series.seeds,
-        label="Quantiles" if candidate.kind == "constant" and task.quantiles else label,
-        values={name: values[name] for name in compared_metrics(task, y_true)},
+        seeds=scores.seeds,
+        label=_label(candidate, task),
+        values={
+            name: (
+                float(scores.values[name].mean()),
+                *percentile_interval(scores.drawn[name].mean(axis=1)),
+            )
+            for name in metrics
+        },
         metrics={name: float(np.mean([one[name] for one in each])) for name in shared},
-        by_fold=series.by_fold.mean(axis=1).tolist(),
-        versus=None if baseline is None else _difference(main, series, found[baseline]),
+        by_fold=scores.by_fold.mean(axis=1).tolist(),
+        versus=_difference(metrics[0], scores, best) if best and best is not scores else None,
         parameters=int(np.mean([fit.parameters for fit in fits])),
         seconds=float(np.mean([fit.seconds for fit in fits])),
     )
 
 
-def _addition(
-    candidate: Candidate, without: Candidate, metric: str, found: Mapping[Candidate, _Series]
-) -> Addition:
+def _label(candidate: Candidate, task: Task) -> str:
+    if candidate.kind != "constant":
+        return candidate.label
+    return "Quantiles" if task.quantiles else CONSTANTS[task.kind]
+
+
+def _addition(more: _Scores, less: _Scores, metric: str) -> Addition:
+    candidate, without = more.candidate, less.candidate
     known = without.inputs.split(" + ")
-    adds = " + ".join(name for name in candidate.inputs.split(" + ") if name not in known)
-    family = f"the {candidate.fusion} fusion" if candidate.kind == "fusion" else "gradient boosting"
-    difference = _difference(metric, found[candidate], found[without])
     return Addition(
-        family=family,
-        adds=adds,
+        family=f"the {candidate.fusion} fusion" if candidate.fusion else "gradient boosting",
+        adds=" + ".join(name for name in candidate.inputs.split(" + ") if name not in known),
         to=without.inputs,
         arm=candidate.name,
         without=without.name,
-        difference=difference,
+        difference=_difference(metric, more, less),
     )
 
 
-def _difference(metric: str, mine: _Series, other: _Series) -> Difference:
-    """Compare two models over the seeds that both have."""
+def _difference(metric: str, mine: _Scores, other: _Scores) -> Difference:
+    """Compare two candidates over the seeds that both have."""
     shared = [seed for seed in mine.seeds if seed in other.seeds]
-    pairs = []
-    for series in (mine, other):
-        chosen = [series.seeds.index(seed) for seed in shared]
-        pairs.append(
-            (
-                shortfall(metric, series.values[metric][chosen].mean()),
-                shortfall(metric, series.drawn[metric][:, chosen].mean(axis=1)),
-                shortfall(metric, series.by_fold[:, chosen].mean(axis=1)),
-            )
+
+    def errors(scores: _Scores) -> tuple[Any, Any, Any]:
+        chosen = [scores.seeds.index(seed) for seed in shared]
+        drawn = scores.drawn[metric][:, chosen].mean(axis=1)
+        value, by_fold = scores.values[metric][chosen].mean(), scores.by_fold[:, chosen]
+        return (
+            shortfall(metric, value),
+            shortfall(metric, drawn),
+            shortfall(metric, by_fold.mean(axis=1)),
         )
-    (value, drawn, folds), (value_2, drawn_2, folds_2) = pairs
+
+    (value, drawn, folds), (value_2, drawn_2, folds_2) = errors(mine), errors(other)
     found = relative_gain(value, value_2, drawn, drawn_2)
-    share = 1 / max(1, len(folds) - 1)
     return Difference(
         gain=found.value,
         low=found.low,
         high=found.high,
         p=found.p,
-        p_folds=corrected_t_test(folds - folds_2, share),
+        p_folds=corrected_t_test(folds - folds_2, 1 / max(1, len(folds) - 1)),
         folds_won=int((folds < folds_2).sum()),
     )

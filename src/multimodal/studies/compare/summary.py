@@ -1,4 +1,4 @@
-"""The finding of a comparison in one sentence, with its intervals, also where it is nothing."""
+"""Results of a comparison for people: verdict, further sentences, terminal table, CSV, picture."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def further_sentences(head: Leaderboard) -> list[str]:
 def _against(full: LeaderboardRow, baseline: LeaderboardRow | None, rows: int) -> str:
     found = full.versus
     if baseline is None or found is None:
-        return "has nothing simple to be compared with"
+        return "has no baseline to be compared with"
     name = baseline.label if baseline.kind == "sequential" else baseline.label.lower()
-    than = f"the best simple model, {name.replace('tf-idf', 'TF-IDF')}"
+    than = f"the best baseline, {name.replace('tf-idf', 'TF-IDF')}"
     if found.low > 0:
         return f"is {_share(found.gain)} better ({_range(found)}) than {than}{_doubt(found)}"
     if found.high < 0:
@@ -126,10 +126,10 @@ def _range(found: Difference, sign: int = 1) -> str:
     return f"{bare_percent(low)} to {bare_percent(high)}"
 
 
-_MARK, _WIDE = "best simple one", 110
+_MARK, _WIDE = "best baseline", 110
 _CAPTION = (
     "Ranges are 95 % intervals. Better: by how many per cent the error is smaller than that of the "
-    "best simple one; p: of that, over rows, over folds. *: the model of the verdict. s: of a fit."
+    "best baseline; p: of that, over rows, over folds. *: the model of the verdict. s: of a fit."
 )
 
 
@@ -153,7 +153,7 @@ def leaderboard_frame(record: ComparisonRecord) -> pd.DataFrame:
 def leaderboard_figure(head: Leaderboard) -> Figure:
     """Draw each model's value of the main metric as a dot with its 95 % interval, best on top.
 
-    The dashed line is the best simple model.
+    The dashed line is the best baseline.
     """
     from matplotlib.lines import Line2D
 

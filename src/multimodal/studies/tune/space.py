@@ -1,7 +1,7 @@
-"""What a search may change in a config: a small, sensible space around where it starts.
+"""The search space of a tuning: hyperparameters of a config, around the values it starts with.
 
-Values are plain JSON. `as it is` leaves what the config says; the values of the start are the
-config itself.
+Values are plain JSON. `as it is` leaves what the config says; the starting values give the config
+itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from multimodal.core.config import Config, Group, Modality, fusion_named
+from multimodal.core.config import Component, Config, Group, Modality, fusion_named
 from multimodal.data.defaults import encoder_named
 from multimodal.layers import registry
 
@@ -26,15 +26,20 @@ ENCODERS: dict[Modality, tuple[str, ...]] = {
     "series": ("recurrent", "convolutional"),
 }
 SIZES = ("hidden_dim", "hidden_dims", "filters", "embedding_dim")
-_STEP = 8  # sizes are multiples of it, as attention heads want
+_STEP = 8  # attention needs widths that its number of heads divides
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One thing to change.
+    """One value that a search may change.
 
-    `choices` are its values, that of the start first; a knob without choices is a number between
-    `low` and `high`, searched on a logarithmic scale. `apply` changes a config.
+    Attributes:
+        name: Its name in `tuning.json` and `trials.csv`.
+        start: The value that stands for the config as it is.
+        apply: Returns a config with another value.
+        choices: All values, the starting one first; none for a number.
+        low: The least number, which is searched on a logarithmic scale.
+        high: The greatest number.
     """
 
     name: str
@@ -50,45 +55,46 @@ def hyperparameters(config: Config) -> list[Hyperparameter]:
 
     Example:
     >>> group = {"name": "t", "modality": "tabular", "columns": ["a"], "encoder": "dense"}
-    >>> [hyperparameter.name for hyperparameter in hyperparameters(Config(groups=[group]))][:3]
+    >>> [each.name for each in hyperparameters(Config(groups=[group]))][:3]
     ['learning_rate', 'weight_decay', 'batch_size']
     """
     training, rate = config.training, config.training.learning_rate
+    decays, dropouts = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), (AS_IT_IS, 0.0, 0.1, 0.2, 0.35, 0.5)
     found = [
         Hyperparameter(
             "learning_rate",
             rate,
-            partial(_train, "learning_rate"),
-            (),
-            min(3e-4, rate),
-            max(1e-2, rate),
+            partial(_set_training, "learning_rate"),
+            low=min(3e-4, rate),
+            high=max(1e-2, rate),
         ),
-        _choice("weight_decay", training.weight_decay, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), _train),
-        _choice("batch_size", training.batch_size, (32, 64, 128), _train),
-        _choice("ema_momentum", training.ema_momentum, (None, 0.99), _train),
-        Hyperparameter("dropout", AS_IT_IS, _drop, (AS_IT_IS, 0.0, 0.1, 0.2, 0.35, 0.5)),
-        Hyperparameter("width", 1.0, _widen, (1.0, 0.5, 2.0)),
+        _choice("weight_decay", training.weight_decay, decays, _set_training),
+        _choice("batch_size", training.batch_size, (32, 64, 128), _set_training),
+        _choice("ema_momentum", training.ema_momentum, (None, 0.99), _set_training),
+        Hyperparameter("dropout", AS_IT_IS, partial(_set_option, "dropout"), dropouts),
+        Hyperparameter("width", 1.0, _scale_sizes, (1.0, 0.5, 2.0)),
     ]
     modalities = list(dict.fromkeys(group.modality for group in config.groups))
     for modality in modalities:
-        found.append(_encoder_hyperparameter(config, modality))
+        found.append(_encoder_choice(config, modality))
     if "tabular" in modalities:
+        embed = partial(_set_option, "numeric_embedding")
         kinds = (AS_IT_IS, "linear", "piecewise_linear", "periodic")
-        found.append(Hyperparameter("numeric_embedding", AS_IT_IS, _embed, kinds))
+        found.append(Hyperparameter("numeric_embedding", AS_IT_IS, embed, kinds))
     if "image" in modalities:
-        found.append(_choice("augment", config.data.augment, (True, False), _feed))
+        found.append(_choice("augment", config.data.augment, (True, False), _set_data))
     if len(config.groups) > 1:
         names = (AS_IT_IS, *(name for name in FUSIONS if name != config.fusion.name))
-        found.append(Hyperparameter("fusion", AS_IT_IS, _fuse, names))
+        found.append(Hyperparameter("fusion", AS_IT_IS, _set_fusion, names))
         shares = (AS_IT_IS, 0.0, 0.05, 0.15, 0.3)
-        found.append(Hyperparameter("modality_dropout", AS_IT_IS, _ablate, shares))
-    return [hyperparameter for hyperparameter in found if len(hyperparameter.choices) != 1]
+        found.append(Hyperparameter("modality_dropout", AS_IT_IS, _set_modality_dropout, shares))
+    return [each for each in found if len(each.choices) != 1]
 
 
 def apply_hyperparameters(
     config: Config, space: Sequence[Hyperparameter], values: Mapping[str, Any]
 ) -> Config:
-    """Return the config with all knobs turned to `values`; with those of the start, itself.
+    """Return the config with these values of its hyperparameters; with the starting ones, itself.
 
     Parts are chosen first, then what applies to any part.
 
@@ -96,9 +102,9 @@ def apply_hyperparameters(
         ConfigError: The values are those of no valid config.
     """
     last = ("dropout", "width", "modality_dropout", "numeric_embedding")
-    for hyperparameter in sorted(space, key=lambda hyperparameter: hyperparameter.name in last):
-        if values[hyperparameter.name] != hyperparameter.start:
-            config = hyperparameter.apply(config, values[hyperparameter.name])
+    for each in sorted(space, key=lambda each: each.name in last):
+        if values[each.name] != each.start:
+            config = each.apply(config, values[each.name])
     return Config.parse(config.model_dump())
 
 
@@ -109,7 +115,7 @@ def _choice(
     return Hyperparameter(name, start, partial(apply, name), choices)
 
 
-def _encoder_hyperparameter(config: Config, modality: Modality) -> Hyperparameter:
+def _encoder_choice(config: Config, modality: Modality) -> Hyperparameter:
     """Choose the encoder of all groups of a modality; those with word vectors keep theirs."""
     groups = [g for g in config.groups if g.modality == modality and g.vectors is None]
     names = [
@@ -118,79 +124,79 @@ def _encoder_hyperparameter(config: Config, modality: Modality) -> Hyperparamete
         if any(group.encoder != encoder_named(modality, name) for group in groups)
     ]
     return Hyperparameter(
-        f"{modality}_encoder", AS_IT_IS, partial(_encode, modality), (AS_IT_IS, *names)
+        f"{modality}_encoder", AS_IT_IS, partial(_set_encoder, modality), (AS_IT_IS, *names)
     )
 
 
-def _train(key: str, config: Config, value: Any) -> Config:
+def _set_training(key: str, config: Config, value: Any) -> Config:
     training = config.training.model_copy(update={key: value})
     return config.model_copy(update={"training": training})
 
 
-def _feed(key: str, config: Config, value: Any) -> Config:
+def _set_data(key: str, config: Config, value: Any) -> Config:
     return config.model_copy(update={"data": config.data.model_copy(update={key: value})})
 
 
-def _encode(modality: str, config: Config, name: str) -> Config:
-    encoder = encoder_named(modality, name).model_dump()
+def _set_encoder(modality: str, config: Config, name: str) -> Config:
+    encoder = encoder_named(modality, name)
 
     def change(group: Group) -> Group:
         free = group.modality == modality and group.vectors is None
-        return _with_encoder(group, encoder) if free else group
+        return group.model_copy(update={"encoder": encoder}) if free else group
 
-    return _each_group(config, change)
-
-
-def _fuse(config: Config, name: str) -> Config:
-    return _with_fusion(config, fusion_named(config, name).model_dump())
+    return config.model_copy(update={"groups": [change(group) for group in config.groups]})
 
 
-def _ablate(config: Config, value: float) -> Config:
-    options = {**config.fusion.options, "modality_dropout": value}
-    return _with_fusion(config, {"name": config.fusion.name, "options": options})
+def _set_fusion(config: Config, name: str) -> Config:
+    return config.model_copy(update={"fusion": fusion_named(config, name)})
 
 
-def _embed(config: Config, kind: str) -> Config:
-    return _set_option(config, "numeric_embedding", kind, fusion=False)
+def _set_modality_dropout(config: Config, value: float) -> Config:
+    fusion = _extended(config.fusion, {"modality_dropout": value})
+    return config.model_copy(update={"fusion": fusion})
 
 
-def _drop(config: Config, value: float) -> Config:
-    return _set_option(config, "dropout", value)
-
-
-def _set_option(config: Config, option: str, value: Any, *, fusion: bool = True) -> Config:
+def _set_option(option: str, config: Config, value: Any) -> Config:
     """Give an option to every encoder that has it, and to the fusion."""
-
-    def change(group: Group) -> Group:
-        kind, part = f"{group.modality}_encoder", group.encoder
-        if option not in registry.options(registry.get(kind, part.name)):
-            return group
-        return _with_encoder(group, {"name": part.name, "options": {**part.options, option: value}})
-
-    config = _each_group(config, change)
-    part = config.fusion
-    if not fusion or option not in registry.options(registry.get("fusion", part.name)):
-        return config
-    return _with_fusion(config, {"name": part.name, "options": {**part.options, option: value}})
+    return _set_options(
+        config, lambda cls, *_: {option: value} if option in registry.options(cls) else {}
+    )
 
 
-def _widen(config: Config, factor: float) -> Config:
+def _scale_sizes(config: Config, factor: float) -> Config:
     """Multiply the sizes of encoders and fusion; word vectors keep theirs."""
 
-    def change(group: Group) -> Group:
-        kept = ("embedding_dim",) if group.vectors is not None else ()
-        kind, part = f"{group.modality}_encoder", group.encoder
-        sizes = _sizes(registry.get(kind, part.name), part.options, factor, kept)
-        return _with_encoder(group, {"name": part.name, "options": {**part.options, **sizes}})
+    def sizes(cls: type, part: Component, group: Group | None) -> dict[str, Any]:
+        kept = ("embedding_dim",) if group is not None and group.vectors is not None else ()
+        return _sizes(cls, part.options, factor, kept)
 
-    config = _each_group(config, change)
-    part = config.fusion
-    sizes = _sizes(registry.get("fusion", part.name), part.options, factor)
-    return _with_fusion(config, {"name": part.name, "options": {**part.options, **sizes}})
+    return _set_options(config, sizes)
+
+
+def _set_options(
+    config: Config, options: Callable[[type, Component, Group | None], dict[str, Any]]
+) -> Config:
+    """Give encoders and fusion the further options of a class, its part and its group."""
+
+    def changed(group: Group) -> Group:
+        cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
+        encoder = _extended(group.encoder, options(cls, group.encoder, group))
+        return group.model_copy(update={"encoder": encoder})
+
+    fusion, cls = config.fusion, registry.get("fusion", config.fusion.name)
+    update = {
+        "groups": [changed(group) for group in config.groups],
+        "fusion": _extended(fusion, options(cls, fusion, None)),
+    }
+    return config.model_copy(update=update)
+
+
+def _extended(part: Component, options: Mapping[str, Any]) -> Component:
+    return part.model_copy(update={"options": {**part.options, **options}})
 
 
 def _sizes(
-    cls: type, options: Mapping[str, Any], factor: float, kept: Sequence[str] = ()
+    cls: type, options: Mapping[str, Any], factor: float, kept: Sequence[str]
 ) -> dict[str, Any]:
     """Return the sizes of a part times a factor: those of its options, or its constructor's own."""
     parameters = inspect.signature(cls).parameters
@@ -206,15 +212,3 @@ def _sizes(
 
 def _scaled(size: int, factor: float) -> int:
     return max(_STEP, round(size * factor / _STEP) * _STEP)
-
-
-def _each_group(config: Config, change: Callable[[Group], Group]) -> Config:
-    return config.model_copy(update={"groups": [change(group) for group in config.groups]})
-
-
-def _with_encoder(group: Group, encoder: Mapping[str, Any]) -> Group:
-    return Group.model_validate({**group.model_dump(), "encoder": encoder})
-
-
-def _with_fusion(config: Config, fusion: Mapping[str, Any]) -> Config:
-    return Config.model_validate({**config.model_dump(), "fusion": fusion})

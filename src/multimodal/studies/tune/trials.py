@@ -1,23 +1,17 @@
-"""The record of a search: its trials, the best config, and its gain over the start."""
+"""Trials of a search: their record on disk, the Optuna study over them, and what the search gained.
+
+Each trial is one JSON file. A study is made anew from these files, so that Optuna's own storage,
+whose format changes between versions, is not needed.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-from multimodal.core.formatting import bare_percent
-from multimodal.core.records import MeasuredRecord
-from multimodal.studies.compare.results import Difference
-from multimodal.studies.compare.summary import metric_name
-from multimodal.studies.tune.space import Value
-
-if TYPE_CHECKING:
-    from rich.console import Console
 import importlib
 import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
@@ -25,120 +19,37 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.files import read_text, write_text
-from multimodal.core.records import reason_of
-from multimodal.studies.tune.space import Hyperparameter
+from multimodal.core.formatting import bare_percent
+from multimodal.core.records import MeasuredRecord, reason_of
+from multimodal.studies.compare.results import Difference
+from multimodal.studies.compare.summary import metric_name
+from multimodal.studies.tune.space import Hyperparameter, Value
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TUNING_FILE, TRIALS_FILE, BEST_FILE = "tuning.json", "trials.csv", "best.yaml"
-
-
-class TunedHead(MeasuredRecord):
-    """One head: by side (`validation`, `test`), the metric of start and best, and their rows.
-
-    `differences` say by which share the best config's error is smaller, with 95 % intervals. Those
-    of the validation rows are too good: the best config was chosen by them.
-    """
-
-    head: str
-    metric: str
-    values: dict[str, tuple[float, float, int]]
-    differences: dict[str, Difference]
-
-
-class TuningRecord(MeasuredRecord):
-    """The file `tuning.json`.
-
-    `start` and `best` are numbers of trials, `changed` the knobs in which the best one differs,
-    `importances` the share of each knob in what moved the error, where there are trials enough.
-    """
-
-    version: Literal[1] = 1
-    source: str = ""
-    trials: list[Trial]
-    start: int
-    best: int
-    changed: dict[str, Value] = {}
-    heads: list[TunedHead] = []
-    importances: dict[str, float] = {}
-    verdict: str = ""
-    command: str = ""
-
-
-def tuning_verdict(record: TuningRecord) -> str:
-    """Say what the search gained, on the rows it was chosen by and on untouched ones."""
-    counts = {state: sum(t.state == state for t in record.trials) for state in _STATES}
-    tried = f"{len(record.trials)} trial{'s' if len(record.trials) > 1 else ''}"
-    ended = [f"{counts[state]} {word}" for state, word in _STATES.items() if counts[state]]
-    tried += f" ({', '.join(ended)})" if ended else ""
-    if record.best == record.start:
-        return f"{tried}: nothing was better than the config it started with."
-    return f"{tried}: " + "; ".join(_head_words(head) for head in record.heads) + "."
-
-
-def show_tuning(record: TuningRecord, console: Console, most: int = 10) -> None:
-    """Print the best trials, what the best one changed, which knobs mattered, and the verdict."""
-    from rich import box
-    from rich.table import Table as Printed
-
-    whole = [trial for trial in record.trials if trial.value is not None]
-    ranked = sorted(whole, key=lambda trial: (trial.value, trial.number))[:most]
-    start = next(trial for trial in record.trials if trial.number == record.start)
-    printed = Printed(
-        title="The best trials on the validation rows",
-        box=box.SIMPLE,
-        pad_edge=False,
-        caption="error: in shares of that of always one answer, the mean over the heads",
-    )
-    for name in ("trial", "error", *start.metrics, "s", "differs from the start in"):
-        printed.add_column(name, justify="left" if name.startswith("differs") else "right")
-    for trial in ranked:
-        differs = {k: v for k, v in trial.values.items() if v != start.values[k]}
-        words = ", ".join(f"{k} {_shown(v)}" for k, v in differs.items()) or "the start itself"
-        metrics = (f"{value:.4g}" for value in trial.metrics.values())
-        cells = (str(trial.number), f"{trial.value:.3f}", *metrics, f"{trial.seconds:.0f}", words)
-        printed.add_row(*cells)
-    console.print(printed)
-    if record.importances:
-        shares = ", ".join(f"{k} {v:.0%}" for k, v in record.importances.items() if v >= 0.05)
-        console.print(f"what moved the error: {shares}", soft_wrap=True)
-    console.print(record.verdict, soft_wrap=True)
-
-
-def _shown(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
+MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000  # of a trial's file
+WARM_UP_TRIALS, WARM_UP_EPOCHS = 4, 3  # before a trial may be pruned
+FIRST_TRIALS, FREE_HYPERPARAMETERS = 8, 3  # random neighbours of the start, before TPE draws
+WORST = 1e30  # a loss that is not finite, which JSON and Optuna cannot hold
 _STATES = {"pruned": "ended early", "failed": "failed"}
 
 
-def _head_words(head: TunedHead) -> str:
-    chosen, tested = head.differences["validation"], head.differences["test"]
-    rows = head.values["test"][2]
-    word = metric_name(head.metric)
-    said = f"for {head.head} the best config's error ({word}) is {_smaller(chosen)} than that of "
-    said += f"the start on the rows it was chosen by, {_smaller(tested)} on {rows:,} untouched "
-    said += "test rows"
-    if tested.low > 0 or tested.high < 0:
-        return said
-    return f"{said}, which may be chance"
-
-
-def _smaller(found: Difference) -> str:
-    word, sign = ("smaller", 1) if found.gain >= 0 else ("larger", -1)
-    low, high = map(bare_percent, sorted((sign * found.low, sign * found.high)))
-    return f"{bare_percent(abs(found.gain))} % {word} ({low} to {high})"
-
-
-MOST_BYTES, MOST_EPOCHS = 1 << 20, 10_000
-WARM_UP_TRIALS, WARM_UP_EPOCHS = 4, 3  # before a trial may be ended
-FIRST_TRIALS, FREE_HYPERPARAMETERS = 8, 3
-WORST = 1e30  # a loss that is not finite
-
-
 class Trial(BaseModel):
-    """One trial: its knobs, how it ended, and what came of it.
+    """One trial: the file `trial-0000.json`.
 
-    `value` is the error on the validation rows that the search lowers, mean over the heads, each
-    in shares of the error of always one answer; `by_epoch` the validation loss of every epoch.
+    Attributes:
+        number: From 0.
+        values: The value of each hyperparameter.
+        state: How it ended.
+        value: The validation error that the search lowers: mean over the heads, each relative to
+            the error of a constant.
+        metrics: The metric of each head on the validation rows.
+        by_epoch: The validation loss of every epoch.
+        parameters: The number of weights.
+        seconds: Wall time.
+        reason: Why it failed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -154,8 +65,40 @@ class Trial(BaseModel):
     reason: str = ""
 
 
+class TunedHead(MeasuredRecord):
+    """One head: by split (`validation`, `test`), the metric of start and best, and their rows.
+
+    `differences` say by which fraction the best config's error is smaller, with 95 % intervals.
+    Those of the validation rows are too good: the best config was chosen by them.
+    """
+
+    head: str
+    metric: str
+    values: dict[str, tuple[float, float, int]]
+    differences: dict[str, Difference]
+
+
+class TuningRecord(MeasuredRecord):
+    """The file `tuning.json`.
+
+    `start` and `best` are numbers of trials, `changed` the hyperparameters in which the best one
+    differs, `importances` those of each hyperparameter, where there are trials enough.
+    """
+
+    version: Literal[1] = 1
+    source: str = ""
+    trials: list[Trial]
+    start: int
+    best: int
+    changed: dict[str, Value] = {}
+    heads: list[TunedHead] = []
+    importances: dict[str, float] = {}
+    verdict: str = ""
+    command: str = ""
+
+
 class TrialEnded(Exception):
-    """A trial that is not worth its time, or whose time is over."""
+    """Raised in a fit whose trial is pruned, or whose time is over."""
 
     def __init__(self, *, pruned: bool) -> None:
         super().__init__("pruned" if pruned else "the time is over")
@@ -163,11 +106,12 @@ class TrialEnded(Exception):
 
 
 class PruningCallback(keras.callbacks.Callback):
-    """Tell a study the validation loss of every epoch, and end the trial where it should.
+    """Report the validation loss of every epoch to a study, and end a trial that it prunes.
 
     Args:
-        trial: Of the study, which prunes it.
-        deadline: In seconds of the monotonic clock; a trial without an end of time is never ended.
+        trial: That of the study.
+        deadline: When the trial ends, in seconds of the monotonic clock; with infinity it is never
+            ended, nor pruned.
     """
 
     def __init__(self, trial: Any, deadline: float) -> None:
@@ -201,22 +145,22 @@ def optuna() -> Any:
 
 
 def distributions(space: Sequence[Hyperparameter]) -> dict[str, Any]:
-    """Return what Optuna draws each knob from."""
+    """Return what Optuna draws each hyperparameter from."""
     found = optuna().distributions
     return {
-        hyperparameter.name: found.CategoricalDistribution(hyperparameter.choices)
-        if hyperparameter.choices
-        else found.FloatDistribution(hyperparameter.low, hyperparameter.high, log=True)
-        for hyperparameter in space
+        each.name: found.CategoricalDistribution(each.choices)
+        if each.choices
+        else found.FloatDistribution(each.low, each.high, log=True)
+        for each in space
     }
 
 
 def make_study(space: Sequence[Hyperparameter], trials: Sequence[Trial], seed: int) -> Any:
     """Return a study that knows the trials so far and starts with the config itself.
 
-    The next trials turn three knobs of the start at random; those that follow are drawn by
-    tree-structured Parzen estimators. A trial is ended whose best validation loss so far is worse
-    than the median of those before it.
+    The next trials change three hyperparameters of the start at random; those that follow are drawn
+    by tree-structured Parzen estimators. A trial is pruned whose best validation loss so far is
+    worse than the median of those before it.
 
     References:
         Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011.
@@ -241,7 +185,7 @@ def make_study(space: Sequence[Hyperparameter], trials: Sequence[Trial], seed: i
                 intermediate_values=best_so_far,
             )
         )
-    start = {hyperparameter.name: hyperparameter.start for hyperparameter in space}
+    start = {each.name: each.start for each in space}
     if all(trial.values != start for trial in trials):
         study.enqueue_trial(start)
     for number in range(max(1, len(trials)), FIRST_TRIALS + 1):
@@ -260,18 +204,20 @@ def trial_state(trial: Trial) -> Any:
 
 
 def importances(study: Any) -> dict[str, float]:
-    """Return the share of each knob in what moved the value, the greatest first; {} of few trials.
+    """Return the importance of each hyperparameter, the greatest first; {} of few trials.
+
+    Importances add up to 1: the fractions of the variance of the value that each explains.
 
     References:
         Watanabe et al., PED-ANOVA, IJCAI 2023.
     """
     found = optuna()
-    whole = [t for t in study.trials if t.state == found.trial.TrialState.COMPLETE]
-    if len(whole) < FIRST_TRIALS:
+    complete = [t for t in study.trials if t.state == found.trial.TrialState.COMPLETE]
+    if len(complete) < FIRST_TRIALS:
         return {}
     try:
         shares: Mapping[str, float] = found.importance.get_param_importances(study)
-    except (RuntimeError, ValueError):  # all values are the same
+    except (RuntimeError, ValueError):  # Optuna's, where all values are the same
         return {}
     return {name: float(share) for name, share in shares.items()}
 
@@ -310,19 +256,78 @@ def trial_path(folder: Path, number: int) -> Path:
 def _check(trial: Trial, space: Sequence[Hyperparameter], path: Path) -> None:
     if path.name != trial_path(path.parent, trial.number).name:
         raise ValueError(f"it says it is trial {trial.number}")
-    if set(trial.values) != {hyperparameter.name for hyperparameter in space}:
-        raise ValueError(f"it turns {', '.join(sorted(trial.values))}")
-    for hyperparameter in space:
-        value = trial.values[hyperparameter.name]
+    if set(trial.values) != {each.name for each in space}:
+        raise ValueError(f"it changes {', '.join(sorted(trial.values))}")
+    for each in space:
+        value = trial.values[each.name]
         inside = (
-            value in hyperparameter.choices
-            if hyperparameter.choices
-            else (
-                isinstance(value, float | int)
-                and hyperparameter.low <= value <= hyperparameter.high
-            )
+            value in each.choices
+            if each.choices
+            else (isinstance(value, float | int) and each.low <= value <= each.high)
         )
         if not inside:
-            raise ValueError(f"{hyperparameter.name} is {value!r:.40}")
+            raise ValueError(f"{each.name} is {value!r:.40}")
     if (trial.state == "complete") != (trial.value is not None):
         raise ValueError("a trial is complete if it has a value")
+
+
+def tuning_verdict(record: TuningRecord) -> str:
+    """Say what the search gained, on the rows it was chosen by and on untouched ones."""
+    counts = {state: sum(t.state == state for t in record.trials) for state in _STATES}
+    tried = f"{len(record.trials)} trial{'s' if len(record.trials) > 1 else ''}"
+    ended = [f"{counts[state]} {word}" for state, word in _STATES.items() if counts[state]]
+    tried += f" ({', '.join(ended)})" if ended else ""
+    if record.best == record.start:
+        return f"{tried}: nothing was better than the config it started with."
+    return f"{tried}: " + "; ".join(_head_words(head) for head in record.heads) + "."
+
+
+def _head_words(head: TunedHead) -> str:
+    chosen, tested = head.differences["validation"], head.differences["test"]
+    rows = head.values["test"][2]
+    word = metric_name(head.metric)
+    said = f"for {head.head} the best config's error ({word}) is {_smaller(chosen)} than that of "
+    said += f"the start on the rows it was chosen by, {_smaller(tested)} on {rows:,} untouched "
+    said += "test rows"
+    if tested.low > 0 or tested.high < 0:
+        return said
+    return f"{said}, which may be chance"
+
+
+def _smaller(found: Difference) -> str:
+    word, sign = ("smaller", 1) if found.gain >= 0 else ("larger", -1)
+    low, high = map(bare_percent, sorted((sign * found.low, sign * found.high)))
+    return f"{bare_percent(abs(found.gain))} % {word} ({low} to {high})"
+
+
+def show_tuning(record: TuningRecord, console: Console, most: int = 10) -> None:
+    """Print the best trials, what they changed, which hyperparameters mattered, and the verdict."""
+    from rich import box
+    from rich.table import Table as Printed
+
+    complete = [trial for trial in record.trials if trial.value is not None]
+    ranked = sorted(complete, key=lambda trial: (trial.value, trial.number))[:most]
+    start = next(trial for trial in record.trials if trial.number == record.start)
+    printed = Printed(
+        title="The best trials on the validation rows",
+        box=box.SIMPLE,
+        pad_edge=False,
+        caption="error: relative to that of a constant, the mean over the heads",
+    )
+    for name in ("trial", "error", *start.metrics, "s", "differs from the start in"):
+        printed.add_column(name, justify="left" if name.startswith("differs") else "right")
+    for trial in ranked:
+        differs = {k: v for k, v in trial.values.items() if v != start.values[k]}
+        words = ", ".join(f"{k} {_shown(v)}" for k, v in differs.items()) or "the start itself"
+        metrics = (f"{value:.4g}" for value in trial.metrics.values())
+        cells = (str(trial.number), f"{trial.value:.3f}", *metrics, f"{trial.seconds:.0f}", words)
+        printed.add_row(*cells)
+    console.print(printed)
+    if record.importances:
+        shares = ", ".join(f"{k} {v:.0%}" for k, v in record.importances.items() if v >= 0.05)
+        console.print(f"hyperparameter importance: {shares}", soft_wrap=True)
+    console.print(record.verdict, soft_wrap=True)
+
+
+def _shown(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

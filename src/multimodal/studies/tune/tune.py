@@ -1,4 +1,7 @@
-"""The trials of a search, one after the other; then the best config beside the start."""
+"""Hyperparameter search: trials by error on the validation rows, then the best beside the start.
+
+Every trial predicts the test rows, too; they are looked at once, at the end, for two trials.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ from multimodal.models.baselines import constant_score
 from multimodal.runs.request import Request, record
 from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.results import Difference
-from multimodal.studies.fits import Fit, fit_rows, read_fits, tasks, width, write_fits
-from multimodal.studies.folder import FITS, held
+from multimodal.studies.fits import Fit, fit_rows, output_width, read_fits, tasks, write_fits
+from multimodal.studies.folder import FITS, study_folder
 from multimodal.studies.tune.space import Hyperparameter, apply_hyperparameters, hyperparameters
 from multimodal.studies.tune.trials import (
     BEST_FILE,
@@ -56,14 +59,70 @@ from multimodal.studies.tune.trials import (
 
 logger = logging.getLogger(__name__)
 
-MOST_FAILURES = 10  # one after the other
+MOST_FAILURES = 10  # one after the other, after which a search ends
+SPLITS = VALIDATION, TEST = ("validation", "test")
+Outputs = Mapping[str, Floats]
+PREDICTIONS = "answers"  # the name in files of earlier versions
 
 
 def single_network(prepared: Prepared, config: Config) -> Prepared:
-    """Return the rows for a single network: only then do validation rows teach nothing."""
+    """Return the rows for a single network.
+
+    Of a k-fold ensemble, and of a linear model, every row but the test rows teaches something, so
+    no validation error would be honest.
+    """
     config = config.merge(training={"fold_models": 1, "linear": False})
     spec = prepared.spec.model_copy(update={"terms": None})
     return replace(prepared, config=config, spec=spec, k_fold=False)
+
+
+def tune(
+    data: Rows,
+    targets: str | Sequence[str] = (),
+    *,
+    out: str | Path,
+    config: ConfigLike = None,
+    minutes: float = 30.0,
+    weight: str | None = None,
+    images: str | Path | None = None,
+    command: str = "",
+) -> TuningRecord:
+    """Search for a config that does better on the validation rows, and write it as `best.yaml`.
+
+    The first trial is the config as it is, so that the result is never worse there. Trials that
+    do badly are pruned. The test rows are predicted by every trial and looked at once, at the end,
+    for the best one and the start. Each trial lies in `out`: the same call goes on with the
+    search for another while.
+
+    Args:
+        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        targets: Column or columns to predict; none stands for those of the config's heads.
+        out: Folder of the search: new, empty, or of the same search.
+        config: Where to start, as a Config, a dict or the path of a file; what it leaves open is
+            inferred.
+        minutes: Time for trials; the first one is always finished.
+        weight: Column of row weights, for training and for every metric.
+        images: Folder that photo paths are relative to; the file's folder by default.
+        command: The command to keep in the record.
+
+    Returns:
+        What `tuning.json` holds.
+
+    Raises:
+        MultimodalError: What is wrong, where, and how to mend it.
+        KeyboardInterrupt: After Ctrl-C, once what is finished has been summed up.
+
+    Example:
+        record = tune("products.csv", "price", out="tuned", minutes=30)
+        multimodal.train("products.csv", "price", out="run", config="tuned/best.yaml")
+    """
+    optuna()
+    columns = [targets] if isinstance(targets, str) else list(targets)
+    start, given = time.monotonic(), as_config(config)
+    request = Request(data, columns, given, Path(out), weight, images, command=command)
+    prepared = prepare_rows(request)
+    with study_folder(request.out, record(request, prepared)):
+        return Search(request.out, prepared, start + 60 * minutes, command).run()
 
 
 @dataclass
@@ -72,7 +131,7 @@ class Search:
 
     Args:
         out: Folder to keep them in.
-        prepared: The table, split, with the config to start from.
+        prepared: The rows, split, with the config to start from.
         deadline: No trial but the first goes on after it, in seconds of the monotonic clock.
         command: The command to keep in the record.
     """
@@ -107,7 +166,7 @@ class Search:
 
     @cached_property
     def constant(self) -> dict[str, float]:
-        """Errors on the validation rows of always one answer, by head."""
+        """Errors of a constant on the validation rows, by head."""
         return constant_errors(self.prepared)
 
     def _started(self) -> bool:
@@ -115,30 +174,24 @@ class Search:
         return self._start() is not None
 
     def _start(self) -> Trial | None:
-        start = {hyperparameter.name: hyperparameter.start for hyperparameter in self.space}
+        start = {each.name: each.start for each in self.space}
         return next((t for t in self.trials if t.value is not None and t.values == start), None)
 
     def _try(self, study: Any) -> bool:
         """Try one config; return whether another may follow."""
         asked, start = study.ask(distributions(self.space)), time.perf_counter()
-        first = not self._started()
-        values = {
-            hyperparameter.name: asked.params[hyperparameter.name] for hyperparameter in self.space
-        }
         number = 1 + max((trial.number for trial in self.trials), default=-1)
+        values = {each.name: asked.params[each.name] for each in self.space}
         trial = Trial(number=number, values=values, state="failed")
-        watch = PruningCallback(asked, math.inf if first else self.deadline)
+        watch = PruningCallback(asked, self.deadline if self._started() else math.inf)
         try:
-            config = apply_hyperparameters(self.prepared.config, self.space, values)
-            fit = fit_rows(single_network(self.prepared, config), SPLITS, callbacks=[watch])
-            trial = trial.model_copy(update=self._measured(fit))
-            write_fits(self._answers(trial), {"answers": fit})
+            trial = self._fit(trial, watch)
         except TrialEnded as end:
             if not end.pruned:
                 return False
             trial = trial.model_copy(update={"state": "pruned"})
         except MultimodalError as error:
-            if first:
+            if not self._started():
                 raise
             trial = trial.model_copy(update={"reason": str(error)[:500]})
         seconds = time.perf_counter() - start
@@ -149,23 +202,31 @@ class Search:
         logger.info(self._news(trial))
         return any(each.state != "failed" for each in self.trials[-MOST_FAILURES:])
 
+    def _fit(self, trial: Trial, watch: PruningCallback) -> Trial:
+        """Fit the config of a trial to its end, keep its predictions, and measure them."""
+        config = apply_hyperparameters(self.prepared.config, self.space, trial.values)
+        fit = fit_rows(single_network(self.prepared, config), SPLITS, callbacks=[watch])
+        trial = trial.model_copy(update=self._measured(fit))
+        write_fits(self._fit_path(trial), {PREDICTIONS: fit})
+        return trial
+
     def _measured(self, fit: Fit) -> dict[str, Any]:
-        """Return what a whole fit adds to its trial."""
-        found, shares = {}, []
+        """Return what a fit to its end adds to its trial."""
+        found, relative = {}, []
         for task in tasks(self.prepared):
             metric = tuned_metric(self.prepared, task)
             error = split_error(self.prepared, task, fit.outputs, VALIDATION)
             found[f"{task.name}_{metric}"] = shortfall(metric, error)
-            shares.append(error / max(self.constant[task.name], 1e-12))
-        value = float(np.mean(shares))
+            relative.append(error / max(self.constant[task.name], 1e-12))
+        value = float(np.mean(relative))
         return {"state": "complete", "value": value, "metrics": found, "parameters": fit.parameters}
 
-    def _answers(self, trial: Trial) -> Path:
+    def _fit_path(self, trial: Trial) -> Path:
         return trial_path(self.out / FITS, trial.number).with_suffix(".npz")
 
     def _best(self) -> Trial:
-        whole = [trial for trial in self.trials if trial.value is not None]
-        return min(whole, key=lambda trial: (trial.value, trial.number))
+        complete = [trial for trial in self.trials if trial.value is not None]
+        return min(complete, key=lambda trial: (trial.value, trial.number))
 
     def _news(self, trial: Trial) -> str:
         found = ", ".join(f"{name} {value:.4g}" for name, value in trial.metrics.items())
@@ -201,8 +262,8 @@ class Search:
 
     def _outputs(self, trial: Trial) -> Outputs:
         rows = sum(len(self.prepared.rows(split)) for split in SPLITS)
-        shapes = {each.name: (rows, width(each)) for each in tasks(self.prepared)}
-        return read_fits(self._answers(trial), shapes)["answers"].outputs
+        shapes = {each.name: (rows, output_width(each)) for each in tasks(self.prepared)}
+        return read_fits(self._fit_path(trial), shapes)[PREDICTIONS].outputs
 
 
 def _row(trial: Trial) -> dict[str, Any]:
@@ -219,23 +280,19 @@ def _as_yaml(config: Config, verdict: str) -> str:
     return f"# {verdict}\n{text}"
 
 
-SPLITS = VALIDATION, TEST = ("validation", "test")
-Outputs = Mapping[str, Floats]
-
-
 def tuned_metric(prepared: Prepared, task: Task) -> str:
-    """Name the metric to mend: that of a comparison; of classes the log loss, which is finer."""
+    """Name the metric to improve: that of a comparison; of classes the log loss, which is finer."""
     y_true = prepared.labels[task.name]
     known = y_true[has_label(task, y_true)]
     return "log_loss" if task.kind == "class" else compared_metrics(task, known)[0]
 
 
 def split_error(prepared: Prepared, task: Task, outputs: Outputs, split: str) -> float:
-    """Return how far a head is from perfect on one side.
+    """Return how far a head is from perfect on one split.
 
     Args:
         prepared: Rows, split.
-        task: What the head is asked.
+        task: What the head predicts.
         outputs: By head, of the validation rows, or of them and then the test rows.
         split: One of the two.
     """
@@ -246,7 +303,7 @@ def split_error(prepared: Prepared, task: Task, outputs: Outputs, split: str) ->
 
 
 def constant_errors(prepared: Prepared) -> dict[str, float]:
-    """Return the errors on the validation rows of always one answer, by head."""
+    """Return the errors of a constant on the validation rows, by head."""
     found: dict[str, Floats] = {}
     for task in tasks(prepared):
 
@@ -265,7 +322,7 @@ def constant_errors(prepared: Prepared) -> dict[str, float]:
 
 
 def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) -> TunedHead:
-    """Compare the answers of two configs on both sides, rows drawn again in pairs."""
+    """Compare the predictions of two configs on both splits by a paired bootstrap over the rows."""
     metric = tuned_metric(prepared, task)
     values, differences = {}, {}
     for split in SPLITS:
@@ -283,7 +340,7 @@ def tuned_head(prepared: Prepared, task: Task, start: Outputs, best: Outputs) ->
 def _parts(
     prepared: Prepared, task: Task, metric: str, outputs: Outputs, split: str
 ) -> tuple[RatioTerms, NDArray[Any], NDArray[Any]]:
-    """Take a metric apart over the labelled rows of a side: parts, weights, clusters."""
+    """Take a metric apart over the labelled rows of a split: parts, weights, clusters."""
     rows, values = prepared.rows(split), outputs[task.name]
     if len(values) > len(rows):
         values = values[: len(rows)] if split == VALIDATION else values[-len(rows) :]
@@ -292,52 +349,3 @@ def _parts(
     clusters = rows if prepared.groups is None else prepared.groups[rows]
     each = ratio_terms(metric, task, y_true[counts], values[counts])
     return each, weight[counts], clusters[counts]
-
-
-def tune(
-    data: Rows,
-    targets: str | Sequence[str] = (),
-    *,
-    out: str | Path,
-    config: ConfigLike = None,
-    minutes: float = 30.0,
-    weight: str | None = None,
-    images: str | Path | None = None,
-    command: str = "",
-) -> TuningRecord:
-    """Search for a config that does better on the validation rows, and write it as `best.yaml`.
-
-    The first trial is the config as it is, so that the result is never worse there. Trials that
-    do badly are ended early. The test rows are answered by every trial and looked at once, at the
-    end, for the best one and the start. Each trial lies in `out`: the same call goes on with the
-    search for another while.
-
-    Args:
-        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
-        targets: Column or columns to predict; none stands for those of the config's heads.
-        out: Folder of the search: new, empty, or of the same search.
-        config: Where to start, as a Config, a dict or the path of a file; what it leaves open is
-            inferred.
-        minutes: Time for trials; the first one is always finished.
-        weight: Column of row weights, for training and for every metric.
-        images: Folder that photo paths are relative to; the file's folder by default.
-        command: The command to keep in the record.
-
-    Returns:
-        What `tuning.json` holds.
-
-    Raises:
-        MultimodalError: What is wrong, where, and how to mend it.
-        KeyboardInterrupt: After Ctrl-C, once what is finished has been summed up.
-
-    Example:
-        record = tune("products.csv", "price", out="tuned", minutes=30)
-        multimodal.train("products.csv", "price", out="run", config="tuned/best.yaml")
-    """
-    optuna()
-    columns = [targets] if isinstance(targets, str) else list(targets)
-    start, given = time.monotonic(), as_config(config)
-    request = Request(data, columns, given, Path(out), weight, images, command=command)
-    prepared = prepare_rows(request)
-    with held(Path(out), record(request, prepared)):
-        return Search(Path(out), prepared, start + 60 * minutes, command).run()
