@@ -22,11 +22,11 @@ from multimodal.data.split.folds import (
     read_folds,
     resplit,
     row_weights,
-    rows_apart,
     split_targets,
     strata,
     training_folds,
 )
+from multimodal.data.split.splits import leaking_rows
 
 RANDOM = np.random.default_rng(0)
 N = 300
@@ -39,7 +39,7 @@ def test_folds_are_even_whole_and_stratified() -> None:
     folds = deal_folds(5, GROUPS, [PRICE], seed=1)
     assert sorted(set(folds.tolist())) == [0, 1, 2, 3, 4]
     assert np.bincount(folds).max() - np.bincount(folds).min() <= 3
-    assert not len(rows_apart(folds, GROUPS))
+    assert not len(leaking_rows(folds, GROUPS))
     cheap = PRICE < np.median(PRICE)
     assert all(abs(cheap[folds == fold].mean() - 0.5) < 0.1 for fold in range(5))
 
@@ -69,7 +69,7 @@ def test_one_fold_tests_and_some_of_the_others_validate() -> None:
     assert ((splits == "test") == (folds == 2)).all()
     assert np.mean(splits == "validation") == pytest.approx(0.1, abs=0.02)
     number = np.array([["train", "validation", "test"].index(split) for split in splits])
-    assert not len(rows_apart(number, GROUPS))
+    assert not len(leaking_rows(number, GROUPS))
 
 
 def table(cells: list[object], tmp_path: Path) -> Table:

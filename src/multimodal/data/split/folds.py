@@ -1,4 +1,4 @@
-"""Folds of a cross-validation: every row is tested once, and rows that belong together stay so."""
+"""Folds of cross-validation and of k-fold ensembles; preparing the same rows for other splits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.prepared import Labels, Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
-from multimodal.data.split.splits import SPLITS, Splits, Targets, deal
+from multimodal.data.split.splits import Splits, Targets, deal, random_splits
 
 MOST_FOLDS = 100
 LINEAR_FOLDS = 5  # of the linear model, which is fitted out of fold beside a single network, too
@@ -89,20 +89,6 @@ def read_folds(table: Table, column: str) -> Ints:
     return np.array([number[cell] for cell in cells], np.int64)
 
 
-def rows_apart(folds: Ints, groups: Ints) -> Ints:
-    """Return the positions of rows whose group lies in several folds, ascending.
-
-    Example:
-    >>> rows_apart(np.array([0, 1, 1]), np.array([7, 7, 8])).tolist()
-    [0, 1]
-    """
-    member = np.unique(groups, return_inverse=True)[1]
-    low, high = np.full(len(groups), len(folds)), np.full(len(groups), -1)
-    np.minimum.at(low, member, folds)
-    np.maximum.at(high, member, folds)
-    return np.flatnonzero((low != high)[member]).astype(np.int64)
-
-
 def fold_splits(
     folds: Ints, fold: int, groups: Ints, targets: Targets, validation: float, seed: int
 ) -> Splits:
@@ -113,7 +99,7 @@ def fold_splits(
         fold: The one to test on.
         groups: int64 (N,), what stays together.
         targets: Each (N,), spread evenly over training and validation.
-        validation: Share of all rows that validate, at most half of those left.
+        validation: Fraction of all rows that validate, at most half of those left.
         seed: Fixes the draw.
 
     Returns:
@@ -121,14 +107,14 @@ def fold_splits(
 
     Example:
     >>> splits = fold_splits(np.arange(12) % 3, 1, np.arange(12), [np.arange(12.0)], 0.2, seed=0)
-    >>> [int((splits == split).sum()) for split in SPLITS]
+    >>> [int((splits == split).sum()) for split in ("train", "validation", "test")]
     [6, 2, 4]
     """
-    splits: NDArray[np.object_] = np.full(len(folds), SPLITS[2], object)
+    splits: NDArray[np.object_] = np.full(len(folds), "test", object)
     rest = np.flatnonzero(folds != fold)
-    share = min(0.5, validation * len(folds) / max(len(rest), 1))
-    parts = deal([1 - share, share], groups[rest], [target[rest] for target in targets], seed)
-    splits[rest] = np.array(SPLITS, object)[parts]
+    wanted = min(0.5, validation * len(folds) / max(len(rest), 1))
+    known = [target[rest] for target in targets]
+    splits[rest] = random_splits(wanted, 0.0, groups[rest], known, seed)
     return splits
 
 
@@ -140,28 +126,29 @@ def _in_order(name: str) -> tuple[float, str]:
 def training_folds(
     config: Config, groups: Ints, splits: NDArray[Any], found: Labels, k_fold: bool
 ) -> Ints:
-    """Return the part of the rows, but the test rows, that each is in, -1 for none.
+    """Return the fold of each row but the test rows, int64 (N,), -1 for these.
 
-    There are as many as networks where `k_fold` leaves each without a part, else five.
+    With `k_fold` there is one for each fold model, else five for the linear model alone. Rows of a
+    class in fewer than three groups are in none, so that every fold model learns from them.
 
     Raises:
-        ConfigError: There are too few rows for `training.fold_models` parts.
+        ConfigError: There are too few rows for `training.fold_models` folds.
     """
     rows = np.flatnonzero(splits != "test")
     targets = [each[rows] for label in found.values() for each in split_targets(label)]
-    members = int(config.training.fold_models) if k_fold else 1
-    count, folds = members if members > 1 else LINEAR_FOLDS, np.full(len(splits), -1)
+    models = int(config.training.fold_models) if k_fold else 1
+    count, folds = models if models > 1 else LINEAR_FOLDS, np.full(len(splits), -1)
     folds[rows] = deal([1 / count] * count, groups[rows], targets, config.training.seed, rare=-1)
-    if members > 1 and len(np.unique(folds[folds >= 0])) < members:
+    if models > 1 and len(np.unique(folds[folds >= 0])) < models:
         raise ConfigError(
-            f"`training.fold_models` is {members}, but the rows that are no test rows do not make "
+            f"`training.fold_models` is {models}, but the rows that are no test rows do not make "
             f"as many parts: there are {len(rows):,}, and duplicates stay together. Set it to 1."
         )
     return folds
 
 
 def split_targets(label: Label) -> list[NDArray[Any]]:
-    """Return what a split should share out evenly: numbers, classes, or a box's size."""
+    """Return what a split should be stratified by: numbers, classes, or a box's size."""
     if label.kind == "labels":
         each = label.y_true(label.names()).astype(object)
         each[~label.known] = None
@@ -213,7 +200,7 @@ def row_weights(prepared: Prepared) -> Floats:
 
 
 def strata(prepared: Prepared) -> list[NDArray[Any]]:
-    """Return what a split of the rows should share out evenly: each (N,) numbers or classes."""
+    """Return what a split of the rows should be stratified by: each (N,) numbers or classes."""
     return [target for label in prepared.raw_labels.values() for target in split_targets(label)]
 
 

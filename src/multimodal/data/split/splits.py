@@ -1,8 +1,7 @@
-"""Which rows train, validate and test; rows that belong together stay in one split."""
+"""Training, validation and test splits, stratified, with rows that belong together in one split."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
@@ -23,18 +22,13 @@ SPLITS = ("train", "validation", "test")
 Splits = npt.NDArray[np.object_]
 Targets = Sequence[npt.NDArray[Any]]
 _WORDS = {
-    "train": "train",
-    "training": "train",
-    "test": "test",
-    "testing": "test",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "dev": "validation",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 _LEAST_ROWS = 10
-_CLASSES = 20
-_MOSTLY = 0.9  # share of cells that name a split, from which a column is meant as a split
+_CLASSES = 20  # different numbers, up to which each is a stratum; more are cut at their deciles
+_MOSTLY = 0.9  # fraction of cells that name a split, from which a column is meant as a split
 _DIVISIBLE = 20  # groups that two targets must share to be a stratum
 
 
@@ -60,20 +54,20 @@ def split_rows(
       training rows become them, at random. Duplicates are not moved: see `leaking_rows`.
 
     Args:
-        split: method, column and shares.
-        frame: the rows.
+        split: Method, column and fractions.
+        frame: The rows.
         groups: int64 (N,) of `duplicate_groups`.
-        targets: each (N,) numbers, or objects for classes; NaN and None are a stratum of their
+        targets: Each (N,) numbers, or objects for classes; NaN and None are a stratum of their
             own.
-        seed: fixes the draw.
-        source: name of the table, for messages.
-        place: names the table and line of the row at a position, for messages; None counts rows.
+        seed: Fixes the draw.
+        source: Name of the table, for messages.
+        place: Names the table and line of the row at a position, for messages; None counts rows.
 
     Returns:
         object (N,) of "train", "validation" and "test", each at least once.
 
     Raises:
-        DataError: fewer than ten rows, no such column, a cell that cannot be read, or rows that
+        DataError: Fewer than ten rows, no such column, a cell that cannot be read, or rows that
             hang together so much that a split stays empty.
     """
     named = f"{source}: " if source else ""
@@ -89,7 +83,7 @@ def split_rows(
         splits = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
         groups = joined_groups(split, frame, groups, named)
-        splits = _at_random(split.validation, split.test, groups, targets, seed)
+        splits = random_splits(split.validation, split.test, groups, targets, seed)
     return _complete(splits, groups, named)
 
 
@@ -102,7 +96,7 @@ def joined_groups(split: Split, frame: pd.DataFrame, groups: Ints, named: str = 
     """Return `groups` (N,), with rows of one value of the column together under method `group`.
 
     Raises:
-        DataError: no such column.
+        DataError: No such column.
     """
     if split.method != "group":
         return groups
@@ -130,20 +124,19 @@ def cells_without_split(cells: pd.Series[Any]) -> Ints | None:
     return others if meant and len(texts) - len(others) >= _MOSTLY * len(texts) else None
 
 
-def leaking_rows(splits: Splits, groups: Ints) -> Ints:
-    """Return the positions of rows whose duplicate lies in another split, ascending.
+def leaking_rows(parts: npt.NDArray[Any], groups: Ints) -> Ints:
+    """Return the positions of rows whose group lies in several splits or folds, ascending.
 
     Example:
     >>> splits = np.array(["train", "test", "test"], dtype=object)
     >>> leaking_rows(splits, np.array([0, 0, 1])).tolist()
     [0, 1]
     """
-    codes = np.array([SPLITS.index(split) for split in splits], dtype=np.int64)
-    size = int(groups.max()) + 1 if len(groups) else 0
-    low, high = np.full(size, len(SPLITS)), np.full(size, -1)
-    np.minimum.at(low, groups, codes)
-    np.maximum.at(high, groups, codes)
-    return np.flatnonzero((low != high)[groups]).astype(np.int64)
+    codes, parts_of = np.unique(groups, return_inverse=True)[1], pd.factorize(parts)[0]
+    low, high = np.full(len(groups), len(groups)), np.full(len(groups), -1)
+    np.minimum.at(low, codes, parts_of)
+    np.maximum.at(high, codes, parts_of)
+    return np.flatnonzero((low != high)[codes]).astype(np.int64)
 
 
 def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
@@ -154,28 +147,25 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
     return frame[column]
 
 
-def _at_random(validation: float, test: float, groups: Ints, targets: Targets, seed: int) -> Splits:
+def random_splits(
+    validation: float, test: float, groups: Ints, targets: Targets, seed: int
+) -> Splits:
     """Deal whole groups out to the three splits; a class in fewer than three groups trains."""
-    shares = [1 - validation - test, validation, test]
-    return np.array(SPLITS, dtype=object)[deal(shares, groups, targets, seed)]
+    fractions = [1 - validation - test, validation, test]
+    return np.array(SPLITS, dtype=object)[deal(fractions, groups, targets, seed)]
 
 
 def deal(
-    shares: Sequence[float],
-    groups: Ints,
-    targets: Targets,
-    seed: int,
-    *,
-    rare: int | None = 0,
+    fractions: Sequence[float], groups: Ints, targets: Targets, seed: int, *, rare: int | None = 0
 ) -> Ints:
     """Deal whole groups out, stratum by stratum, to the part that lacks most rows so far.
 
     Args:
-        shares: share of the rows of each part; they add up to 1.
+        fractions: Fraction of the rows of each part; they add up to 1.
         groups: int64 (N,), what stays together.
-        targets: each (N,) numbers, or objects for classes; see `split_rows`.
-        seed: fixes the draw.
-        rare: the part of what has a class in fewer than three groups, -1 for none of them; None
+        targets: Each (N,) numbers, or objects for classes; see `split_rows`.
+        seed: Fixes the draw.
+        rare: The part of what has a class in fewer than three groups, -1 for none of them; None
             deals it out like all else.
 
     Returns:
@@ -186,12 +176,11 @@ def deal(
     >>> np.bincount(parts).tolist(), np.bincount(parts[::2]).tolist()
     ([4, 4], [2, 2])
     """
-    _, first, member, sizes = np.unique(
-        groups, return_index=True, return_inverse=True, return_counts=True
-    )
-    strata, small = _strata(targets, member, len(first))
+    # scikit-learn's StratifiedGroupKFold makes equal folds, by one target of few classes only.
+    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    strata, small = _strata(targets, member, len(sizes))
     chance = np.random.default_rng(seed).random(len(sizes))
-    wanted = np.asarray(shares, np.float64)
+    wanted = np.asarray(fractions, np.float64)
     dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
     for group in np.lexsort((chance, -sizes, strata)):
         lack = wanted * (dealt.sum() + sizes[group]) - dealt
@@ -224,6 +213,7 @@ def _by_target(target: npt.NDArray[Any], member: Ints, count: int) -> tuple[Ints
     rows = np.flatnonzero(~pd.isna(target))
     names = np.array([str(target[row]) for row in rows], str)
     codes = np.full(count, -1)
+    # Of equal indices NumPy assigns the last: reversed, a group has the class of its first row.
     codes[member[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
     rare = np.bincount(codes[codes >= 0], minlength=1) < len(SPLITS)
     return codes, (codes >= 0) & rare[codes]
@@ -248,21 +238,14 @@ def rare_classes(target: npt.NDArray[np.object_], groups: Ints) -> list[str]:
     >>> rare_classes(np.array(["a", "a", "a", "b", None], object), np.arange(5))
     ['b']
     """
-    found: dict[str, set[int]] = {}
-    for name, group in zip(target, groups.tolist(), strict=True):
-        if name is not None:
-            found.setdefault(name, set()).add(group)
-    return sorted(name for name, where in found.items() if len(where) < len(SPLITS))
+    counts = pd.Series(groups).groupby(target).nunique()
+    return [str(name) for name in counts[counts < len(SPLITS)].index]
 
 
 def _by_time(
-    split: Split,
-    cells: pd.Series[Any],
-    groups: Ints,
-    named: str,
-    place: Callable[[int], str],
+    split: Split, cells: pd.Series[Any], groups: Ints, named: str, place: Callable[[int], str]
 ) -> Splits:
-    """Cut the groups' latest moments where the shares come nearest."""
+    """Cut the groups' latest moments where the fractions come nearest."""
     moments = _moments(cells, place)
     latest = np.full(int(groups.max()) + 1, -np.inf)
     np.maximum.at(latest, groups, moments)
@@ -272,7 +255,7 @@ def _by_time(
             f"{named}split column '{split.column}' has {len(values)} different moments; three are "
             "needed. Split at random, or by a finer date."
         )
-    after = np.cumsum(counts[::-1])[::-1] / len(cells)  # share of rows from each moment on
+    after = np.cumsum(counts[::-1])[::-1] / len(cells)  # fraction of rows from each moment on
     test = 2 + int(np.argmin(np.abs(after[2:] - split.test)))
     wanted = after[test] + split.validation
     validation = 1 + int(np.argmin(np.abs(after[1:test] - wanted)))
@@ -314,10 +297,9 @@ def _by_column(
     splits = np.array(words, dtype=object)
     train = np.flatnonzero(splits == "train")
     if "validation" not in words and len(train) > 1:
-        share = min(0.5, split.validation * len(words) / len(train))
-        splits[train] = _at_random(
-            share, 0.0, groups[train], [target[train] for target in targets], seed
-        )
+        wanted = min(0.5, split.validation * len(words) / len(train))
+        known = [target[train] for target in targets]
+        splits[train] = random_splits(wanted, 0.0, groups[train], known, seed)
     return splits
 
 
@@ -327,8 +309,7 @@ def _more(rows: Sized) -> str:
 
 def _complete(splits: Splits, groups: Ints, named: str) -> Splits:
     """Return `splits` if each has a row."""
-    counts = Counter(splits.tolist())
-    empty = [split for split in SPLITS if not counts[split]]
+    empty = [split for split in SPLITS if not (splits == split).any()]
     if empty:
         largest = int(np.bincount(groups).max())
         raise DataError(

@@ -17,8 +17,8 @@ from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
 from multimodal.core.presets import ConfigLike, as_config
 from multimodal.data.prepare import Prepared, Rows
-from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, rows_apart, strata
-from multimodal.data.split.splits import joined_groups
+from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, strata
+from multimodal.data.split.splits import joined_groups, leaking_rows
 from multimodal.runs.request import Request, record
 from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
@@ -153,7 +153,7 @@ def _folds(prepared: Prepared, folds: int, column: str | None) -> tuple[Ints, In
         seed = prepared.config.training.seed
         return deal_folds(folds, groups, strata(prepared), seed), groups
     numbers = read_folds(table, column)
-    apart = rows_apart(numbers, groups)
+    apart = leaking_rows(numbers, groups)
     if len(apart):
         logger.warning(
             f"{len(apart):,} rows have a duplicate in another fold of column '{column}', "
