@@ -1,6 +1,6 @@
-"""What a feature group reads from rows: its numbers, names, texts and photos.
+"""Cells to arrays: the numbers, category codes, texts and photo names of a feature group.
 
-Rows are a DataFrame, or a dict of lists where there are few: both go through the same functions.
+Rows are a DataFrame, or a dict of lists, which is quicker to make of a single row.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def numbers(columns: Sequence[NumericColumn], units: Units, frame: Frame) -> Rea
 
     Args:
         columns: N numbers, or parts of dates.
-        units: phrase around the number by source column, where there is one.
-        frame: the rows.
+        units: Phrase around the number by source column, where there is one.
+        frame: The rows.
     """
     dates: dict[str, Dates] = {}
     bad: dict[str, int] = {}

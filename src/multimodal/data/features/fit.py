@@ -1,11 +1,10 @@
-"""What is learned from the training rows: scales, categories, words, lengths, photos, steps."""
+"""Fitting of preprocessing on the training rows: scales, bins, categories, words, lengths."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +21,10 @@ from multimodal.core.spec import (
     slug,
     unique_slugs,
 )
-from multimodal.data.columns.cells import Column as Cells
 from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.features import bins, cell_arrays, series, text
+from multimodal.data.features.cell_arrays import Units
 from multimodal.data.labels import read
 from multimodal.data.prepared import Base, Labels
 from multimodal.data.read.lazy_text import in_memory
@@ -36,6 +35,16 @@ from multimodal.data.sparse.random_features import random_feature_targets
 
 MAX_CATEGORIES = 10_000
 _NUMERIC = ("number", "date")
+
+
+class _Rows(NamedTuple):
+    """The training rows, and how to read them; `target` holds their labels for bins."""
+
+    config: Config
+    schema: Schema
+    units: Units
+    frame: pd.DataFrame
+    target: NDArray[Any] | None
 
 
 def fit_spec(
@@ -65,13 +74,13 @@ def fit_spec(
     """
     names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
     known = {group.name: group for group in (base.groups if base else [])}
-    fitters: dict[str, _Fitter] = {**_FITTERS, "tabular": partial(_fit_tabular, target=target)}
+    rows = _Rows(config, schema, {c.name: c.unit for c in schema.columns}, frame, target)
     groups = []
     for group, name in zip(config.groups, names, strict=False):
         start = known.get(name)
         if start is None or start.modality != group.modality:
             start = FittedGroup(name=name, modality=group.modality, columns=[])
-        groups.append(fitters[group.modality](config, group, start, schema, frame))
+        groups.append(_FITTERS[group.modality](rows, group, start))
     if len(groups) > 1:  # what no training row lacks may be missing tomorrow
         groups = [group.model_copy(update={"optional": True}) for group in groups]
     return FittedSpec(groups=groups, heads=[])
@@ -88,25 +97,12 @@ def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
     ]
 
 
-def _fit_tabular(
-    config: Config,
-    group: Group,
-    base: FittedGroup,
-    schema: Schema,
-    frame: pd.DataFrame,
-    target: NDArray[Any] | None = None,
-) -> FittedGroup:
-    columns = [schema.column(name) for name in group.columns]
-    numeric = _fit_numbers(
-        [c for c in columns if c.kind in _NUMERIC],
-        base,
-        frame,
-        config.data.num_bins,
-        target if config.data.bins == "target" else None,
-    )
+def _fit_tabular(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
+    columns = [rows.schema.column(name) for name in group.columns]
+    numeric = _fit_numbers(rows, [c for c in columns if c.kind in _NUMERIC], base)
     old = {column.source: column.categories for column in base.categorical}
     categorical = [
-        _fit_categories(c.name, frame[c.name], config.data.min_count, old.get(c.name, []))
+        _fit_categories(rows, c.name, old.get(c.name, []))
         for c in columns
         if c.kind not in _NUMERIC
     ]
@@ -115,56 +111,43 @@ def _fit_tabular(
             f"group '{group.name}': no column varies over the training rows "
             f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
         )
-    units = {column.name: column.unit for column in columns}
-    there = (
-        [~np.isnan(cell_arrays.numbers(numeric, units, frame).values).all(axis=1)]
-        if numeric
-        else []
-    )
-    there += [~is_missing(frame[column.source]) for column in categorical]
-    return base.model_copy(
-        update={
-            "columns": group.columns,
-            "numeric": numeric,
-            "categorical": categorical,
-            "optional": base.optional or not bool(np.any(there, axis=0).all()),
-        }
-    )
+    there: list[Bools] = [~is_missing(rows.frame[column.source]) for column in categorical]
+    if numeric:
+        found = cell_arrays.numbers(numeric, rows.units, rows.frame).values
+        there.append(np.asarray(~np.isnan(found).all(axis=1)))
+    absent = not bool(np.any(there, axis=0).all())
+    return _learned(group, base, absent, numeric=numeric, categorical=categorical)
 
 
-def _fit_numbers(
-    columns: Sequence[Column],
-    base: FittedGroup,
-    frame: pd.DataFrame,
-    num_bins: int,
-    target: NDArray[Any] | None,
-) -> list[NumericColumn]:
+def _learned(group: Group, base: FittedGroup, absent: bool, **learned: Any) -> FittedGroup:
+    """Return the group with what it learned; `absent` says that a row lacks it."""
+    optional = base.optional or absent
+    return base.model_copy(update={"columns": group.columns, "optional": optional, **learned})
+
+
+def _fit_numbers(rows: _Rows, columns: Sequence[Column], base: FittedGroup) -> list[NumericColumn]:
     """Return the numbers that the base knows, then the new ones; constant parts are left out."""
-    sources, units = {column.name for column in columns}, {c.name: c.unit for c in columns}
+    sources = {column.name for column in columns}
     known = [column for column in base.numeric if column.source in sources]
     sources -= {column.source for column in known}
     fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
-    found = cell_arrays.numbers(fresh, units, frame).values
+    found = cell_arrays.numbers(fresh, rows.units, rows.frame).values
     fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
     vary = [i for i, column in enumerate(fitted) if column.scale > 0]
-    fitted = _fit_bins([fitted[i] for i in vary], found[:, vary], num_bins, target)
+    fitted = _fit_bins(rows, [fitted[i] for i in vary], found[:, vary])
     if not all(column.bins for column in known):
-        found = cell_arrays.numbers(known, units, frame).values
-        fresh_bins = _fit_bins(known, found, num_bins, target)
-        known = [old if old.bins else new for old, new in zip(known, fresh_bins, strict=True)]
+        found = cell_arrays.numbers(known, rows.units, rows.frame).values
+        pairs = zip(known, _fit_bins(rows, known, found), strict=True)
+        known = [old if old.bins else new for old, new in pairs]
     return [*known, *fitted]
 
 
-def _fit_bins(
-    columns: Sequence[NumericColumn],
-    found: Floats,
-    num_bins: int,
-    target: NDArray[Any] | None,
-) -> list[NumericColumn]:
+def _fit_bins(rows: _Rows, columns: Sequence[NumericColumn], found: Floats) -> list[NumericColumn]:
     """Return the columns with bins; `found` holds their numbers as they stand in the rows."""
-    moved = cell_arrays.scaled(found, columns)
+    moved, data = cell_arrays.scaled(found, columns), rows.config.data
+    target = rows.target if data.bins == "target" else None
     return [
-        column.model_copy(update={"bins": bins.fit_bins(moved[:, i], num_bins, target)})
+        column.model_copy(update={"bins": bins.fit_bins(moved[:, i], data.num_bins, target)})
         for i, column in enumerate(columns)
     ]
 
@@ -190,86 +173,64 @@ def _fit_scale(column: NumericColumn, found: Floats) -> NumericColumn:
     if not len(finite):
         return column
     low, centre, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    # Divided first: the difference of two numbers near 1e308 overflows.
     scale = high / 1.349 - low / 1.349 or finite.max() / 2 - finite.min() / 2
     if column.part is None:
         scale = scale or 1.0  # a constant part of a date is dropped
     return column.model_copy(update={"centre": float(centre), "scale": float(scale)})
 
 
-def _fit_categories(
-    source: str, cells: Cells, min_count: int, known: Sequence[str]
-) -> CategoricalColumn:
+def _fit_categories(rows: _Rows, source: str, known: Sequence[str]) -> CategoricalColumn:
     """Keep categories seen often enough; rarer ones train the out-of-vocabulary row."""
-    counts = Counter(name for name in as_text(cells) if name is not None)
-    old = set(known)
-    fresh = [(n, count) for n, count in counts.items() if count >= min_count and n not in old]
+    counts = Counter(name for name in as_text(rows.frame[source]) if name is not None)
+    least, old = rows.config.data.min_count, set(known)
+    fresh = [(n, count) for n, count in counts.items() if count >= least and n not in old]
     fresh.sort(key=lambda item: (-item[1], item[0]))
     kept = [*known, *(name for name, _ in fresh)][: max(MAX_CATEGORIES, len(known))]
     return CategoricalColumn(name=slug(source), source=source, categories=kept)
 
 
-def _fit_text(
-    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
-) -> FittedGroup:
-    texts, data, old = cell_arrays.texts(group.columns, frame), config.data, set(base.vocabulary)
+def _fit_text(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
+    texts, data = cell_arrays.texts(group.columns, rows.frame), rows.config.data
     found = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
-    counts = np.array([len(text.words(each)) for each in texts])
-    return base.model_copy(
-        update={
-            "columns": group.columns,
-            "vocabulary": [*base.vocabulary, *(word for word in found if word not in old)],
-            "lengths": base.lengths or text.fit_lengths(counts, data.max_words),
-            "optional": base.optional or bool((counts == 0).any()),
-        }
+    counts, old = np.array([len(text.words(each)) for each in texts]), set(base.vocabulary)
+    return _learned(
+        group,
+        base,
+        bool((counts == 0).any()),
+        vocabulary=[*base.vocabulary, *(word for word in found if word not in old)],
+        lengths=base.lengths or text.fit_lengths(counts, data.max_words),
     )
 
 
-def _fit_image(
-    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
-) -> FittedGroup:
-    names = cell_arrays.photo_names(group.columns, frame)
+def _fit_image(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
+    names, data = cell_arrays.photo_names(group.columns, rows.frame), rows.config.data
     most = max((len(row) for row in names), default=1)
     if len(group.columns) == 1:
-        most = min(most, config.data.max_photos)
-    return base.model_copy(
-        update={
-            "columns": group.columns,
-            "photos": max(1, most),
-            "image_size": base.image_size or config.data.image_size,
-            "optional": base.optional or any(not any(row) for row in names),
-        }
-    )
+        most = min(most, data.max_photos)
+    absent, size = any(not any(row) for row in names), base.image_size or data.image_size
+    return _learned(group, base, absent, photos=max(1, most), image_size=size)
 
 
-def _fit_series(
-    config: Config, group: Group, base: FittedGroup, schema: Schema, frame: pd.DataFrame
-) -> FittedGroup:
-    lists = series.holds_lists(group.columns, frame)
+def _fit_series(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
+    lists = series.holds_lists(group.columns, rows.frame)
     channels = series.drafts(group.columns, lists)
     same = [c.source for c in base.channels] == [c.source for c in channels]
     same = same if lists else len(base.channels) == 1  # all steps are of one channel
-    steps = series.longest(group.columns, frame) if lists else len(group.columns)
+    steps = series.longest(group.columns, rows.frame) if lists else len(group.columns)
     steps = base.steps or steps if lists else steps
-    units = {column.name: column.unit for column in schema.columns}
-    found, _ = series.read_series(group.columns, len(channels), steps, units, frame)
+    found, _ = series.read_series(group.columns, len(channels), steps, rows.units, rows.frame)
     if np.isnan(found).all():
         raise DataError(
             f"group '{group.name}': no cell holds a number or a list of numbers "
             f"({', '.join(group.columns)}). Leave the group out, or give it other columns."
         )
     fitted = [_fit_scale(column, found[:, :, i]) for i, column in enumerate(channels)]
-    return base.model_copy(
-        update={
-            "columns": group.columns,
-            "steps": steps,
-            "channels": base.channels if same else fitted,
-            "optional": base.optional or bool(np.isnan(found).all(axis=(1, 2)).any()),
-        }
-    )
+    absent = bool(np.isnan(found).all(axis=(1, 2)).any())
+    return _learned(group, base, absent, steps=steps, channels=base.channels if same else fitted)
 
 
-_Fitter = Callable[[Config, Group, FittedGroup, Schema, pd.DataFrame], FittedGroup]
-_FITTERS: dict[str, _Fitter] = {
+_FITTERS: dict[str, Callable[[_Rows, Group, FittedGroup], FittedGroup]] = {
     "tabular": _fit_tabular,
     "text": _fit_text,
     "image": _fit_image,

@@ -1,4 +1,4 @@
-"""Rows to arrays: the same functions for training rows and for tomorrow's rows."""
+"""Preprocessing: rows to model inputs, by the same functions in training and in prediction."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Preprocessor:
     def sparse_inputs_without(
         self, frame: Frame, groups: Collection[str]
     ) -> dict[str, NDArray[Any]]:
-        """Return the terms of every row as `arrays` does, as if it lacked some groups."""
+        """Return the sparse features of every row as `arrays` does, as if it lacked some groups."""
         if self.spec.terms is None:
             return {}
         return sparse_inputs(self.spec.terms, self.spec, self.units, frame, without=groups)
@@ -221,12 +221,12 @@ _EMPTY: dict[str, Any] = {
 def ablate(arrays: Arrays, spec: FittedSpec, modality: Modality) -> Arrays:
     """Return arrays in which every group of a modality is as it is in a row that lacks it.
 
-    Terms stay; those without it are learned from the raw rows, by `Preprocessor.terms_without`.
+    Sparse features stay; without it they are read from raw rows, by `sparse_inputs_without`.
 
     Args:
         arrays: Rows as the model takes them; they stay as they are.
         spec: The fitted spec.
-        modality: What to withhold.
+        modality: The modality to ablate.
 
     Example:
     >>> group = {"name": "t", "modality": "text", "columns": ["t"], "lengths": [8]}

@@ -1,9 +1,9 @@
-"""Series in rows: one column per step, or cells that hold a list of numbers."""
+"""Time series as arrays: one column per step, or cells that hold a list of numbers."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from multimodal.core.spec import NumericColumn, slug
 from multimodal.data.columns.cells import Column, is_missing
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.features import cell_arrays
-from multimodal.data.features.cell_arrays import Frame
+from multimodal.data.features.cell_arrays import Frame, Units
 
 MAX_STEPS = 1024
-_SAMPLE = 1000
-Units = Mapping[str, str | None]
+_SAMPLE = 1000  # cells of a column that are looked at for a list
 
 
 def holds_lists(names: Sequence[str], frame: Frame) -> bool:
@@ -54,12 +53,12 @@ def read_series(
     """Return the windows float64 (rows, steps, channels), NaN where missing, and unreadable cells.
 
     Args:
-        names: the columns: one per channel, or the steps of a single channel in order.
-        channels: how many channels there are.
-        steps: length of the window. A longer list loses its first numbers; a shorter one has
+        names: The columns: one per channel, or the steps of a single channel in order.
+        channels: How many channels there are.
+        steps: Length of the window. A longer list loses its first numbers; a shorter one has
             missing numbers before it.
-        units: phrase around the number by column, for columns of steps.
-        frame: the rows.
+        units: Phrase around the number by column, for columns of steps.
+        frame: The rows.
 
     Example:
     >>> read_series(["x"], 1, 3, {}, {"x": ["1 2", [3, 4, 5, 6]]})[0][:, :, 0].tolist()

@@ -1,4 +1,8 @@
-"""Words: one tokeniser for training, prediction and explanation."""
+"""Tokenisation of texts: words, vocabulary, ids and padding.
+
+One tokeniser serves training, prediction and explanation. It is not Keras's `TextVectorization`,
+since explanations need the offset of each word, and the data half loads no Keras.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING
+from multimodal.core.spec import FIRST_CODE, OUT_OF_VOCABULARY, PADDING
 
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff"  # kana and Han, written without blanks
 _MARKS = "".join(  # accents and vowel signs that follow a letter: Hebrew, Arabic, Indic, Thai …
@@ -24,9 +28,8 @@ _WORD = re.compile(
     rf"{_NUMBER}|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*|['’]{_LETTERS}+)*"
     rf"|[{_UNSPACED}]|[%€$£₹+&#]"
 )
-_FIRST = 2
-MAX_LENGTHS = 4
-MANY_CUT = 0.1
+MAX_LENGTHS = 4  # each is a shape of its own, which XLA compiles anew
+MANY_CUT = 0.1  # fraction of the texts, from which a sentence says that they are cut
 _CHARACTERS = 16  # of a word with the blanks around, seldom more
 
 
@@ -95,7 +98,7 @@ def fit_vocabulary(texts: Iterable[str], *, size: int, min_count: int) -> list[s
 
 def index(vocabulary: Sequence[str]) -> dict[str, int]:
     """Return the id of each word: 2 + its position."""
-    return {word: i + _FIRST for i, word in enumerate(vocabulary)}
+    return {word: i + FIRST_CODE for i, word in enumerate(vocabulary)}
 
 
 def word_ids(text: str, ids: Mapping[str, int], limit: int) -> list[int]:
@@ -141,10 +144,10 @@ def cut_note(name: str, ids: NDArray[np.int32], length: int, limit: int) -> str 
     """Return a sentence on the texts of group `name`, if `limit` cuts a tenth of them.
 
     Args:
-        name: the group, for the sentence.
+        name: The group, for the sentence.
         ids: int32 (rows, length), padded and cut.
-        length: the greatest fixed length.
-        limit: the greatest length that `fit_lengths` was allowed.
+        length: The greatest fixed length.
+        limit: The greatest length that `fit_lengths` was allowed.
     """
     full = int((np.count_nonzero(ids != PADDING, axis=1) == length).sum())
     if length < limit or full < MANY_CUT * max(len(ids), 1):

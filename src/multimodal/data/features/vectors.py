@@ -1,4 +1,4 @@
-"""Pretrained word vectors from a GloVe or word2vec text file."""
+"""Pretrained word vectors, from a text file of GloVe or word2vec."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def read_vectors(path: str | Path, vocabulary: Sequence[str]) -> Vectors:
     lower case.
 
     Args:
-        path: the file, UTF-8; packed with gzip if it ends in `.gz`.
-        vocabulary: the words from id 2 on.
+        path: The file, UTF-8; packed with gzip if it ends in `.gz`.
+        vocabulary: The words from id 2 on.
 
     Raises:
-        DataError: the file cannot be read, is empty, or a line is not a word and its numbers.
+        DataError: The file cannot be read, is empty, or a line is not a word and its numbers.
 
     Example:
     >>> import tempfile
@@ -66,7 +66,7 @@ def dimension(path: str | Path) -> int:
     """Return how many numbers the vectors of a file have, from its first line of a vector.
 
     Raises:
-        DataError: the file cannot be read, or holds no vector.
+        DataError: The file cannot be read, or holds no vector.
     """
     for number, line in _vector_lines(Path(path)):
         dim = len(line.split()) - 1

@@ -150,7 +150,7 @@ def _cells(split: Split, frame: pd.DataFrame, place: str) -> pd.Series[Any]:
 def random_splits(
     validation: float, test: float, groups: Ints, targets: Targets, seed: int
 ) -> Splits:
-    """Deal whole groups out to the three splits; a class in fewer than three groups trains."""
+    """Deal groups out to the three splits; a class in fewer than three groups trains."""
     fractions = [1 - validation - test, validation, test]
     return np.array(SPLITS, dtype=object)[deal(fractions, groups, targets, seed)]
 
