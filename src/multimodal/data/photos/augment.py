@@ -1,4 +1,9 @@
-"""Photos mirrored and shifted in training; which way is a function of (seed, epoch, row) alone."""
+"""Augmentation of photos and their boxes: mirrored and shifted, by (seed, epoch, row) alone.
+
+The augmentation layers of Keras draw from a state that moves on with every batch. Here what happens
+to a photo follows from its row, so that a training that is resumed inside an epoch sees the same
+photos as one that was never stopped, and boxes move along with theirs.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from multimodal.data.photos.read import Pixels
 
 Boxes = NDArray[np.float32]
 MAX_SHIFT = 1 / 16
-
+# The constants of splitmix64. NumPy's generators would need an object for each photo.
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
@@ -51,7 +56,7 @@ def augment_boxes(
     """Move boxes as `augment_photos` moves the first photo of their rows; cut them at its edge.
 
     Args:
-        boxes: float32 (B, 4), shares of the photo's width and height: xmin, ymin, xmax, ymax.
+        boxes: float32 (B, 4), fractions of the photo's width and height: xmin, ymin, xmax, ymax.
         seed: (seed, epoch).
         rows: integers (B,).
         slots: the number K of photos of a row.
@@ -90,8 +95,9 @@ def _move(photo: Pixels, into: Pixels, down: int, across: int, mirrored: bool) -
     top, bottom = max(down, 0), height + min(down, 0)
     left, right = max(across, 0), width + min(across, 0)
     seen = photo[top - down : bottom - down, left - across : right - across]
+    # A mirrored photo is copied by channel, which is three times as fast.
     for channel in range(seen.shape[-1]) if mirrored else (slice(None),):
-        into[top:bottom, left:right, channel] = seen[..., channel]  # by channel, 3 times as fast
+        into[top:bottom, left:right, channel] = seen[..., channel]
     into[top:bottom, :left] = into[top:bottom, left : left + 1]
     into[top:bottom, right:] = into[top:bottom, right - 1 : right]
     into[:top] = into[top]
@@ -100,9 +106,9 @@ def _move(photo: Pixels, into: Pixels, down: int, across: int, mirrored: bool) -
 
 def _shifts(bits: NDArray[np.uint64], side: int) -> Ints:
     """Return shifts from -side / 16 to side / 16, all alike likely, from the lowest 24 bits."""
-    reach = round(side * MAX_SHIFT)
+    largest = round(side * MAX_SHIFT)
     low = (bits & np.uint64(0xFFFFFF)).astype(np.int64)
-    return low % (2 * reach + 1) - reach
+    return low % (2 * largest + 1) - largest
 
 
 def _draws(seed: tuple[int, int], rows: NDArray[np.integer], slots: int) -> NDArray[np.uint64]:

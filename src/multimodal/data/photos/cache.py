@@ -1,4 +1,4 @@
-"""Decoded photos, kept: in memory where they fit the budget, else in a file.
+"""A cache of decoded photos: in memory where they fit the budget, else in a file.
 
 A photo is decoded the first time it is asked for, once for all rows that name it. The file has no
 name, so it is gone with the process, however that ends; it is read piece by piece, so it adds
@@ -45,6 +45,7 @@ class _Memory:
 
 
 class _File:
+    # Not mapped: writing to a page for which the disk has no room kills the process by SIGBUS.
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._file = tempfile.TemporaryFile(prefix="multimodal-photos-", buffering=0)
         self._bytes = int(np.prod(shape))

@@ -1,4 +1,4 @@
-"""Rows set aside: those whose photos cannot be used, how many may go, and what to say of them."""
+"""Rejection of rows whose photos cannot be used, counts of what photos are like, and the limits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.core.formatting import joined
+from multimodal.core.records import Record
 from multimodal.data.columns.cells import photo_paths
 from multimodal.data.photos.read import (
     ABSENT,
@@ -34,6 +35,8 @@ _SAID = {
     UNREADABLE: ("its photo cannot be read", "their photos cannot be read"),
 }
 _PARTICULARS = re.compile(r",? (?:but )?got .*|,? at character \d+.*", re.DOTALL)
+TINY, HUGE = 32, 16_000_000  # pixels of a side, pixels of a photo
+_KINDS = ("missing", "unreadable", "tiny", "huge", "not_rgb", "rotated")
 _CHUNK, _THREADS = 64, os.cpu_count() or 1
 _FIRST = 5
 
@@ -57,7 +60,7 @@ class PhotoScreening(NamedTuple):
 
 
 def reject_bad_photos(table: Table, columns: Sequence[str], root: Path) -> PhotoScreening:
-    """Examine every photo once; set aside the rows that name one that cannot be used.
+    """Examine every photo once; reject the rows that name one that cannot be used.
 
     Args:
         table: the rows.
@@ -72,15 +75,15 @@ def reject_bad_photos(table: Table, columns: Sequence[str], root: Path) -> Photo
         return PhotoScreening(table, [[]] * rows, np.arange(rows), [])
     named = {column: _paths(table, column, root) for column in columns}
     paths = [[path for row in rows for path in row] for rows in zip(*named.values(), strict=True)]
-    facts = _examined(list(dict.fromkeys(path for row in paths for path in row)))
+    statistics = _examined(list(dict.fromkeys(path for row in paths for path in row)))
     faults = {
-        row: _PHOTO + next(fault for path in names if (fault := facts[path].fault))
+        row: _PHOTO + next(fault for path in names if (fault := statistics[path].fault))
         for row, names in enumerate(paths)
-        if any(facts[path].fault for path in names)
+        if any(statistics[path].fault for path in names)
     }
     kept = np.setdiff1d(np.arange(len(paths)), list(faults))
-    digests = [[facts[path].digest for path in paths[i]] for i in kept]
-    photos = [count_photos(column, rows, facts) for column, rows in named.items()]
+    digests = [[statistics[path].digest for path in paths[i]] for i in kept]
+    photos = [count_photos(column, rows, statistics) for column, rows in named.items()]
     return PhotoScreening(table.drop(faults), digests, kept, photos)
 
 
@@ -111,11 +114,11 @@ def _examined(paths: list[str]) -> dict[str, PhotoStatistics]:
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda chunk: [examine(Path(path)) for path in chunk], chunks)
-        return dict(zip(paths, (facts for chunk in found for facts in chunk), strict=True))
+        return dict(zip(paths, chain.from_iterable(found), strict=True))
 
 
 def check_rejected_fraction(table: Table, limit: float) -> None:
-    """Raise DataError if no row is left, or more than the share `limit` was set aside."""
+    """Raise DataError if no row is left, or more than the fraction `limit` was rejected."""
     bad = len(table.rejected)
     if len(table.frame) and bad <= limit * table.rows_read:
         return
@@ -128,12 +131,10 @@ def check_rejected_fraction(table: Table, limit: float) -> None:
 
 
 def check_row_count(table: Table, read: int) -> None:
-    """Make sure that every one of the `read` rows was either kept or set aside, and once."""
-    gone = np.array([fault.row for fault in table.rejected], np.int64)
-    places = np.concatenate([table.rows, gone])
-    different = len(np.unique(places))
-    if len(places) != read or different != read:
-        raise RuntimeError(f"rows were lost: {read} read, {different} accounted for")
+    """Make sure that every one of the `read` rows was either kept or rejected, and once."""
+    places = [*table.rows.tolist(), *(fault.row for fault in table.rejected)]
+    if len(places) != read or len(set(places)) != read:
+        raise RuntimeError(f"rows were lost: {read} read, {len(set(places))} accounted for")
 
 
 def reason_kind(reason: str) -> str:
@@ -152,7 +153,7 @@ def reason_kind(reason: str) -> str:
 
 
 def reasons(table: Table, most: int = 20) -> dict[str, int]:
-    """Return how many rows were set aside, by kind of reason, the most frequent first."""
+    """Return how many rows were rejected, by kind of reason, the most frequent first."""
     return dict(Counter(reason_kind(fault.reason) for fault in table.rejected).most_common(most))
 
 
@@ -169,11 +170,10 @@ def _said(kind: str, count: int) -> str:
     return f"{count:,} {'row' if count == 1 else 'rows'} rejected: {phrases[count > 1]}"
 
 
-TINY, HUGE = 32, 16_000_000
+class PhotoColumn(Record):
+    """The photos of one column, as `audit.json` keeps them.
 
-
-class PhotoColumn(BaseModel):
-    """The photos of one column; all counts are of files but for `rows` and `duplicate`.
+    All counts are of files but for `rows` and `duplicate`.
 
     Args:
         name: the column.
@@ -189,8 +189,6 @@ class PhotoColumn(BaseModel):
         first: the first file of each of these, by the name of its count.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str
     rows: int
     photos: int
@@ -205,14 +203,14 @@ class PhotoColumn(BaseModel):
 
 
 def count_photos(
-    name: str, rows: Sequence[Sequence[str]], facts: Mapping[str, PhotoStatistics]
+    name: str, rows: Sequence[Sequence[str]], statistics: Mapping[str, PhotoStatistics]
 ) -> PhotoColumn:
     """Count what the photos of a column are like.
 
     Args:
         name: the column.
         rows: for each row, the paths that its cell names.
-        facts: what is known of each path.
+        statistics: what is known of each path.
 
     Example:
     >>> small = PhotoStatistics("x", width=9, height=9)
@@ -224,9 +222,10 @@ def count_photos(
     paths = list(dict.fromkeys(path for row in rows for path in row))
     found: dict[str, list[str]] = {key: [] for key in _KINDS}
     for path in paths:
-        for key in _kinds(facts[path]):
+        for key in _kinds(statistics[path]):
             found[key].append(path)
-    digests = [facts[path].digest for row in rows for path in row if facts[path].digest]
+    named = [statistics[path].digest for row in rows for path in row]
+    digests = [digest for digest in named if digest]
     return PhotoColumn(
         name=name,
         rows=sum(bool(row) for row in rows),
@@ -237,17 +236,14 @@ def count_photos(
     )
 
 
-_KINDS = ("missing", "unreadable", "tiny", "huge", "not_rgb", "rotated")
-
-
-def _kinds(facts: PhotoStatistics) -> list[str]:
-    """Name what is worth a word about one photo."""
-    if facts.fault:
-        return ["missing" if facts.absent else "unreadable"]
+def _kinds(photo: PhotoStatistics) -> list[str]:
+    """Return the counts of `PhotoColumn` that one photo belongs to."""
+    if photo.fault:
+        return ["missing" if photo.absent else "unreadable"]
     true = {
-        "tiny": min(facts.width, facts.height) < TINY,
-        "huge": facts.width * facts.height > HUGE,
-        "not_rgb": facts.mode != "RGB",
-        "rotated": facts.rotated,
+        "tiny": min(photo.width, photo.height) < TINY,
+        "huge": photo.width * photo.height > HUGE,
+        "not_rgb": photo.mode != "RGB",
+        "rotated": photo.rotated,
     }
     return [key for key, holds in true.items() if holds]

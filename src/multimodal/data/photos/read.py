@@ -1,11 +1,16 @@
-"""Photos: where they lie, whether they are whole, and one decode function for all uses.
+"""Reading of photos: where they lie, whether they are complete, and one decoder for all uses.
 
 Every photo takes the same route, so it gives the same pixels in training and in serving: Pillow
 opens its bytes, the header is checked for size before anything is decoded, a JPEG is decoded at
 the smallest of its 1/1, 1/2, 1/4 and 1/8 scales that is not below the target, EXIF orientation is
 honoured, 16-bit grey values are divided by 257, transparency is laid over white, the first frame
-of an animation counts, and a bilinear filter that averages over the source pixels brings it to a
+of an animation is taken, and a bilinear filter that averages over the source pixels brings it to a
 square.
+
+Pillow decodes all photos because no two decoders agree, and TensorFlow's ignores EXIF orientation,
+refuses TIFF and AVIF, gives four dimensions for GIF and WebP, and stops the whole pipeline at a
+damaged photo without naming it. `tf.io.read_file` follows `../`, opens connections for `gs://` and
+waits for ever on a pipe.
 """
 
 from __future__ import annotations
@@ -29,18 +34,19 @@ from PIL.JpegImagePlugin import JpegImageFile
 from multimodal.core.arrays import Bools
 from multimodal.core.errors import DataError
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # some 200 MB as RGB; a bomb of 24 kB can hold three times as many
 MAX_BYTES = 256 * 2**20
+# A closed list: Pillow's other plugins are rarely tested, and that for EPS starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 ABSENT, CUT_OFF, UNREADABLE = "no such photo", "the photo is cut off", "not a readable photo"
-_ORIENTATION, _LYING = 274, (5, 6, 7, 8)
+_ORIENTATION, _TURNED = 274, (5, 6, 7, 8)  # the EXIF tag, and the values that swap the sides
 
 Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoStatistics:
-    """What a look at a photo's bytes and header told.
+    """What a photo's bytes and header say.
 
     Args:
         digest: of its bytes; None where there is a fault.
@@ -107,7 +113,7 @@ def _leads_inside(place: str, top: str) -> bool:
 
 
 def examine(path: Path) -> PhotoStatistics:
-    """Read a photo's bytes and say whether it is whole.
+    """Read a photo's bytes and say whether it is complete.
 
     A JPEG must have its end mark, a PNG the right checksum of every part up to its end; other
     formats are decoded once to be sure. Nothing is raised: `fault` says what is wrong, after the
@@ -116,7 +122,7 @@ def examine(path: Path) -> PhotoStatistics:
     try:
         content = _read(path)
         with _open(content) as image:
-            _check_whole(image, content)
+            _check_complete(image, content)
             shape = (image.width, image.height, image.mode, _rotated(image))
     except Exception as error:  # a decoder met with damaged bytes may raise anything
         reason = _reason(error)
@@ -163,18 +169,18 @@ def photo_size(path: str | Path) -> tuple[int, int]:
     """
     try:
         with _open(_read(path)) as image:
-            lying = image.getexif().get(_ORIENTATION, 1) in _LYING
-            return (image.height, image.width) if lying else (image.width, image.height)
+            turned = image.getexif().get(_ORIENTATION, 1) in _TURNED
+            return (image.height, image.width) if turned else (image.width, image.height)
     except Exception as error:  # a decoder met with damaged bytes may raise anything
         raise DataError(f"{path}: {_reason(error)}") from None
 
 
 def _read(path: str | Path) -> bytes:
-    facts = os.stat(path)
-    if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait for ever
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise _Fault(f"{UNREADABLE} (not a regular file)")
-    if facts.st_size > MAX_BYTES:
-        raise _Fault(f"{UNREADABLE} ({facts.st_size:,} bytes, the limit is {MAX_BYTES:,})")
+    if status.st_size > MAX_BYTES:
+        raise _Fault(f"{UNREADABLE} ({status.st_size:,} bytes, the limit is {MAX_BYTES:,})")
     with open(path, "rb") as file:
         return file.read()
 
@@ -197,7 +203,7 @@ def _open(content: bytes) -> Image.Image:
     return image
 
 
-def _check_whole(image: Image.Image, content: bytes) -> None:
+def _check_complete(image: Image.Image, content: bytes) -> None:
     """Raise if a part of the file is missing or damaged; bytes after the end are no fault."""
     if isinstance(image, JpegImageFile):
         start = image.fp.tell() if image.fp else 0  # behind a thumbnail, which has an end as well
@@ -233,12 +239,15 @@ def _rotated(image: Image.Image) -> bool:
 
 def _to_rgb(image: Image.Image, size: int) -> Image.Image:
     if isinstance(image, JpegImageFile):
-        image.draft("RGB", (size, size))
+        image.draft("RGB", (size, size))  # at 1/8, a photo takes 1/64 of the memory
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
+    # convert("RGB") clips 16-bit values at 255, so that nearly all of a photo comes out white.
     if image.mode.startswith("I"):
         values = np.rint(np.asarray(image, np.float32) / 257)
         return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    # convert("RGB") drops alpha alone, and shows what the colours below transparent pixels happen
+    # to be. Grey, palette and CMYK photos are left to it; colour profiles are not applied.
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -247,7 +256,7 @@ def _to_rgb(image: Image.Image, size: int) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    """Put what went wrong in one line without addresses in memory."""
+    """Put what went wrong in one line."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ABSENT
     if isinstance(error, _Fault):
