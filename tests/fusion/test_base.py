@@ -130,27 +130,23 @@ def test_texts_of_different_lengths_are_compared() -> None:
     np.testing.assert_allclose(total, expected, atol=1e-5)
 
 
-PLANTED_ROWS = 256
-
-
-@pytest.mark.parametrize("cause", sorted(VECTORS))
 @pytest.mark.parametrize("name", registry.names("fusion"))
-def test_the_planted_cause_ranks_first(name: str, cause: str) -> None:
-    keras.utils.set_random_seed(0)
+def test_the_planted_cause_ranks_first(name: str) -> None:
+    """One model of three targets: what only one group decides is laid to that group."""
     random = np.random.default_rng(0)
-    rows = {g: random.normal(size=(PLANTED_ROWS, 2)).astype("float32") for g in VECTORS}
-    target = (rows[cause][:, :1] - 0.5 * rows[cause][:, 1:]).astype("float32")
+    rows = {g: random.normal(size=(256, 2)).astype("float32") for g in VECTORS}
+    targets = np.stack([rows[g][:, 0] - 0.5 * rows[g][:, 1] for g in VECTORS], axis=1)
     cls = registry.get("fusion", name)
     small = {"hidden_dims": [16], "hidden_dim": 16, "num_heads": 2, "num_layers": 1, "mlp_dim": 16}
     fusion = cls(**{each: small[each] for each in registry.options(cls) if each in small})
     groups = {g: keras.Input((2,), name=g) for g in VECTORS}
-    head = keras.layers.Dense(1)
+    head = keras.layers.Dense(3)
     model = keras.Model(groups, head(fusion(groups)))
-    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
-    model.fit(rows, target, batch_size=32, epochs=8, verbose=0)
-    some = {g: vectors[:64] for g, vectors in rows.items()}
+    model.compile(keras.optimizers.Adam(0.02), "mse", jit_compile=False)
+    model.fit(rows, targets, batch_size=32, epochs=8, verbose=0)
+    some = {g: vectors[:48] for g, vectors in rows.items()}
     found = fusion.contributions(some, output=lambda v: head(v))
-    sizes = {g: np.abs(array(each))[:, 0] for g, each in found.items()}
-    assert max(sizes, key=lambda g: sizes[g].mean()) == cause
-    first = np.all([sizes[cause] >= sizes[g] for g in sizes], axis=0)
-    assert first.mean() > 0.8
+    sizes = np.abs(np.stack([array(found[g]) for g in VECTORS]))  # by group, row and target
+    for cause in range(3):
+        assert sizes[:, :, cause].mean(axis=1).argmax() == cause
+        assert (sizes[:, :, cause].argmax(axis=0) == cause).mean() > 0.8
