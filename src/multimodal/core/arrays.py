@@ -87,6 +87,7 @@ def encode(array: ArrayLike, dtype: DType) -> str:
     >>> encode([1.0, 2.0], "<f4")
     'AACAPwAAAEA='
     """
+    # Little-endian, so that a run may be read on another machine.
     return base64.b64encode(np.asarray(array).astype(dtype).tobytes()).decode("ascii")
 
 

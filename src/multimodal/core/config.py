@@ -1,8 +1,8 @@
-"""What the user wants: typed, from Python or YAML, the same in both directions.
+"""Configuration of a model and its training, from Python, YAML or JSON.
 
 A config says which columns form which feature groups, how each group is encoded, how the groups
 are fused, which heads predict what, and how data and training are run. What preprocessing learns
-from the data is not here but in :class:`multimodal.core.spec.FittedSpec`; the builder joins the
+from the data is not here but in :class:`multimodal.core.spec.FittedSpec`; `models.build` joins the
 two.
 """
 
@@ -114,7 +114,7 @@ class Component(Record):
 
 
 def _as_component(value: Any) -> Any:
-    """Let ``encoder: dense`` stand for ``encoder: {name: dense}``."""
+    """Return a component for a bare name: ``encoder: dense`` is ``encoder: {name: dense}``."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -124,8 +124,13 @@ Part = Annotated[Component, BeforeValidator(_as_component, json_schema_input_typ
 class Group(Record):
     """Columns of one modality that share one encoder.
 
-    `pooling` names the registered pooling that turns the encoder's tokens into one vector.
-    `vectors` is a GloVe or word2vec text file whose vectors a text group starts from.
+    Args:
+        name: Of the group, in messages and as the prefix of its inputs.
+        modality: What the cells are.
+        columns: Columns of the table.
+        encoder: Registered encoder: the inputs of the group to tokens.
+        pooling: Registered pooling: the encoder's tokens to one vector.
+        vectors: A GloVe or word2vec text file, whose word vectors a text group starts from.
     """
 
     name: str
@@ -137,12 +142,16 @@ class Group(Record):
 
 
 class Head(Record):
-    """One prediction: a registered head, the column it learns, its weight in the total loss.
+    """One prediction.
 
-    Several columns are the corners of a box (`[xmin, ymin, xmax, ymax]`, in pixels) or one
-    0/1 column per label. `weight` is a number, or `learned` for a share of the loss that follows
-    from the head's own uncertainty. With `partial`, rows without this label are kept: they teach
-    the other heads. `classes` fixes the classes and their order, lowest first.
+    Args:
+        name: Of the head, in messages and as the prefix of its predictions.
+        column: The column of its labels. Several columns are the corners of a box (`[xmin, ymin,
+            xmax, ymax]`, in pixels) or one 0/1 column per label.
+        head: Registered head layer.
+        weight: Weight of its loss in the total, or `learned` from the head's own uncertainty.
+        partial: Whether rows without this label are kept; the other heads learn from them.
+        classes: The classes in their order, lowest first; from the training rows where empty.
     """
 
     name: str
@@ -161,9 +170,13 @@ class Head(Record):
 class Split(Record):
     """How rows are divided into training, validation and test rows.
 
-    `random` is stratified by target decile; `group` keeps rows with one value of `column`
-    together; `time` puts the latest rows of `column` in test; `column` reads the words train,
-    validation and test from `column`.
+    Args:
+        method: `random` is stratified by class or by decile of a number; `group` keeps rows with
+            one value of `column` together; `time` puts the latest rows of `column` in test;
+            `column` reads the words train, validation and test from `column`.
+        column: The column that a method other than `random` needs.
+        validation: Fraction of the rows.
+        test: Fraction of the rows.
     """
 
     method: Literal["random", "group", "time", "column"] = "random"
@@ -179,15 +192,25 @@ class Split(Record):
 
 
 class Data(Record):
-    """How columns become tensors. Sizes are in pixels, lengths in words, memory in megabytes.
+    """How columns become tensors.
 
-    `columns` overrides what a column is taken for; of a target, `category` says that its numbers
-    are classes, and `number` that they are not.
-    `bins` and `num_bins` say where and into how many parts piecewise-linear embeddings cut a
-    number: at its quantiles, or (`target`) where a decision tree cuts it to tell the labels of
-    the first head.
-    `prepared` is a folder that keeps rows as arrays and photos as pixels, for the next training on
-    the same data.
+    Args:
+        columns: What a column is taken for, where the inferred kind is wrong; of a target,
+            `category` says that its numbers are classes, and `number` that they are not.
+        split: How rows are divided.
+        image_size: Width and height that photos are resized to, in pixels.
+        augment: Whether training photos are augmented at random.
+        vocabulary_size: Most words of a text group, the most frequent ones.
+        min_count: Times a word or category must occur in the training rows to be known.
+        max_words: Words of a text that are read.
+        max_photos: Photos of a row that are read.
+        bins: Where piecewise-linear embeddings cut a number: at its quantiles, or (`target`) where
+            a decision tree of the labels of the first head cuts it.
+        num_bins: Most parts that they cut it into.
+        cache_mb: Memory for decoded photos, in megabytes; more of them lie in a temporary file.
+        prepared: A folder that keeps rows as arrays and photos as pixels, for the next training on
+            the same data.
+        max_quarantine: Fraction of the rows that may be rejected before it is an error.
     """
 
     columns: dict[str, Kind] = {}
@@ -260,12 +283,17 @@ class Training(Record):
 
 
 class Config(Record):
-    """The whole declaration of a model and its training.
+    """The configuration of a model and its training.
 
-    `groups` and `heads` left empty are inferred from the table. The default fusion averages an
-    ensemble with shared weights (`num_members`) and withholds each group from some rows in training
-    (`modality_dropout`), so that it can do without; one that you name does so only where its
-    options say it.
+    Args:
+        groups: Feature groups; inferred from the table where empty.
+        fusion: Registered fusion of the groups. The default one averages an ensemble with shared
+            weights (`num_members`) and leaves out each group in some training rows
+            (`modality_dropout`), so that the model can do without; one that you name does so only
+            where its options say it.
+        heads: What is predicted; inferred from the targets where empty.
+        data: How columns become tensors.
+        training: How the model is fitted.
 
     Example:
     >>> config = Config.model_validate({"training": {"epochs": 3}})
@@ -347,8 +375,8 @@ def fusion_named(config: Config, name: str) -> Component:
     """
     if name == config.fusion.name:
         return config.fusion
-    usual, dropout = Config().fusion, "modality_dropout"
-    options = {k: v for k, v in usual.options.items() if name == usual.name and k != dropout}
+    default, dropout = Config().fusion, "modality_dropout"
+    options = {k: v for k, v in default.options.items() if name == default.name and k != dropout}
     shared = {k: v for k, v in config.fusion.options.items() if k == dropout}
     return Component(name=name, options={**options, **shared})
 

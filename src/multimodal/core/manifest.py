@@ -124,6 +124,7 @@ def _read(folder: Path) -> _Manifest:
 
 def _is_plain(path: Path) -> bool:
     """Whether there is a file that is no link, folder, pipe or device."""
+    # A link may lead out of the directory, and reading a pipe may never end.
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):

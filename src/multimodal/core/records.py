@@ -87,6 +87,8 @@ def reason_of(error: Exception) -> str:
 
 def load_yaml(text: str) -> Any:
     """Return the values of a YAML document; one whose aliases would multiply it is refused."""
+    # The nodes are looked at before they are constructed: `safe_load` executes nothing, but unfolds
+    # aliases, so that a kilobyte may become gigabytes.
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()

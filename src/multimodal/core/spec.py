@@ -1,7 +1,8 @@
-"""What preprocessing learned from the training rows, as plain JSON.
+"""Fitted spec: what preprocessing learned from the training rows, as plain JSON.
 
-The data half writes a FittedSpec, the graph half reads it: `build(config, spec)` is the only way
-from a config to a model. It holds no code and no arrays, so it can be read, compared and mended.
+Preprocessing writes a FittedSpec, and `build(config, spec)` is the only way from a config to a
+model. It holds no code and no arrays, so that it can be read, compared and mended. Names of fields
+are keys of `spec.json` in saved runs, such as `terms` and `waves`: they stay.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ OUT_OF_VOCABULARY = 1
 FIRST_CODE = 2  # of the categories of a column
 PADDING = 0
 SPARSE_KEYS = ("terms_ids", "terms_weights")
+TEXT_STATISTICS = ("greatest", "least", "numbers", "length")
 
 
 class NumericColumn(Record):
@@ -120,7 +122,7 @@ class FourierFeatures(Record):
     meanings: str
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         for name in ("frequencies", "phases", "meanings"):
             if not all(map(isfinite, _numbers("f", getattr(self, name)))):
                 raise ValueError(f"{name} must be finite")
@@ -139,9 +141,6 @@ class FourierFeatures(Record):
             len(_numbers("f", each)) for each in (self.frequencies, self.phases, self.meanings)
         ]
         return sizes[1] > 0 and sizes[::2] == [width * sizes[1], categories * self.targets]
-
-
-TEXT_STATISTICS = ("greatest", "least", "numbers", "length")
 
 
 class FeatureBlock(Record):
@@ -175,7 +174,8 @@ class FeatureBlock(Record):
 
 
 def _numbers(kind: str, written: str) -> array[Any]:
-    """Return the numbers that `core.encoded` wrote; the graph half does without NumPy."""
+    """Return the numbers that `core.arrays.encode` wrote."""
+    # Not by `core.arrays.decode`: what layers import does without NumPy at module level.
     found = array(kind, base64.b64decode(written, validate=True))
     if sys.byteorder == "big":
         found.byteswap()
@@ -200,7 +200,7 @@ class SparseFeatures(Record):
         return len(base64.b64decode(self.hashes)) // 4
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         hashes, weights = _numbers("I", self.hashes), _numbers("f", self.weights)
         if not self.blocks or len(hashes) != len(weights) or len(hashes) < len(self.blocks):
             raise ValueError("features need blocks, and as many hashes as weights")
@@ -228,7 +228,7 @@ class FittedSpec(Record):
     terms: SparseFeatures | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _is_consistent(self) -> Self:
         groups = {group.name: group for group in self.groups}
         for block in self.terms.blocks if self.terms else ():
             fourier, group = block.waves, groups.get(block.group)

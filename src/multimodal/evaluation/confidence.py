@@ -132,6 +132,7 @@ def confidence_bins(
             right=float(np.average(right[rows], weights=w[rows])),
             n=len(rows),
         )
+        # Bins of equal width would leave some nearly empty, and their error to chance.
         for rows in np.array_split(order, min(bins, len(order)))
     ]
 

@@ -101,6 +101,7 @@ def nearest_to_median(quantiles: Sequence[float]) -> int:
 
 def log_floored(prediction: Floats, y_true: Floats) -> Floats:
     """Return logarithms (N,) of predictions raised to `LOG_FLOOR` times the smallest label."""
+    # Without a floor one prediction of 0 would make the error of all rows infinite.
     floor = max(LOG_FLOOR * float(y_true.min()), np.finfo(np.float64).tiny)
     return np.asarray(np.log(np.maximum(prediction, floor)), dtype=np.float64)
 
@@ -294,6 +295,7 @@ def weighted_quantile(values: ArrayLike, weight: ArrayLike, q: float) -> float:
     v, w = np.asarray(values), np.asarray(weight, np.float64)
     order = np.argsort(v, kind="stable")
     below = np.cumsum(w[order]) / w.sum()
+    # The tolerance is for rounding in the cumulative sum.
     both = np.searchsorted(below, [q - 1e-9, q + 1e-9])
     return float(v[order][np.minimum(both, len(order) - 1)].mean())
 

