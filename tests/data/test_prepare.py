@@ -20,12 +20,10 @@ from multimodal.data.photos.read import decode
 from multimodal.data.prepare import (
     cut_texts,
     large_notes,
-    leakage_notes,
-    looked_at,
     prepare,
-    split_notes,
 )
 from multimodal.data.prepared import Prepared
+from multimodal.data.split.leakage import leakage_notes
 
 WORDS = "red blue big small new old oak pine table chair with without drawer lamp of wood".split()
 ROWS = 120
@@ -448,21 +446,14 @@ def prepared() -> Prepared:
 
 
 def test_a_column_that_follows_the_target_is_told(prepared: Prepared) -> None:
-    table, labels = looked_at(prepared.table, prepared.raw_labels)
-    assert table is prepared.table and labels is prepared.raw_labels
     used = Schema(columns=[prepared.schema.column("copy")])
-    (said,) = leakage_notes(table, labels, used)
+    (said,) = leakage_notes(prepared.table, prepared.raw_labels, used)
     assert "column 'copy' follows the price closely" in said
 
 
 def test_texts_that_are_cut_are_told(prepared: Prepared) -> None:
     (said,) = cut_texts(prepared.spec, prepared.source, 8)
     assert "40 of 80 rows hold 8 words or more" in said
-
-
-def test_copies_across_a_split_are_told() -> None:
-    assert split_notes(0) == []
-    assert split_notes(1200)[0].startswith("1,200 rows have a duplicate in another")
 
 
 def test_what_lies_on_disk_is_told_with_its_size(prepared: Prepared, tmp_path: Path) -> None:

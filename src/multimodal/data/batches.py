@@ -1,9 +1,9 @@
-"""Arrays and cached photos to tf.data batches `(inputs, targets, weights)`.
+"""tf.data pipeline: arrays and cached photos to batches `(inputs, targets, weights)`.
 
 An epoch is a function of (seed, epoch): the order of the rows and the augmentation of each photo
 follow from the two and the row alone, whatever happened before. Where texts are cut to one of a few
 fixed lengths, rows of one length share batches, so that the cost of short texts is that of short
-texts.
+texts. `single_tensor` makes batches of one tensor, for models that take no dict.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from multimodal.data.photos.cache import PhotoCache
 from multimodal.data.shards import ShardedArray
 
 Array = NDArray[Any] | ShardedArray
+Inputs = Mapping[str, tf.Tensor]
 _BLOCK = 2**16  # rows looked at together
 
 
@@ -120,17 +121,19 @@ def training_dataset(
     rows that do not fill a batch are the last ones of the epoch, of any length.
 
     Args:
-        source: what batches are cut from.
+        source: What batches are cut from.
         rows: (N,) positions of the rows to train on.
-        batch_size: rows of a batch; the last one of an epoch holds what is left.
-        seed: fixes order and augmentation, together with the epoch's number.
-        epochs: number of the epoch to stop before.
-        first_epoch: number of the epoch to start with.
-        first_step: number of the batch to start with in that epoch; those before it are not read.
-        augment: whether photos are mirrored and shifted, see `augment_photos`.
-        fill: whether the last batch of an epoch is filled up with rows of weight 0, for a backend
+        batch_size: Rows of a batch; the last one of an epoch holds what is left.
+        seed: Fixes order and augmentation, together with the epoch's number.
+        epochs: Number of the epoch to stop before.
+        first_epoch: Number of the epoch to start with.
+        first_step: Number of the batch to start with in that epoch; those before it are not read.
+        augment: Whether photos are mirrored and shifted, see `augment_photos`.
+        fill: Whether the last batch of an epoch is filled up with rows of weight 0, for a backend
             that compiles anew for each batch size.
     """
+    # Not `Dataset.shuffle`: its order depends on the epochs before, so that a resumed training
+    # could not enter an epoch in the middle.
     order, buckets = _constants(source, rows)
     steps = -(-len(rows) // batch_size)
     spare = (steps * batch_size - len(rows)) * fill
@@ -164,12 +167,9 @@ def batch_rows(
     """Return which of `rows` a batch of `training_dataset` holds, int64 (B,), in its order.
 
     Args:
-        source: what batches are cut from.
-        rows: (N,) positions of the rows to train on.
-        batch_size: rows of a batch; the last one of an epoch holds what is left.
-        seed: as for `training_dataset`.
-        epoch: number of the epoch.
-        step: number of the batch in it.
+        source, rows, batch_size, seed: As for `training_dataset`.
+        epoch: Number of the epoch.
+        step: Number of the batch in it.
     """
     with tf.init_scope(), tf.device("CPU:0"):
         order, buckets = _constants(source, rows)
@@ -215,11 +215,11 @@ def _bucketed(
     shuffled: tf.Tensor, buckets: tf.Tensor, batch_size: int, seed: Sequence[Any]
 ) -> tf.Tensor:
     """Sort shuffled rows int64 (N,) by bucket, all but the last partial batch; shuffle batches."""
-    whole = shuffled.shape[0] // batch_size * batch_size
-    alike = tf.argsort(tf.gather(buckets, shuffled[:whole]), stable=True)
+    full = shuffled.shape[0] // batch_size * batch_size
+    alike = tf.argsort(tf.gather(buckets, shuffled[:full]), stable=True)
     batches = tf.reshape(tf.gather(shuffled, alike), (-1, batch_size))
     mixed = tf.random.experimental.stateless_shuffle(batches, seed=seed)
-    return tf.concat([tf.reshape(mixed, [-1]), shuffled[whole:]], axis=0)
+    return tf.concat([tf.reshape(mixed, [-1]), shuffled[full:]], axis=0)
 
 
 def _weighed(batch: Any, real: tf.Tensor) -> Any:
@@ -301,9 +301,6 @@ def _cut(tokens: tf.Tensor, lengths: Sequence[int]) -> tf.Tensor:
     fixed = tf.constant(lengths, tf.int32)
     position = tf.minimum(tf.searchsorted(fixed, [longest])[0], len(lengths) - 1)
     return tokens[:, : fixed[position]]
-
-
-Inputs = Mapping[str, tf.Tensor]
 
 
 def single_tensor(spec: FittedSpec, modality: Modality, head: str) -> Callable[..., Any]:

@@ -1,9 +1,8 @@
-"""Generated data as files to train on, from a checkout of the project."""
+"""Generated data sets as files to train on, from a checkout of the project."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +12,7 @@ import pandas as pd
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
+from multimodal.core.files import cache_folder
 
 TARGET = "price"
 CONFIG = {"data": {"split": {"method": "column", "column": "split"}}}
@@ -79,9 +79,8 @@ def faces(size: str = "default", seed: int = 0) -> tuple[Path, Path]:
 
 def drawn(dataset: str, size: str, seed: int) -> Path:
     """Return the folder of a generated data set below the user's cache, drawn on first use."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     package = builder_package(dataset)
-    folder = cache / "multimodal" / f"{dataset}-{package.VERSION}-{size}-{seed}"
+    folder = cache_folder() / f"{dataset}-{package.VERSION}-{size}-{seed}"
     try:
         package.export(folder, size, seed)
     except OSError as error:

@@ -42,14 +42,13 @@ from multimodal.data.read.sampling import (
     SAMPLE_ROWS,
     repeated_content,
     sample_rows,
-    sampled,
     sampled_schema,
 )
 from multimodal.data.read.table import Table
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
 from multimodal.data.split.folds import split_targets, training_folds
-from multimodal.data.split.leakage import leakage_warnings
+from multimodal.data.split.leakage import leakage_notes
 from multimodal.data.split.splits import Splits, leaking_rows, split_rows
 
 __all__ = ["Prepared", "Rows", "prepare"]
@@ -110,12 +109,11 @@ def prepare(
     folds = training_folds(config, groups, splits, raw_labels, k_fold)
     spec = fit_rows(config, schema, table, raw_labels, rows.weights, splits == "train", base)
     labels = fitted_labels(config, spec, raw_labels)
-    leaks = leakage_notes(*looked_at(table, raw_labels), used)
+    leaks = leakage_notes(table, raw_labels, used)
     notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
-    notes += [
-        *rare_class_notes(raw_labels, groups),
-        *split_notes(len(leaking_rows(splits, groups))),
-    ]
+    notes += rare_class_notes(raw_labels, groups)
+    if leaking := len(leaking_rows(splits, groups)):
+        notes.append(f"{leaking:,} rows have a duplicate in another of the given splits.")
     preprocessor = Preprocessor(spec, schema)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, rows.digests, worker)
     source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, rows.weights))
@@ -268,42 +266,15 @@ def _used(config: Config, schema: Schema) -> Schema:
     return Schema(columns=[column for column in schema.columns if column.name in names])
 
 
-def leakage_notes(table: Table, found: Labels, used: Schema) -> list[str]:
-    """Return the sentences about each number or class that is learned, once for each column."""
-    kinds = ("number", "class")
-    labels = {label.columns[0]: label.values for label in found.values() if label.kind in kinds}
-    return [
-        sentence
-        for column, values in labels.items()
-        for sentence in leakage_warnings(table.frame, used, column, values)
-    ]
-
-
-def looked_at(table: Table, found: Labels) -> tuple[Table, Labels]:
-    """Return a sample of the rows where the table is larger than memory."""
-    if not on_disk(table.frame):
-        return table, found
-    rows = sample_rows(table.frame)
-    return sampled(table, rows), {name: label.take(rows) for name, label in found.items()}
-
-
 def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
     """Say for each group of texts how many are longer than is read of them."""
     found = []
     for group in (group for group in spec.groups if group.lengths):
-        words = source.inputs.get(
-            f"{group.name}_tokens", np.zeros((0, group.lengths[-1]), np.int32)
-        )
-        looked_at = words[:SAMPLE_ROWS] if isinstance(words, ShardedArray) else words
-        found.append(cut_note(group.name, looked_at, group.lengths[-1], limit))
+        none = np.zeros((0, group.lengths[-1]), np.int32)  # as long as other workers write them
+        words = source.inputs.get(f"{group.name}_tokens", none)
+        seen = words[:SAMPLE_ROWS] if isinstance(words, ShardedArray) else words
+        found.append(cut_note(group.name, seen, group.lengths[-1], limit))
     return [note for note in found if note]
-
-
-def split_notes(leaking: int) -> list[str]:
-    """Say how many rows of a given split have a duplicate in another."""
-    if not leaking:
-        return []
-    return [f"{leaking:,} rows have a duplicate in another of the given splits."]
 
 
 def large_notes(table: Table, stored: Sequence[Path]) -> list[str]:

@@ -1,14 +1,13 @@
-"""Prepared data on disk: rows as arrays, photos as pixels, each in a set of shards.
+"""Prepared data on disk: inputs as arrays and photos as pixels, each in a set of shards.
 
-A set is named after all it is made from, so it is used again by whoever makes it from the same, and
-a change of a row, a photo, the schema or the spec makes another.
+A set is named after all it is made from, so whoever prepares the same finds it again, and a change
+of a row, a photo, the schema or the spec makes another. Without a set, inputs stay in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from multimodal import __version__
 from multimodal.core.config import Config
+from multimodal.core.files import cache_folder
 from multimodal.data.batches import Array
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.photos.cache import PhotoCache, decode_shard, unique_paths
@@ -37,27 +37,26 @@ from multimodal.data.shards import (
     write_shards,
 )
 
-Set = tuple[Path, dict[str, ShardedArray] | None]
+StoredSet = tuple[Path, dict[str, ShardedArray] | None]
 
 
 def default_folder() -> Path:
     """Return the folder for prepared data below the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "multimodal" / "prepared"
+    return cache_folder() / "prepared"
 
 
 def store_rows(
     folder: Path, source: Path, preprocessor: Preprocessor, table: Table, root: Path, worker: Worker
-) -> Set:
+) -> StoredSet:
     """Return the set of the input arrays of all rows but pixels, written where it is missing.
 
     Args:
-        folder: what holds the sets.
-        source: the file that the rows are of.
-        preprocessor: rows to arrays.
-        table: the rows.
-        root: folder of the photos.
-        worker: this process.
+        folder: What holds the sets.
+        source: The file that the rows are of; its bytes name the set.
+        preprocessor: Rows to arrays.
+        table: The rows.
+        root: Folder of the photos.
+        worker: This process.
 
     Returns:
         The set's folder, and its arrays by input key; None in their place as long as other
@@ -82,31 +81,25 @@ def store_photos(
     folder: Path,
     columns: Sequence[str],
     photos: PhotoPaths,
-    digests: Sequence[Sequence[str | None]],
+    digests: Digests,
     worker: Worker,
-) -> Set:
+) -> StoredSet:
     """Return the set of a group's decoded photos, each once, written where it is missing.
 
     Args:
-        folder: what holds the sets.
-        columns: the group's columns.
-        photos: the paths and the size.
-        digests: of the bytes of each row's photos, these among them.
-        worker: this process.
+        folder: What holds the sets.
+        columns: The group's columns.
+        photos: The paths and the size.
+        digests: Digests of the bytes of each row's photos, these among them.
+        worker: This process.
 
     Returns:
         As `store_rows`; `pixels` uint8 (photos, size, size, 3) and `readable` bool (photos,).
     """
     paths, index = unique_paths(photos)
-    name = fingerprint(
-        "photos",
-        __version__,
-        PIL.__version__,
-        str(photos.size),
-        json.dumps(list(columns)),
-        index,
-        json.dumps(digests),
-    )
+    # Another version of Pillow may decode or resize to other pixels.
+    made_by = "photos", __version__, PIL.__version__, str(photos.size)
+    name = fingerprint(*made_by, json.dumps(list(columns)), index, json.dumps(digests))
 
     def make(start: int, stop: int) -> Mapping[str, NDArray[Any]]:
         return decode_shard(paths[start:stop], photos.size)
@@ -114,7 +107,7 @@ def store_photos(
     return _stored(folder / name, make, len(paths), worker)
 
 
-def _stored(folder: Path, make: Make, rows: int, worker: Worker) -> Set:
+def _stored(folder: Path, make: Make, rows: int, worker: Worker) -> StoredSet:
     found = open_shards(folder)
     for _ in range(2):  # a shard that fails its checksum is written anew
         if found is None:

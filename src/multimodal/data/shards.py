@@ -1,10 +1,10 @@
-"""Prepared arrays on disk, in shards of some rows, each whole or not there.
+"""Arrays on disk in shards of some rows, each written atomically and checked by its digest.
 
 A set of shards is a folder named after its fingerprint. Each shard is one `.npy` file per array,
 not a file of records to be read one after the other: training draws rows in an order of its own, so
 any row must be reached at once, through a memory map. A shard is written beside, forced to the disk
 and renamed, and its checksums are written after it; the index is written last, when all shards
-are there. So nothing that was cut off is ever taken for whole, and work goes on where it ended.
+are there. So nothing that was cut off is ever taken for complete, and work goes on where it ended.
 Several processes can write one set: number i of n writes every n-th shard.
 """
 
@@ -18,6 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,10 +30,11 @@ from multimodal.core.files import replace_file
 
 INDEX = "index.json"
 SHARD_BYTES = 64 * 2**20
-KEPT = 8  # sets in one folder; of more, those that were not used for longest go
+KEPT = 8  # sets in one folder; of more, the least recently used go
 _NAME = 32  # hexadecimal digits of a set's name
 
 Make = Callable[[int, int], Mapping[str, NDArray[Any]]]
+_blake2b = partial(hashlib.blake2b, digest_size=_NAME // 2)
 
 
 class Worker(NamedTuple):
@@ -75,7 +77,7 @@ def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
     >>> fingerprint("a", b"b") != fingerprint("ab"), len(fingerprint())
     (True, 32)
     """
-    found = hashlib.blake2b(digest_size=_NAME // 2)
+    found = _blake2b()
     for part in parts:
         content = part.encode() if isinstance(part, str) else bytes(part)
         found.update(len(content).to_bytes(8, "little"))
@@ -86,15 +88,15 @@ def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
 def write_shards(
     folder: Path, make: Make, rows: int, row_bytes: int, worker: Worker = ALONE
 ) -> bool:
-    """Write what is missing of this worker's shards; return whether the set is whole now.
+    """Write what is missing of this worker's shards; return whether the set is complete now.
 
     Args:
-        folder: the set's folder; its name is the fingerprint.
-        make: called with the first row and the one to stop before; returns arrays whose first axis
+        folder: The set's folder; its name is the fingerprint.
+        make: Called with the first row and the one to stop before; returns arrays whose first axis
             is the row.
-        rows: rows of all shards.
-        row_bytes: most bytes of a row, from which follows how many rows a shard has.
-        worker: this process.
+        rows: Rows of all shards.
+        row_bytes: Most bytes of a row, from which follows how many rows a shard has.
+        worker: This process.
 
     Raises:
         DataError: The folder cannot be written, or the disk has no room.
@@ -123,7 +125,7 @@ def write_shards(
 
 
 def open_shards(folder: Path) -> dict[str, ShardedArray] | None:
-    """Return the arrays of a set by name, or None where it is not whole.
+    """Return the arrays of a set by name, or None where it is not complete.
 
     Every file is read once and held against its checksum.
 
@@ -166,7 +168,7 @@ class ShardedArray:
     """An array on disk, one memory-mapped file for each shard; the first axis is the row.
 
     Args:
-        shards: the parts, of the same number of rows all but the last.
+        shards: The parts, of the same number of rows all but the last.
 
     Example:
     >>> ShardedArray([np.arange(3), np.arange(3, 5)])[np.array([4, 0])].tolist()
@@ -202,26 +204,26 @@ def _selects(rows: Any) -> bool:
 
 
 def _record(folder: Path, shard: int) -> dict[str, Any] | None:
-    """Return the checksums of a shard that is whole, by array; None where it is not."""
+    """Return the checksums of a complete shard, by array; None where it is not complete."""
     try:
         record = json.loads((folder / f"shard-{shard:05d}.json").read_bytes())
-        whole = all((folder / f["name"]).stat().st_size == f["bytes"] for f in record.values())
+        complete = all((folder / f["name"]).stat().st_size == f["bytes"] for f in record.values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return dict(record) if whole else None
+    return dict(record) if complete else None
 
 
 def _write_shard(folder: Path, shard: int, arrays: Mapping[str, NDArray[Any]]) -> None:
     record = {}
     for name, array in arrays.items():
-        file = io.BytesIO()
+        file = io.BytesIO()  # in memory first: the digest is of what should be on the disk
         np.save(file, np.ascontiguousarray(array), allow_pickle=False)
         path = folder / f"{name}-{shard:05d}.npy"
         _write(path, file.getbuffer())
         record[name] = {
             "name": path.name,
             "bytes": file.tell(),
-            "digest": _digest(file.getbuffer()),
+            "digest": _blake2b(file.getbuffer()).hexdigest(),
         }
     _write(folder / f"shard-{shard:05d}.json", json.dumps(record).encode())
 
@@ -232,23 +234,13 @@ def _opened(folder: Path, shard: int, record: Mapping[str, Any]) -> dict[str, ND
     for name, file in record.items():
         path = folder / f"{name}-{shard:05d}.npy"
         with path.open("rb") as content:
-            digest = hashlib.file_digest(content, _hash).hexdigest()
+            digest = hashlib.file_digest(content, _blake2b).hexdigest()
         if digest != file["digest"]:
             for gone in (INDEX, f"shard-{shard:05d}.json"):  # so that it is written anew
                 (folder / gone).unlink(missing_ok=True)
             return None
         found[name] = np.load(path, mmap_mode="r", allow_pickle=False)
     return found
-
-
-def _hash() -> Any:
-    return hashlib.blake2b(digest_size=16)
-
-
-def _digest(content: Any) -> str:
-    found = _hash()
-    found.update(content)
-    return str(found.hexdigest())
 
 
 def _write(path: Path, content: Any) -> None:
@@ -259,7 +251,10 @@ def _write(path: Path, content: Any) -> None:
 
 @contextmanager
 def _claimed(folder: Path, number: int) -> Iterator[None]:
-    """Wait until no other process writes this shard, or the index; the claim ends with us."""
+    """Wait until no other process writes this shard, or the index.
+
+    The lock is on one byte of a file: it ends with the process, however that ends.
+    """
     with (folder / ".lock").open("ab") as file:
         fcntl.lockf(file, fcntl.LOCK_EX, 1, number)
         yield

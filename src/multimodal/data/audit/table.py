@@ -44,13 +44,13 @@ from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import read_labels
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import PhotoColumn
-from multimodal.data.prepare import leakage_notes
 from multimodal.data.prepared import Prepared
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.sampling import repeated_content, sample_rows, sampled, sampled_schema
 from multimodal.data.read.table import Table
 from multimodal.data.split.duplicates import duplicate_groups, photo_keys
+from multimodal.data.split.leakage import leakage_notes
 from multimodal.data.split.splits import SPLITS, cells_without_split, split_rows
 
 _FEATURES = ("number", "category", "date", "text", "image")
@@ -155,8 +155,7 @@ def audit_table(
     groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
     rows = _Rows(table, schema, used, photos, groups, found, errors=errors, unsplit=unsplit)
     if len(table.frame):
-        seen = _looked_at(rows)
-        rows.leaks = leakage_notes(seen.table, seen.labels, used)
+        rows.leaks = leakage_notes(rows.table, rows.labels, used)
         _note(errors, lambda: _split(rows))
     return _audit(rows), table
 

@@ -23,6 +23,10 @@ from multimodal.data.columns.dates import date_parts, parse_dates
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.features.bins import quantile_bins
+from multimodal.data.labels.cells import Label
+from multimodal.data.read.lazy_text import in_memory, on_disk
+from multimodal.data.read.sampling import sample_rows
+from multimodal.data.read.table import Table
 
 LOOKED_AT = 10_000  # rows
 MIN_STATED, MIN_NAMED = 0.05, 0.2  # fractions of the cells that state a number, name a class
@@ -30,6 +34,22 @@ MIN_CORRELATION, MIN_RIGHT, MIN_EXPLAINED = 0.9, 0.98, 0.999
 _LEAST_KNOWN, _LEAST_ROWS = 20, 50  # rows for a correlation, for a sum or product
 _PAIRED, _BINS = 8, 50  # columns of fewest categories that are looked at in pairs; quantiles
 _NUMBER = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
+
+
+def leakage_notes(table: Table, labels: Mapping[str, Label], schema: Schema) -> list[str]:
+    """Return the sentences about each column that is learned as a number or class, each once.
+
+    Of a table larger than memory a sample is looked at.
+    """
+    rows = sample_rows(table.frame)
+    frame = in_memory(table.frame.iloc[rows]) if on_disk(table.frame) else table.frame
+    kinds = ("number", "class")
+    learned = {label.columns[0]: label for label in labels.values() if label.kind in kinds}
+    return [
+        sentence
+        for column, label in learned.items()
+        for sentence in leakage_warnings(frame, schema, column, label.take(rows).values)
+    ]
 
 
 def leakage_warnings(
