@@ -32,7 +32,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -160,7 +159,7 @@ def worded_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from multimodal.runs.train import train
 
     def make(out: Path) -> None:
-        train(worded_rows(), "mood", out=out, config=plain_config(members=2))
+        train(worded_rows(), "mood", out=out, config=plain_config(fold_models=2))
 
     return shared(tmp_path_factory, "worded_run", make)
 
@@ -182,18 +181,25 @@ def partial_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared(tmp_path_factory, "partial_run", make)
 
 
+@contextmanager
+def only_models() -> Iterator[None]:
+    """Let trainings write neither importance, explained rows nor the report: half of their time."""
+    from multimodal.runs.steps import RunTraining
+
+    with pytest.MonkeyPatch.context() as patch:
+        for step in ("_ablate", "_explain", "_report"):
+            patch.setattr(RunTraining, step, lambda *_: None)
+        yield
+
+
 @pytest.fixture
-def only_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let trainings write neither importance, explained rows nor the report: half of their time.
+def only_the_model() -> Iterator[None]:
+    """Let the trainings of a test write only the model and what it is measured by.
 
     For tests of weights, splits, checkpoints and measures. Steps before it, and the manifest, stay.
     """
-    from multimodal.runs.steps import Steps
-
-    def nothing(*_: Any) -> None: ...
-
-    for step in ("_ablate", "_explain", "_report"):
-        monkeypatch.setattr(Steps, step, nothing)
+    with only_models():
+        yield
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from runs import Answer, Trained
-from tiny import PHOTOS, plain_config, plain_rows, tiny_config
+from runs import Answer, Trained, only_models
+from tiny import PHOTOS, plain_config, plain_rows, tiny_config, worded_rows
 
 from multimodal.core.errors import ConfigError, RunError
 from multimodal.core.manifest import write_manifest
@@ -18,7 +18,7 @@ from multimodal.data.prepare import prepare
 from multimodal.evaluation.calibration import CALIBRATION, Calibration, read_calibration
 from multimodal.evaluation.records import RunMetrics
 from multimodal.models.build import average
-from multimodal.runs.calibrate import Predicted, check, learn
+from multimodal.runs.calibrate import SplitPredictions, check_calibration, fit_calibration
 from multimodal.runs.run import Run, load, save_parts
 from multimodal.runs.train import train
 
@@ -48,9 +48,9 @@ HEADS = [
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     config = plain_config(epochs=4, fold_models=1).merge(heads=HEADS)
     config = config.merge(data={"split": {"validation": 0.3, "test": 0.3}})
-    return train(
-        rows(), out=tmp_path_factory.mktemp("runs") / "run", config=config, weight="weight"
-    )
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with only_models():
+        return train(rows(), out=out, config=config, weight="weight")
 
 
 def test_the_run_that_training_returns_is_the_one_on_disk(run: Run) -> None:
@@ -175,12 +175,11 @@ def test_a_new_model_takes_the_calibration_of_the_old_one_away(run: Run, tmp_pat
     assert load(tmp_path / "run").calibration is None
 
 
-def test_no_number_no_intervals(tmp_path: Path) -> None:
-    config = plain_config(epochs=1).merge(heads=HEADS[2:3])
-    run = train(rows(120).dropna(), out=tmp_path / "run", config=config)
+def test_no_number_no_intervals(worded_run: Path) -> None:
+    run = load(worded_run)
     assert run.calibration is not None and set(run.calibration.temperatures) == {"mood"}
     with pytest.raises(RunError, match="no head predicts a number"):
-        run.predict(rows(2), level=0.9)
+        run.predict(worded_rows(2), level=0.9)
 
 
 def test_rows_that_cannot_be_read_and_unusual_ones(run: Run) -> None:
@@ -226,29 +225,29 @@ def test_several_models_as_one_are_calibrated_too() -> None:
     both = average([build(config, spec) for _ in range(2)])
     run = Run(config, prepared.schema, spec, both)
 
-    def predicted(split: str) -> Predicted:
+    def predicted(split: str) -> SplitPredictions:
         places = prepared.rows(split)
         arrays = run.preprocessor.arrays(prepared.table.frame.iloc[places], Path())
-        return Predicted(places, run.decoded(arrays)[0], arrays.inputs, {})
+        return SplitPredictions(places, run.decoded(arrays)[0], arrays.inputs, {})
 
     predictions = predicted("validation")
-    run = run.calibrated(learn(run, prepared, predictions, predictions))
-    found = check(run, prepared, predicted("validation"), predicted("test"))
+    run = run.calibrated(fit_calibration(run, prepared, predictions, predictions))
+    found = check_calibration(run, prepared, predicted("validation"), predicted("test"))
     assert found["intervals"]["price"].coverage > 0.7
     assert run.calibration is not None and run.calibration.numbers["price"].rows == 40
 
 
-def test_too_few_rows_for_the_level_are_not_checked(tmp_path: Path) -> None:
-    run = train(plain_rows(60), "price", out=tmp_path / "run", config=plain_config(epochs=1))
-    record = RunMetrics.read(run.path)
-    assert run.calibration is not None and run.calibration.numbers["price"].rows == 6
-    assert not record.intervals
-    with pytest.raises(RunError, match="0.857 at most"):
+def test_too_few_rows_for_the_level_are_not_checked(plain_run: Path) -> None:
+    run = load(plain_run)
+    assert run.calibration is not None and run.calibration.numbers["price"].rows == 8
+    assert not RunMetrics.read(run.path).intervals
+    with pytest.raises(RunError, match="0.889 at most"):
         run.predict(plain_rows(2), level=0.9)
     assert run.predict(plain_rows(2), level=0.8).frame["price_low"].notna().all()
     assert read_calibration(run.path, run.spec) == run.calibration
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_a_model_of_photos_alone_is_calibrated(trained: Trained, tmp_path: Path) -> None:
     data = {"image_size": 16, "split": {"method": "column", "column": "split"}}
     run = train(
@@ -263,6 +262,7 @@ def test_a_model_of_photos_alone_is_calibrated(trained: Trained, tmp_path: Path)
     assert frame["unusual"].ne("").sum() <= 3
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_box_heads_have_neither_intervals_nor_temperatures(
     trained: Trained, tmp_path: Path
 ) -> None:

@@ -1,22 +1,26 @@
-"""A training leaves explanations of its worst and best rows, and the report links to them."""
+"""What a training leaves for explanations: example rows and their pages, neighbours."""
 
 from __future__ import annotations
 
 import math
 import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from runs import Trained
-from tiny import TABLE, TRAINING, plain_rows, tiny_config
+from tiny import partial_rows, plain_rows
 
-from multimodal.core.config import Config
 from multimodal.core.manifest import check_manifest
+from multimodal.data.prepare import prepare
 from multimodal.evaluation.records import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
+from multimodal.explain.neighbours import ROWS_FILE, VECTORS_FILE, load
 from multimodal.runs import example_rows
-from multimodal.runs.train import train
+from multimodal.runs.example_rows import UNKNOWN, _shown
+from multimodal.runs.run import load as load_run
 
 
 @pytest.fixture(autouse=True)
@@ -49,29 +53,51 @@ def test_the_report_links_to_them_and_says_them_in_short(trained: Trained) -> No
         assert all(f"{group.name} {group.effect}" in report for group in row.groups)
 
 
-def test_heads_share_the_rows(tmp_path: Path) -> None:
-    rows = plain_rows(300)
-    rows["shop"] = np.where(rows["price"] > 50, "dear", "cheap")
-    config = Config.parse(
-        {
-            "groups": [{**TABLE, "columns": ["size", "weight"]}],
-            "heads": [
-                {"name": "price", "column": "price"},
-                {"name": "shop", "column": "shop", "head": "binary"},
-            ],
-            "training": {**TRAINING, "fold_models": 1},
-        }
-    )
-    train(rows, [], out=tmp_path / "run", config=config)
-    heads = [row.head for row in ExplainedRows.read(tmp_path / "run").rows]
-    assert heads.count("price") == 2 and heads.count("shop") in (1, 2)
+def explained(run: Path, folder: Path, rows: pd.DataFrame) -> list[str]:
+    """Explain example rows of a copy of a run on `rows` anew; return the heads they are of."""
+    copy = load_run(shutil.copytree(run, folder / "run"))
+    (copy.path / EXPLANATIONS_FILE).unlink(missing_ok=True)
+    prepared = prepare(rows, [], copy.config)
+    example_rows.explain_example_rows(copy, prepared, prepared.rows("test"))
+    return [row.head for row in ExplainedRows.read(copy.path).rows]
+
+
+def test_heads_share_the_rows(partial_run: Path, tmp_path: Path) -> None:
+    heads = explained(partial_run, tmp_path, partial_rows())
+    assert heads.count("price") == 2 and heads.count("mood") in (1, 2)
 
 
 def test_no_row_is_begun_after_so_many_seconds(
-    catalogue_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(example_rows, "SECONDS", 0.0)
-    train(
-        catalogue_folder / "catalogue.csv", "price", out=tmp_path / "run", config=tiny_config(TABLE)
-    )
-    assert len(ExplainedRows.read(tmp_path / "run").rows) == 1
+    assert explained(plain_run, tmp_path, plain_rows()) == ["price"]
+
+
+def test_rows_are_those_of_the_training_split(trained: Trained) -> None:
+    known = load(trained.run)
+    assert known is not None
+    table = pd.read_csv(trained.folder / "catalogue.csv")
+    lines = [row.line for row in known.rows]
+    assert sorted(lines) == lines and len(set(lines)) == 120
+    assert set(table["split"][np.array(lines) - 2]) == {"train"}
+    for row in known.rows[:5]:
+        cells = table.iloc[row.line - 2]
+        assert row.photos == [cells["image"]]
+        assert cells["description"].startswith(row.text[:30])
+
+
+def test_files_hold_no_pickle(trained: Trained) -> None:
+    with zipfile.ZipFile(trained.run / VECTORS_FILE) as archive:
+        assert archive.namelist() == ["vectors.npy"]
+    assert np.load(trained.run / VECTORS_FILE)["vectors"].dtype == np.float16
+    assert (trained.run / ROWS_FILE).read_text().startswith('{"rows":[')
+
+
+def test_labels_that_are_not_known_are_a_dash() -> None:
+    assert [_shown(None), _shown(float("nan")), _shown(449.5), _shown("red|big")] == [
+        UNKNOWN,
+        UNKNOWN,
+        "449.5",
+        "red|big",
+    ]

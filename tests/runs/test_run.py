@@ -253,6 +253,7 @@ def test_evaluate_needs_the_target(run: Run, rows: pd.DataFrame, trained: Traine
         run.evaluate(rows.assign(price=None), images=trained.folder)
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_a_price_with_a_sign_is_read_in_evaluation_as_in_training(tmp_path: Path) -> None:
     rows = plain_rows()
     rows["price"] = ["$" + str(price) for price in rows["price"]]

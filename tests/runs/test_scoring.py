@@ -13,13 +13,13 @@ from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.stack.stack import OutOfFold
 from multimodal.runs.run import Run
 from multimodal.runs.scoring import (
-    answers_frame,
     damage_warning,
     head_metrics,
-    held_out,
     known_limit,
-    predicted,
-    seen,
+    out_of_fold_predictions,
+    predict_split,
+    predictions_table,
+    read_split,
 )
 
 
@@ -29,7 +29,7 @@ def plain() -> tuple[Run, Prepared]:
     return untrained(prepared), prepared
 
 
-def test_a_side_is_seen_as_it_is_predicted(catalogue_folder: Path) -> None:
+def test_a_split_is_read_as_it_is_predicted(catalogue_folder: Path) -> None:
     config = tiny_config(TABLE, PHOTOS, linear=False)
     prepared = prepare(catalogue_folder / "catalogue.csv", ["price"], config)
     gone = prepared.rows("validation")[3]
@@ -42,7 +42,7 @@ def test_a_side_is_seen_as_it_is_predicted(catalogue_folder: Path) -> None:
     faults: tuple[dict[int, str], dict[int, str]] = ({}, {})
     one, two = (
         look(run, prepared, "validation", each)
-        for look, each in zip((seen, predicted), faults, strict=True)
+        for look, each in zip((read_split, predict_split), faults, strict=True)
     )
     broken.unlink()
     assert faults[0] == faults[1] and list(faults[0]) == [gone]
@@ -53,23 +53,22 @@ def test_a_side_is_seen_as_it_is_predicted(catalogue_folder: Path) -> None:
         assert mine.keys() == other.keys() and mine
         for name, values in mine.items():
             np.testing.assert_array_equal(values, other[name])
-    (warning,) = damage_warning(prepared, faults[0])
+    warning = damage_warning(prepared, faults[0])
     assert "proved damaged when it was decoded: 1." in warning
     assert prepared.table.place(int(gone)) in warning
 
 
-def test_a_side_without_photos_is_seen(plain: tuple[Run, Prepared]) -> None:
+def test_a_split_without_photos_is_read(plain: tuple[Run, Prepared]) -> None:
     faults: dict[int, str] = {}
-    found = seen(*plain, "validation", faults)
+    found = read_split(*plain, "validation", faults)
     np.testing.assert_array_equal(found.rows, plain[1].rows("validation"))
     assert found.inputs["table_numeric"].shape[0] == len(found.rows) and not faults
-    assert damage_warning(plain[1], faults) == []
 
 
 def test_labels_and_predictions_stand_side_by_side(plain: tuple[Run, Prepared]) -> None:
     run, prepared = plain
-    predictions = predicted(run, prepared, "test", {})
-    frame = answers_frame(prepared, run.tasks, predictions)
+    predictions = predict_split(run, prepared, "test", {})
+    frame = predictions_table(prepared, run.tasks, predictions)
     assert list(frame) == [
         "row",
         "weight",
@@ -90,7 +89,7 @@ def test_rows_held_out_come_with_their_inputs(plain: tuple[Run, Prepared]) -> No
     _, prepared = plain
     held = OutOfFold(np.array([4, 2]), {"price": np.ones((2, 1))}, {7: "damaged"})
     faults = {1: "cut"}
-    found = held_out(prepared, held, faults)
+    found = out_of_fold_predictions(prepared, held, faults)
     assert faults == {1: "cut", 7: "damaged"}
     for key, values in found.inputs.items():
         np.testing.assert_array_equal(values, prepared.source.inputs[key][[4, 2]])

@@ -59,6 +59,7 @@ def test_ctrl_c_leaves_a_usable_run(
     assert load(tmp_path / "run").predict(plain_rows(3)).frame["price_prediction"].notna().all()
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_a_second_ctrl_c_does_not_cost_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_failed_fit_leaves_things_as_they_were(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_rows_set_aside_are_counted_and_kept(tmp_path: Path, said: list[str]) -> None:
     rows = plain_rows(100)
     rows["price"] = rows["price"].astype(object)
@@ -127,6 +129,7 @@ def test_rows_set_aside_are_counted_and_kept(tmp_path: Path, said: list[str]) ->
     assert "which rows were rejected, and why: quarantine.csv in the run directory" in said
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_a_photo_that_proves_damaged_is_told(
     trained: Trained, tmp_path: Path, said: list[str]
 ) -> None:

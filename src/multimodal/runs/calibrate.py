@@ -1,4 +1,8 @@
-"""Is the model as sure as it may be? What a run learns about that, and how it is checked."""
+"""Calibration of a run: learned on rows out of fold, checked on the test rows.
+
+Temperatures, prediction intervals and novelty are kept in `calibration.json`; how well they hold on
+the test rows is kept in `metrics.json`.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +39,17 @@ from multimodal.evaluation.task import Task, has_label, has_prediction
 from multimodal.models.build import head_layer
 from multimodal.runs.run import Run
 
-LEVEL = 0.9
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-MOST_ROWS, MOST_PHOTOS = 20_000, 1000
-_BATCH = 64
+LEVEL = 0.9  # of the intervals that the report shows
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)  # at which coverage is checked
+MOST_ROWS, MOST_PHOTOS = 20_000, 1000  # that novelty is learned from
+BATCH = 64  # photos read at once
 
-Outputs = dict[str, Floats]
+Arrayed = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """Rows as the model sees and answers them.
+class SplitPredictions:
+    """Rows of a split with what the model reads and predicts of them.
 
     Args:
         rows: Their positions in the table.
@@ -55,13 +59,13 @@ class Predicted:
     """
 
     rows: Ints
-    outputs: Outputs
-    inputs: dict[str, NDArray[Any]]
+    outputs: dict[str, Floats]
+    inputs: Arrayed
     statistics: dict[str, NDArray[np.float32]]
 
-    def of(self, some: Bools) -> Predicted:
+    def of(self, some: Bools) -> SplitPredictions:
         """Return some of the rows."""
-        return Predicted(
+        return SplitPredictions(
             self.rows[some],
             {name: values[some] for name, values in self.outputs.items()},
             {name: values[some] for name, values in self.inputs.items()},
@@ -69,83 +73,93 @@ class Predicted:
         )
 
 
-def learn(run: Run, prepared: Prepared, found: Predicted, held_out: Predicted) -> Calibration:
-    """Calibrate a run on rows that the model did not learn from, and learn what is usual.
+def fit_calibration(
+    run: Run, prepared: Prepared, out_of_fold: SplitPredictions, validation: SplitPredictions
+) -> Calibration:
+    """Return temperatures, conformal intervals and the novelty detector of a run.
 
     Args:
         run: The run, without calibration.
         prepared: Its data.
-        found: Rows with outputs, without temperatures, of a model that did not learn from them.
-        held_out: Rows that the vocabulary and the categories were not made from.
+        out_of_fold: Rows with outputs, without temperatures, of a model that did not learn from
+            them.
+        validation: Rows that the vocabulary and the categories were not made from.
     """
     layers = {task.name: head_layer(run.model, task.name) for task in run.tasks}
-    labels, weights = _labels(prepared, found.rows)
+    labels, weights = labels_of(prepared, out_of_fold.rows)
     calibration = calibrate(
-        run.tasks, layers, run.spec, found.outputs, labels, weights, found.inputs
+        run.tasks, layers, run.spec, out_of_fold.outputs, labels, weights, out_of_fold.inputs
     )
-    return calibration.model_copy(update={"usual": _usual(run, prepared, held_out)})
+    return calibration.model_copy(update={"usual": _fit_novelty(run, prepared, validation)})
 
 
-def check(run: Run, prepared: Prepared, held_out: Predicted, tested: Predicted) -> dict[str, Any]:
+def check_calibration(
+    run: Run, prepared: Prepared, out_of_fold: SplitPredictions, tested: SplitPredictions
+) -> dict[str, Any]:
     """Return the parts `intervals`, `confidence` and `unusual` of `RunMetrics`.
 
     Args:
         run: The run with its calibration.
         prepared: Its data.
-        held_out: The rows it was calibrated on.
-        tested: Test rows, their outputs as sure as they may be.
+        out_of_fold: The rows it was calibrated on.
+        tested: Test rows, their probabilities calibrated.
     """
-    intervals: dict[str, IntervalCheck] = {}
-    confidence: dict[str, ConfidenceCheck] = {}
-    labels, weights = _labels(prepared, tested.rows)
+    intervals: dict[str, IntervalCheck | None] = {}
+    confidence: dict[str, ConfidenceCheck | None] = {}
+    labels, weights = labels_of(prepared, tested.rows)
     for task in run.tasks:
         known = labels[task.name], weights[task.name]
         if task.kind == "number":
-            flat = _constant(run, prepared, task, held_out, tested)
-            each = _intervals(run, task, tested, *known, flat)
-            intervals |= {} if each is None else {task.name: each}
+            constant = _constant_width(run, prepared, task, out_of_fold, tested)
+            intervals[task.name] = _check_intervals(run, task, tested, *known, constant)
         elif task.kind in ("class", "labels") and run.calibration is not None:
-            warmth = run.calibration.temperatures.get(task.name, 1.0)
-            sure = _confidence(task, tested.outputs[task.name], *known, warmth)
-            confidence |= {} if sure is None else {task.name: sure}
-    unusual = _unusual(run, prepared, tested)
-    return {"intervals": intervals, "confidence": confidence, "unusual": unusual}
+            temperature = run.calibration.temperatures.get(task.name, 1.0)
+            outputs = tested.outputs[task.name]
+            confidence[task.name] = _check_confidence(task, outputs, *known, temperature)
+    return {
+        "intervals": {name: each for name, each in intervals.items() if each is not None},
+        "confidence": {name: each for name, each in confidence.items() if each is not None},
+        "unusual": _novel_fractions(run, prepared, tested),
+    }
 
 
-def _labels(
-    prepared: Prepared, rows: Ints
-) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def labels_of(prepared: Prepared, rows: Ints) -> tuple[Arrayed, Arrayed]:
+    """Return the labels and the weights of rows, by head."""
     labels = {name: y_true[rows] for name, y_true in prepared.labels.items()}
     return labels, {name: each[rows] for name, each in prepared.source.weights.items()}
 
 
-def _usual(run: Run, prepared: Prepared, found: Predicted) -> NoveltyDetector:
-    """Learn from many training rows and the held-out ones what rows are like."""
+def _fit_novelty(run: Run, prepared: Prepared, validation: SplitPredictions) -> NoveltyDetector:
+    """Learn what rows are like from many training rows, and limits from validation rows."""
     frame, train = prepared.table.frame, sample_rows(prepared.table.frame, prepared.rows("train"))
     some = train[:: -(-len(train) // MOST_ROWS) or 1]
     statistics = {
         name: np.concatenate([_photos(prepared, name, some), each])
-        for name, each in found.statistics.items()
+        for name, each in validation.statistics.items()
     }
-    arrays = Arrays(found.inputs)
-    known, others = (in_memory(frame.iloc[rows]) for rows in (some, found.rows))
+    arrays = Arrays(validation.inputs)
+    known, others = (in_memory(frame.iloc[rows]) for rows in (some, validation.rows))
     return fit_novelty(run.preprocessor, known, others, arrays, statistics)
 
 
 def _photos(prepared: Prepared, group: str, rows: Ints) -> NDArray[np.float32]:
     """Return the statistics of the photos of at most 1,000 rows."""
     cache, some = prepared.source.caches[group], rows[:: -(-len(rows) // MOST_PHOTOS) or 1]
-    starts = range(0, len(some), _BATCH)
-    return np.concatenate([photo_statistics(*cache.get(some[i : i + _BATCH])) for i in starts])
+    starts = range(0, len(some), BATCH)
+    return np.concatenate([photo_statistics(*cache.get(some[i : i + BATCH])) for i in starts])
 
 
-def _constant(
-    run: Run, prepared: Prepared, task: Task, held_out: Predicted, tested: Predicted
+def _constant_width(
+    run: Run,
+    prepared: Prepared,
+    task: Task,
+    out_of_fold: SplitPredictions,
+    tested: SplitPredictions,
 ) -> PredictionInterval | None:
-    """Return intervals of the test rows of one width in the head's space."""
-    labels, weights = _labels(prepared, held_out.rows)
+    """Return intervals of the test rows of constant width in the head's space, to compare with."""
+    labels, weights = labels_of(prepared, out_of_fold.rows)
     record = calibrate_constant_width(
-        held_out.outputs[task.name],
+        out_of_fold.outputs[task.name],
         labels[task.name],
         weights[task.name],
         TargetTransform.of(head_layer(run.model, task.name)),
@@ -156,18 +170,18 @@ def _constant(
     return prediction_interval(record, tested.outputs[task.name], LEVEL)
 
 
-def _intervals(
+def _check_intervals(
     run: Run,
     task: Task,
-    tested: Predicted,
+    tested: SplitPredictions,
     y_true: Floats,
     weight: Floats,
-    flat: PredictionInterval | None,
+    constant: PredictionInterval | None,
 ) -> IntervalCheck | None:
     """Return None where the rows to calibrate on were too few, or none can be checked."""
     outputs, calibration = tested.outputs[task.name], run.calibration
     known = has_label(task, y_true) & has_prediction(outputs) & (weight > 0)
-    if calibration is None or flat is None or not known.any():
+    if calibration is None or constant is None or not known.any():
         return None
     inputs = {key: values[known] for key, values in tested.inputs.items()}
     ends: dict[float, PredictionInterval] = {}
@@ -178,12 +192,12 @@ def _intervals(
             continue
     if LEVEL not in ends:
         return None
-    flat = PredictionInterval(np.asarray(flat.low)[known], np.asarray(flat.high)[known])
-    guess = outputs[known, task.middle]
-    return check_intervals(y_true[known], guess, ends, flat, LEVEL, weight[known])
+    narrow = PredictionInterval(*(np.asarray(end)[known] for end in constant))
+    middle = outputs[known, task.middle]
+    return check_intervals(y_true[known], middle, ends, narrow, LEVEL, weight[known])
 
 
-def _confidence(
+def _check_confidence(
     task: Task, outputs: Floats, y_true: NDArray[Any], weight: Floats, temperature: float
 ) -> ConfidenceCheck | None:
     known = has_label(task, y_true) & has_prediction(outputs) & (weight > 0)
@@ -203,13 +217,13 @@ def _confidence(
     )
 
 
-def _unusual(run: Run, prepared: Prepared, tested: Predicted) -> Mapping[str, float]:
-    """Return the share of the test rows that each check finds unusual, and that any does."""
-    usual = run.calibration.usual if run.calibration is not None else None
-    if usual is None or not len(tested.rows):
+def _novel_fractions(run: Run, prepared: Prepared, tested: SplitPredictions) -> Mapping[str, float]:
+    """Return the fraction of the test rows that each check finds novel, and that any does."""
+    detector = run.calibration.usual if run.calibration is not None else None
+    if detector is None or not len(tested.rows):
         return {}
     frame, arrays = prepared.table.frame.iloc[tested.rows], Arrays(tested.inputs)
-    found = novel_rows(usual, run.preprocessor, frame, arrays, tested.statistics)
+    found = novel_rows(detector, run.preprocessor, frame, arrays, tested.statistics)
     checks = Counter(check for _, check in {(each.row, each.check) for each in found})
-    shares = {check: n / len(tested.rows) for check, n in sorted(checks.items())}
-    return {**shares, "any": len({each.row for each in found}) / len(tested.rows)}
+    fractions = {check: n / len(tested.rows) for check, n in sorted(checks.items())}
+    return {**fractions, "any": len({each.row for each in found}) / len(tested.rows)}

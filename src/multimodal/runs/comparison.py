@@ -1,4 +1,4 @@
-"""The fusion beside what is simpler: one score per baseline, on the same split and budget."""
+"""Baselines beside the fusion: each fitted and scored on the same split and budget."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from multimodal.core.arrays import Bools
 from multimodal.core.config import Config, Head, Modality
 from multimodal.core.spec import FittedHead
 from multimodal.data.batches import by_length, evaluation_dataset, single_tensor, training_dataset
@@ -47,7 +48,7 @@ def baseline_scores(prepared: Prepared, index: int, keep: Keep = forget) -> Iter
     """Yield the score of each baseline for head number `index`, cheapest first.
 
     Every baseline learns from the training rows that have this head's label, and from no other.
-    `keep` is handed what each of them answers to the test rows.
+    `keep` is handed what each of them predicts of the test rows.
     """
     head, fitted = prepared.config.heads[index], prepared.spec.heads[index]
     task = Task.of(head, fitted, head_layer(head, fitted))
@@ -74,7 +75,7 @@ def baseline_scores(prepared: Prepared, index: int, keep: Keep = forget) -> Iter
         yield sequential_score(prepared, modality, head, fitted, keep)
 
 
-def left_out(prepared: Prepared) -> list[str]:
+def missing_baselines(prepared: Prepared) -> list[str]:
     """Say which baselines there are not, and why."""
     kinds = {"labels": "several labels", "box": "boxes"}
     modalities = dict.fromkeys(group.modality for group in prepared.spec.groups)
@@ -111,42 +112,15 @@ def sequential_score(
     Raises:
         KeyboardInterrupt: Ctrl-C ended the fit.
     """
-    training = prepared.config.training
-    start = time.perf_counter()
+    training, start = prepared.config.training, time.perf_counter()
     keras.utils.set_random_seed(training.seed)
     precision = choose_precision(training.precision) if modality == "image" else "float32"
     with dtype_policy(precision):
         model = sequential(modality, prepared.spec, head, fitted)
-    labelled = prepared.source.weights[fitted.name] > 0
-    rows, checked = (rows[labelled[rows]] for rows in map(prepared.rows, ("train", "validation")))
-    steps = -(-len(rows) // int(training.batch_size))
-    last = model.layers[-1]
-    model.compile(
-        optimizer=make_optimizer(training, int(training.epochs) * steps),
-        loss=last.make_loss(),
-        **compiler_options(),
-    )
-    single = single_tensor(prepared.spec, modality, fitted.name)
     source = prepared.source.only(modality, prepared.spec)
-
-    def train(epoch: int, step: int) -> Any:
-        return training_dataset(
-            source,
-            rows,
-            batch_size=int(training.batch_size),
-            seed=training.seed,
-            epochs=int(training.epochs),
-            first_epoch=epoch,
-            first_step=step,
-            augment=prepared.config.data.augment,
-            fill=fixed_batch_size(),
-        ).map(single)
-
-    validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
-    fitted_model = fit(model, training, train, validation.map(single), steps_per_epoch=steps)
-    if fitted_model.interrupted:
-        raise KeyboardInterrupt
-    test = by_length(source, prepared.rows("test"))
+    single = single_tensor(prepared.spec, modality, fitted.name)
+    _fit(model, prepared, source, single, prepared.source.weights[fitted.name] > 0)
+    last, test = model.layers[-1], by_length(source, prepared.rows("test"))
     batches: Any = evaluation_dataset(source, test, batch_size=256).map(single)
     raw = model.predict(batches.map(_tensor), verbose=0)
     outputs = keras.ops.convert_to_numpy(last.decode(keras.ops.convert_to_tensor(raw)))
@@ -166,6 +140,37 @@ def sequential_score(
     )
     keep(score, test, outputs)
     return score
+
+
+def _fit(model: keras.Model, prepared: Prepared, source: Any, single: Any, labelled: Bools) -> None:
+    """Fit a Sequential model to the labelled training rows, stopped by the validation rows."""
+    training = prepared.config.training
+    splits = map(prepared.rows, ("train", "validation"))
+    rows, checked = (split[labelled[split]] for split in splits)
+    steps = -(-len(rows) // int(training.batch_size))
+    model.compile(
+        optimizer=make_optimizer(training, int(training.epochs) * steps),
+        loss=model.layers[-1].make_loss(),
+        **compiler_options(),
+    )
+
+    def train(epoch: int, step: int) -> Any:
+        return training_dataset(
+            source,
+            rows,
+            batch_size=int(training.batch_size),
+            seed=training.seed,
+            epochs=int(training.epochs),
+            first_epoch=epoch,
+            first_step=step,
+            augment=prepared.config.data.augment,
+            fill=fixed_batch_size(),
+        ).map(single)
+
+    validation = evaluation_dataset(source, by_length(source, checked), batch_size=256)
+    found = fit(model, training, train, validation.map(single), steps_per_epoch=steps)
+    if found.interrupted:
+        raise KeyboardInterrupt
 
 
 def _tensor(tensor: Any, target: Any, weight: Any) -> Any:

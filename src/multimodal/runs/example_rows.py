@@ -1,20 +1,30 @@
-"""What a training leaves in its run to look at: explanations of its worst and best test rows."""
+"""What a training leaves in its run for explanations: example rows, and neighbours to point to.
+
+Example rows are the worst and the best predicted test rows, explained in `explanations/`;
+`neighbours.npz` and `neighbours.json` hold training rows for later explanations.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from multimodal.core.arrays import Ints
 from multimodal.core.files import write_text
+from multimodal.core.formatting import short_number
+from multimodal.data.columns.cells import photo_paths
+from multimodal.data.features.cell_arrays import texts
+from multimodal.data.labels.boxes import CORNERS
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
+from multimodal.evaluation.predictions import label_columns
 from multimodal.evaluation.records import (
     EXPLANATIONS,
     EXPLANATIONS_FILE,
@@ -22,40 +32,24 @@ from multimodal.evaluation.records import (
     ExplainedRows,
     GroupEffect,
 )
+from multimodal.explain.attribution import make_submodels
+from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
 from multimodal.explain.page import page
 from multimodal.explain.records import Explanation
 from multimodal.explain.rows import explain_rows
+from multimodal.explain.submodels import encode_rows, fused_vectors
 from multimodal.report.head_rows import head_rows, rank_rows
 from multimodal.report.run_files import read_files
+from multimodal.runs.run import Run
 
-if TYPE_CHECKING:
-    from multimodal.runs.run import Run
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
-
-from multimodal.core.formatting import short_number
-from multimodal.data.columns.cells import photo_paths
-from multimodal.data.features.cell_arrays import texts
-from multimodal.data.labels.boxes import CORNERS
-from multimodal.evaluation.predictions import label_columns
-from multimodal.explain.attribution import make_submodels
-from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
-from multimodal.explain.submodels import encode_rows, fused_vectors
-
-if TYPE_CHECKING:
-    from multimodal.runs.run import Run
-
-EACH = 3
-"""Worst rows, and best ones, of a run with one head; of several heads fewer each."""
-SECONDS = 20.0
-"""After which no further row is begun."""
+EACH = 3  # worst rows, and best ones, of a run with one head; of several heads fewer each
+SECONDS = 20.0  # after which no further row is begun
 MOST_LETTERS = 200
+UNKNOWN = "–"
 
 
-def explain_extremes(run: Run, prepared: Prepared, tested: Ints) -> None:
-    """Write a page for each of up to three worst and three best test rows, and what they are.
+def explain_example_rows(run: Run, prepared: Prepared, tested: Ints) -> None:
+    """Explain up to three of the worst and three of the best predicted test rows, a page each.
 
     Reads the run's `metrics.json` and `predictions.csv`; writes `explanations/*.html` and
     `explanations.json`. On other backends than TensorFlow, where single rows take long, nothing is
@@ -115,10 +109,7 @@ def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
     )
 
 
-UNKNOWN = "–"
-
-
-def keep_neighbours(run: Run, prepared: Prepared) -> None:
+def save_neighbours(run: Run, prepared: Prepared) -> None:
     """Write the vectors of up to 2,000 training rows, drawn at random, and what the rows are.
 
     Args:
@@ -132,17 +123,17 @@ def keep_neighbours(run: Run, prepared: Prepared) -> None:
     random = np.random.default_rng(prepared.config.training.seed)
     rows = np.sort(random.permutation(rows)[:MOST_ROWS])
     frame = in_memory(prepared.table.frame.iloc[rows]).reset_index(drop=True)
-    parts = make_submodels(run.model, run.tasks[0].name, run.spec.groups)
-    encoded, faults = encode_rows(parts, run.preprocessor.arrays(frame, prepared.photo_root))
-    vectors = fused_vectors(parts, encoded)
+    networks = make_submodels(run.model, run.tasks[0].name, run.spec.groups)
+    encoded, faults = encode_rows(networks, run.preprocessor.arrays(frame, prepared.photo_root))
+    vectors = fused_vectors(networks, encoded)
     labels = {task.name: _labels(run, prepared, i, rows) for i, task in enumerate(run.tasks)}
-    whole = np.setdiff1d(np.arange(len(rows)), list(faults))
+    undamaged = np.setdiff1d(np.arange(len(rows)), list(faults))
     found = [
         _row(run, frame.iloc[[i]], labels, int(prepared.table.lines[rows[i]]), i)
-        for i in whole.tolist()
+        for i in undamaged.tolist()
     ]
     if found:
-        save(run.path, vectors[whole], found)
+        save(run.path, vectors[undamaged], found)
 
 
 def _row(

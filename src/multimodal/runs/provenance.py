@@ -1,4 +1,4 @@
-"""Where a run comes from: its data by their checksums, the machine, the day."""
+"""Provenance of a run: its data by their checksums, the machine, the day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ import keras
 from multimodal.core.files import sha256_of
 from multimodal.evaluation.records import RunMetrics
 
+_CPU_INFO = Path("/proc/cpuinfo")
 
-def traced(record: RunMetrics, source: Path | None, asked: Mapping[str, Any]) -> RunMetrics:
+
+def with_provenance(
+    record: RunMetrics, source: Path | None, asked: Mapping[str, Any]
+) -> RunMetrics:
     """Return the record of a run with what is needed to make it again.
 
     Args:
@@ -40,37 +44,22 @@ def traced(record: RunMetrics, source: Path | None, asked: Mapping[str, Any]) ->
 
 def accelerators() -> list[str]:
     """Return the model name of every accelerator that the backend sees."""
-    return _SEEN.get(keras.backend.backend(), list)()
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        import tensorflow as tf
 
+        details = tf.config.experimental.get_device_details
+        devices = tf.config.list_physical_devices("GPU")
+        return [str(details(device).get("device_name", "GPU")) for device in devices]
+    if name == "jax":
+        import jax
 
-def _tensorflow() -> list[str]:
-    import tensorflow as tf
+        return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
+    if name == "torch":
+        import torch
 
-    details = tf.config.experimental.get_device_details
-    found = tf.config.list_physical_devices("GPU")
-    return [str(details(device).get("device_name", "GPU")) for device in found]
-
-
-def _jax() -> list[str]:
-    import jax
-
-    return [str(device.device_kind) for device in jax.devices() if device.platform != "cpu"]
-
-
-def _torch() -> list[str]:
-    import torch
-
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-
-
-_SEEN: dict[str, Callable[[], list[str]]] = {
-    "tensorflow": _tensorflow,
-    "jax": _jax,
-    "torch": _torch,
-}
-
-
-_CPU_INFO = Path("/proc/cpuinfo")
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return []
 
 
 def machine(accelerators: list[str] | None = None) -> dict[str, str]:

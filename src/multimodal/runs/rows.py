@@ -1,4 +1,7 @@
-"""The rows that a run is given: which photos are there, what labels and weights they hold."""
+"""Rows that a run is given, and the table of its predictions for them.
+
+Photos that are not there, labels, weights and metrics before; notes, intervals and counts after.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ from multimodal.evaluation.task import Task, has_label, has_prediction, measure
 logger = logging.getLogger(__name__)
 
 
-def without_absent(
+def without_missing_photos(
     spec: FittedSpec, table: Table, root: Path
 ) -> tuple[pd.DataFrame, dict[int, str], dict[str, int]]:
     """Return the rows without photos that are not there, notes on those, and counts."""
@@ -69,18 +72,18 @@ def read_weights(schema: Schema, table: Table) -> Floats:
     return np.ones(len(table.frame))
 
 
-def scored(
+def measure_heads(
     tasks: Sequence[Task],
     labels: Mapping[str, NDArray[Any]],
     outputs: Mapping[str, Floats],
     weights: Floats,
     table: Table,
 ) -> dict[str, dict[str, float]]:
-    """Return the metrics of each head that has a truth and an answer in any row of weight."""
+    """Return the metrics of each head that has a label and a prediction in any row of weight."""
     scores: dict[str, dict[str, float]] = {}
     for task in (task for task in tasks if task.name in labels):
-        y_true, answered = labels[task.name], outputs[task.name]
-        known = has_label(task, y_true) & has_prediction(answered) & (weights > 0)
+        y_true, predicted = labels[task.name], outputs[task.name]
+        known = has_label(task, y_true) & has_prediction(predicted) & (weights > 0)
         if known.sum() < table.rows_read:
             left = table.rows_read - int(known.sum())
             logger.info(
@@ -88,7 +91,7 @@ def scored(
                 "truth, a weight or a prediction"
             )
         if known.any():
-            scores[task.name] = measure(task, y_true, answered, weights)
+            scores[task.name] = measure(task, y_true, predicted, weights)
     return scores
 
 
@@ -110,11 +113,11 @@ def _photos(table: Table, column: str, root: Path) -> tuple[list[list[str]], dic
 def _is_there(path: Path) -> bool:
     """Whether there is a file; one that cannot be read is there, too."""
     try:
-        os.stat(path)
+        os.stat(path)  # `Path.exists` takes a file that may not be read for absent
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True
+        pass
     return True
 
 
@@ -122,15 +125,15 @@ def _is_there(path: Path) -> bool:
 class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
-    `frame` has `row`, the identifier column where the model knows one, the answers of each head as
-    `prediction_columns` names them (blank for a row that could not be read), `note`,
-    the reason or a remark, and `unusual`, why the row is unlike the training rows, empty where it
-    is not; a run that does not know what is usual has no such column. With a level, a head that
-    predicts a number also has `<head>_low` and `<head>_high`. Numbers are in the user's units,
-    boxes in pixels of the row's first photo.
-    `counts` tells what was unusual: unseen categories by column, photos that are not there, rows
-    without any photo, rows without a prediction, rows unlike the training rows. `unused_columns`
-    are those the model never saw.
+    `frame` has `row`, the identifier column where the model knows one, the predictions of each head
+    as `prediction_columns` names them (blank for a row that could not be read), `note`, the reason
+    or a remark, and `unusual`, why the row is unlike the training rows, empty where it is not; a
+    run without a novelty detector has no such column. With a level, a head that predicts a number
+    also has `<head>_low` and `<head>_high`. Numbers are in the user's units, boxes in pixels of the
+    row's first photo.
+    `counts` tells what was out of the ordinary: unseen categories by column, photos that are not
+    there, rows without any photo, rows without a prediction, rows unlike the training rows.
+    `unused_columns` are those the model never saw.
     """
 
     frame: pd.DataFrame
@@ -142,7 +145,7 @@ class Predictions:
 class Outputs:
     """Decoded outputs of the rows of a table, the sizes of their photos, remarks and counts.
 
-    `inputs` are the arrays of the rows, and `unusual` what is unusual about each.
+    `inputs` are the arrays of the rows, and `unusual` why each is unlike the training rows.
     """
 
     outputs: dict[str, Floats]
@@ -169,7 +172,7 @@ def check_level(
         score_quantiles(calibration.number(name), level)
 
 
-def interval_ends(
+def prediction_intervals(
     calibration: Calibration,
     tasks: Sequence[Task],
     outputs: Mapping[str, Floats],
@@ -190,16 +193,16 @@ def predictions_frame(
     schema: Schema,
     tasks: Sequence[Task],
     predicted: Outputs,
-    ends: Mapping[str, Mapping[str, Floats]],
+    intervals: Mapping[str, Mapping[str, Floats]],
 ) -> pd.DataFrame:
-    """Put answers, `ends` of intervals and notes in the order of the source, with rows not read."""
+    """Put predictions, intervals and notes in the order of the source, with rows not read."""
     found: dict[str, Any] = {}
     for name in schema.names("identifier")[:1]:
         if name in table.frame:
             found["id"] = table.frame[name].to_numpy()
     for task in tasks:
         columns = prediction_columns(task, predicted.outputs[task.name], predicted.sizes)
-        columns |= dict(ends.get(task.name, {}))
+        columns |= dict(intervals.get(task.name, {}))
         found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
     frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))
     remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}

@@ -36,12 +36,12 @@ from multimodal.runs.rows import (
     Outputs,
     Predictions,
     check_level,
-    interval_ends,
+    measure_heads,
+    prediction_intervals,
     predictions_frame,
     read_all_labels,
     read_weights,
-    scored,
-    without_absent,
+    without_missing_photos,
 )
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ class Run(FittedModel):
     def predict_row(
         self, row: Mapping[str, Any], *, images: str | Path = ".", level: float | None = None
     ) -> dict[str, Any]:
-        """Predict one raw row quickly: a dict of column -> value to a dict of head -> answer.
+        """Predict one raw row quickly: a dict of column -> value to a dict of head -> prediction.
 
-        A number is answered by a number, all else by a dict of what `predict` has in columns:
+        A number is predicted as a number, all else as a dict of what `predict` has in columns:
         `{"mood": {"prediction": "glad", "probability": 0.8, "probability_glad": 0.8, ...}}`. With a
-        level, a number is answered by a dict of `prediction`, `low` and `high`, too.
+        level, a number is a dict of `prediction`, `low` and `high`, too.
 
         Raises:
             DataError: A column is missing, or a photo is named that is not there or unreadable.
@@ -84,9 +84,9 @@ class Run(FittedModel):
             raise DataError(faults[0])
         sizes = self._sizes(pd.DataFrame(cells), Path(images))
         found = {task.name: one_prediction(task, outputs[task.name], sizes) for task in self.tasks}
-        for name, ends in self._ends(outputs, arrays.inputs, level).items():
+        for name, interval in self._intervals(outputs, arrays.inputs, level).items():
             plain = found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
-            found[name] = plain | {end: float(values[0]) for end, values in ends.items()}
+            found[name] = plain | {end: float(values[0]) for end, values in interval.items()}
         return found
 
     def predict(
@@ -111,8 +111,8 @@ class Run(FittedModel):
             check_level(self.path, self.calibration, self.tasks, level)
         table, root = open_table(rows, images, allow_empty=True)
         found = self._outputs(table, root)
-        ends = self._ends(found.outputs, found.inputs, level)
-        frame = predictions_frame(table, self.schema, self.tasks, found, ends)
+        intervals = self._intervals(found.outputs, found.inputs, level)
+        frame = predictions_frame(table, self.schema, self.tasks, found, intervals)
         known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
         unused = [str(name) for name in table.frame if name not in known]
         return Predictions(frame, found.counts, unused)
@@ -127,7 +127,7 @@ class Run(FittedModel):
             DataError: As `predict`.
         """
         table, root = open_table(rows, images, allow_empty=True)
-        frame = without_absent(self.spec, table, root)[0]
+        frame = without_missing_photos(self.spec, table, root)[0]
         return whole_inputs(self.preprocessor.arrays(frame, root))[0]
 
     def explain(
@@ -157,7 +157,7 @@ class Run(FittedModel):
 
         table, root = open_table(rows, images, allow_empty=True)
         first = sampled(table, np.arange(min(limit, len(table.frame))))
-        frame, notes, _ = without_absent(self.spec, first, root)
+        frame, notes, _ = without_missing_photos(self.spec, first, root)
         first = replace(first, frame=frame)
         return list(
             explain_rows(
@@ -177,7 +177,7 @@ class Run(FittedModel):
         *,
         images: str | Path | None = None,
     ) -> Importance:
-        """Return how much worse each head gets where a group or column is shuffled among rows.
+        """Return permutation importance: how much worse each head gets without a group or column.
 
         Args:
             rows: Rows that hold the targets, as for `evaluate`; up to 2,000 are taken at random.
@@ -195,7 +195,7 @@ class Run(FittedModel):
             table = sampled(table, np.sort(drawn))
         labels = read_all_labels(self.spec, self.schema, table, root)
         weights = read_weights(self.schema, table)
-        frame = without_absent(self.spec, table, root)[0]
+        frame = without_missing_photos(self.spec, table, root)[0]
         return importance(self, frame, root, labels, dict.fromkeys(labels, weights))
 
     def evaluate(
@@ -221,21 +221,21 @@ class Run(FittedModel):
         labels = read_all_labels(self.spec, self.schema, table, root)
         found = self._outputs(table, root)
         weights = read_weights(self.schema, table)
-        scores = scored(self.tasks, labels, found.outputs, weights, table)
+        scores = measure_heads(self.tasks, labels, found.outputs, weights, table)
         if not scores:
             columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
             raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
         return scores
 
-    def _ends(
+    def _intervals(
         self, outputs: Mapping[str, Floats], inputs: Mapping[str, NDArray[Any]], level: float | None
     ) -> dict[str, dict[str, Floats]]:
         if level is None or self.calibration is None:
             return {}
-        return interval_ends(self.calibration, self.tasks, outputs, inputs, level)
+        return prediction_intervals(self.calibration, self.tasks, outputs, inputs, level)
 
     def _outputs(self, table: Table, root: Path) -> Outputs:
-        frame, notes, counts = without_absent(self.spec, table, root)
+        frame, notes, counts = without_missing_photos(self.spec, table, root)
         try:
             arrays = self.preprocessor.arrays(frame, root)
         except DataError as error:

@@ -1,4 +1,4 @@
-"""The sides of a split as a run answers them: predicted, measured, side by side with the truth."""
+"""Predictions of a run's splits: made, measured, side by side with the labels."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from multimodal.evaluation.records import HeadMetrics, ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.models.predictor import batches
 from multimodal.models.stack.stack import OutOfFold
-from multimodal.runs.calibrate import Predicted
+from multimodal.runs.calibrate import SplitPredictions
 from multimodal.runs.comparison import input_name
 from multimodal.runs.run import Run
 
 
-def predicted(run: Run, prepared: Prepared, split: str, faults: dict[int, str]) -> Predicted:
-    """Predict one side; rows with a damaged photo are left out and go to `faults`."""
+def predict_split(
+    run: Run, prepared: Prepared, split: str, faults: dict[int, str]
+) -> SplitPredictions:
+    """Predict one split; rows with a damaged photo are left out and go to `faults`."""
     rows, arrays = _rows_of_split(run, prepared, split)
     statistics, watch = watch_photos(run.spec, len(rows))
     outputs, wrong = run.decoded(arrays, watch)
-    return _whole(Predicted(rows, outputs, arrays.inputs, statistics), wrong, faults)
+    found = SplitPredictions(rows, outputs, arrays.inputs, statistics)
+    return _without_faults(found, wrong, faults)
 
 
-def seen(run: Run, prepared: Prepared, split: str, faults: dict[int, str]) -> Predicted:
-    """Return one side as the model sees it, with no answers; `faults` as `predicted`."""
+def read_split(
+    run: Run, prepared: Prepared, split: str, faults: dict[int, str]
+) -> SplitPredictions:
+    """Return one split as the model reads it, not predicted; `faults` as in `predict_split`."""
     rows, arrays = _rows_of_split(run, prepared, split)
     statistics, watch = watch_photos(run.spec, len(rows))
     wrong: dict[int, str] = {}
-    for some, (batch, damaged) in batches(arrays) if arrays.photos else ():
+    for some, (batch, damaged) in batches(arrays) if arrays.photos else ():  # decodes the photos
         watch(some, batch)
         wrong |= damaged
-    return _whole(Predicted(rows, {}, arrays.inputs, statistics), wrong, faults)
+    return _without_faults(SplitPredictions(rows, {}, arrays.inputs, statistics), wrong, faults)
 
 
 def _rows_of_split(run: Run, prepared: Prepared, split: str) -> tuple[Ints, Arrays]:
@@ -48,30 +53,34 @@ def _rows_of_split(run: Run, prepared: Prepared, split: str) -> tuple[Ints, Arra
     return rows, run.preprocessor.arrays(frame, prepared.photo_root)
 
 
-def _whole(predictions: Predicted, wrong: dict[int, str], faults: dict[int, str]) -> Predicted:
+def _without_faults(
+    predictions: SplitPredictions, wrong: dict[int, str], faults: dict[int, str]
+) -> SplitPredictions:
     faults.update({int(predictions.rows[i]): why for i, why in wrong.items()})
     return predictions.of(~np.isin(np.arange(len(predictions.rows)), list(wrong)))
 
 
-def held_out(prepared: Prepared, held: OutOfFold, faults: dict[int, str]) -> Predicted:
-    """Return rows with the answers of what did not learn from them; others go to `faults`."""
+def out_of_fold_predictions(
+    prepared: Prepared, held: OutOfFold, faults: dict[int, str]
+) -> SplitPredictions:
+    """Return rows as models predict them that did not learn from them; others go to `faults`."""
     rows, source = held.rows, prepared.source.inputs
     faults.update(held.faults)
     inputs = {key: np.asarray(array[rows]) for key, array in source.items()}
-    return Predicted(rows, held.outputs, inputs, {})
+    return SplitPredictions(rows, held.outputs, inputs, {})
 
 
-def sure(run: Run, predictions: Predicted) -> Predicted:
-    """Return what was predicted before the run was calibrated as it is afterwards."""
+def calibrated_predictions(run: Run, predictions: SplitPredictions) -> SplitPredictions:
+    """Return what was predicted before the run was calibrated, with its temperatures."""
     if run.calibration is None:
         return predictions
     return replace(predictions, outputs=run.calibration.tempered(run.tasks, predictions.outputs))
 
 
-def answers_frame(
-    prepared: Prepared, tasks: Sequence[Task], predictions: Predicted
+def predictions_table(
+    prepared: Prepared, tasks: Sequence[Task], predictions: SplitPredictions
 ) -> pd.DataFrame:
-    """Put a side's truths and answers side by side."""
+    """Return `predictions.csv`: labels and predictions of a split side by side."""
     rows, outputs = predictions.rows, predictions.outputs
     columns: dict[str, Any] = {"row": prepared.table.rows[rows]}
     for name in prepared.schema.names("identifier")[:1]:
@@ -80,16 +89,16 @@ def answers_frame(
         columns["weight"] = np.max([w[rows] for w in prepared.source.weights.values()], axis=0)
     sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
     for task in tasks:
-        known = label_columns(task, prepared.labels[task.name][rows], sizes)
-        guessed = prediction_columns(task, outputs[task.name], sizes)
-        columns |= {f"{task.name}_{end}": each for end, each in {**known, **guessed}.items()}
+        found = label_columns(task, prepared.labels[task.name][rows], sizes)
+        found |= prediction_columns(task, outputs[task.name], sizes)
+        columns |= {f"{task.name}_{end}": column for end, column in found.items()}
     return pd.DataFrame(columns)
 
 
 def head_metrics(
-    prepared: Prepared, tasks: Sequence[Task], splits: Mapping[str, Predicted]
+    prepared: Prepared, tasks: Sequence[Task], splits: Mapping[str, SplitPredictions]
 ) -> dict[str, HeadMetrics]:
-    """Return the metrics of each head on the sides `validation` and `test`."""
+    """Return the metrics of each head on the splits `validation` and `test`."""
     found = {}
     for task, head in zip(tasks, prepared.spec.heads, strict=True):
         measured = {
@@ -104,12 +113,12 @@ def head_metrics(
 def fusion_scores(
     run: Run, prepared: Prepared, heads: Mapping[str, HeadMetrics], seconds: float
 ) -> dict[str, list[ModelScore]]:
-    """Return the run's own lines of the comparison by head: the whole, and it without trees.
+    """Return the run's own lines of the comparison by head: as it is, and without trees.
 
     Args:
         run: The run.
         prepared: Its data.
-        heads: What the whole run was measured by.
+        heads: The metrics of the run as it is.
         seconds: The time of fitting.
     """
     inputs, count = input_name(prepared.config), run.model.count_params()
@@ -118,7 +127,7 @@ def fusion_scores(
         for name, head in heads.items()
     }
     if run.boosted_models is not None:
-        predictions = predicted(replace(run, boosted_models=None), prepared, "test", {})
+        predictions = predict_split(replace(run, boosted_models=None), prepared, "test", {})
         for task in run.tasks:
             if task.name in run.boosted_models.heads:
                 alone = _measured(prepared, task, predictions)
@@ -127,23 +136,20 @@ def fusion_scores(
     return found
 
 
-def _measured(prepared: Prepared, task: Task, predictions: Predicted) -> dict[str, float]:
+def _measured(prepared: Prepared, task: Task, predictions: SplitPredictions) -> dict[str, float]:
     y_true = prepared.labels[task.name][predictions.rows]
     weights = prepared.source.weights[task.name][predictions.rows]
     return measure(task, y_true, predictions.outputs[task.name], weights)
 
 
-def damage_warning(prepared: Prepared, faults: dict[int, str]) -> list[str]:
-    """Return a warning if photos were damaged where it did not show before they were decoded."""
-    if not faults:
-        return []
+def damage_warning(prepared: Prepared, faults: dict[int, str]) -> str:
+    """Return a warning of photos whose damage did not show before they were decoded."""
     first = min(faults)
-    warning = (
+    return (
         f"rows with a photo that proved damaged when it was decoded: {len(faults):,}. Training "
         "took it as absent, and these rows are not scored. First: "
         f"{prepared.table.place(first)}: {faults[first]}."
     )
-    return [warning]
 
 
 def known_limit(

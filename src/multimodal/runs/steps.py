@@ -1,4 +1,4 @@
-"""The steps of one run, in order; what is done is on disk before the next step starts."""
+"""The steps of one training, in order; what is done is on disk before the next step starts."""
 
 from __future__ import annotations
 
@@ -29,31 +29,35 @@ from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
 from multimodal.models.build import average, build
-from multimodal.models.stack.boosted_models import BoostedModels
-from multimodal.models.stack.stack import OutOfFold, stack_networks
+from multimodal.models.stack.stack import StackedModel, stack_networks
 from multimodal.models.training.devices import is_chief, lowest_precision
 from multimodal.models.training.fit import TrainingState
 from multimodal.report.audit_view import summary
 from multimodal.report.report import photos_of, write_report
 from multimodal.runs.ablation import ablation_scores
-from multimodal.runs.calibrate import Predicted, check, learn
-from multimodal.runs.comparison import baseline_scores, left_out
-from multimodal.runs.example_rows import explain_extremes, keep_neighbours
+from multimodal.runs.calibrate import (
+    SplitPredictions,
+    check_calibration,
+    fit_calibration,
+    labels_of,
+)
+from multimodal.runs.comparison import baseline_scores, missing_baselines
+from multimodal.runs.example_rows import explain_example_rows, save_neighbours
+from multimodal.runs.fold_models import FoldModelFits
 from multimodal.runs.load import save_parts
-from multimodal.runs.member_runs import NetworkFits
-from multimodal.runs.provenance import traced
+from multimodal.runs.provenance import with_provenance
 from multimodal.runs.request import Request, record, versions
 from multimodal.runs.run import Run, load
 from multimodal.runs.scoring import (
-    answers_frame,
+    calibrated_predictions,
     damage_warning,
     fusion_scores,
     head_metrics,
-    held_out,
     known_limit,
-    predicted,
-    seen,
-    sure,
+    out_of_fold_predictions,
+    predict_split,
+    predictions_table,
+    read_split,
 )
 
 logger = logging.getLogger(__name__)
@@ -61,8 +65,8 @@ logger = logging.getLogger(__name__)
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
 
 
-class Steps:
-    """Fit, save, score, compare, report.
+class RunTraining:
+    """The steps of one training: fit, save, calibrate and score, ablate, explain, compare, report.
 
     Args:
         request: What was asked for.
@@ -80,10 +84,7 @@ class Steps:
     ) -> None:
         self.request = request
         self.prepared = prepared
-        self.fits = NetworkFits(request, prepared, origin, callbacks)
-        self.precision = ""
-        self.held: OutOfFold | None = None
-        self.boosted_models: BoostedModels | None = None
+        self.fits = FoldModelFits(request, prepared, origin, callbacks)
         self.metrics = RunMetrics(
             data=records.DataSummary(**prepared.summary()),
             versions=versions(),
@@ -97,19 +98,21 @@ class Steps:
         """
         out, prepared = self.request.out, self.prepared
         if not is_chief():
-            with on_signals() as termination:
-                termination.waiting = True  # the one that leads writes a checkpoint, and ends first
-                networks, _ = self.fits.run(None)
-            spec = prepared.spec.model_copy(update={"terms": None})
-            return Run(prepared.config, prepared.schema, spec, average(networks), path=out)
+            return self._follow()
         asked = record(self.request, prepared)
         with claimed(out, asked), on_signals() as termination:
             write_record(out, asked)
-            self.metrics = traced(self.metrics, prepared.table.source, asked)
+            self.metrics = with_provenance(self.metrics, prepared.table.source, asked)
             self._save_inputs()
             networks, fitted = self.fits.run(termination)
-            model = self._whole(networks)
-            run, tested = self._score(load(out), model, fitted)
+            precision = lowest_precision(networks[0])
+            stacked = self._stack(networks)
+            self._save_model(stacked)
+            caches = prepared.source.caches.values()
+            faults = {row: why for cache in caches for row, why in cache.unreadable.items()}
+            out_of_fold = out_of_fold_predictions(prepared, stacked.out_of_fold, faults)
+            run = self._calibrate(load(out), out_of_fold, faults)
+            tested = self._score(run, out_of_fold, fitted, precision, faults)
             if not fitted.interrupted:
                 self._ablate(run, tested)
                 self._explain(run, tested)
@@ -120,7 +123,17 @@ class Steps:
             write_manifest(out)
         return run
 
+    def _follow(self) -> Run:
+        """Fit along with the process that leads, which writes everything."""
+        prepared = self.prepared
+        with on_signals() as termination:
+            termination.waiting = True  # the one that leads writes a checkpoint, and ends first
+            networks, _ = self.fits.run(None)
+        spec = prepared.spec.model_copy(update={"terms": None})
+        return Run(prepared.config, prepared.schema, spec, average(networks), path=self.request.out)
+
     def _save_inputs(self) -> None:
+        """Write config, schema, spec, rejected rows and audit, before anything is fitted."""
         out, prepared = self.request.out, self.prepared
         save_parts(out, prepared.config, prepared.schema, prepared.spec, None)
         if prepared.table.rejected:
@@ -132,143 +145,125 @@ class Steps:
                 logger.warning(finding.message)
         logger.info(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
 
-    def _save_model(self, model: keras.Model) -> None:
+    def _stack(self, networks: Sequence[keras.Model]) -> StackedModel:
+        """Return the stacked model, its networks built anew, free of what trained them."""
+        config = self.prepared.config.merge(training={"fold_models": len(networks)})
+        self.prepared = replace(self.prepared, config=config)
+        plain = [build(config, self.prepared.spec) for _ in networks]
+        for network, trained in zip(plain, networks, strict=True):
+            network.set_weights(trained.get_weights())
+        stacked = stack_networks(self.prepared, plain)
+        for note in stacked.notes:
+            logger.info(note)
+        return stacked
+
+    def _save_model(self, stacked: StackedModel) -> None:
         """Save the run; an impatient second Ctrl-C does not cost the training."""
         prepared = self.prepared
-        kept = (prepared.config, prepared.schema, prepared.spec, model, self.boosted_models)
-        parts = (self.request.out, *kept)
+        declared = prepared.config, prepared.schema, prepared.spec
+        parts = (self.request.out, *declared, stacked.model, stacked.boosted_models)
         try:
             save_parts(*parts)
         except KeyboardInterrupt:
             save_parts(*parts)
 
-    def _whole(self, networks: Sequence[keras.Model]) -> keras.Model:
-        """Return the model of the run, free of what trained its networks, and save it."""
-        config = self.prepared.config.merge(training={"fold_models": len(networks)})
-        self.prepared, spec = replace(self.prepared, config=config), self.prepared.spec
-        self.precision = lowest_precision(networks[0])
-        plain = [build(config, spec) for _ in networks]
-        for network, trained in zip(plain, networks, strict=True):
-            network.set_weights(trained.get_weights())
-        whole = stack_networks(self.prepared, plain)
-        for note in whole.notes:
-            logger.info(note)
-        self.held, self.boosted_models = whole.out_of_fold, whole.boosted_models
-        self._save_model(whole.model)
-        return whole.model
+    def _calibrate(self, run: Run, out_of_fold: SplitPredictions, faults: dict[int, str]) -> Run:
+        """Calibrate on rows that the model did not learn from; damaged photos go to `faults`."""
+        validation = read_split(run, self.prepared, "validation", faults)
+        calibration = fit_calibration(run, self.prepared, out_of_fold, validation)
+        write_calibration(self.request.out, calibration)
+        write_manifest(self.request.out)
+        return run.calibrated(calibration)
 
-    def _score(self, run: Run, model: keras.Model, fitted: TrainingState) -> tuple[Run, Ints]:
-        """Calibrate on the rows held out, then predict the test rows as `predict` would.
-
-        Returns the calibrated run, and the rows tested.
-        """
-        prepared, training, out = self.prepared, self.prepared.config.training, self.request.out
-        assert self.held is not None
-        caches = prepared.source.caches.values()
-        faults = {row: why for cache in caches for row, why in cache.unreadable.items()}
-        found = held_out(prepared, self.held, faults)
-        run = self._calibrated(run, found, seen(run, prepared, "validation", faults))
-        splits = {"validation": sure(run, found), "test": predicted(run, prepared, "test", faults)}
-        answers_frame(prepared, run.tasks, splits["test"]).to_csv(out / PREDICTIONS, index=False)
+    def _score(
+        self,
+        run: Run,
+        out_of_fold: SplitPredictions,
+        fitted: TrainingState,
+        precision: str,
+        faults: dict[int, str],
+    ) -> Ints:
+        """Predict the test rows as `predict` would, and measure; return the rows tested."""
+        prepared, out = self.prepared, self.request.out
+        tested = predict_split(run, prepared, "test", faults)
+        splits = {"validation": calibrated_predictions(run, out_of_fold), "test": tested}
+        predictions_table(prepared, run.tasks, tested).to_csv(out / PREDICTIONS, index=False)
         heads = head_metrics(prepared, run.tasks, splits)
         summary = records.TrainingSummary(
             epochs=len(fitted.log),
             best_epoch=fitted.best_epoch,
             seconds=fitted.seconds,
-            precision=self.precision,
-            parameters=model.count_params(),
+            precision=precision,
+            parameters=run.model.count_params(),
             interrupted=fitted.interrupted,
-            seed=training.seed,
+            seed=prepared.config.training.seed,
         )
-        fusion = fusion_scores(run, prepared, heads, fitted.seconds)
-        update = {
-            "heads": heads,
-            "training": summary,
-            "comparison": fusion,
-            "notes": self.fits.notes,
-        }
-        tested = splits["test"].rows
-        update |= check(run, prepared, found, splits["test"])
-        limit = known_limit(prepared, self.request.noise, tested)
-        self._save(update | {"limit": limit, "data": self._with_damage(faults)})
-        return run, tested
+        self._save(
+            heads=heads,
+            training=summary,
+            comparison=fusion_scores(run, prepared, heads, fitted.seconds),
+            notes=self.fits.notes,
+            limit=known_limit(prepared, self.request.noise, tested.rows),
+            data=self._with_damage(faults),
+            **check_calibration(run, prepared, out_of_fold, tested),
+        )
+        return tested.rows
 
     def _with_damage(self, faults: dict[int, str]) -> records.DataSummary:
         """Return the data summary, with a warning if photos proved damaged."""
-        data, told = self.metrics.data, damage_warning(self.prepared, faults)
-        for warning in told:
-            logger.warning(warning)
-        return data.model_copy(update={"warnings": [*data.warnings, *told]}) if told else data
-
-    def _calibrated(self, run: Run, found: Predicted, others: Predicted) -> Run:
-        """Calibrate on rows that the model did not learn from; the only place that does."""
-        calibration = learn(run, self.prepared, found, others)
-        write_calibration(self.request.out, calibration)
-        write_manifest(self.request.out)
-        return run.calibrated(calibration)
+        data = self.metrics.data
+        if not faults:
+            return data
+        warning = damage_warning(self.prepared, faults)
+        logger.warning(warning)
+        return data.model_copy(update={"warnings": [*data.warnings, warning]})
 
     def _ablate(self, run: Run, tested: Ints) -> None:
-        """Measure the test rows with each modality withheld."""
-        prepared, weights = self.prepared, self.prepared.source.weights
-        found = ablation_scores(
-            run,
-            prepared.table.frame.iloc[tested],
-            prepared.photo_root,
-            {name: y_true[tested] for name, y_true in prepared.labels.items()},
-            {name: weight[tested] for name, weight in weights.items()},
-        )
-        self._save({"withheld": found})
+        """Measure the test rows with each modality ablated."""
+        prepared = self.prepared
+        rows = prepared.table.frame.iloc[tested]
+        found = ablation_scores(run, rows, prepared.photo_root, *labels_of(prepared, tested))
+        self._save(withheld=found)
 
     def _explain(self, run: Run, tested: Ints) -> None:
-        """Measure what the model needs, explain some rows, keep rows that explanations point to."""
+        """Write permutation importance, neighbours for later explanations, and example rows."""
         prepared, rows = self.prepared, tested[:MOST_ROWS]
-        weights = {name: each[rows] for name, each in prepared.source.weights.items()}
-        frame = in_memory(prepared.table.frame.iloc[rows])
         found = importance(
             run,
-            frame,
+            in_memory(prepared.table.frame.iloc[rows]),
             prepared.photo_root,
-            {name: y_true[rows] for name, y_true in prepared.labels.items()},
-            weights,
+            *labels_of(prepared, rows),
             seed=prepared.config.training.seed,
         )
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
-        keep_neighbours(run, prepared)
+        save_neighbours(run, prepared)
         write_manifest(self.request.out)  # of what the next step reads
         try:
-            explain_extremes(run, prepared, tested)
+            explain_example_rows(run, prepared, tested)
         except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
             logger.info(f"no rows are explained: {first_line(error)}")
 
     def _compare(self, tasks: Sequence[Task]) -> None:
-        comparison = dict(self.metrics.comparison)
-        notes = left_out(self.prepared)
+        """Fit and score the baselines of every head; write what they predict."""
+        prepared, comparison = self.prepared, dict(self.metrics.comparison)
+        notes = missing_baselines(prepared)
         for note in notes:
             logger.info(note)
         kept: list[pd.DataFrame] = []
+
+        def keep(task: Task, score: ModelScore, rows: Ints, outputs: NDArray[Any]) -> None:
+            sizes = None if prepared.photo_sizes is None else prepared.photo_sizes[rows]
+            places = prepared.table.rows[rows]
+            kept.append(baseline_predictions(task, score.label, places, outputs, sizes))
+
         try:
             for i, task in enumerate(tasks):
-                keep = partial(self._keep, kept, task)
-                for score in baseline_scores(self.prepared, i, keep):
+                for score in baseline_scores(prepared, i, partial(keep, task)):
                     comparison[task.name] = [*comparison[task.name], score]
         except KeyboardInterrupt:
             logger.info("interrupted; the remaining baselines are left out")
         write_baseline_predictions(self.request.out, kept)
-        self._save({"comparison": comparison, "notes": [*self.metrics.notes, *notes]})
-
-    def _keep(
-        self,
-        kept: list[pd.DataFrame],
-        task: Task,
-        score: ModelScore,
-        rows: Ints,
-        outputs: NDArray[Any],
-    ) -> None:
-        """Add what a baseline answers to some rows."""
-        sizes = None if self.prepared.photo_sizes is None else self.prepared.photo_sizes[rows]
-        kept.append(
-            baseline_predictions(task, score.label, self.prepared.table.rows[rows], outputs, sizes)
-        )
+        self._save(comparison=comparison, notes=[*self.metrics.notes, *notes])
 
     def _report(self, tested: Ints) -> None:
         prepared = self.prepared
@@ -276,6 +271,6 @@ class Steps:
         photos = photos_of(frame, prepared.schema.names("image"), prepared.photo_root)
         write_report(self.request.out, photos=photos, rows=frame)
 
-    def _save(self, update: dict[str, Any]) -> None:
+    def _save(self, **update: Any) -> None:
         self.metrics = self.metrics.model_copy(update=update)
         write_text(self.request.out / records.METRICS_FILE, self.metrics.to_json())

@@ -23,7 +23,7 @@ from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.models.training.devices import is_chief, join
 from multimodal.runs.request import Request, record
 from multimodal.runs.run import Run, load
-from multimodal.runs.steps import QUARANTINE, Steps
+from multimodal.runs.steps import QUARANTINE, RunTraining
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def train(
     check_frozen(prepared.config, prepared.spec)
     _check_sizes(request, prepared)
     _tell(prepared)
-    return Steps(request, prepared, origin, callbacks).run()
+    return RunTraining(request, prepared, origin, callbacks).run()
 
 
 def label_kinds() -> dict[str, LabelKind | None]:

@@ -1,4 +1,4 @@
-"""The fits of a run's networks, one after the other, each taken up from its last checkpoint."""
+"""The fold models of a run: fitted one after the other, each from its last checkpoint on."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ LOG = "training_log.csv"
 
 
 @dataclass(frozen=True)
-class NetworkFits:
-    """Fit the networks of a run.
+class FoldModelFits:
+    """Fit the networks of a run: one, or one without each fold.
 
     Args:
         request: What the run was asked for.

@@ -11,8 +11,8 @@ from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training.fit import TrainingState
-from multimodal.runs import member_runs
-from multimodal.runs.member_runs import NetworkFits
+from multimodal.runs import fold_models
+from multimodal.runs.fold_models import FoldModelFits
 from multimodal.runs.request import Request
 
 
@@ -21,10 +21,10 @@ def prepared() -> Prepared:
     return prepare(plain_rows(), ["price"], plain_config(fold_models=3, epochs=2, linear=False))
 
 
-def fits(prepared: Prepared, out: Path) -> NetworkFits:
+def fits(prepared: Prepared, out: Path) -> FoldModelFits:
     out.mkdir(exist_ok=True)
     request = Request(plain_rows(), ["price"], prepared.config, out)
-    return NetworkFits(request, prepared, None, [])
+    return FoldModelFits(request, prepared, None, [])
 
 
 def test_each_network_is_announced_and_logged(
@@ -56,7 +56,7 @@ def test_an_interruption_keeps_the_networks_that_learned(
         fitted.interrupted = i == first
         fitted.best = [] if fitted.interrupted else model.get_weights()
 
-    monkeypatch.setattr(member_runs, "fit_network", fit)
+    monkeypatch.setattr(fold_models, "fit_network", fit)
     networks, fitted = fits(prepared, tmp_path / "run").run(None)
     assert len(networks) == kept and fitted.interrupted
     assert said[-1] == "interrupted; the best weights so far are kept"
