@@ -1,4 +1,4 @@
-"""Rows that lack a modality: kept, flagged, predicted, and measured with each withheld in turn."""
+"""Rows that lack a modality: kept, flagged, predicted, and measured with each ablated in turn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(prepared: Prepared) -> Run:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_withheld_modality_looks_as_in_a_row_without_it(
+def test_an_ablated_modality_looks_as_in_a_row_without_it(
     run: Run, catalogue_folder: Path, name: str
 ) -> None:
     rows = rows_of(catalogue_folder).head(9)
@@ -96,7 +96,7 @@ def test_at_most_so_many_rows(
     assert {found["n"] for found in scores.values()} == {5}
 
 
-def test_one_modality_has_nothing_to_withhold(catalogue_folder: Path) -> None:
+def test_one_modality_has_nothing_to_ablate(catalogue_folder: Path) -> None:
     alone = prepare(catalogue_folder / "catalogue.csv", ["price"], tiny_config(TABLE))
     known = {"price": np.ones(4)}
     rows = alone.table.frame.head(4)

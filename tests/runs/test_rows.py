@@ -87,7 +87,7 @@ def test_rows_without_label_weight_or_prediction_are_left_out(said: list[str]) -
     assert measure_heads(tasks, labels, outputs, np.zeros(4), table) == {}
 
 
-SCHEMA = Schema(columns=[Column(name="id", kind="identifier", missing=0, distinct=3, example="")])
+NAMED = Schema(columns=[Column(name="id", kind="identifier", missing=0, distinct=3, example="")])
 
 
 def outputs(unusual: list[str] | None = None) -> Outputs:
@@ -97,7 +97,7 @@ def outputs(unusual: list[str] | None = None) -> Outputs:
 def test_rows_stand_in_the_order_of_the_source() -> None:
     table = read_table(pd.DataFrame({"id": ["a", "b", "c"]})).drop({1: "no number"})
     intervals = {"price": {"low": np.array([0.0, 2.0]), "high": np.array([2.0, 4.0])}}
-    found = predictions_frame(table, SCHEMA, [Task("price")], outputs(["", "large"]), intervals)
+    found = predictions_frame(table, NAMED, [Task("price")], outputs(["", "large"]), intervals)
     assert list(found) == [
         "row",
         "id",
@@ -116,7 +116,7 @@ def test_rows_stand_in_the_order_of_the_source() -> None:
 
 def test_what_is_not_known_has_no_column() -> None:
     table = read_table(pd.DataFrame({"size": [1, 2]}))
-    found = predictions_frame(table, SCHEMA, [Task("price")], outputs(), {})
+    found = predictions_frame(table, NAMED, [Task("price")], outputs(), {})
     assert list(found) == ["row", "price_prediction", "note"]
 
 

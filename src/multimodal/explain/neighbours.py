@@ -6,8 +6,6 @@ what the rows are.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +13,24 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from multimodal.core.arrays import Floats
+from multimodal.core.arrays import Floats, damage_told, read_arrays
 from multimodal.core.errors import RunError
-from multimodal.core.files import read_text, replace_file, write_text
+from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import check_manifest
+from multimodal.core.records import Record, read_if_there
 from multimodal.explain.records import Neighbour
 
 VECTORS_FILE, ROWS_FILE = "neighbours.npz", "neighbours.json"
 MOST_ROWS, MOST_BYTES, SHORT = 2000, 1 << 25, 160
-SHOWN = 5
-_MEMBER = "vectors.npy"
+SHOWN = 5  # neighbours of a row
 _Short = Annotated[str, StringConstraints(max_length=SHORT)]
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-class NearRow(BaseModel):
+class NearRow(Record):
     """A training row: its line in the source, its labels by head, its photos, its text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     line: int = Field(ge=0)
     labels: dict[_Short, _Short]
@@ -42,10 +38,8 @@ class NearRow(BaseModel):
     text: _Short = ""
 
 
-class _Rows(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rows: list[NearRow] = Field(max_length=MOST_ROWS)
+class _Rows(Record):
+    rows: list[NearRow] = Field([], max_length=MOST_ROWS)
 
 
 @dataclass(frozen=True)
@@ -118,36 +112,19 @@ def load(folder: Path) -> Neighbours | None:
     if not any(path.exists() for path in paths):
         return None
     check_manifest(folder, [path.name for path in paths])
-    try:
-        vectors = _vectors(paths[0])
-        rows = _Rows.model_validate_json(read_text(paths[1], most=MOST_BYTES)).rows
-    except ValidationError as error:
-        raise RunError(f"{paths[1]}: damaged ({error.errors()[0]['msg']}).") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{paths[0]}: damaged ({str(error)[:200]}).") from None
+    rows = read_if_there(_Rows, paths[1], most=MOST_BYTES).rows
+    with damage_told(paths[0], "of another run", "Copy the run directory again, or train anew."):
+        vectors = _checked(read_arrays(paths[0], total=MOST_BYTES))
     if len(rows) != len(vectors) or not rows:
         raise RunError(f"{paths[0]}: holds {len(vectors)} rows, {ROWS_FILE} {len(rows)}.")
     return Neighbours(vectors.astype(np.float64), rows)
 
 
-def _vectors(path: Path) -> NDArray[np.float16]:
-    """Read the vectors (N, D).
-
-    `np.load` would allocate what a hostile header declares: it is compared with the bytes first.
-    """
-    with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(_MEMBER)
-        if archive.namelist() != [_MEMBER] or info.file_size > MOST_BYTES:
-            raise ValueError(f"expected {_MEMBER} alone, of at most {MOST_BYTES:,} bytes")
-        content = io.BytesIO(archive.read(_MEMBER))
-    if np.lib.format.read_magic(content) != (1, 0):
-        raise ValueError("not an array as expected")
-    shape, columns_first, dtype = np.lib.format.read_array_header_1_0(content)
-    numbers = content.read()
-    size = 2 * int(np.prod(shape, dtype=np.float64))
-    if dtype != np.float16 or columns_first or len(shape) != 2 or size != len(numbers):
+def _checked(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float16]:
+    """Return the vectors (N, D); raise ValueError for anything else."""
+    vectors = arrays.get("vectors", np.zeros(()))
+    if len(arrays) != 1 or vectors.dtype != np.float16 or vectors.ndim != 2:
         raise ValueError("expected float16 numbers, one line for each row")
-    vectors = np.frombuffer(numbers, np.float16).reshape(shape)
     if not np.isfinite(vectors).all():
         raise ValueError("a number is not finite")
     return vectors

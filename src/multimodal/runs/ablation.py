@@ -1,4 +1,4 @@
-"""How well a model predicts where one modality is missing: errors with each withheld in turn."""
+"""Modality ablation: how well a model predicts where each modality is missing in turn."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from multimodal.report.sections import FULL
 from multimodal.runs.comparison import INPUT_NAMES
 from multimodal.runs.run import Run
 
-MOST_ROWS = 5000
-"""Rows that are predicted anew with each modality withheld."""
+MOST_ROWS = 5000  # that are predicted anew without each modality
 
 Scores = dict[str, dict[str, dict[str, float]]]
 
@@ -28,9 +27,9 @@ def ablation_scores(
     labels: Mapping[str, NDArray[Any]],
     weights: Mapping[str, NDArray[Any]],
 ) -> Scores:
-    """Return the metrics of each head with everything there, and with each modality withheld.
+    """Return the metrics of each head with everything there, and with each modality ablated.
 
-    A model of one modality has nothing to withhold. Of more than `MOST_ROWS` rows the first ones
+    A model of one modality has nothing to ablate. Of more than `MOST_ROWS` rows the first ones
     are taken, in every case the same.
 
     Args:
@@ -41,8 +40,8 @@ def ablation_scores(
         weights: Row weights by head.
 
     Returns:
-        Dict of head -> what was withheld, in words (`text`; `nothing` where all was there) ->
-        metrics.
+        Dict of head -> what was ablated, in words (`text`; `nothing` where all was there) ->
+        metrics: the key `withheld` of `metrics.json`.
     """
     modalities = list(dict.fromkeys(group.modality for group in run.spec.groups))
     if len(modalities) < 2:

@@ -33,7 +33,7 @@ from multimodal.evaluation.records import (
     GroupEffect,
 )
 from multimodal.explain.attribution import make_submodels
-from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, save
+from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, load, save
 from multimodal.explain.page import page
 from multimodal.explain.records import Explanation
 from multimodal.explain.rows import explain_rows
@@ -79,7 +79,7 @@ def explain_example_rows(run: Run, prepared: Prepared, tested: Ints) -> None:
 def _explained(run: Run, prepared: Prepared, tested: Ints) -> Iterator[tuple[str, Explanation]]:
     """Yield the rows by head, the worst and the best in turn."""
     content, table = read_files(run.path, {}, None), prepared.table
-    names = [task.name for task in run.tasks][:EACH]
+    names, known = [task.name for task in run.tasks][:EACH], load(run.path)
     each = EACH // len(names)
     for name in names:
         rows = head_rows(content, name)
@@ -88,7 +88,7 @@ def _explained(run: Run, prepared: Prepared, tested: Ints) -> Iterator[tuple[str
         places = tested[[int(i) for pair in pairs for i in pair if i is not None]]
         frame = in_memory(table.frame.iloc[places]).reset_index(drop=True)
         few = replace(table, frame=frame, rows=table.rows[places], lines=table.lines[places])
-        for found in explain_rows(run, few, prepared.photo_root, head=name):
+        for found in explain_rows(run, few, prepared.photo_root, head=name, known=known):
             yield name, found
 
 

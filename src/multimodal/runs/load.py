@@ -1,4 +1,9 @@
-"""The parts that a run is made of, in its directory: what is checked of them, and their writing."""
+"""The files of a run: written whole, checked before any of them is read.
+
+A run may be anybody's: sizes, contents and shapes are compared with what its config describes
+before anything is unpacked or allocated, and nothing in it is executed; `keras.models.load_model`
+would look classes up by the names in the file.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +34,9 @@ from multimodal.models.stack.boosted_models import TREES, BoostedModels, write_b
 
 CONFIG, SCHEMA, SPEC = "config.json", "schema.json", "spec.json"
 MOST_BYTES = 1 << 26  # of a JSON file
+MEMBER = "model.weights.h5"  # what the `.keras` archive holds
+MEMBERS = {"metadata.json", "config.json", MEMBER}
+OVERHEAD = 1 << 20, 4096  # bytes in the file besides the numbers: at all, and for each weight
 
 
 def check_folder(folder: Path, given: str) -> None:
@@ -37,7 +45,7 @@ def check_folder(folder: Path, given: str) -> None:
     if folder.is_file():
         raise RunError(f"{folder}: a file, not a run directory. {wanted}")
     if not folder.is_dir():
-        remote = ", and only local folders are read" if ":/" in given else ""
+        remote = ", and only local folders are read" if ":/" in given else ""  # s3://…
         raise RunError(f"{given}: no such run directory{remote}. {wanted}")
     whole = (folder / MODEL).exists() and (folder / MANIFEST).exists()
     if (folder / RECORD).exists() and not whole:
@@ -159,11 +167,6 @@ def save_parts(
         if boosted_models is not None:
             write_boosted_models(folder / TREES, boosted_models)
         write_manifest(folder)
-
-
-MEMBER = "model.weights.h5"
-MEMBERS = {"metadata.json", "config.json", MEMBER}
-OVERHEAD = 1 << 20, 4096  # bytes in the file besides the numbers: at all, and for each weight
 
 
 def stored_bytes(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""What a run is asked for, and the record of it that a training is taken up again by."""
+"""The request of a run, and its record, by which a training is taken up again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACKAGES = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn")
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for."""
+    """What a training, a comparison or a search is asked for, as the arguments of `train`."""
 
     data: Rows
     targets: Sequence[str]

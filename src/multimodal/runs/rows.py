@@ -173,19 +173,20 @@ def check_level(
 
 
 def prediction_intervals(
-    calibration: Calibration,
+    calibration: Calibration | None,
     tasks: Sequence[Task],
     outputs: Mapping[str, Floats],
     inputs: Mapping[str, NDArray[Any]],
-    level: float,
+    level: float | None,
 ) -> dict[str, dict[str, Floats]]:
     """Return the ends (rows,) of the intervals of each number, by head: `low` and `high`."""
-    found = {}
-    for task in tasks:
-        if task.kind == "number":
-            ends = calibration.interval(task.name, outputs[task.name], level, inputs)
-            found[task.name] = ends._asdict()
-    return found
+    if calibration is None or level is None:
+        return {}
+    return {
+        task.name: calibration.interval(task.name, outputs[task.name], level, inputs)._asdict()
+        for task in tasks
+        if task.kind == "number"
+    }
 
 
 def predictions_frame(

@@ -1,4 +1,4 @@
-"""A run directory: what training left behind, and everything needed to predict on raw rows."""
+"""A run: a fitted model in its directory, which predicts, explains and evaluates raw rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,11 @@ from multimodal.evaluation.calibration import CALIBRATION, read_calibration
 from multimodal.evaluation.novelty import novel_rows, reasons
 from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.evaluation.predictions import one_prediction
+from multimodal.evaluation.records import Importance
+from multimodal.explain import neighbours
+from multimodal.explain.importance import MOST_ROWS, importance
+from multimodal.explain.records import Explanation
+from multimodal.explain.rows import explain_rows
 from multimodal.explain.submodels import whole_inputs
 from multimodal.models.build import blended
 from multimodal.models.fitted import FittedModel
@@ -31,7 +36,7 @@ from multimodal.models.stack.boosted_models import (
     TREES,
     read_boosted_models,
 )
-from multimodal.runs.load import check_folder, read_declared, read_model, save_parts
+from multimodal.runs.load import check_folder, read_declared, read_model
 from multimodal.runs.rows import (
     Outputs,
     Predictions,
@@ -44,12 +49,7 @@ from multimodal.runs.rows import (
     without_missing_photos,
 )
 
-if TYPE_CHECKING:
-    from multimodal.explain import Explanation, Importance
-
 logger = logging.getLogger(__name__)
-
-__all__ = ["Predictions", "Run", "load", "save_parts"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ class Run(FittedModel):
             raise DataError(faults[0])
         sizes = self._sizes(pd.DataFrame(cells), Path(images))
         found = {task.name: one_prediction(task, outputs[task.name], sizes) for task in self.tasks}
-        for name, interval in self._intervals(outputs, arrays.inputs, level).items():
+        intervals = prediction_intervals(
+            self.calibration, self.tasks, outputs, arrays.inputs, level
+        )
+        for name, interval in intervals.items():
             plain = found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
             found[name] = plain | {end: float(values[0]) for end, values in interval.items()}
         return found
@@ -94,11 +97,14 @@ class Run(FittedModel):
     ) -> Predictions:
         """Predict every row of a file, DataFrame or list of dicts; no target column is needed.
 
-        With a level, such as 0.9, each number has an interval around it that holds the truth of at
-        least that share of rows like the training rows.
-
         A category never seen counts as unknown and a photo that is not there as absent; both are
         counted. A row that cannot be read, or whose photo cannot, has no prediction but the reason.
+
+        Args:
+            rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+            images: Folder that photo paths are relative to; the file's folder by default.
+            level: Such as 0.9: each number has an interval around it that holds the truth of at
+                least that fraction of rows like the training rows; none by default.
 
         Raises:
             DataError: The file cannot be read, a column that the model reads is missing, or a
@@ -111,7 +117,9 @@ class Run(FittedModel):
             check_level(self.path, self.calibration, self.tasks, level)
         table, root = open_table(rows, images, allow_empty=True)
         found = self._outputs(table, root)
-        intervals = self._intervals(found.outputs, found.inputs, level)
+        intervals = prediction_intervals(
+            self.calibration, self.tasks, found.outputs, found.inputs, level
+        )
         frame = predictions_frame(table, self.schema, self.tasks, found, intervals)
         known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
         unused = [str(name) for name in table.frame if name not in known]
@@ -153,30 +161,14 @@ class Run(FittedModel):
         Raises:
             DataError: As `predict`, or there is no such head or class.
         """
-        from multimodal.explain import explain_rows, neighbours
-
         table, root = open_table(rows, images, allow_empty=True)
         first = sampled(table, np.arange(min(limit, len(table.frame))))
         frame, notes, _ = without_missing_photos(self.spec, first, root)
-        first = replace(first, frame=frame)
-        return list(
-            explain_rows(
-                self,
-                first,
-                root,
-                head=head,
-                label=label,
-                notes=notes,
-                known=neighbours.load(self.path),
-            )
-        )
+        first, known = replace(first, frame=frame), neighbours.load(self.path)
+        found = explain_rows(self, first, root, head=head, label=label, notes=notes, known=known)
+        return list(found)
 
-    def importance(
-        self,
-        rows: Source,
-        *,
-        images: str | Path | None = None,
-    ) -> Importance:
+    def importance(self, rows: Source, *, images: str | Path | None = None) -> Importance:
         """Return permutation importance: how much worse each head gets without a group or column.
 
         Args:
@@ -186,8 +178,6 @@ class Run(FittedModel):
         Raises:
             DataError: As `evaluate`.
         """
-        from multimodal.explain.importance import MOST_ROWS, importance
-
         table, root = open_table(rows, images)
         if len(table.frame) > MOST_ROWS:
             logger.info(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
@@ -199,10 +189,7 @@ class Run(FittedModel):
         return importance(self, frame, root, labels, dict.fromkeys(labels, weights))
 
     def evaluate(
-        self,
-        rows: Source,
-        *,
-        images: str | Path | None = None,
+        self, rows: Source, *, images: str | Path | None = None
     ) -> dict[str, dict[str, float]]:
         """Return the metrics of every head on rows that hold the targets.
 
@@ -227,22 +214,15 @@ class Run(FittedModel):
             raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
         return scores
 
-    def _intervals(
-        self, outputs: Mapping[str, Floats], inputs: Mapping[str, NDArray[Any]], level: float | None
-    ) -> dict[str, dict[str, Floats]]:
-        if level is None or self.calibration is None:
-            return {}
-        return prediction_intervals(self.calibration, self.tasks, outputs, inputs, level)
-
     def _outputs(self, table: Table, root: Path) -> Outputs:
         frame, notes, counts = without_missing_photos(self.spec, table, root)
         try:
             arrays = self.preprocessor.arrays(frame, root)
         except DataError as error:
             raise DataError(f"{table.name}: {error}") from None
-        usual = None if self.calibration is None else self.calibration.usual
+        detector = None if self.calibration is None else self.calibration.usual
         statistics, watch = watch_photos(self.spec, len(frame))
-        outputs, faults = self.decoded(arrays, watch if usual else None)
+        outputs, faults = self.decoded(arrays, watch if detector else None)
         notes |= {row: f"photo: {why}" for row, why in faults.items()}
         for values in outputs.values():
             values[list(faults)] = np.nan
@@ -250,13 +230,13 @@ class Run(FittedModel):
         for column, count in arrays.unreadable.items():
             unseen[f"taken for missing, since no number or date, in '{column}'"] = count
         lost = {"rows without a prediction": len(faults) + len(table.rejected)}
-        odd = None
-        if usual is not None:
-            found = novel_rows(usual, self.preprocessor, frame, arrays, statistics)
-            odd = reasons(found, len(frame))
-            lost["rows unlike the training rows"] = sum(map(bool, odd))
+        novel = None
+        if detector is not None:
+            found = novel_rows(detector, self.preprocessor, frame, arrays, statistics)
+            novel = reasons(found, len(frame))
+            lost["rows unlike the training rows"] = sum(map(bool, novel))
         counts = unseen | counts | lost
-        return Outputs(outputs, self._sizes(frame, root), notes, counts, arrays.inputs, odd)
+        return Outputs(outputs, self._sizes(frame, root), notes, counts, arrays.inputs, novel)
 
     def _sizes(self, frame: pd.DataFrame, root: Path) -> Floats | None:
         """Return the sizes of the photos that boxes lie on, None where no head predicts a box."""

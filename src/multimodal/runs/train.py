@@ -1,4 +1,4 @@
-"""A whole run: from a table to a directory with a model and its evidence."""
+"""Training: from a table to a run directory with a model and its evidence."""
 
 from __future__ import annotations
 
