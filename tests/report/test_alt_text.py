@@ -1,14 +1,16 @@
-"""Pictures in words: the numbers that a reader without eyes for them needs."""
+"""Alt texts: what a plot shows, in numbers; amounts with their unit."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.records import ModelScore
 from multimodal.report import alt_text
+from multimodal.report.alt_text import format_amount
 from multimodal.report.slices import by_prediction, measured
 
 
@@ -54,3 +56,18 @@ def test_broken_logs_are_told() -> None:
     log = pd.DataFrame({"epoch": [1, 2], "loss": [np.nan, "x"], "val_loss": [2.0, 1.0]})
     told = alt_text.of_curves(log)
     assert told == "Lines over 2 epochs: validation loss from 2 to 1, least 1 in epoch 2."
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "shown"),
+    [
+        (1234.0, "Rs. #", "Rs. 1,234"),
+        (0.0, "$#", "$0"),
+        (-1234.0, "$#", "−$1,234"),
+        (5.0, "# of # pieces", "5 of # pieces"),
+        (5.0, "EUR", "5"),
+        (5.0, f"#{'x' * 40}", "5"),
+    ],
+)
+def test_amounts(value: float, number_format: str, shown: str) -> None:
+    assert format_amount(value, number_format) == shown

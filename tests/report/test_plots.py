@@ -1,7 +1,8 @@
-"""The pictures: what they draw is read back from the figure, not from pixels."""
+"""Plots of a run: comparison, learning curves, predictions, residuals; as pictures of a page."""
 
 from __future__ import annotations
 
+import base64
 import math
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from PIL import Image
 
 from multimodal.evaluation.bootstrap import ConfidenceInterval
@@ -19,10 +21,12 @@ from multimodal.report.plots import (
     BLUE,
     comparison,
     learning_curves,
+    picture,
     predicted_against_true,
     residuals_by_decile,
     save,
 )
+from multimodal.report.run_files import read_files
 
 ODD_NAME = "Preis $x_$ 价格\n🙂 " + "very " * 40 + "long"
 RANDOM = np.random.default_rng(0)
@@ -173,3 +177,10 @@ def test_labels_of_large_linear_prices_do_not_overlap() -> None:
     figure.canvas.draw()
     boxes = [t.get_window_extent() for t in figure.axes[0].get_xticklabels() if t.get_text()]
     assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+
+
+def test_the_uri_holds_the_file(tmp_path: Path) -> None:
+    found = picture(read_files(tmp_path, {}, None), Figure(figsize=(1, 1)), "a", "One dot.")
+    content = (tmp_path / "plots" / "a.png").read_bytes()
+    assert found.alt == "One dot."
+    assert base64.b64decode(found.uri.removeprefix("data:image/png;base64,")) == content

@@ -1,4 +1,4 @@
-"""One model fitted on a split: its answers are in order, of the rows asked, as `predict` gives."""
+"""Fits: predictions in order, of the rows asked, as `predict` gives; on disk checked when read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
-from multimodal.core.errors import TrainingError
+from multimodal.core.errors import RunError, TrainingError
 from multimodal.core.spec import SPARSE_KEYS
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.task import measure
@@ -17,7 +17,16 @@ from multimodal.models.build import assemble, build
 from multimodal.models.predictor import Predictor
 from multimodal.models.training import kfold
 from multimodal.models.training.fit import TrainingState
-from multimodal.studies.fits import fit_rows, output_width, predict_rows, restrict_modalities, tasks
+from multimodal.studies.fits import (
+    Fit,
+    fit_rows,
+    output_width,
+    predict_rows,
+    read_fits,
+    restrict_modalities,
+    tasks,
+    write_fits,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +45,7 @@ def mixed(catalogue_folder: Path) -> Prepared:
     return prepare(catalogue_folder / "catalogue.csv", ["price"], config)
 
 
-def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
+def test_a_fit_learns_and_predicts_the_splits_in_order(plain: Prepared) -> None:
     fit = fit_rows(plain, ("validation", "test"))
     rows = np.concatenate([plain.rows("validation"), plain.rows("test")])
     assert {name: values.shape for name, values in fit.outputs.items()} == {
@@ -49,18 +58,18 @@ def test_a_fit_learns_and_answers_the_sides_in_order(plain: Prepared) -> None:
     assert fit.parameters > 100 and fit.seconds > 0 and 1 <= fit.epochs <= 25
 
 
-def test_the_seed_decides(plain: Prepared) -> None:
-    short = plain.config.merge(training={"epochs": 1, "linear": False})
-    plain = replace(plain, spec=plain.spec.model_copy(update={"terms": None}))
+def test_the_seed_decides(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kfold, "fit", lambda *args, state, **rest: state)  # as it starts
+    spec = plain.spec.model_copy(update={"terms": None})
     one, two, other = (
-        fit_rows(Prepared(**{**vars(plain), "config": short.merge(training={"seed": seed})}))
+        fit_rows(replace(plain, spec=spec, config=plain.config.merge(training={"seed": seed})))
         for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one.outputs["price"], two.outputs["price"])
     assert (one.outputs["price"] != other.outputs["price"]).any()
 
 
-def test_answers_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> None:
+def test_predictions_are_those_of_the_predictor_in_any_order(mixed: Prepared) -> None:
     from multimodal.data.features.preprocess import Preprocessor
 
     model = assemble(mixed.config, mixed.spec)
@@ -83,7 +92,7 @@ def test_a_narrowed_table_has_what_one_modality_needs(mixed: Prepared, modality:
     assert predict_rows(model, found, found.rows("test"))["price"].shape == (30, 1)
 
 
-def test_answers_that_are_no_number_are_an_error(mixed: Prepared) -> None:
+def test_predictions_that_are_no_number_are_an_error(mixed: Prepared) -> None:
     model = build(mixed.config, mixed.spec)
     model.get_layer("price").set_weights(
         [np.full(w.shape, np.nan) for w in model.get_layer("price").get_weights()]
@@ -93,9 +102,9 @@ def test_answers_that_are_no_number_are_an_error(mixed: Prepared) -> None:
 
 
 def test_ctrl_c_ends_it(plain: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*args: object, fitted: TrainingState, **rest: object) -> TrainingState:
-        fitted.interrupted = True
-        return fitted
+    def interrupted(*args: object, state: TrainingState, **rest: object) -> TrainingState:
+        state.interrupted = True
+        return state
 
     monkeypatch.setattr(kfold, "fit", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -107,3 +116,62 @@ def test_output_widths() -> None:
 
     assert output_width(Task("y", quantiles=[0.1, 0.5, 0.9])) == 3
     assert output_width(Task("y", "labels", ["a", "b", "c"])) == 3
+
+
+SHAPES = {"price": (4, 1), "mood": (4, 3)}
+OUTPUTS = {"price": np.arange(4.0)[:, None], "mood": np.full((4, 3), 1 / 3)}
+
+
+def test_fits_come_back(tmp_path: Path) -> None:
+    fits = {
+        "a-b": Fit(OUTPUTS, parameters=12, seconds=1.5, epochs=3),
+        "c": Fit({"mood": OUTPUTS["mood"]}),
+    }
+    write_fits(tmp_path / "deep" / "fit.npz", fits)
+    found = read_fits(tmp_path / "deep" / "fit.npz", SHAPES)
+    assert list(found) == ["a-b", "c"]
+    assert (found["a-b"].parameters, found["a-b"].seconds, found["a-b"].epochs) == (12, 1.5, 3)
+    for head, values in OUTPUTS.items():
+        np.testing.assert_array_equal(found["a-b"].outputs[head], values)
+    assert list(found["c"].outputs) == ["mood"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        ({"price": np.zeros((5, 1))}, r"outputs of shape \(5, 1\)"),
+        ({"cost": np.zeros((4, 1))}, "head 'cost'"),
+        ({"price": np.full((4, 1), np.nan)}, "not finite"),
+        ({"price": np.zeros((400, 100))}, "has 320,128 bytes"),
+    ],
+)
+def test_other_outputs_are_refused(
+    outputs: dict[str, np.ndarray], told: str, tmp_path: Path
+) -> None:
+    write_fits(tmp_path / "fit.npz", {"a": Fit(outputs)})
+    with pytest.raises(RunError, match=rf"fit\.npz: damaged.*{told}.* fits it anew"):
+        read_fits(tmp_path / "fit.npz", SHAPES)
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "fit.npz"
+    write_fits(path, {"a": Fit(OUTPUTS)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="fit.npz"):
+        read_fits(path, SHAPES)
+    path.write_bytes(content[:100])
+    with pytest.raises(RunError, match="fit.npz"):
+        read_fits(path, SHAPES)
+
+
+def test_pickles_are_not_opened(tmp_path: Path) -> None:
+    facts = np.frombuffer(
+        b'{"a": {"parameters": 0, "seconds": 0, "epochs": 0, "outputs": {"price": "array_0"}}}',
+        np.uint8,
+    )
+    values = np.array([[{}]] * 4, dtype=object)
+    np.savez(tmp_path / "fit.npz", facts=facts, array_0=values)
+    with pytest.raises(RunError, match="allow_pickle"):
+        read_fits(tmp_path / "fit.npz", SHAPES)

@@ -8,47 +8,53 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from runs import shared
 from tiny import plain_config, plain_rows, tiny_config
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError, RunError
+from multimodal.data.prepare import Prepared
 from multimodal.evaluation.metrics import regression_metrics
+from multimodal.evaluation.records import ModelScore
+from multimodal.studies.compare import candidates
 from multimodal.studies.compare.compare import compare
 from multimodal.studies.compare.results import ComparisonRecord
+from multimodal.studies.fits import Fit, output_width, tasks
 
-QUICK = plain_config(epochs=2)
+QUICK = plain_config(epochs=1, fold_models=1, linear=False)
+LEARNING = QUICK.merge(training={"epochs": 10, "learning_rate": 0.02, "batch_size": 16})
 
 
-def rows(count: int = 90) -> pd.DataFrame:
+def rows(count: int = 60) -> pd.DataFrame:
     return plain_rows(count).drop(columns=["cost", "weight"])
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ComparisonRecord]:
-    out = tmp_path_factory.mktemp("runs") / "comparison"
-    config = plain_config(epochs=12, learning_rate=0.01)
-    record = compare(rows(), "price", out=out, config=config, folds=3, seeds=2, command="this")
-    return out, record
+    def make(out: Path) -> None:
+        compare(rows(), "price", out=out, config=LEARNING, folds=2, seeds=2, command="this")
+
+    out = shared(tmp_path_factory, "comparison", make)
+    return out, ComparisonRecord.read(out)
 
 
-def test_the_table_follows_from_the_answers(compared: tuple[Path, ComparisonRecord]) -> None:
+def test_the_table_follows_from_the_predictions(compared: tuple[Path, ComparisonRecord]) -> None:
     out, record = compared
-    answers = pd.read_csv(out / "out_of_fold.csv")
+    predictions = pd.read_csv(out / "out_of_fold.csv")
     for each in record.heads[0].standings:
         found = [
             regression_metrics(one["price_true"], one["price_prediction"])["log_rmse"]
-            for _, one in answers[answers["model"] == each.name].groupby("seed")
+            for _, one in predictions[predictions["model"] == each.name].groupby("seed")
         ]
         assert len(found) == 2
         assert each.values["log_rmse"][0] == pytest.approx(np.mean(found))
-    assert ComparisonRecord.read(out) == record
 
 
 def test_every_row_is_tested_once_in_the_same_fold(compared: tuple[Path, ComparisonRecord]) -> None:
-    answers = pd.read_csv(compared[0] / "out_of_fold.csv")
-    assert (answers.groupby("row")["fold"].nunique() == 1).all()
-    sizes = answers.groupby(["model", "seed"])["row"].agg(["size", "nunique"])
-    assert (sizes == 90).all().all()
+    predictions = pd.read_csv(compared[0] / "out_of_fold.csv")
+    assert (predictions.groupby("row")["fold"].nunique() == 1).all()
+    sizes = predictions.groupby(["model", "seed"])["row"].agg(["size", "nunique"])
+    assert (sizes == 60).all().all()
 
 
 def test_models_learn_more_than_the_median(compared: tuple[Path, ComparisonRecord]) -> None:
@@ -60,16 +66,44 @@ def test_models_learn_more_than_the_median(compared: tuple[Path, ComparisonRecor
     assert compared[1].command == "this"
 
 
-def test_a_given_column_of_folds_is_used_and_never_read(tmp_path: Path) -> None:
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> list[Prepared]:
+    """Replace the fits of networks by a constant; list the rows that they are given."""
+    given: list[Prepared] = []
+
+    def outputs(prepared: Prepared) -> dict[str, np.ndarray]:
+        given.append(prepared)
+        rows = len(prepared.rows("test"))
+        return {task.name: np.full((rows, output_width(task)), 0.5) for task in tasks(prepared)}
+
+    def sequential_score(prepared: Prepared, modality: str, head: Any, *args: Any) -> ModelScore:
+        score = ModelScore("", "sequential", "", {})
+        args[-1](score, prepared.rows("test"), outputs(prepared)[head.name])
+        return score
+
+    monkeypatch.setattr(candidates, "fit_rows", lambda prepared: Fit(outputs(prepared)))
+    monkeypatch.setattr(candidates, "sequential_score", sequential_score)
+    return given
+
+
+def test_a_given_column_of_folds_is_used_and_never_read(
+    networks: list[Prepared], tmp_path: Path
+) -> None:
     table = rows(60)
     table["part"] = [f"f{i % 2}" for i in range(60)]
     compare(table, "price", out=tmp_path / "a", config=QUICK, folds_column="part", seeds=1)
-    answers = pd.read_csv(tmp_path / "a" / "out_of_fold.csv")
-    assert (answers["fold"] == answers["row"] % 2).all()
+    found = pd.read_csv(tmp_path / "a" / "out_of_fold.csv")
+    assert (found["fold"] == found["row"] % 2).all()
     shuffled = table.assign(part=np.where(table["part"] == "f0", "x", "y"))
     compare(shuffled, "price", out=tmp_path / "b", config=QUICK, folds_column="part", seeds=1)
     other = pd.read_csv(tmp_path / "b" / "out_of_fold.csv")
-    pd.testing.assert_frame_equal(answers, other)
+    pd.testing.assert_frame_equal(found, other)
+    half = len(networks) // 2
+    for one, two in zip(networks[:half], networks[half:], strict=True):
+        assert one.spec == two.spec
+        assert all("part" not in group.columns for group in one.spec.groups)
+        for key, values in one.source.inputs.items():
+            np.testing.assert_array_equal(values, two.source.inputs[key])
 
 
 def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(
@@ -93,7 +127,7 @@ def test_duplicates_share_a_fold_and_given_folds_that_part_them_are_told(
     assert any("20 rows have a duplicate in another fold" in line for line in said)
 
 
-def test_several_heads_weights_and_missing_labels(tmp_path: Path) -> None:
+def test_several_heads_weights_and_missing_labels(networks: list[Prepared], tmp_path: Path) -> None:
     table = plain_rows(90)
     table["mood"] = np.where(table["price"] > table["price"].median(), "glad", "sad")
     table.loc[::5, "mood"] = None
@@ -131,11 +165,11 @@ def test_several_heads_weights_and_missing_labels(tmp_path: Path) -> None:
         ({"targets": ()}, ConfigError, "no target is named"),
         ({"fusions": ["conct"]}, ConfigError, "Did you mean 'concat'"),
         ({"folds_column": "pat"}, DataError, "column 'pat' is not in the table"),
-        ({"folds": 95}, DataError, "cannot deal 90 rows to 95 folds"),
+        ({"folds": 65}, DataError, "cannot deal 60 rows to 65 folds"),
         (
             {"config": Config().merge(data={"split": {"method": "time", "column": "size"}})},
             ConfigError,
-            "by time, which gives one test side, not folds",
+            "by time, which gives one test split, not folds",
         ),
         (
             {
@@ -169,13 +203,12 @@ def test_another_config_is_refused_and_more_fusions_are_not(
     compared: tuple[Path, ComparisonRecord],
 ) -> None:
     out, _ = compared
-    with pytest.raises(RunError, match=r"config\.training\.epochs was 12, is 2"):
-        compare(rows(), "price", out=out, config=QUICK, folds=3, seeds=2)
-    config = plain_config(epochs=12, learning_rate=0.01)
-    with pytest.raises(RunError, match="folds was 3, is 4"):
-        compare(rows(), "price", out=out, config=config, folds=4, seeds=2)
+    with pytest.raises(RunError, match=r"config\.training\.epochs was 10, is 1"):
+        compare(rows(), "price", out=out, config=QUICK, folds=2, seeds=2)
+    with pytest.raises(RunError, match="folds was 2, is 4"):
+        compare(rows(), "price", out=out, config=LEARNING, folds=4, seeds=2)
     with pytest.raises(RunError, match=r"data\."):
-        compare(rows().iloc[::-1], "price", out=out, config=config, folds=3, seeds=2)
+        compare(rows().iloc[::-1], "price", out=out, config=LEARNING, folds=2, seeds=2)
 
 
 @pytest.mark.large

@@ -1,13 +1,21 @@
-"""Standings from made-up answers whose order, gains and doubts are known."""
+"""Leaderboards from made-up predictions whose order, gains and doubts are known; their record."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from candidates import BOTH, FOLDS, MEDIAN, RANDOM, TABLE, TREES, TRUTH, N, answered, stand
 
+from multimodal.core.errors import RunError
 from multimodal.evaluation.task import Task, measure
-from multimodal.studies.compare.results import OutOfFoldPredictions, leaderboard
+from multimodal.studies.compare.results import (
+    RECORD_FILE,
+    ComparisonRecord,
+    OutOfFoldPredictions,
+    leaderboard,
+)
 from multimodal.studies.fits import Fit
 
 
@@ -104,3 +112,18 @@ def test_classes() -> None:
     assert found.standings[1].values["accuracy"][0] == pytest.approx(0.8)
     assert found.standings[0].versus is not None
     assert found.standings[0].versus.gain == pytest.approx(1.0)
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    record = ComparisonRecord(folds=5, seeds=[0, 1], left_out=["concat on text: 3 of 5 fits"])
+    (tmp_path / RECORD_FILE).write_text(record.to_json())
+    assert ComparisonRecord.read(tmp_path) == record
+    assert not record.complete and "bootstrap" in record.test
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"folds": 5}', '{"folds": 5, "seeds": [], "x": 1}'])
+def test_damage_is_told(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / RECORD_FILE).write_text(text)
+    with pytest.raises(RunError, match=r"comparison\.json: not the record of a comparison"):
+        ComparisonRecord.read(tmp_path)

