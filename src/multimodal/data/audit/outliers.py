@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Ints
 from multimodal.core.formatting import counted, joined
@@ -50,22 +51,29 @@ def outliers(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     ["the same but for case or blanks: 'red' (1) / 'Red' (1)"]
     """
     checks = _CHECKS.get(column.kind, ())
-    if column.kind == "target" and len(series) and _mostly_numbers(series, column):
-        checks = (_far_off,)
+    if column.kind == "target" and len(series):
+        mostly_numbers = parse_numbers(series, column.unit).bad.mean() < _RARE
+        checks = (_far_off,) if mostly_numbers else checks
     return [said for check in checks for said in check(series, column, lines)]
 
 
-def _mostly_numbers(series: pd.Series[Any], column: Column) -> bool:
-    return bool(parse_numbers(series, column.unit).bad.mean() < _RARE)
+def _described(phrase: str, series: pd.Series[Any], bad: Bools, lines: Ints) -> list[str]:
+    """Say how many cells are bad, and show the first different ones with their lines."""
+    if not bad.any():
+        return []
+    first: dict[str, int] = {}
+    for row in np.flatnonzero(bad)[:1000]:
+        cell = series.iloc[row]
+        first.setdefault((repr(cell) if isinstance(cell, str) else str(cell))[:40], int(lines[row]))
+    shown = joined([f"{text} (line {line})" for text, line in first.items()], _SHOWN)
+    return [f"{phrase}: {counted(int(bad.sum()), 'cell')}, such as {shown}"]
 
 
 def _unreadable(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     dates = column.kind == "date"
     bad = parse_dates(series).bad if dates else parse_numbers(series, column.unit).bad
-    if not bad.any():
-        return []
     what = "dates" if dates else "numbers"
-    return [f"no {what}, and so taken as missing: {_examples(series, bad, lines)}"]
+    return _described(f"no {what}, and so taken as missing", series, bad, lines)
 
 
 def _far_off(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
@@ -74,16 +82,16 @@ def _far_off(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     if len(known) < 20:
         return []
     below = np.nan_to_num(values) < 0
-    found = []
-    if 0 < below.sum() <= _RARE * len(known):
-        found.append(f"below 0, unlike the others: {_examples(series, below, lines)}")
+    if below.sum() > _RARE * len(known):
+        below[:] = False
+    found = _described("below 0, unlike the others", series, below, lines)
     with np.errstate(all="ignore"):
-        moved = np.log(values) if (known > 0).all() else values
-    low, high = np.nanquantile(moved, [0.25, 0.75])
-    far = np.nan_to_num(np.maximum(low - moved, moved - high)) > FAR * (high - low)
-    far &= ~below | (not found)
-    if high > low and far.any() and far.sum() <= _RARE * len(known):
-        found.append(f"far from all others: {_examples(series, far, lines)}")
+        scaled = np.log(values) if (known > 0).all() else values
+    low, high = np.nanquantile(scaled, [0.25, 0.75])
+    far = np.nan_to_num(np.maximum(low - scaled, scaled - high)) > FAR * (high - low)
+    far &= ~below
+    if high > low and far.sum() <= _RARE * len(known):
+        found += _described("far from all others", series, far, lines)
     return found
 
 
@@ -91,10 +99,7 @@ def _out_of_range(series: pd.Series[Any], column: Column, lines: Ints) -> list[s
     dates = parse_dates(series).values
     latest = np.datetime64(datetime.now(), "D") + 366
     bad = (dates < np.datetime64(f"{_EARLIEST}-01-01")) | (dates > latest)
-    if not bad.any():
-        return []
-    where = _examples(series, bad, lines)
-    return [f"before {_EARLIEST} or more than a year ahead: {where}"]
+    return _described(f"before {_EARLIEST} or more than a year ahead", series, bad, lines)
 
 
 def _spellings(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
@@ -114,45 +119,33 @@ def _spellings(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]
 
 
 def _words_for_missing(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
-    texts = as_text(series)
-    bad = np.array([t is not None and t.lower() in MISSING_WORDS for t in texts], bool)
-    if not bad.any():
-        return []
     what = "kept as a category" if column.kind == "category" else "read as text"
-    return [f"words for nothing, {what}: {_examples(series, bad, lines)}"]
+    bad = _matching(as_text(series), lambda text: text.lower() in MISSING_WORDS)
+    return _described(f"words for nothing, {what}", series, bad, lines)
 
 
 def _decimal_commas(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     texts = as_text(series)
-    bad = np.array([t is not None and bool(_COMMA.fullmatch(t)) for t in texts], bool)
-    if not bad.any() or bad.sum() < pd.notna(texts).sum() / 2:
+    bad = _matching(texts, _COMMA.fullmatch)
+    if bad.sum() < pd.notna(texts).sum() / 2:
         return []
-    where = _examples(series, bad, lines)
-    return [f"decimal commas, and so read as {column.kind}, not as numbers: {where}"]
+    phrase = f"decimal commas, and so read as {column.kind}, not as numbers"
+    return _described(phrase, series, bad, lines)
 
 
 def _wrongly_decoded(series: pd.Series[Any], column: Column, lines: Ints) -> list[str]:
     texts = as_text(series)
-    bad = np.array([t is not None and bool(_MOJIBAKE.search(t)) for t in texts], bool)
+    bad = _matching(texts, _MOJIBAKE.search)
     if not bad.any():
         return []
-    place = int(np.flatnonzero(bad)[0])
-    match = _MOJIBAKE.search(str(texts[place]))
-    start = max(0, (match.start() if match else 0) - 12)
-    part = str(texts[place])[start : start + 30]
-    cells = counted(int(bad.sum()), "cell")
+    place = int(bad.argmax())
+    start = max(0, len(_MOJIBAKE.split(texts[place], 1)[0]) - 12)
+    part, cells = texts[place][start : start + 30], counted(int(bad.sum()), "cell")
     return [f"decoded wrongly: {cells}, such as {part!r} (line {lines[place]})"]
 
 
-def _examples(series: pd.Series[Any], bad: Bools, lines: Ints) -> str:
-    """Say how many cells, and show the first few different ones with the line of each."""
-    first: dict[str, int] = {}
-    for row in np.flatnonzero(bad)[:1000]:
-        cell = series.iloc[row]
-        shown_as = repr(cell) if isinstance(cell, str) else str(cell)
-        first.setdefault(shown_as[:40], int(lines[row]))
-    shown = joined([f"{text} (line {line})" for text, line in first.items()], _SHOWN)
-    return f"{counted(int(bad.sum()), 'cell')}, such as {shown}"
+def _matching(texts: NDArray[np.object_], matches: Callable[[str], object]) -> Bools:
+    return np.array([text is not None and bool(matches(text)) for text in texts], bool)
 
 
 _Check = Callable[["pd.Series[Any]", Column, Ints], list[str]]

@@ -111,26 +111,11 @@ def audit(
 def audit_table(
     data: Source, targets: Sequence[str] = (), *, images: str | Path | None = None
 ) -> tuple[Audit, Table]:
-    """Read a table once and say what is wrong with it; nothing is changed.
+    """Read a table once; return its audit, and the table with its rejected rows.
 
-    A column of the words train, validation and test is taken for the split. Where targets are
-    named, what the default training would refuse is a finding.
-
-    Args:
-        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
-        targets: Columns to predict; leakage and labels are looked at for these.
-        images: Folder that photo paths are relative to; the file's own folder by default.
-
-    Returns:
-        The audit, and the table with its rejected rows.
-
-    Raises:
-        DataError: The table as a whole cannot be read, or has no such target.
-
-    Example:
-    >>> audit, table = audit_table([{"size": i * i, "price": i / 3} for i in range(60)], ["price"])
-    >>> audit.read, audit.quarantined, audit.of_level("error")
-    (60, 0, [])
+    Arguments and errors are those of `audit`. A column of the words train, validation and test is
+    taken for the split. Where targets are named, what the default training would refuse is a
+    finding.
     """
     table, root = open_table(data, images)
     read = table.rows_read

@@ -144,7 +144,7 @@ def get_column(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
 def parse_target(
     table: Table, column: str, unit: str | None = None
 ) -> tuple[Floats, dict[int, str]]:
-    """Read a number to learn from every row.
+    """Read a column of numbers to learn.
 
     Args:
         table: the rows.
@@ -152,8 +152,8 @@ def parse_target(
         unit: a phrase around the number, as for `parse_numbers`.
 
     Returns:
-        float64 (N,), NaN at faults, and position in the frame -> what is wrong there. The faults
-        fit `Table.drop`.
+        float64 (N,), NaN where missing or at faults, and position in the frame -> what is wrong
+        there. The faults fit `Table.drop`; a missing cell is none.
 
     Raises:
         DataError: no such column.
@@ -161,22 +161,15 @@ def parse_target(
     series = get_column(table, column, "target")
     values, bad = parse_numbers(series, unit)
     faults = {}
-    for position in np.flatnonzero(np.isnan(values)):
+    for position in np.flatnonzero(bad):
         cell = series.iloc[position]
-        faults[int(position)] = f"column '{column}': " + _fault(cell, bool(bad[position]))
+        text, what = str(cell).strip(), "a number"
+        if _infinite(text):
+            what = "a finite number"
+        elif re.fullmatch(r"[+-]?\d+,\d+", text):
+            what = "a number with a decimal point"
+        faults[int(position)] = f"column '{column}': expected {what}, got {repr(cell)[:60]}"
     return values, faults
-
-
-def _fault(cell: Any, bad: bool) -> str:
-    """Say why a cell holds no number to learn."""
-    if not bad:
-        return "the target is missing"
-    text, shown = str(cell).strip(), repr(cell)[:60]
-    if _infinite(text):
-        return f"expected a finite number, got {shown}"
-    if re.fullmatch(r"[+-]?\d+,\d+", text):
-        return f"expected a number with a decimal point, got {shown}"
-    return f"expected a number, got {shown}"
 
 
 def _infinite(text: str) -> bool:

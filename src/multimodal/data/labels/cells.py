@@ -99,14 +99,14 @@ def read_label(
 
 def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Floats, Faults]:
     column = columns[0]
-    get_column(table, column, "target")
+    get_column(table, column, "target")  # before the schema is asked for it, which may lack it, too
     values, faults = parse_target(table, column, schema.column(column).unit)
     for row in np.flatnonzero(np.abs(values) > LARGEST):
         faults[int(row)] = (
             f"column '{column}': expected a number of at most {LARGEST:g}, got {values[row]:g}"
         )
         values[row] = np.nan
-    return values, {row: why for row, why in faults.items() if not why.endswith(MISSING)}
+    return values, faults
 
 
 def _read_class(

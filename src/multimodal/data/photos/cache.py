@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,6 @@ from multimodal.data.shards import ShardedArray
 _EMPTY, _KEPT, _NONE = 0, 1, 2
 _THREADS = 2
 _ALIGNMENT = 64  # TensorFlow takes arrays over without a copy only if they start here
-
-
-class _Store(Protocol):
-    def read(self, photos: Ints, into: Pixels) -> None: ...
-    def write(self, photo: int, pixels: Pixels) -> None: ...
 
 
 class _Memory:
@@ -109,7 +104,7 @@ class PhotoCache:
         self._state = np.full(len(self._paths) + 1, _EMPTY, np.uint8)
         self._state[-1] = _NONE  # where index -1, no photo, points
         self._faults: dict[int, str] = {}
-        self._store: _Store
+        self._store: _Memory | _File | _Shards
         if shards is not None:
             self._store = _Shards(shards["pixels"])
             self._state[:-1] = np.where(np.asarray(shards["readable"]), _KEPT, _EMPTY)
