@@ -229,7 +229,7 @@ def test_a_typo_in_a_split_column(audit: Audited) -> None:
     done, found = audit(column(splits, "part"))
     assert done.code == 0 and found is not None and found.sides == {}
     said = " ".join(done.out.split())
-    assert "2 of 60 cells name no side of a split: 'tset', nothing." in said
+    assert "2 of 60 cells name no split: 'tset', nothing." in said
     assert "read as a category" in said and "(lines 42, 43)" in said
 
 

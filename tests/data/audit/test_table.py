@@ -206,14 +206,12 @@ def test_a_typo_in_a_split_column_is_a_warning(folder: Path) -> None:
     found = audited(given, folder)
     (warning,) = found.of_level("warning")
     assert warning.topic == "split" and warning.lines == [7, 92, 93] and found.sides == {}
-    assert "column 'part': 3 of 120 cells name no side of a split: 'tset', nothing." in (
-        warning.message
-    )
+    assert "column 'part': 3 of 120 cells name no split: 'tset', nothing." in (warning.message)
     prepared = prepare(folder / "rows.csv", ["price"], Config.parse({"data": {"image_size": 8}}))
     assert warning in audit_prepared(prepared).findings
     given[90]["part"] = given[91]["part"] = "test"
     (warning,) = audited(given, folder).of_level("warning")
-    assert "1 of 120 cells names no side of a split: 'tset'" in warning.message
+    assert "1 of 120 cells names no split: 'tset'" in warning.message
 
 
 def test_no_target_is_needed(folder: Path) -> None:

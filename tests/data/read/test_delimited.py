@@ -53,7 +53,7 @@ def test_declared_separator(tmp_path: Path) -> None:
     assert read(tmp_path, "which; really?\nyes\n", separator=",").frame.shape == (1, 1)
 
 
-def test_faulty_rows_are_quarantined_with_their_line(tmp_path: Path) -> None:
+def test_faulty_rows_are_rejected_with_their_line(tmp_path: Path) -> None:
     parsed = read(tmp_path, 'a,b\n"x\ny",1\nshort\n\nz,2,surplus\nw,3\n')
     assert parsed.rows.tolist() == [0, 3]
     assert parsed.lines.tolist() == [2, 7]

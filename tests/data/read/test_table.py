@@ -1,4 +1,4 @@
-"""Kept and quarantined rows always add up to the rows read."""
+"""Kept and rejected rows always add up to the rows read."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def _unsplit(table: Table, column: str, others: Ints) -> Finding:
     cells = list(dict.fromkeys("nothing" if text is None else f"'{text}'" for text in texts))
     names = "names" if len(others) == 1 else "name"
     message = (
-        f"column '{column}': {len(others):,} of {len(table.frame):,} cells {names} no side of a "
+        f"column '{column}': {len(others):,} of {len(table.frame):,} cells {names} no "
         f"split: {joined(cells, 5)}. As it stands, the column "
         "is read as a category. Write train, validation or test in every row to split by it."
     )

@@ -7,7 +7,6 @@ in the next, and any number becomes nanoseconds since 1970.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from multimodal.core.arrays import Bools, Floats, Ints
+from multimodal.core.arrays import Bools, Floats
 from multimodal.data.columns.cells import Column, is_missing
 
 DateArray = npt.NDArray[np.datetime64]
@@ -72,28 +71,12 @@ def date_parts(dates: DateArray, part: str) -> Floats:
     """
     if part not in DATE_PARTS:
         raise ValueError(f"`part` must be one of {', '.join(DATE_PARTS)}. Received: {part!r}")
-    numbers = _PARTS[part](dates)
-    return np.where(np.isnat(dates), np.nan, numbers.astype(np.float64))
-
-
-def _count(dates: DateArray, unit: str) -> Ints:
-    """Return how many whole years (Y), months (M), days (D) … lie between 1970 and each date."""
-    return np.asarray(dates.astype(f"datetime64[{unit}]").astype(np.int64))
-
-
-def _day(dates: DateArray) -> Ints:
-    first = dates.astype("datetime64[M]").astype("datetime64[D]")
-    return np.asarray(dates.astype("datetime64[D]") - first, np.int64) + 1
-
-
-_PARTS: dict[str, Callable[[DateArray], Ints]] = {
-    "year": lambda dates: _count(dates, "Y") + 1970,
-    "month": lambda dates: _count(dates, "M") % 12 + 1,
-    "day": _day,
-    "weekday": lambda dates: (_count(dates, "D") + 3) % 7,  # 1970-01-01 was a Thursday
-    "hour": lambda dates: _count(dates, "h") % 24,
-    "days": lambda dates: _count(dates, "D"),
-}
+    if part == "days":
+        days = dates.astype("datetime64[D]").astype(np.float64)
+        return np.where(np.isnat(dates), np.nan, days)
+    # pandas 3 warns of the shorter name.
+    name = "day_of_week" if part == "weekday" else part
+    return np.asarray(getattr(pd.DatetimeIndex(dates), name), np.float64)
 
 
 def _moment(value: Any) -> datetime | None:
