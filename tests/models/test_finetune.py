@@ -17,10 +17,13 @@ from multimodal.core.config import Config, Head
 from multimodal.core.errors import ConfigError
 from multimodal.core.spec import FittedHead, FittedSpec
 from multimodal.data.generated import builder_package
+from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.records import RunMetrics
 from multimodal.models.build import build, fold_models
 from multimodal.models.finetune import carry_over, check_frozen, continue_config, freeze_groups
 from multimodal.models.fitted import FittedModel
+from multimodal.models.training.fit import TrainingState
+from multimodal.models.training.kfold import fit_network, new_network
 from multimodal.runs.run import load
 from multimodal.runs.train import train
 
@@ -200,7 +203,7 @@ def test_a_whole_run_from_another(
         {
             "data": {"split": {"method": "column", "column": "split"}, "min_count": 1},
             "training": {
-                "epochs": 2,
+                "epochs": 1,
                 "batch_size": 32,
                 "precision": "float32",
                 "baselines": False,
@@ -246,18 +249,23 @@ def test_a_whole_run_from_another(
     assert load(tuned.path).evaluate(shifted)["price"]["n"] == 100
 
 
-def test_a_group_may_disappear_in_a_whole_run(trained: Trained, tmp_path: Path) -> None:
+def continued(
+    base: Path, rows: pd.DataFrame, target: str, config: Config, **options: Any
+) -> tuple[Prepared, keras.Model, list[str]]:
+    """Prepare rows for a run that starts from another; return its network before it is fitted."""
+    origin = load(base)
+    wanted = continue_config(origin, config, [target])
+    prepared = prepare(rows, target, wanted, base=(origin.schema, origin.spec), **options)
+    return prepared, *new_network(prepared, 0, origin)
+
+
+def test_a_group_may_disappear(trained: Trained) -> None:
     rows = pd.read_csv(trained.folder / "catalogue.csv").drop(columns="image")
-    config = Config.parse(
-        {
-            "data": {"split": {"method": "column", "column": "split"}},
-            "training": {"epochs": 1, "baselines": False, "precision": "float32"},
-        }
-    )
-    run = train(rows, "price", out=tmp_path / "run", config=config, base=trained.run)
-    assert [group.name for group in run.spec.groups[:2]] == ["table", "words"]
-    assert "group 'photos' is gone" in RunMetrics.read(run.path).notes
-    assert run.predict(rows.head(3)).frame["price_prediction"].notna().all()
+    config = Config.parse({"data": {"split": {"method": "column", "column": "split"}}})
+    prepared, network, notes = continued(trained.run, rows, "price", config)
+    assert [group.name for group in prepared.spec.groups[:2]] == ["table", "words"]
+    assert "group 'photos' is gone" in notes
+    assert not [name for name in network.input if name.startswith("photos")]
 
 
 class Watch(keras.callbacks.Callback):
@@ -271,50 +279,39 @@ class Watch(keras.callbacks.Callback):
         self.seen.append(self.model.get_layer("table_encoder").get_weights())
 
 
-def test_frozen_groups_learn_from_unfreeze_epoch_on(tmp_path: Path) -> None:
-    rows, watch = plain_rows(), Watch()
-    base = train(rows, "price", out=tmp_path / "base", config=plain_config())
+def test_frozen_groups_learn_from_unfreeze_epoch_on(plain_run: Path) -> None:
     config = plain_config(epochs=3, freeze=["table"], unfreeze_epoch=1)
-    out = tmp_path / "tuned"
-    train(rows, "price", out=out, config=config, base=base.path, callbacks=[watch])
-    start = fold_models(base.model)[0].get_layer("table_encoder").get_weights()
+    prepared, network, _ = continued(plain_run, plain_rows(), "price", config)
+    start, watch, state = network.get_layer("table_encoder").get_weights(), Watch(), TrainingState()
+    origin = fold_models(load(plain_run).model)[0].get_layer("table_encoder").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(start, origin, strict=True))
+    fit_network(network, prepared, 0, state, callbacks=[watch])
     same = [
         all(np.array_equal(a, b) for a, b in zip(start, seen, strict=True)) for seen in watch.seen
     ]
     assert same == [True, False, False]
-    assert pd.read_csv(out / "training_log.csv")["epoch"].tolist() == [1, 2, 3]
+    assert [entry["epoch"] for entry in state.log] == [1, 2, 3]
 
 
-def test_another_target_gets_a_head_of_its_own(tmp_path: Path) -> None:
-    rows = plain_rows()
-    base = train(
-        rows.drop(columns="cost"), "price", out=tmp_path / "base", config=plain_config(epochs=1)
-    )
-    run = train(
-        rows.drop(columns="price"),
-        "cost",
-        out=tmp_path / "run",
-        config=plain_config(epochs=1),
-        base=base.path,
-    )
-    assert [head.name for head in run.spec.heads] == ["cost"]
-    assert run.predict(rows).frame["cost_prediction"].notna().all()
+def test_another_target_gets_a_head_of_its_own(plain_run: Path) -> None:
+    rows = plain_rows().rename(columns={"price": "other"})
+    rows["value"] = rows["other"] * 2
+    prepared, network, _ = continued(plain_run, rows, "value", plain_config())
+    assert [head.name for head in prepared.spec.heads] == ["value"]
+    assert list(network.output) == ["value"]
 
 
-def test_photos_may_come_to_a_run_without(tmp_path: Path) -> None:
-    rows = plain_rows()
-    base = train(rows, "price", out=tmp_path / "base", config=plain_config(epochs=1))
-    random = np.random.default_rng(0)
+def test_photos_may_come_to_a_run_without(plain_run: Path, tmp_path: Path) -> None:
+    rows, random = plain_rows(), np.random.default_rng(0)
     for i in range(len(rows)):
         noise = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{i}.png")
     wider = rows.assign(photo=[f"{i}.png" for i in range(len(rows))])
-    config = plain_config(epochs=1).merge(data={"image_size": 16})
-    run = train(
-        wider, "price", out=tmp_path / "run", config=config, base=base.path, images=tmp_path
-    )
-    assert "group 'photos' is new" in RunMetrics.read(run.path).notes
-    assert [group.name for group in run.spec.groups] == ["table", "photos"]
+    config = plain_config().merge(data={"image_size": 16})
+    prepared, network, notes = continued(plain_run, wider, "price", config, images=tmp_path)
+    assert "group 'photos' is new" in notes
+    assert [group.name for group in prepared.spec.groups] == ["table", "photos"]
+    assert "photos_pixels" in network.input
 
 
 def test_class_outputs_are_carried_over_by_name() -> None:

@@ -1,7 +1,8 @@
-"""One modality alone in a plain `keras.Sequential`: what the fusion has to beat.
+"""Baselines that a fusion has to beat: a constant, gradient boosting, one modality alone.
 
-A Sequential model takes one tensor, so the table is one-hot codes beside numbers and missing
-flags, texts are joined, and photos lie side by side.
+Gradient boosting is scikit-learn's, on the table and on SVD features of TF-IDF. One modality alone
+is read by a plain `keras.Sequential`. That takes one tensor, so the table is one-hot codes beside
+numbers and missing flags, texts are joined, and photos lie side by side.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from multimodal.layers.registry import create, get
 from multimodal.models.stack.boosting import few_threads, options_for, uneven
 
 NAMES: dict[Modality, str] = {"tabular": "MLP", "text": "RNN", "image": "CNN"}
+MAX_CODES = 250  # scikit-learn's trees take at most 255 categories of a column
+COMPONENTS = 64
+Matrix = NDArray[np.float32]
+# Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width).
+Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
 
 
 def sequential(
@@ -103,13 +109,6 @@ _BODIES: dict[Modality, Callable[[FittedSpec], list[layers.Layer]]] = {
 }
 
 
-MAX_CODES = 250
-COMPONENTS = 64
-Matrix = NDArray[np.float32]
-Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
-"""Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width)."""
-
-
 def forget(score: ModelScore, rows: NDArray[Any], outputs: NDArray[Any]) -> None:
     """Keep nothing."""
 
@@ -122,26 +121,25 @@ def constant_score(
     weight: NDArray[Any],
     keep: Keep = forget,
 ) -> ModelScore:
-    """Score always one answer on the test rows: that which the training rows suggest.
+    """Score a constant prediction on the test rows, as the training rows suggest it.
 
-    It is the median of a number, the quantiles asked for, the shares of classes or labels, the
-    mean of boxes; `weight` (rows,) counts in both, and rows of weight 0 in neither. `keep` is
-    handed the answers.
+    It is the median of a number, the quantiles asked for, the frequencies of classes or labels, the
+    mean of boxes. Training and test rows are weighted by `weight` (rows,); rows of weight 0 are
+    left out. `keep` is handed the predictions.
     """
     train = train[weight[train] > 0]
-    name, answer = _constant(task, y_true[train], weight[train].astype(np.float64))
-    outputs = np.tile(answer, (len(test), 1))
-    score = ModelScore(
-        name, "constant", "nothing", measure(task, y_true[test], outputs, weight[test])
-    )
+    name, prediction = _constant(task, y_true[train], weight[train].astype(np.float64))
+    outputs = np.tile(prediction, (len(test), 1))
+    metrics = measure(task, y_true[test], outputs, weight[test])
+    score = ModelScore(name, "constant", "nothing", metrics)
     keep(score, test, outputs)
     return score
 
 
 def _constant(task: Task, y_true: NDArray[Any], weight: Floats) -> tuple[str, Floats]:
     if task.kind == "class":
-        shares = np.bincount(y_true, weights=weight, minlength=len(task.classes)) / weight.sum()
-        return "Class shares", shares
+        counts = np.bincount(y_true, weights=weight, minlength=len(task.classes))
+        return "Class shares", counts / weight.sum()  # a name in saved metrics
     if task.kind in ("labels", "box"):
         mean = np.average(y_true, axis=0, weights=weight)
         return ("Label shares" if task.kind == "labels" else "Mean box"), mean
@@ -151,7 +149,7 @@ def _constant(task: Task, y_true: NDArray[Any], weight: Floats) -> tuple[str, Fl
 
 
 def serves(task: Task) -> bool:
-    """Tell whether the trees can learn the task: a number, its quantiles, or a class."""
+    """Whether gradient boosting can learn the task: a number, its quantiles, or a class."""
     return task.kind in ("number", "class")
 
 

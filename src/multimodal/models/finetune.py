@@ -1,6 +1,6 @@
-"""Start from a trained run: keep what is known, add what is new, say which is which.
+"""Fine-tuning: carry the weights of a trained model over to another spec, by name.
 
-Where weights belong to words, categories, columns or groups (see `weight_axes`), they are carried
+Where weights belong to words, categories, columns or groups (see `named_axes`), they are carried
 over by name. A new word or category starts where the unknown one ended, a new column without
 effect. The outputs of a class or label are carried over by its name, too; a new one starts fresh.
 Other weights are carried over where their shapes agree, unless it cannot be told what they are for.
@@ -20,6 +20,13 @@ from multimodal.core.errors import ConfigError, choices
 from multimodal.core.spec import FittedGroup, FittedSpec
 from multimodal.encoders.cells import TabularEncoder
 from multimodal.models.fitted import FittedModel
+
+UNKNOWN = "unknown"
+# A name says what a row or column of a weight belongs to; its first entry is the kind of thing,
+# such as "word" or a column. Weights without names belong to no column.
+Names = list[tuple[Any, ...]]
+Axes = dict[int, Names]
+OWN_PACKAGE = __name__.partition(".")[0]
 
 
 def continue_config(origin: FittedModel, config: Config, targets: Sequence[str]) -> Config:
@@ -79,17 +86,17 @@ def carry_over(
     weights = {variable.path: keras.ops.convert_to_numpy(variable) for variable in old.weights}
     outputs, other = _class_outputs(old_spec, new_spec), _other_heads(old_spec, new_spec)
     lost = fresh_encoders(old, old_spec, new, new_spec)
-    unlike = {*other, *(f"{group}_encoder" for group in lost)}
+    not_carried = {*other, *(f"{group}_encoder" for group in lost)}
     old_axes, new_axes = named_axes(old, old_spec), named_axes(new, new_spec)
     carried, fresh = 0, []
     for variable in new.weights:
         path, part = variable.path, variable.path.split("/")[0]
         before, start = weights.get(path), keras.ops.convert_to_numpy(variable)
-        if before is None or part in unlike:
+        if before is None or part in not_carried:
             after = None
         elif part in outputs:
-            wide = _is_wide(before, variable, *outputs[part])
-            after = _moved_outputs(before, start, *outputs[part]) if wide else None
+            per_class = _is_per_class(before, variable, *outputs[part])
+            after = _moved_outputs(before, start, *outputs[part]) if per_class else None
         else:
             after = moved(path, before, old_axes.get(path, {}), start, new_axes.get(path, {}))
         if after is None:
@@ -99,9 +106,9 @@ def carry_over(
         carried += 1
     return [
         f"carried over {carried} of {carried + len(fresh)} weights",
-        *_news(old_spec, new_spec),
+        *_changes(old_spec, new_spec),
         *(f"group '{name}': its encoder starts fresh, since {why}" for name, why in lost.items()),
-        *_head_news(outputs, other),
+        *_head_changes(outputs, other),
     ] + [f"fresh: {path}" for path in fresh]
 
 
@@ -123,7 +130,7 @@ def _other_heads(old: FittedSpec, new: FittedSpec) -> list[str]:
     return [head.name for head in new.heads if before.get(head.name, head.kind) != head.kind]
 
 
-def _is_wide(before: NDArray[Any], after: Any, old: Sequence[str], new: Sequence[str]) -> bool:
+def _is_per_class(before: NDArray[Any], after: Any, old: Sequence[str], new: Sequence[str]) -> bool:
     """Whether the last axis of both variables has one place for each class."""
     shape = tuple(after.shape)
     same = before.shape[:-1] == shape[:-1]
@@ -142,7 +149,9 @@ def _moved_outputs(
     return result
 
 
-def _head_news(outputs: dict[str, tuple[list[str], list[str]]], other: Sequence[str]) -> list[str]:
+def _head_changes(
+    outputs: dict[str, tuple[list[str], list[str]]], other: Sequence[str]
+) -> list[str]:
     """Say which classes were known, head by head."""
     found = [f"head '{name}' learns another kind of label and starts fresh" for name in other]
     for name, (old, new) in outputs.items():
@@ -151,18 +160,18 @@ def _head_news(outputs: dict[str, tuple[list[str], list[str]]], other: Sequence[
     return found
 
 
-def _news(old: FittedSpec, new: FittedSpec) -> list[str]:
+def _changes(old: FittedSpec, new: FittedSpec) -> list[str]:
     """Say, group by group, what was known and what is new or gone."""
     before = {group.name: group for group in old.groups}
     after = {group.name: group for group in new.groups}
     found = [f"group '{name}' is new" for name in after if name not in before]
     found += [f"group '{name}' is gone" for name in before if name not in after]
     for name in (name for name in after if name in before):
-        found += _group_news(before[name], after[name])
+        found += _group_changes(before[name], after[name])
     return found
 
 
-def _group_news(old: FittedGroup, new: FittedGroup) -> list[str]:
+def _group_changes(old: FittedGroup, new: FittedGroup) -> list[str]:
     found = []
     gone, fresh = set(old.columns) - set(new.columns), set(new.columns) - set(old.columns)
     for word, columns in (("gone", gone), ("new", fresh)):
@@ -180,12 +189,6 @@ def _group_news(old: FittedGroup, new: FittedGroup) -> list[str]:
             total = len(known_categories[column.source])
             found.append(f"column '{column.source}': {total:,} categories known, {added:,} new")
     return found
-
-
-UNKNOWN = "unknown"
-Names = list[tuple[Any, ...]]
-Axes = dict[int, Names]
-_OWN = __name__.partition(".")[0]
 
 
 def named_axes(model: keras.Model, spec: FittedSpec) -> dict[str, Axes]:
@@ -228,6 +231,7 @@ def moved(
         rows = _rows(old[i], new[i]) if i in new else [(k, k) for k in range(fresh.shape[i])]
         to.append([there for there, _ in rows])
         source.append([here for _, here in rows])
+    # The kernel that embeds each number by itself is a table: a new column needs values in it.
     kernel = path.endswith("/kernel") and "/numbers/" not in path
     result = np.zeros_like(fresh) if kernel else fresh.copy()
     result[np.ix_(*to)] = before[np.ix_(*source)]
@@ -245,17 +249,20 @@ def fresh_encoders(
         was, now = type(old.get_layer(name)), type(new.get_layer(name))
         if was is not now:
             found[group.name] = f"it was of another kind ({was.__name__})"
-        elif not _same_reading(now, before[group.name], group):
+        elif not _same_columns(now, before[group.name], group):
             found[group.name] = "its columns changed, and its weights do not tell them apart"
     return found
 
 
-def _same_reading(kind: type, old: FittedGroup, new: FittedGroup) -> bool:
-    """Whether the weights of an encoder of class `kind` stand for the same columns."""
+def _same_columns(kind: type, old: FittedGroup, new: FittedGroup) -> bool:
+    """Whether the weights of an encoder of class `kind` stand for the same columns.
+
+    Of the project's own encoders the axes are named; of anybody else's nothing is known.
+    """
     if new.modality == "series":
         lists = len(new.channels) == len(new.columns)
         return not lists or [c.source for c in old.channels] == [c.source for c in new.channels]
-    if new.modality != "tabular" or kind.__module__.partition(".")[0] == _OWN:
+    if new.modality != "tabular" or kind.__module__.partition(".")[0] == OWN_PACKAGE:
         return True
     return (old.numeric, old.categorical) == (new.numeric, new.categorical)
 
@@ -325,7 +332,7 @@ def _tabular_axes(encoder: TabularEncoder, group: FittedGroup) -> dict[str, Axes
 
 
 def _fusion_axes(layers: dict[str, Any], spec: FittedSpec) -> dict[str, Axes]:
-    """Name the sides of the fusion's kernels that read all groups or answer for each of them."""
+    """Name the axes of the fusion's kernels that read all groups or score each of them."""
     pools = {group.name: layers.get(f"{group.name}_pooling") for group in spec.groups}
     widths = {name: pool.output.shape[-1] for name, pool in pools.items() if pool is not None}
     if not widths:

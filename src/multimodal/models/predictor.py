@@ -1,4 +1,4 @@
-"""Arrays to decoded outputs of every head, compiled once per shape.
+"""A compiled predictor: arrays to decoded outputs of every head.
 
 One row goes through XLA at the greatest fixed text length; many rows go in batches of 64 through
 the backend's ordinary graph, where XLA on a processor is slower for convolutions.
@@ -20,7 +20,7 @@ from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.models.build import head_layer
 
-BATCH = 64
+BATCH = 64  # with fewer rows a batch is filled up: each other number would be traced anew
 Inputs = dict[str, NDArray[Any]]
 
 
@@ -55,9 +55,9 @@ class Predictor:
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Return decoded outputs (rows, width) by head, and faults of photos by row.
 
-        What the columns stand for is told by the head's `decode`: a number in the user's units,
-        its quantiles, probabilities of classes or labels, or the corners of a box in shares.
-        `watch` is called with the rows of each batch and its inputs, pixels among them.
+        What the columns stand for follows from the head's `decode`: a number in the user's units,
+        its quantiles, probabilities of classes or labels, or the corners of a box as fractions of
+        the photo. `watch` is called with the rows of each batch and its inputs, pixels among them.
         """
         found = {name: np.zeros((arrays.rows, width)) for name, width in self.widths.items()}
         faults: dict[int, str] = {}
@@ -92,8 +92,8 @@ class Predictor:
     def _cut(self, batch: Inputs) -> Inputs:
         """Cut the words of the batch to the smallest fixed length that holds them."""
         for key, lengths in self._lengths.items():
-            whole = batch[SPARSE_KEYS[0]] if key in SPARSE_KEYS else batch[key]
-            longest = int((whole != PADDING).sum(axis=1).max())
+            ids = batch[SPARSE_KEYS[0]] if key in SPARSE_KEYS else batch[key]
+            longest = int((ids != PADDING).sum(axis=1).max())
             fixed = next((length for length in lengths if length >= longest), lengths[-1])
             batch[key] = batch[key][:, :fixed]
         return batch
@@ -146,7 +146,8 @@ def _compiled(model: keras.Model, *, xla: bool, raw: bool) -> Callable[[Inputs],
     def forward(inputs: Any) -> dict[str, Any]:
         return decode(model(inputs, training=False))
 
-    if keras.backend.backend() == "tensorflow" and not raw:  # raw outputs are wanted only once
+    # Raw outputs are wanted once, of the rows out of fold: no graph is worth its tracing.
+    if keras.backend.backend() == "tensorflow" and not raw:
         import tensorflow as tf
 
         signature = None if xla else [_signature(model)]
@@ -174,12 +175,12 @@ def _zeros(spec: FittedSpec) -> Inputs:
     """Return one row in which everything is absent."""
     row: Inputs = {}
     for group in spec.groups:
-        side = group.image_size
+        size = group.image_size
         shapes = {
             "numeric": ((1, len(group.numeric)), np.float32),
             "categorical": ((1, len(group.categorical)), np.int32),
             "tokens": ((1, max(group.lengths, default=1)), np.int32),
-            "pixels": ((1, group.photos, side, side, 3), np.uint8),
+            "pixels": ((1, group.photos, size, size, 3), np.uint8),
             "present": ((1, group.photos) if group.photos else (1,), bool),
             "series": ((1, group.steps, len(group.channels)), np.float32),
         }

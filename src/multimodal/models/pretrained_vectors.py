@@ -1,4 +1,4 @@
-"""Text groups that start from pretrained word vectors."""
+"""Pretrained word vectors (GloVe, word2vec) as the start of a text group's embedding."""
 
 from __future__ import annotations
 

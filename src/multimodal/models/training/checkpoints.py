@@ -1,4 +1,4 @@
-"""Checkpoints of a training that goes on: whole, verified, the last few of them.
+"""Checkpoints of a training: complete, verified, the last few of them.
 
 A checkpoint is one `.npz` file (no pickle) whose name ends in the start of its own SHA-256. It is
 written beside its place, flushed to the disk and renamed, so that a power cut leaves the previous
@@ -23,6 +23,8 @@ from multimodal.core.files import force, sha256_of
 
 logger = logging.getLogger(__name__)
 
+# Not `.keras` or `.weights.h5`: Keras writes these over the old file, which a full disk destroys,
+# and without a checksum, so that a flipped bit is loaded as a weight.
 SUFFIX, PARTIAL, DIGITS = ".npz", ".partial", 16
 Arrays = Sequence[NDArray[Any]]
 
@@ -82,12 +84,12 @@ class Checkpoints:
         self._prune()
 
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, None where none was ever written.
+        """Return the newest complete checkpoint, None where none was ever written.
 
         Damaged ones that are newer are said and removed.
 
         Raises:
-            RunError: There are checkpoints, but none is whole.
+            RunError: There are checkpoints, but none is complete.
         """
         files, damaged = self._files(), []
         for file in files:
@@ -154,7 +156,7 @@ def _read(path: Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
 
 
 def _best_of(path: Path) -> str:
-    """Return the name of the file with the best weights of a checkpoint, none of a damaged one."""
+    """Return the name of the file with a checkpoint's best weights, "" for a damaged one."""
     try:
         with np.load(path, allow_pickle=False) as content:  # of the arrays, none is read
             return str(json.loads(content["progress"].tobytes())["best_file"])

@@ -78,7 +78,7 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class LogFile(keras.callbacks.Callback):
-    """Write the log of a fit to a CSV file after every epoch.
+    """Write the losses and metrics of a fit to a CSV file after every epoch.
 
     Args:
         path: The file.
