@@ -177,8 +177,8 @@ def deal(
     ([4, 4], [2, 2])
     """
     # scikit-learn's StratifiedGroupKFold makes equal folds, by one target of few classes only.
-    _, member, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    strata, small = _strata(targets, member, len(sizes))
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    strata, small = _strata(targets, group_of, len(sizes))
     chance = np.random.default_rng(seed).random(len(sizes))
     wanted = np.asarray(fractions, np.float64)
     dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
@@ -187,12 +187,12 @@ def deal(
         open_to_all = rare is None or not small[group]
         part[group] = int(np.argmax(lack)) if open_to_all else rare or 0
         dealt[max(part[group], 0)] += sizes[group]
-    return np.asarray(part[member], np.int64)
+    return np.asarray(part[group_of], np.int64)
 
 
-def _strata(targets: Targets, member: Ints, count: int) -> tuple[Ints, Bools]:
+def _strata(targets: Targets, group_of: Ints, count: int) -> tuple[Ints, Bools]:
     """Return each group's stratum, and whether a class of it is too small to divide."""
-    each = [_by_target(target, member, count) for target in targets]
+    each = [_by_target(target, group_of, count) for target in targets]
     small = np.any([rare for _, rare in each], axis=0)
     strata = np.full(count, -1)
     for number, (codes, _) in enumerate(each):  # the first target that a group has
@@ -206,23 +206,23 @@ def _strata(targets: Targets, member: Ints, count: int) -> tuple[Ints, Bools]:
     return strata, small
 
 
-def _by_target(target: npt.NDArray[Any], member: Ints, count: int) -> tuple[Ints, Bools]:
+def _by_target(target: npt.NDArray[Any], group_of: Ints, count: int) -> tuple[Ints, Bools]:
     """Return each group's stratum by one target, -1 without it, and whether its class is rare."""
     if target.dtype.kind in "iufb":
-        return _by_number(target.astype(np.float64), member, count), np.zeros(count, bool)
+        return _by_number(target.astype(np.float64), group_of, count), np.zeros(count, bool)
     rows = np.flatnonzero(~pd.isna(target))
     names = np.array([str(target[row]) for row in rows], str)
     codes = np.full(count, -1)
     # Of equal indices NumPy assigns the last: reversed, a group has the class of its first row.
-    codes[member[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
+    codes[group_of[rows[::-1]]] = np.unique(names, return_inverse=True)[1][::-1]
     rare = np.bincount(codes[codes >= 0], minlength=1) < len(SPLITS)
     return codes, (codes >= 0) & rare[codes]
 
 
-def _by_number(values: Floats, member: Ints, count: int) -> Ints:
+def _by_number(values: Floats, group_of: Ints, count: int) -> Ints:
     known = ~np.isnan(values)
-    sums = np.bincount(member, np.where(known, values, 0.0), count)
-    there = np.bincount(member, known, count)
+    sums = np.bincount(group_of, np.where(known, values, 0.0), count)
+    there = np.bincount(group_of, known, count)
     means = np.divide(sums, there, out=np.full(count, np.nan), where=there > 0)
     if len(np.unique(values[known])) > _CLASSES:
         strata = np.searchsorted(quantile_edges(values, 10), means, side="right")
@@ -315,6 +315,6 @@ def _complete(splits: Splits, groups: Ints, named: str) -> Splits:
         raise DataError(
             f"{named}no rows left for {' and '.join(empty)}: {len(splits)} rows in "
             f"{len(np.unique(groups))} groups that must stay together, the largest of {largest} "
-            "rows. Use more rows, another split column, or larger shares."
+            "rows. Use more rows, another split column, or larger fractions."
         )
     return splits
