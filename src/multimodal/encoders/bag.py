@@ -15,7 +15,7 @@ from multimodal.layers.registry import register
 
 @register("text_encoder", "embedding_bag")
 class EmbeddingBagEncoder(WordEncoder):
-    """One embedding per word and nothing that sees the order: tokens `(B, L, D)`.
+    """One embedding per word, without regard to the order: tokens `(B, L, D)`.
 
     The pooling makes the bag: with `mean` the text is the mean of its words. The cheapest of the
     text encoders, and hard to beat on short texts.

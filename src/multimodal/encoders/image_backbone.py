@@ -78,7 +78,7 @@ class ImageBackboneEncoder(ImageEncoder):
 
     The tokens of an absent photo are zeros. In training, another photo of the batch runs through
     the backbone in its place, so that batch statistics are those of photos that are there (some
-    count twice); a batch without any photo teaches the statistics nothing. A frozen backbone runs
+    twice); a batch without any photo leaves the statistics as they are. A frozen backbone runs
     as in inference: its batch normalizations use and keep their statistics, its dropout is off.
 
     Args:

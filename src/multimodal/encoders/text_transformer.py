@@ -96,10 +96,10 @@ class TransformerTextEncoder(WordEncoder):
         super().build(input_shape)
         shape = self.token_shape(input_shape)
         if self.positions == "learned":
-            places = keras.layers.Embedding(
+            table = keras.layers.Embedding(
                 self.max_length, self.embedding_dim, name="places", dtype=self.dtype_policy
             )
-            self.places = built(places)
+            self.places = built(table)
         self.embedding_norm = layer_norm("embedding_norm", shape, self.dtype_policy)
         self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
         self.blocks = build_blocks(self, shape, rotary=self.positions == "rotary")
@@ -107,8 +107,8 @@ class TransformerTextEncoder(WordEncoder):
 
     def encode_words(self, words: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         if self.positions == "learned":
-            places = ops.arange(ops.shape(words)[1], dtype="int32")
-            words = words + self.places(ops.minimum(places, self.max_length - 1))
+            positions = ops.arange(ops.shape(words)[1], dtype="int32")
+            words = words + self.places(ops.minimum(positions, self.max_length - 1))
         words = self.drop(self.embedding_norm(words), training=training)
         for block in self.blocks:
             words = block(words, mask=mask, training=training)

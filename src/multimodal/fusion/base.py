@@ -47,7 +47,7 @@ class Fusion(keras.layers.Layer):
     Call arguments:
         inputs: Dict of group name -> float tensor.
         presence: Dict of group name -> bool `(B,)`, for the groups that can be absent.
-        mask: Dict of group name -> bool `(B, T_g)`, True where a token counts; read from the
+        mask: Dict of group name -> bool `(B, T_g)`, True where a token is kept; read from the
             inputs' Keras masks where it is left out.
 
     Example:

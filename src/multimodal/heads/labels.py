@@ -102,7 +102,7 @@ def decode(
 ) -> Tensor:
     """Undo `encode`. Under `log1p` the logarithm is first clipped to `bounds`.
 
-    The bounds keep one bold extrapolation in log space from becoming an astronomic price.
+    The bounds keep an extrapolation in log space from becoming an astronomic price.
     """
     if transform == "none":
         return raw

@@ -149,7 +149,7 @@ class MultilabelAccuracy(HeadMetric):
 class MultilabelJaccard(HeadMetric):
     """Mean Jaccard index: labels both true and predicted, over labels either; 1 where none is.
 
-    Unlike the accuracy it does not rise by predicting nothing where labels are rare.
+    Unlike the accuracy it is low for a model that predicts no label where labels are rare.
     """
 
     default_name = "jaccard"

@@ -1,4 +1,9 @@
-"""Other people's Keras models inside our encoders: loading, saving and checking them."""
+"""Pretrained backbones: loading other Keras models safely, saving them, bounding their size.
+
+A model file can hold code (`Lambda`), and its config can declare more parameters than memory holds.
+Both are looked for in the file's JSON before Keras makes anything of it: Keras' `safe_mode` is no
+sandbox.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,8 @@ PACKAGES = ("keras_hub",)  # their classes register for loading only once they a
 KNOWN = ("builtins", "keras", "multimodal", *PACKAGES)
 CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 WEIGHTS = "model.weights.h5"
-MOST_CONFIG = 1 << 26  # bytes
+MOST_CONFIG = 1 << 26  # bytes of JSON
+MOST_PARAMETERS = 500_000_000  # 2 GB of float32, three times that with Adam
 
 
 def load_backbone(backbone: keras.Model | str | os.PathLike[str] | dict[str, Any]) -> keras.Model:
@@ -142,6 +148,7 @@ def _read_archive(path: str) -> tuple[dict[str, Any], int]:
     """Return the config in a `.keras` file and the size of its weights; nothing is unpacked."""
     with zipfile.ZipFile(path) as file:
         for info in file.infolist():
+            # weights compress little; a zip bomb unpacks to a thousand times its size
             if info.file_size > 10 * info.compress_size + MOST_CONFIG:
                 raise ValueError(f"'{info.filename}' in it unpacks to {info.file_size:,} bytes")
         if (size := file.getinfo("config.json").file_size) > MOST_CONFIG:
@@ -230,14 +237,11 @@ def _kind(outputs: Any) -> str:
     return f"a {type(outputs).__name__}"
 
 
-MOST_PARAMETERS = 500_000_000
-
-
 def count_parameters(make: Callable[[], keras.Model]) -> int | None:
     """Return how many parameters the model has that `make` returns, without allocating them.
 
-    `make` runs once in a thread of its own, whose Keras state is thrown away: variables have a
-    shape there, but no values. The random numbers of the next call stay as they would be.
+    `make` runs once in a scope where variables have a shape, but no values. The random numbers of
+    the next call stay as they would be.
 
     Args:
         make: Makes a model.
@@ -262,6 +266,7 @@ def count_parameters(make: Callable[[], keras.Model]) -> int | None:
             pass
 
     state = random.getstate()  # Keras draws the seeds of initializers from it
+    # in a thread: Keras keeps its state per thread, so a failed build leaves nothing behind here
     thread = Thread(target=count)
     thread.start()
     thread.join()

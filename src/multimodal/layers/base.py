@@ -222,7 +222,7 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError
 
     def token_mask(self, inputs: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Return the mask `(B, T)` of the tokens, True where one counts, or None."""
+        """Return the mask `(B, T)` of the tokens, True where one is kept, or None."""
         return None
 
     def call(

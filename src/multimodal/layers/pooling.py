@@ -48,7 +48,7 @@ class Pooling(keras.layers.Layer):
 
     Call arguments:
         inputs: Tokens `(B, T, D)`.
-        mask: Optional bool `(B, T)`, True where a token counts; read from the tokens' Keras mask
+        mask: Optional bool `(B, T)`, True where a token is kept; read from the tokens' Keras mask
             where it is left out.
     """
 
@@ -290,10 +290,10 @@ class GridPooling(MapPooling):
 class SpatialSoftmaxPooling(MapPooling):
     """Expected place of each of several learned points on the map: `(B, 2 * num_points)`.
 
-    A dense layer scores every cell for every point; the softmax over the cells says how likely the
-    point lies in each, and the mean of the cells' centres under it is the point. The first half of
-    the vector is x, the second y, from -1 (left, top edge of the map) to 1. The points never lie in
-    masked cells; where none is kept, they are 0.
+    A dense layer scores every cell for every point; the softmax over the cells is the probability
+    of the point in each, and the mean of the cells' centres under it is the point. The first half
+    of the vector is x, the second y, from -1 (left, top edge of the map) to 1. The points never lie
+    in masked cells; where none is kept, they are 0.
 
     Args:
         num_points: Number of points, 32 by default: each can follow another feature of the map.

@@ -25,8 +25,8 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     """Return a class decorator that makes the class available as `name` among the `kind`s.
 
     Args:
-        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `pooling`, `fusion`, `head`
-            or `layer` for what no config names.
+        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `series_encoder`, `pooling`,
+            `fusion`, `head`, or `layer` for what no config names.
         name: The name a config uses, in lower case.
 
     Raises:
@@ -35,6 +35,7 @@ def register(kind: str, name: str) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         known = _PARTS.setdefault(kind, {})
+        # by name, not identity: a notebook cell that is run again defines its class anew
         if name in known and known[name].__qualname__ != cls.__qualname__:
             raise ConfigError(
                 f"{kind} '{name}' is already registered as {known[name].__qualname__}."

@@ -69,7 +69,7 @@ class TransformerBlock(keras.layers.Layer):
 
     Call arguments:
         inputs: Tokens, float `(B, T, D)`.
-        mask: Optional bool `(B, T)`, True where a token counts.
+        mask: Optional bool `(B, T)`, True where a token is kept.
 
     Example:
     >>> import numpy as np
