@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError
-from multimodal.core.formatting import short_number
-from multimodal.core.pages import template
+from multimodal.core.formatting import short_number, template
 from multimodal.data.photos.read import decode, locate
 from multimodal.explain.records import Explanation, Neighbour, PhotoMaps, WordScores
 from multimodal.explain.targets import ExplanationTarget

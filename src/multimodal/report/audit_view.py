@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multimodal.core.formatting import joined, rough_percent
-from multimodal.core.pages import template
+from multimodal.core.formatting import joined, rough_percent, template
 from multimodal.data.audit.findings import Audit
 
 if TYPE_CHECKING:

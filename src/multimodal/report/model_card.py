@@ -15,8 +15,7 @@ from typing import Any
 import yaml
 
 from multimodal.core.config import LabelKind
-from multimodal.core.formatting import shortened
-from multimodal.core.pages import template
+from multimodal.core.formatting import shortened, template
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
 from multimodal.report.run_files import (

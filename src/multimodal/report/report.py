@@ -17,8 +17,7 @@ import pandas as pd
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import DataError
 from multimodal.core.files import sha256_of, write_text
-from multimodal.core.formatting import joined, shortened
-from multimodal.core.pages import template
+from multimodal.core.formatting import joined, shortened, template
 from multimodal.core.spec import unique_slugs
 from multimodal.data.audit.findings import AUDIT_FILE, Audit
 from multimodal.data.columns.cells import photo_paths
