@@ -3,7 +3,7 @@
     python scripts/ablation.py houses.csv price --folds folds.csv --out DIR [--seeds 2]
         [--only NAME ...] [--config FILE] [--images FOLDER]
 
-One network, without the linear model, is trained on the rows outside a fold and answers those
+One network, without the linear model, is trained on the rows outside a fold and predicts those
 inside, for each ingredient, fold and seed (`--folds` as in `cross_validate.py`). Printed is the
 error of logarithms beside that of the defaults on the same fold and seed: the mean change, its 95 %
 interval over folds and seeds, and in how many of them it was less. Errors that are there

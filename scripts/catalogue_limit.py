@@ -6,7 +6,7 @@ Draws a catalogue, trains the defaults on its training and validation rows (only
 calibrated on) and predicts the fresh ones. Printed are the error of log price beside the noise that
 was drawn into these rows, and beside gradient boosting that is handed the latent factors which no
 user sees: the best of three settings on the validation rows. For the 90 % intervals: how often they
-hold the truth, also by tenth of the predicted price, and their score beside that of intervals of
+cover the price, also by tenth of the predicted price, and their score beside that of intervals of
 one factor. What is there is neither drawn nor trained again.
 """
 
@@ -95,13 +95,13 @@ def main() -> None:
     run, fresh = trained(path, arguments.out / "run", arguments.config), table["split"] == "test"
     prices = table["price"][fresh].to_numpy(float)
     rows = table[fresh].drop(columns=["price", "split"])
-    answers = run.predict(rows, images=path.parent, level=0.9).frame
+    predictions = run.predict(rows, images=path.parent, level=0.9).frame
     found = pd.DataFrame(
         {
             "truth": prices,
-            "whole": answers["price_prediction"].to_numpy(float),
-            "low": answers["price_low"].to_numpy(float),
-            "high": answers["price_high"].to_numpy(float),
+            "whole": predictions["price_prediction"].to_numpy(float),
+            "low": predictions["price_low"].to_numpy(float),
+            "high": predictions["price_high"].to_numpy(float),
         }
     )
     logs = np.log(prices)

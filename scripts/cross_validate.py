@@ -9,9 +9,9 @@ and predicts the rows of the fold. `--folds` names a column of the table, or a C
 
 Prints the error (of logarithms for numbers, accuracy for classes) of every fold and of all rows
 together: of the Keras model alone, and with gradient boosting where the run has it. For numbers,
-how often the intervals hold the truth follows, over all rows and by third of the predicted value,
+the coverage of the intervals follows, over all rows and by third of the predicted value,
 with the band in which 99 % of exact intervals would lie. A run that is there is not trained again;
-the answers of all rows are kept in `answers.csv`.
+the predictions of all rows are kept in `answers.csv`.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def answers_of(run: Any, rows: pd.DataFrame, arguments: argparse.Namespace) -> p
 def one_fold(
     table: pd.DataFrame, inside: Any, seed: int, out: Path, arguments: argparse.Namespace
 ) -> pd.DataFrame:
-    """Train on the rows outside a fold, or go on with that; return the answers of those inside."""
+    """Train on the rows outside a fold, or go on with that; return those predicted."""
     import multimodal
     from multimodal.core.presets import preset
 
-    answers = out.with_suffix(".csv")
-    if answers.exists():
-        return pd.read_csv(answers, index_col=0, float_precision="round_trip")
+    predictions = out.with_suffix(".csv")
+    if predictions.exists():
+        return pd.read_csv(predictions, index_col=0, float_precision="round_trip")
     config = preset(arguments.preset)
     if arguments.config is not None:
         config = multimodal.Config.from_yaml(arguments.config)
@@ -69,7 +69,7 @@ def one_fold(
         training={"seed": seed, "baselines": False},
     )
     start = time.perf_counter()
-    if (out / "report.html").exists():  # trained, but killed before it answered
+    if (out / "report.html").exists():  # trained, but killed before it predicted
         run = multimodal.load(out)
     else:
         run = multimodal.train(
@@ -84,7 +84,7 @@ def one_fold(
     y_true = table[arguments.target][inside]
     found[TRUTH] = pd.to_numeric(y_true, errors="coerce") if "low" in found else y_true
     found = found.assign(seed=seed, seconds=seconds).dropna()
-    found.to_csv(answers)
+    found.to_csv(predictions)
     return found
 
 
@@ -115,7 +115,7 @@ def show_errors(found: pd.DataFrame) -> None:
 
 
 def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
-    """Print how often intervals hold the truth, and how wide they are, by predicted value, too."""
+    """Print the coverage and width of intervals, by predicted value, too."""
     from multimodal.evaluation.confidence import PredictionInterval, binomial_band, check_intervals
 
     y_true, guess = found[TRUTH].to_numpy(float), found["whole"].to_numpy(float)
@@ -125,7 +125,7 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
     reach = np.quantile(np.abs(np.log1p(y_true) - logs), held)
     flat = PredictionInterval(np.expm1(logs - reach), np.expm1(logs + reach))
     check: Any = check_intervals(y_true, guess, {level: ends}, flat, level, parts=parts)
-    seeds = len(found) / found.index.nunique()  # answers of one row are no rows of their own
+    seeds = len(found) / found.index.nunique()  # predictions of one row are no rows of their own
     print(f"\nintervals at {level:.0%}        rows  inside  99 % band        mean width")
     names = ["all", "lower third", "middle third", "upper third"]
     if parts != 3:
@@ -147,7 +147,7 @@ def show_intervals(found: pd.DataFrame, level: float, parts: int = 3) -> None:
 def score_ratio(found: pd.DataFrame, ways: Any, level: float) -> Any:
     """Return the interval score of one way to make intervals over that of another, resampling rows.
 
-    A row that several seeds answered is drawn as a whole.
+    A row that several seeds predicted is drawn as one.
     """
     from multimodal.evaluation.bootstrap import confidence_interval, mean_of, resample
     from multimodal.evaluation.confidence import interval_score
@@ -213,10 +213,10 @@ def main() -> None:
                 flush=True,
             )
             pd.concat(found).to_csv(arguments.out / "answers.csv")
-    answers = pd.concat(found)
-    show_errors(answers)
-    if "low" in answers:
-        show_intervals(answers, arguments.level)
+    predictions = pd.concat(found)
+    show_errors(predictions)
+    if "low" in predictions:
+        show_intervals(predictions, arguments.level)
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def main() -> None:
     for seed in range(arguments.seeds):
         order = np.random.default_rng(seed).permutation(len(houses))
         test = np.isin(np.arange(len(houses)), order[: round(len(houses) / 4)])
-        answers = {"multimodal": by_run(houses, test, seed, arguments)}
+        predictions = {"multimodal": by_run(houses, test, seed, arguments)}
         y_true = houses["price"][test].to_numpy()
-        for name, prices in (answers | by_trees(houses, test, seed)).items():
+        for name, prices in (predictions | by_trees(houses, test, seed)).items():
             errors.setdefault(name, []).append(np.abs(prices / y_true - 1))
         told = ", ".join(f"{name} {np.median(rows[-1]):.2%}" for name, rows in errors.items())
         print(f"seed {seed}: medians {told}", flush=True)

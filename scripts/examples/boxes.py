@@ -55,7 +55,7 @@ def main() -> None:
         run = multimodal.train(
             table, [*CORNERS, "category"], out=Path(folder) / "run", images=folder, config=config
         )
-        train, test = (table[table["split"] == side] for side in ("train", "test"))
+        train, test = (table[table["split"] == split] for split in ("train", "test"))
         found = run.predict(test, images=folder).frame
         common = train["category"].mode()[0]
         mean = mean_box(train[train["category"] == common], test, Path(folder))

@@ -172,7 +172,7 @@ def one_fold(
 
 
 def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace) -> pd.DataFrame:
-    """Train and ask in every fold wanted; write the answers and print the scores."""
+    """Train and ask in every fold wanted; write the predictions and print the scores."""
     rows, fold = read(options.file, columns, options.folds)
     wanted = options.fold or sorted(fold.unique())
     kind = "accuracy" if columns.classes else "log-RMSE"
@@ -184,7 +184,7 @@ def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace)
             raise SystemExit(f"No row is in fold {each}. Folds: {sorted(fold.unique())}")
         part = one_fold(peer(), rows, inside, columns, options)
         found.append(part.assign(fold=float(each)))
-        scores.append(score(part.y_true, part.prediction, columns.classes))
+        scores.append(score(part["truth"], part.prediction, columns.classes))
         print(
             f"fold {float(each):g}: {kind} {scores[-1]:.4f}, {len(part):,} rows, "
             f"{part.seconds.iloc[0]:.0f} s",
@@ -192,7 +192,7 @@ def run(peer: Callable[[], Peer], columns: Columns, options: argparse.Namespace)
         )
         answers = pd.concat(found).rename_axis("row")
         answers[["fold", "truth", "prediction"]].to_csv(options.out)
-    pooled = score(answers.y_true, answers.prediction, columns.classes)
+    pooled = score(answers["truth"], answers.prediction, columns.classes)
     print(
         f"{kind}: mean {np.mean(scores):.4f} ± {np.std(scores):.4f} over {len(found)} folds, "
         f"all rows {pooled:.4f}"
@@ -217,8 +217,8 @@ def parse(words: list[str] | None = None) -> tuple[Columns, argparse.Namespace]:
     parser.add_argument("--size", type=int, default=64, help="side of a photo in pixels")
     parser.add_argument("--words", type=int, default=80, help="words read of a text")
     parser.add_argument("--variant", default="", help="what an opponent makes of it")
-    parser.add_argument("--speed", action="store_true", help="time answers as well")
-    parser.add_argument("--out", type=Path, required=True, help="CSV of the answers")
+    parser.add_argument("--speed", action="store_true", help="time predictions as well")
+    parser.add_argument("--out", type=Path, required=True, help="CSV of the predictions")
     options = parser.parse_args(words)
     options.root = options.root or options.file.parent
     lists = {

@@ -6,7 +6,7 @@ See `harness.py` for the arguments. LightGBM reads numbers, codes of digits as n
 number of each text, what each category means for the target (out of fold), 100 singular vectors of
 TF-IDF, and what a linear model of TF-IDF says (out of fold); the linear model has the share beside
 it that rows out of fold show. Photos are left out. Where the target is a class, the linear model
-answers alone. `--variant table` leaves the texts out.
+predictions alone. `--variant table` leaves the texts out.
 """
 
 from __future__ import annotations

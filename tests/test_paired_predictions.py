@@ -1,4 +1,4 @@
-"""Two sets of answers compared row by row, by `scripts/paired_answers.py`."""
+"""Two sets of predictions compared row by row, by `scripts/paired_predictions.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from script_files import load_script
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    return load_script("paired_answers")
+    return load_script("paired_predictions")
 
 
 def test_half_the_error_is_half_less_and_two_seeds_are_no_more_rows(script: ModuleType) -> None:

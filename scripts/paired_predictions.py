@@ -1,11 +1,11 @@
-"""Are the answers of one model better than those of another, row by row?
+"""Are the predictions of one model better than those of another, row by row?
 
-    python scripts/paired_answers.py runs/houses/answers.csv boosting-houses.csv
+    python scripts/paired_predictions.py runs/houses/answers.csv boosting-houses.csv
 
 The first file is of `cross_validate.py`, the second of one of `scripts/peers`. Printed is by how
 much the first one's RMSE of logarithms differs (for classes: the share that is right), of the Keras
 model alone and of the whole run, with the 95 % interval over resampled rows. A row that
-several seeds answered is drawn as a whole.
+several seeds predicted is drawn as one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
     """Return the change of the error, or of the share that is right, with its interval.
 
     Args:
-        ours: `y_true` and a column of answers; a row of the table has one line per seed.
+        ours: `y_true` and a column of predictions; a row of the table has one line per seed.
         theirs: `prediction`; the index is that of `ours`.
-        column: Name of the column of answers.
+        column: Name of the column of predictions.
     """
     from multimodal.evaluation.bootstrap import confidence_interval, mean_of, resample, root_mean_of
 
@@ -41,10 +41,10 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> Any:
     return confidence_interval(means[0] / means[1] - 1 if numbers else means[1] - means[0])
 
 
-def _error(answers: pd.Series, y_true: pd.Series, numbers: bool) -> pd.Series:
+def _error(y_pred: pd.Series, y_true: pd.Series, numbers: bool) -> pd.Series:
     if not numbers:
-        return (answers != y_true).astype(float)
-    return (np.log1p(answers.clip(lower=0)) - np.log1p(y_true)) ** 2
+        return (y_pred != y_true).astype(float)
+    return (np.log1p(y_pred.clip(lower=0)) - np.log1p(y_true)) ** 2
 
 
 def main() -> None:

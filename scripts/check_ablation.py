@@ -1,6 +1,6 @@
-"""Is a model that lacks one modality as good as one that never had it?
+"""Modality ablation: is a model without one modality as good as one that never had it?
 
-    python scripts/check_withheld.py [--rows 8000,1000,5000] [--epochs 25] [--modality-dropout P]
+    python scripts/check_ablation.py [--rows 8000,1000,5000] [--epochs 25] [--modality-dropout P]
 
 Draws a catalogue, trains the fusion on everything and, with the same settings, one fusion on
 everything but the table, the text, the photos. The first predicts the test rows with those cells
@@ -86,11 +86,11 @@ def main() -> None:
     if arguments.modality_dropout is not None:
         options = {"modality_dropout": arguments.modality_dropout}
         wanted = config.merge(fusion={"name": "concat", "options": options})
-    whole = fitted(path, wanted)
-    print(f"everything there: {rmse(errors(whole, rows, folder)):.4f}", flush=True)
-    print("without   withheld  never had it  ratio  95 % interval")
+    complete = fitted(path, wanted)
+    print(f"everything there: {rmse(errors(complete, rows, folder)):.4f}", flush=True)
+    print("without    ablated  never had it  ratio  95 % interval")
     for name, columns in COLUMNS.items():
-        mine = errors(whole, rows, folder, columns)
+        mine = errors(complete, rows, folder, columns)
         other = errors(fitted(path, config, columns), rows, folder)
         low, high = interval(mine, other)
         ratio = rmse(mine) / rmse(other)
