@@ -1,7 +1,7 @@
 """Label noise: labels that contradict the out-of-fold predictions of a cheap model.
 
-This is the idea of confident learning. Its library, cleanlab, asks for the probabilities of a
-classifier; here numbers are judged as well, with what is installed anyway.
+The idea is that of confident learning, whose library, cleanlab, would be one more dependency for
+the few lines that it takes here, for numbers as well as for classes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Cells of any type: whether they are missing, their text, the photos they name.
 
-Cells are judged one by one rather than by `isna` and `astype(str)` of pandas, for which blanks are
-a value, a list is an error, and 85255.0 another code than 85255.
+Cells are judged one by one rather than by `isna` and `astype(str)` of pandas, for which blanks and
+empty lists are values, and 85255.0 is another code than 85255.
 """
 
 from __future__ import annotations

@@ -51,7 +51,13 @@ class InferredKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Cells:
-    """One column and what the rules ask of it, computed once and when it is asked for."""
+    """One column and what the rules ask of it, computed once and when it is asked for.
+
+    Args:
+        name: the column's name, of which a word such as `id` tells codes from amounts.
+        series: its cells.
+        root: folder that photo paths start from.
+    """
 
     name: str
     series: pd.Series[Any]

@@ -90,11 +90,7 @@ class PhotoCache:
     """
 
     def __init__(
-        self,
-        photos: PhotoPaths,
-        *,
-        budget: int,
-        shards: Mapping[str, ShardedArray] | None = None,
+        self, photos: PhotoPaths, *, budget: int, shards: Mapping[str, ShardedArray] | None = None
     ) -> None:
         self.photos = photos
         self._paths, self._index = unique_paths(photos)

@@ -272,7 +272,12 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class PhotoPaths:
-    """Paths of a group's photos: `paths[row][slot]`, None where there is none."""
+    """Paths of a group's photos.
+
+    Args:
+        paths: `paths[row][slot]`, None where a row has no photo for the slot; as many for each row.
+        size: height and width in pixels that the photos are decoded to.
+    """
 
     paths: Sequence[Sequence[str | None]]
     size: int

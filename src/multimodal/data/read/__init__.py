@@ -1,1 +1,1 @@
-"""Files and frames to a table whose rows know where they come from."""
+"""Reading: files and frames to a table whose rows know where they come from."""
