@@ -40,7 +40,7 @@ def check(found: Explanation) -> None:
     assert found.columns.end == pytest.approx(found.score, abs=2e-4)
 
 
-@pytest.mark.parametrize(("count", "linear"), [(1, False), (2, False), (1, True), (2, True)])
+@pytest.mark.parametrize(("count", "linear"), [(1, False), (2, True)])
 def test_a_row_is_explained_whole(catalogue_folder: Path, count: int, linear: bool) -> None:
     run = untrained_on(catalogue_folder, tiny_config(linear=linear), count)
     rows = rows_of(catalogue_folder)
@@ -76,16 +76,17 @@ HEADS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 BLENDED = ("number", "binary", "multiclass", "labels")
+BAG = {"name": "embedding_bag", "options": {"embedding_dim": 4, "hidden_dims": [4]}}
 
 
-def trained_on_heads(folder: Path, kind: str, count: int = 1, linear: bool = True) -> Run:
+def untrained_on_heads(folder: Path, kind: str, count: int = 1, linear: bool = True) -> Run:
     column, head, _ = HEADS[kind]
     rows = pd.read_csv(folder / "catalogue.csv")
     rows["tier"] = np.where(rows["year"] > 2016, "new", "old")
     rows["tags"] = [["red", "big"] if i % 2 else ["red"] if i % 3 else [] for i in rows.index]
     classes = {"tier": ["old", "new"]}.get(column, [])
     table = {**TABLE, "columns": ["brand", "weight_g", "year"]}
-    config = tiny_config(table, WORDS, linear=linear).merge(
+    config = tiny_config(table, {**WORDS, "encoder": BAG}, linear=linear).merge(
         heads=[{"name": column, "column": column, "head": head, "classes": classes}]
     )
     from explained import untrained
@@ -98,7 +99,7 @@ def trained_on_heads(folder: Path, kind: str, count: int = 1, linear: bool = Tru
 @pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_kind_of_head(catalogue_folder: Path, kind: str, linear: bool) -> None:
-    run = trained_on_heads(catalogue_folder, kind, 2, linear)
+    run = untrained_on_heads(catalogue_folder, kind, 2, linear)
     head = run.tasks[0].name
     assert isinstance(run.model.get_layer(head), Blend) == (linear and kind in BLENDED)
     rows = rows_of(catalogue_folder, 1)
@@ -135,7 +136,7 @@ def test_what_is_withheld_is_what_a_row_without_it_gets(catalogue_folder: Path) 
 
 
 def test_odds_are_those_of_tempered_probabilities(catalogue_folder: Path) -> None:
-    run = trained_on_heads(catalogue_folder, "multiclass", 2)
+    run = untrained_on_heads(catalogue_folder, "multiclass", 2)
     (plain,) = run.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
     sure = run.calibrated(Calibration(temperatures={"category": 2.0}))
     (found,) = sure.explain(rows_of(catalogue_folder, 1), images=catalogue_folder)
@@ -146,7 +147,7 @@ def test_odds_are_those_of_tempered_probabilities(catalogue_folder: Path) -> Non
 
 
 def test_a_class_can_be_asked_for(catalogue_folder: Path) -> None:
-    run = trained_on_heads(catalogue_folder, "multiclass")
+    run = untrained_on_heads(catalogue_folder, "multiclass")
     rows = rows_of(catalogue_folder, 1)
     (found,) = run.explain(rows, images=catalogue_folder, label="vase")
     assert found.target is not None and found.target.name == "category: vase"
