@@ -121,6 +121,7 @@ class DenseEncoder(TabularEncoder):
             tokens = block(tokens, training=training)
         if self.num_members == 1:
             tokens = ops.expand_dims(tokens, 1)
+        # saturated: a large number in float32 would be infinite in float16
         return ops.saturate_cast(tokens, self.compute_dtype)
 
     def token_shape(self, input_shape: Any) -> Shape:

@@ -160,6 +160,7 @@ class ImageEncoder(Encoder):
         """Return the photos with zeros in place of those that `mask` leaves out."""
         if mask is None:
             return inputs
+        # `where`, not a product: a NaN in an absent slot must not come through
         return ops.where(ops.reshape(mask, (-1, 1, 1, 1)), inputs, 0)
 
     def pixels(self, inputs: Tensor, mask: Tensor | None) -> Tensor:

@@ -168,6 +168,7 @@ class ImageBackboneEncoder(ImageEncoder):
             return self._tokens(photos, learns)
         statistics = self.network.non_trainable_weights if learns else []
         before = copies(statistics)
+        # a foreign network takes no mask: black photos would enter its batch statistics
         tokens = self._tokens(_stand_in(photos, mask) if learns else photos, learns)
         restore(statistics, before, mask)
         return ops.where(ops.reshape(mask, (-1, 1, 1)), tokens, 0)

@@ -75,6 +75,7 @@ class ViTEncoder(ImageEncoder):
     def check_inputs(self, inputs: Tensor) -> None:
         super().check_inputs(inputs)
         shape = tuple(inputs.shape)[1:]
+        # a position is learned for each patch of this size; another size has no positions
         if self._photo_shape not in (None, shape):
             raise ValueError(
                 f"`inputs` must be photos of shape {self._photo_shape}, for which the positions "

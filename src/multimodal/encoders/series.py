@@ -118,6 +118,7 @@ class RecurrentSeriesEncoder(SeriesEncoder):
         shape: Shape = (*input_shape[:2], self.width)
         for i in range(self.num_layers):
             options = {"name": f"{self.cell}_{i}", "dtype": self.variable_dtype}
+            # forwards only: a step must not know what comes after it
             layer = cls(self.hidden_dim, return_sequences=True, **options)
             self.recurrent.append(built(layer, shape))
             shape = self.token_shape(shape)

@@ -126,6 +126,7 @@ class TextBackboneEncoder(TextEncoder):
             given = {name: ops.cast(every[name], "int32") for name in self._names}
         training = training if self.backbone.trainable else False
         tokens = pick_output(self.backbone, self.backbone(given, training=training), OUTPUTS)
+        # the backbone has a precision of its own, whose values float16 may not hold
         return ops.saturate_cast(tokens, self.compute_dtype)
 
     def token_shape(self, input_shape: Any) -> Shape:

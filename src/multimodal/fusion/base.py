@@ -177,6 +177,7 @@ class Fusion(keras.layers.Layer):
     def _fill(self, group: str, tensor: Tensor, keep: Tensor | None) -> Tensor:
         if keep is None:
             return tensor
+        # `where`, not a product: a NaN in an absent slot must not come through
         missing = ops.zeros_like(tensor)
         if group in self.missing:
             missing += ops.cast(self.missing[group], tensor.dtype)
@@ -192,6 +193,7 @@ class Fusion(keras.layers.Layer):
         there = self.keep_matrix(inputs, keep)
         draw = keras.random.uniform(ops.shape(there), seed=self._generator)
         kept = ops.logical_and(there, draw >= self.modality_dropout)
+        # a row that would lose all its groups keeps them all
         kept = ops.where(ops.any(kept, axis=1, keepdims=True), kept, there)
         return {group: kept[:, i] for i, group in enumerate(self.groups)}
 

@@ -74,6 +74,7 @@ class HeadLoss(keras.losses.Loss):
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
+        # before Keras multiplies by the weights: a NaN times a weight of 0 is a NaN
         return super().__call__(known(y_true, sample_weight, self.missing), y_pred, sample_weight)
 
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
@@ -129,6 +130,7 @@ class MulticlassCrossentropy(HeadLoss):
     def compare(self, y_true: Tensor, raw: Tensor) -> Tensor:
         ids, count = class_ids(y_true), raw.shape[1]
         logs = ops.log_softmax(raw, axis=-1)
+        # by comparison: an id that does not exist hits no class, and `_only_valid` makes it a NaN
         hits = ops.cast(ops.expand_dims(ids, -1) == ops.arange(count, dtype="int32"), "float32")
         y_true = hits * (1 - self.label_smoothing) + self.label_smoothing / count
         return _only_valid(-ops.sum(y_true * logs, axis=-1), ids, count)
@@ -343,6 +345,7 @@ class TripletLoss(HeadLoss):
         hardest ones of a batch).
     """
 
+    # not an id, so that a row without a label is neither a match nor another
     missing = -1.0
 
     def __init__(self, margin: float = 0.2, **kwargs: Any) -> None:

@@ -204,6 +204,7 @@ class DecodedRootMeanSquaredError(_DecodedMetric):
         return ops.mean(ops.square(self.errors(y_true, raw)), axis=-1)
 
     def result(self) -> Tensor:
+        # the root of the mean over all batches; a mean of the batches' roots would be smaller
         return ops.sqrt(super().result())
 
 

@@ -202,6 +202,7 @@ class QuantileHead(_NumberHead):
         outputs = super().compute_raw(vector)
         start, steps = outputs[:, :1], ops.softplus(outputs[:, 1:])
         rising = ops.concatenate([ops.zeros_like(start), ops.cumsum(steps, axis=-1)], axis=-1)
+        # start from the middle, so that the error of a step does not add up over all quantiles
         distances = [abs(quantile - 0.5) for quantile in self.quantiles]
         middle = distances.index(min(distances))
         return start + (rising - rising[:, middle : middle + 1])
