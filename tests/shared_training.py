@@ -21,7 +21,7 @@ from tiny import PHOTOS, TABLE, WORDS, tiny_config
 
 import multimodal
 from multimodal.cli import report_errors
-from multimodal.runs.steps import Steps
+from multimodal.runs.steps import RunTraining
 
 
 class Die(keras.callbacks.Callback):
@@ -71,7 +71,7 @@ def main() -> None:
         config = tiny_config(*groups, clip_norm=1e6, **training).merge(fusion=fusion)
     callbacks = [Die(arguments.die)] if arguments.die else []
     for step in ("_ablate", "_explain", "_report"):  # of one process, and half of the time
-        setattr(Steps, step, lambda *_: None)
+        setattr(RunTraining, step, lambda *_: None)
     logging.basicConfig(level=logging.INFO)
     multimodal.train(
         arguments.folder / "catalogue.csv",
