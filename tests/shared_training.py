@@ -13,6 +13,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def main() -> None:
     callbacks = [Die(arguments.die)] if arguments.die else []
     for step in ("_ablate", "_explain", "_report"):  # of one process, and half of the time
         setattr(RunTraining, step, lambda *_: None)
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     multimodal.train(
         arguments.folder / "catalogue.csv",
         "price",
