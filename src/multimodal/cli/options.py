@@ -1,4 +1,4 @@
-"""The terminal: what a command says, where it writes to, how it ends and how it starts."""
+"""What the commands share: options, news on the terminal, output folders, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
 
 from multimodal.core.errors import MultimodalError, RunError
 
 if TYPE_CHECKING:
     from rich.console import Console
-from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-if TYPE_CHECKING:
     from multimodal.runs.run import Run
+
+
+MOST = 10  # rows set aside that are told one by one
+File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder that photo paths start from; default: the file's own.")
+]
+Targets = Annotated[list[str] | None, typer.Option(help="Column to predict; may be repeated.")]
+Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="YAML file; see the README.")]
+RunFolder = Annotated[Path, typer.Argument(help="Run directory that training wrote.")]
 
 
 def console_on(file: TextIO | None = None) -> Console:
@@ -98,7 +107,9 @@ def report_errors() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough. Python flushes standard output once more at
+        # exit, which would fail again: it gets somewhere to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MultimodalError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -115,6 +126,7 @@ def load_backend(*, several: bool = False) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
+    # XLA, oneDNN and CUDA write to the file descriptor, past `sys.stderr` and every Python setting.
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -123,22 +135,13 @@ def load_backend(*, several: bool = False) -> None:
             importlib.import_module("multimodal.models.training.devices").join()
         keras.ops.zeros(())
         importlib.import_module("tensorflow")
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a model per baseline: it retraces
+        # A run predicts with a model per network and baseline, and TensorFlow counts its traces by
+        # function, not by model: it would warn of retracing in every run.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-MOST = 10  # rows set aside that are told one by one
-File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]
-Images = Annotated[
-    Path | None, typer.Option(help="Folder that photo paths start from; default: the file's own.")
-]
-Targets = Annotated[list[str] | None, typer.Option(help="Column to predict; may be repeated.")]
-Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
-ConfigFile = Annotated[Path | None, typer.Option(help="YAML file; see the README.")]
-RunFolder = Annotated[Path, typer.Argument(help="Run directory that training wrote.")]
 
 
 def load_run(run: Path) -> Run:
