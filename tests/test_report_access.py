@@ -126,7 +126,7 @@ def test_every_kind_of_head_has_its_sections(tmp_path: Path) -> None:
         "Confusion matrix",
         "the outer quantiles, which should be 90%",
         "Labels on the test rows",
-        "How far the boxes overlap",
+        "Box overlap (IoU)",
         "Where the errors are",
         "The 20 worst rows",
         "&lt;img src=x onerror",

@@ -59,6 +59,7 @@ def thumbnail(path: Path) -> Thumbnail:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning)
+            # Pillow warns of a decompression bomb and opens it; only twice its limit is an error.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             content = _shrink(path)
     except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombWarning):
@@ -72,9 +73,11 @@ def _shrink(path: Path) -> bytes:
     from PIL import Image, ImageOps
 
     with Image.open(path) as photo:
+        # JPEG decodes at a fraction of its size, which is what makes large photos quick.
         photo.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
         layer = ImageOps.exif_transpose(photo).convert("RGBA")
     layer.thumbnail((THUMBNAIL, THUMBNAIL))
+    # JPEG has no transparency; dropping it would show the colour that lies below, often black.
     flat = Image.new("RGB", layer.size, "white")
     flat.paste(layer, mask=layer.getchannel("A"))
     buffer = io.BytesIO()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from multimodal.report.head_rows import (
     quantiles,
     rank_rows,
 )
-from multimodal.report.plots import Picture, picture
+from multimodal.report.plots import picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_prediction, measured, num_parts
 
@@ -32,6 +32,7 @@ PHOTOS_PER_ROW = 4
 WORST, BEST = KEPT, 6
 Section = dict[str, Any]
 Drawn = dict[str, tuple[Any, str]]
+Shown = tuple[Drawn, Callable[[int], Section], Section]  # plots, what is told of a row, the rest
 
 
 def kind_section(run: RunFiles, known: Section) -> Section:
@@ -45,25 +46,23 @@ def kind_section(run: RunFiles, known: Section) -> Section:
     rows = head_rows(run, known["name"])
     if not len(rows):
         return {}
-    found = _KINDS[known["kind"]](run, known, rows)
-    for row in (*found["worst"], *found["best"]):
-        row["why"] = run.explained.of(known["name"], int(row["row"]))
-    return found
-
-
-def _draw(run: RunFiles, known: Section, figures: Drawn) -> dict[str, Picture]:
+    figures, told, found = _KINDS[known["kind"]](run, known, rows)
     drawn = {
         kind: picture(run, figure, f"{kind}_{known['slug']}", words)
         for kind, (figure, words) in figures.items()
     }
-    return {**known["pictures"], **drawn}
+    worst, best = rank_rows(known["kind"], rows, run.classes(known["name"]))
+    examples = {
+        "worst": [_example(run, known["name"], int(i), told(i)) for i in worst[:WORST]],
+        "best": [_example(run, known["name"], int(i), told(i)) for i in best[:BEST]],
+    }
+    return {**found, **examples, "pictures": {**known["pictures"], **drawn}}
 
 
-def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Shown:
     name, unit, number_format = known["name"], known["unit"], known["number_format"]
     y_true, guess = rows["true"], rows["prediction"]
     tenths = by_prediction(rows, measured(rows, "number", ()))
-    worst, best = rank_rows("number", rows, ())
 
     def told(i: int) -> Section:
         return {
@@ -86,15 +85,16 @@ def _numbers(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         ),
     }
     by = "the ratio of predicted and true value" if (y_true > 0).all() else "the size of the error"
-    return {
-        "pictures": _draw(run, known, figures),
-        "ranking": by,
-        "tenths": [_tenth(each, number_format, bool((y_true > 0).all())) for each in tenths],
-        "thirds": _thirds(rows, number_format),
-        "stated": _stated(rows),
-        "worst": [*_told(run, worst[:WORST], told)],
-        "best": [*_told(run, best[:BEST], told)],
-    }
+    return (
+        figures,
+        told,
+        {
+            "ranking": by,
+            "tenths": [_tenth(each, number_format, bool((y_true > 0).all())) for each in tenths],
+            "thirds": _thirds(rows, number_format),
+            "stated": _stated(rows),
+        },
+    )
 
 
 def _tenth(found: Slice, number_format: str, relative: bool) -> Section:
@@ -147,7 +147,7 @@ def _thirds(rows: pd.DataFrame, number_format: str) -> list[Section]:
     ]
 
 
-def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Shown:
     name, classes = known["name"], run.classes(known["name"])
     y_true, guess = rows["true"], rows["prediction"]
     right = y_true == guess
@@ -161,23 +161,23 @@ def _classes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
     if "probability" in rows:
         words = alt_text.of_reliability(confidence, right)
         figures["reliability"] = (plots_classes.reliability(confidence, right, name), words)
-    worst, best = rank_rows("class", rows, classes)
 
     def told(i: int) -> Section:
         end = "right" if right[i] else "wrong"
         error = f"probability {confidence[i]:.0%}, {end}" if "probability" in rows else end
         return {"truth": y_true[i], "prediction": guess[i], "error": error}
 
-    return {
-        "pictures": _draw(run, known, figures),
-        "classes": [_class_row(each, y_true == each, guess == each) for each in classes],
-        "ranking": "the probability of the wrong class",
-        "worst": [*_told(run, worst[:WORST], told)],
-        "best": [*_told(run, best[:BEST], told)],
-    }
+    return (
+        figures,
+        told,
+        {
+            "classes": [_class_row(each, y_true == each, guess == each) for each in classes],
+            "ranking": "the probability of the wrong class",
+        },
+    )
 
 
-def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Shown:
     name, classes = known["name"], run.classes(known["name"])
     y_true, guess = (label_matrix(rows[ending], classes) for ending in ("true", "prediction"))
     misses = pd.Series((y_true != guess).sum(axis=1), index=rows.index)
@@ -189,7 +189,6 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
         )
         words = alt_text.of_reliability(probability, known_labels)
         figures["reliability"] = (plots_classes.reliability(probability, known_labels, name), words)
-    worst, best = rank_rows("labels", rows, classes)
 
     def told(i: int) -> Section:
         return {
@@ -198,16 +197,19 @@ def _labels(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             "error": f"{misses[i]} of {len(classes)} labels wrong",
         }
 
-    return {
-        "pictures": _draw(run, known, figures),
-        "classes": [_class_row(each, y_true[:, i], guess[:, i]) for i, each in enumerate(classes)],
-        "ranking": "the number of wrong labels",
-        "worst": [*_told(run, worst[:WORST], told)],
-        "best": [*_told(run, best[:BEST], told)],
-    }
+    return (
+        figures,
+        told,
+        {
+            "classes": [
+                _class_row(each, y_true[:, i], guess[:, i]) for i, each in enumerate(classes)
+            ],
+            "ranking": "the number of wrong labels",
+        },
+    )
 
 
-def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
+def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Shown:
     ious = pd.Series(box_overlap(rows), index=rows.index)
     y_true, guess = rows[[f"{c}_true" for c in CORNERS]], rows[list(CORNERS)]
     figures: Drawn = {
@@ -230,16 +232,16 @@ def _boxes(run: RunFiles, known: Section, rows: pd.DataFrame) -> Section:
             "error": f"IoU {short_number(ious[i], 2)}",
         }
 
-    worst, best = rank_rows("box", rows, ())
-    return {
-        "pictures": _draw(run, known, figures),
-        "ranking": "the IoU with the true box",
-        "worst": [*_told(run, worst[:WORST], told)],
-        "best": [*_told(run, best[:BEST], told)],
-    }
+    return (
+        figures,
+        told,
+        {
+            "ranking": "the IoU with the true box",
+        },
+    )
 
 
-_KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Section]] = {
+_KINDS: dict[str, Callable[[RunFiles, Section, pd.DataFrame], Shown]] = {
     "number": _numbers,
     "class": _classes,
     "labels": _labels,
@@ -264,19 +266,17 @@ def _corners(box: Any) -> str:
     return ", ".join(f"{corner:,.0f}" for corner in box)
 
 
-def _told(
-    run: RunFiles, positions: Iterable[int], told: Callable[[int], Section]
-) -> Iterator[Section]:
-    """Describe rows by their positions in the predictions, in this order."""
-    table = run.predictions
-    for position in map(int, positions):
-        row = run.rows.iloc[position] if run.rows is not None else None
-        files = run.photos.get(position, [])
-        yield {
-            **told(position),
-            "row": table["row"].iloc[position] if "row" in table else position,
-            "id": cell_text(table["id"].iloc[position]) if "id" in table else "",
-            "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
-            "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
-            "cells": cells(row, run.schema, photos_shown=bool(files)),
-        }
+def _example(run: RunFiles, head: str, position: int, told: Section) -> Section:
+    """Describe a row by its position in the predictions, with its photos, cells and explanation."""
+    table, files = run.predictions, run.photos.get(position, [])
+    row = run.rows.iloc[position] if run.rows is not None else None
+    number = table["row"].iloc[position] if "row" in table else position
+    return {
+        **told,
+        "row": number,
+        "id": cell_text(table["id"].iloc[position]) if "id" in table else "",
+        "photos": [thumbnail(path) for path in files[:PHOTOS_PER_ROW]],
+        "more_photos": max(len(files) - PHOTOS_PER_ROW, 0),
+        "cells": cells(row, run.schema, photos_shown=bool(files)),
+        "why": run.explained.of(head, int(number)),
+    }

@@ -11,7 +11,7 @@ import base64
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +53,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as a PNG at 120 dots per inch, with its folder, and return `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
+        # Names in scripts that the font lacks are drawn as boxes; the page has them as text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(path, dpi=DPI, format="png")
     return path
@@ -91,7 +92,11 @@ def comparison(
     title = _TITLES[measure_of(metric).better].format(what)
     write_words(axes, title, metric_label(metric, unit))
     format_numbers(axes.xaxis)
-    _legend(axes, best_first, limit)
+    more = []
+    if limit is not None:
+        name = f"known limit {short_number(limit, 3)}"
+        more.append(axes.axvline(limit, color=RED, linestyle="--", linewidth=1.8, label=name))
+    kind_legend(axes, [score.kind for score in best_first], *more)
     return figure
 
 
@@ -186,6 +191,7 @@ def residuals_by_decile(
 
 def new_axes(height: float) -> tuple[Figure, Any]:
     """Return an empty figure of the page's width, `height` inches high, and its axes."""
+    # Not pyplot: it keeps every figure alive, and picks a backend that may want a display.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -258,19 +264,18 @@ def _name_bars(
         axes.get_yticklabels()[position].set_fontweight(weight)
 
 
-def _legend(axes: Any, scores: Sequence[ModelScore], limit: float | None) -> None:
+def kind_legend(axes: Any, kinds: Iterable[str], *more: Any) -> None:
+    """Write which colour is which kind of model below the plot, then further handles."""
     from matplotlib.patches import Patch
 
-    present = [kind for kind in KIND_COLOURS if any(score.kind == kind for score in scores)]
-    handles: list[Any] = [
-        Patch(facecolor=KIND_COLOURS[k], edgecolor=INK, linewidth=0.5, label=KIND_NAMES[k])
-        for k in reversed(present)
+    handles = [
+        Patch(facecolor=colour, edgecolor=INK, linewidth=0.5, label=KIND_NAMES[kind])
+        for kind, colour in reversed(KIND_COLOURS.items())
+        if kind in set(kinds)
     ]
-    if limit is not None:
-        label = f"known limit {short_number(limit, 3)}"
-        handles.append(axes.axvline(limit, color=RED, linestyle="--", linewidth=1.8, label=label))
-    if handles:
-        axes.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    if handles or more:
+        legend = {"loc": "outside lower center", "ncols": 2, "frameon": False}
+        axes.figure.legend(handles=[*handles, *more], **legend)
 
 
 def _mark_best(axes: Any, epochs: Floats, curves: dict[str, Floats]) -> None:

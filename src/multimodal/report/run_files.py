@@ -20,8 +20,8 @@ from multimodal.evaluation.predictions import BASELINE_PREDICTIONS_FILE
 from multimodal.evaluation.records import ExplainedRows, Importance, RunMetrics
 
 SECTIONS = ("data", "training")  # of a config, whose keys have defaults
-BLANK = ["", "nan"]
-MOST_UNIT = 24  # letters
+BLANK = ["", "nan"]  # no more: pandas would take a class named "NA" or "None" for a missing one
+MOST_UNIT = 24  # letters; more would not fit beside an axis
 MOST_JSON, MOST_CSV = 1 << 26, 1 << 31  # bytes that are read
 
 
@@ -174,48 +174,32 @@ def changed_options(config: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def group_rows(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, modality, columns, encoder and pooling of each group; none if damaged."""
-    whole = _whole(config)
-    return (
-        []
-        if whole is None
-        else [
-            [
-                group.name,
-                group.modality,
-                ", ".join(group.columns),
-                _part(group.encoder.model_dump()),
-                _part(group.pooling.model_dump()),
-            ]
-            for group in whole.groups
+    return [
+        [
+            group.name,
+            group.modality,
+            ", ".join(group.columns),
+            _part(group.encoder.model_dump()),
+            _part(group.pooling.model_dump()),
         ]
-    )
+        for group in _parsed(config).groups
+    ]
 
 
 def declared_head_rows(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, columns and layer of each head, and the weight of its loss; none if damaged."""
-    whole = _whole(config)
-    return (
-        []
-        if whole is None
-        else [
-            [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
-            for head in whole.heads
-        ]
-    )
+    return [
+        [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
+        for head in _parsed(config).heads
+    ]
 
 
 def provenance_rows(record: RunMetrics) -> list[tuple[str, str]]:
     """Return (what, value) for everything that must be the same to get the same numbers again."""
-    data, training = record.data, record.training
-    machine = record.machine
-    cores = f"{machine['cores']} cores" if "cores" in machine else ""
-    hardware = [
-        machine.get("processor", ""),
-        cores,
-        machine.get("memory", ""),
-        machine.get("accelerators", ""),
-        machine.get("system", ""),
-    ]
+    data, training, machine = record.data, record.training, record.machine
+    cores = {"cores": f"{machine['cores']} cores"} if "cores" in machine else {}
+    kinds = ("processor", "cores", "memory", "accelerators", "system")
+    hardware = [(machine | cores).get(kind, "") for kind in kinds]
     found = {
         "data": data.source,
         "SHA-256 of the file": data.sha256,
@@ -235,11 +219,11 @@ def seconds(record: RunMetrics) -> tuple[float, float]:
     return record.training.seconds, sum(s.seconds for s in scores if s.kind != "fusion")
 
 
-def _whole(config: Mapping[str, Any]) -> Config | None:
+def _parsed(config: Mapping[str, Any]) -> Config:
     try:
         return Config.parse(current_keys(config))
-    except ConfigError:  # of another version; the page still shows it as it is
-        return None
+    except ConfigError:  # of another version; the page still shows its JSON
+        return Config()
 
 
 def _part(part: Any) -> str:

@@ -26,7 +26,7 @@ from multimodal.evaluation.bootstrap import (
 from multimodal.evaluation.metrics import deciles
 from multimodal.report.head_rows import all_labels_right, box_overlap
 
-MOST_VALUES, MOST_COLUMNS, LEAST_SHOWN = 5, 8, 5
+MOST_VALUES, MOST_COLUMNS, LEAST_SHOWN = 5, 8, 5  # per column; columns; rows of a value
 OTHERS, MISSING = "all others", "missing"
 Flag = Literal["", "few", "worse", "better"]
 

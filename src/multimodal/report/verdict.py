@@ -38,7 +38,7 @@ from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.report.head_rows import baseline_rows, head_rows, statistic
 from multimodal.report.run_files import RunFiles
 
-MIN_MARGIN = 0.02
+MIN_MARGIN = 0.02  # of an error, below which two are equal however many rows there are
 Outcome = Literal["better", "equal", "worse", "unknown"]
 BASELINES = {"sequential": "the best single modality", "trees": "the best gradient boosting"}
 

@@ -114,6 +114,7 @@ def _frames(
         known["id"] = prepared.table.frame[name].to_numpy()
     sizes, fits = prepared.photo_sizes, predictions.fits
     each = [(candidate, seed) for candidate in fits for seed in sorted(fits[candidate])]
+    # Trees may not serve every head; the first frame names the columns of the file.
     each.sort(key=lambda key: -len(fits[key[0]][key[1]][0].outputs))
     for candidate, seed in each:
         found = {"model": candidate.name, "seed": seed, "fold": predictions.folds, **known}

@@ -74,6 +74,7 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
     ]
     sizes = range(1, len(modalities))
     subsets = [each for size in sizes for each in combinations(modalities, size)]
+    # Those that the verdict needs come first, for a comparison that runs out of time.
     subsets.sort(key=lambda reads: ("tabular" not in reads, len(reads)))
     found += [_fusion_job(fusions[0], reads) for reads in (tuple(modalities), *subsets)]
     return found + [_fusion_job(fusion, tuple(modalities)) for fusion in fusions[1:]]

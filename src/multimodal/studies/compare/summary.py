@@ -11,7 +11,7 @@ from multimodal.report.plots import (
     FAINT,
     INK,
     KIND_COLOURS,
-    KIND_NAMES,
+    kind_legend,
     new_axes,
     plain,
     write_words,
@@ -174,20 +174,8 @@ def leaderboard_figure(head: Leaderboard) -> Figure:
     axes.locator_params(axis="x", nbins=6)
     title = f"{head.head}: {head.rows:,} rows out of fold; dot and 95 % interval"
     write_words(axes, title, metric_name(main))
-    present = [kind for kind in KIND_COLOURS if any(s.kind == kind for s in head.standings)]
-    handles: list[Any] = [
-        Line2D(
-            [],
-            [],
-            marker="o",
-            color=KIND_COLOURS[kind],
-            markeredgecolor=INK,
-            label=KIND_NAMES[kind],
-        )
-        for kind in reversed(present)
-    ]
-    handles.append(Line2D([], [], color=FAINT, linestyle="--", label=_MARK))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    dashed = Line2D([], [], color=FAINT, linestyle="--", label=_MARK)
+    kind_legend(axes, [each.kind for each in head.standings], dashed)
     return figure
 
 

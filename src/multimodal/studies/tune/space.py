@@ -105,7 +105,7 @@ def apply_hyperparameters(
     for each in sorted(space, key=lambda each: each.name in last):
         if values[each.name] != each.start:
             config = each.apply(config, values[each.name])
-    return Config.parse(config.model_dump())
+    return Config.parse(config.model_dump())  # model_copy has validated nothing
 
 
 def _choice(

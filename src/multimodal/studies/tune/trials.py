@@ -124,6 +124,7 @@ class PruningCallback(keras.callbacks.Callback):
         loss = float((logs or {})["val_loss"])
         loss = loss if math.isfinite(loss) else WORST
         self.by_epoch.append(loss)
+        # The best so far, as the weights of the best epoch are kept.
         self.trial.report(min(self.by_epoch), len(self.by_epoch))
         if math.isfinite(self.deadline) and self.trial.should_prune():
             raise TrialEnded(pruned=True)
@@ -188,6 +189,7 @@ def make_study(space: Sequence[Hyperparameter], trials: Sequence[Trial], seed: i
     start = {each.name: each.start for each in space}
     if all(trial.values != start for trial in trials):
         study.enqueue_trial(start)
+    # Seeded by the number of the trial: a search that goes on draws what it would have drawn.
     for number in range(max(1, len(trials)), FIRST_TRIALS + 1):
         random = np.random.default_rng((seed, number))
         free = random.choice(
