@@ -187,6 +187,8 @@ def fit(
     """
     last, state = last or int(training.epochs), state or TrainingState()
     callback = EarlyStoppingCheckpoint(state, training, steps_per_epoch, fault_tolerance)
+    # TensorFlow traces a step a second time where its first trace makes variables.
+    model.optimizer.build(model.trainable_variables)
     if start is not None:
         callback.restore(model, start, validation)
     logger = logging.getLogger("tensorflow")
@@ -268,7 +270,6 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
             RunError: The checkpoint is of another model.
         """
         # The variables of optimizer and metrics are made in the first step, too late for values.
-        model.optimizer.build(model.trainable_variables)
         model.evaluate(validation.take(1), verbose=0)
         found = [tuple(array.shape) for array in start.arrays]
         if found != [tuple(variable.shape) for variable in _variables(model)]:
