@@ -81,11 +81,23 @@ def fixed_seed() -> None:
         sys.modules["keras"].utils.set_random_seed(0)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def _is_for_every_backend(item: pytest.Item) -> bool:
+    """Whether a test tells something about JAX or PyTorch that it does not about TensorFlow."""
+    if item.path.name == "test_registered.py":
+        return item.name.rstrip("]").endswith(("one_training_step", "save_and_reload"))
+    return item.path.name in ("test_backends.py", "test_docstrings.py", "test_part_errors.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are read: by `-m`, by pytest-xdist
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests that share a module's fixture to one worker (`--dist loadgroup`)."""
+    """Give the tests that share a module's fixture to one worker (`--dist loadgroup`).
+
+    Without TensorFlow, mark as `large` what needs no second backend to be known.
+    """
     for item in items:
         fixtures = getattr(item, "_fixtureinfo", None)
         found = fixtures.name2fixturedefs.values() if fixtures else ()
         if any(each and each[-1].scope == "module" for each in found):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+        if not WITH_TENSORFLOW and not _is_for_every_backend(item):
+            item.add_marker(pytest.mark.large)

@@ -73,7 +73,7 @@ def main() -> None:
     callbacks = [Die(arguments.die)] if arguments.die else []
     for step in ("_ablate", "_explain", "_report"):  # of one process, and half of the time
         setattr(RunTraining, step, lambda *_: None)
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     multimodal.train(
         arguments.folder / "catalogue.csv",
         "price",

@@ -647,17 +647,32 @@ VARIANTS: dict[str, tuple[str, str, Case]] = {
     ),
 }
 REGISTERED = [(kind, name) for kind in registry.kinds() for name in registry.names(kind)]
+# Of a variant, what its part's case has shown already.
+SHOWN = ("config_round_trip", "tuples_serve_like_lists", "defaults_serve")
+
+
+def runs_of(label: str, kind: str, name: str, case: Case) -> list[Any]:
+    """Return the checks of one case, which share a built layer and so one worker."""
+    return [
+        pytest.param(
+            kind,
+            name,
+            case,
+            check,
+            id=f"{kind}-{label}-{check.__name__}",
+            marks=pytest.mark.xdist_group(f"{kind}-{label}"),
+        )
+        for check in checks_of(kind, case)
+        if label == name or check.__name__ not in SHOWN
+    ]
+
+
 RUNS = [
-    pytest.param(kind, name, CASES[kind, name], check, id=f"{kind}-{name}-{check.__name__}")
+    run
     for kind, name in REGISTERED
     if (kind, name) in CASES
-    for check in checks_of(kind, CASES[kind, name])
-] + [
-    pytest.param(kind, name, case, check, id=f"{kind}-{label}-{check.__name__}")
-    for label, (kind, name, case) in VARIANTS.items()
-    for check in checks_of(kind, case)
-    if check.__name__ not in ("config_round_trip", "tuples_serve_like_lists", "defaults_serve")
-]
+    for run in runs_of(name, kind, name, CASES[kind, name])
+] + [run for label, found in VARIANTS.items() for run in runs_of(label, *found)]
 
 
 def test_every_registered_part_has_a_case() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from runs import only_models, shared
 from tiny import plain_config, plain_rows
 
 from multimodal.core.errors import DataError, RunError, TrainingError
@@ -24,7 +26,10 @@ from multimodal.runs import steps
 from multimodal.runs import train as workflow
 from multimodal.runs.run import Run, load
 
+pytestmark = pytest.mark.usefixtures("only_the_model")
 CONFIG = plain_config(epochs=4, batch_size=16, checkpoint_seconds=0)
+STAGES = CONFIG.merge(training={"freeze": ["table"], "unfreeze_epoch": 2, "patience": 9})
+REPORT = steps.RunTraining._report  # before a fixture leaves it out
 
 
 class Cut(Exception):
@@ -60,28 +65,30 @@ def assert_same_weights(one: Run, other: Run) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_same_command_goes_on(tmp_path: Path, said: list[str]) -> None:
-    whole = train(tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The uninterrupted training."""
+    with only_models():
+        return shared(tmp_path_factory, "uninterrupted", train)
+
+
+@pytest.fixture
+def unfinished(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A copy of a training that was cut off."""
+    return Path(shutil.copytree(shared(tmp_path_factory, "cut_off", cut_off), tmp_path / "run"))
+
+
+def test_the_same_command_goes_on(whole: Path, tmp_path: Path, said: list[str]) -> None:
     cut_off(tmp_path / "cut", 6)
     again = train(tmp_path / "cut")
-    assert_same_weights(whole, again)
+    assert_same_weights(load(whole), again)
     assert f"{tmp_path / 'cut'}: going on with the unfinished run" in said
     assert any(line.startswith("going on from epoch 2, step ") for line in said)
-    logs = [(tmp_path / name / "training_log.csv").read_text() for name in ("whole", "cut")]
+    logs = [(run / "training_log.csv").read_text() for run in (whole, tmp_path / "cut")]
     assert logs[0] == logs[1]
-    names = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("whole", "cut")]
+    names = [sorted(p.name for p in run.iterdir()) for run in (whole, tmp_path / "cut")]
     assert names[0] == names[1]
     assert not {CHECKPOINTS, RECORD, ".lock"} & set(names[0])
-
-
-def test_stages_go_on_too(tmp_path: Path) -> None:
-    config = plain_config(
-        epochs=4, batch_size=16, checkpoint_seconds=0, freeze=["table"], unfreeze_epoch=2
-    )
-    whole = train(tmp_path / "whole", config=config)
-    for after in (4, 6):  # in the first stage, in the second
-        cut_off(tmp_path / "cut", after, config=config)
-    assert_same_weights(whole, train(tmp_path / "cut", config=config))
 
 
 class CutOffStage(keras.callbacks.Callback):
@@ -92,18 +99,19 @@ class CutOffStage(keras.callbacks.Callback):
             raise Cut
 
 
-@pytest.mark.parametrize("patience", [1, 9])
-def test_the_end_of_a_stage_goes_on_too(patience: int, tmp_path: Path) -> None:
+def test_stages_go_on_too(tmp_path: Path) -> None:
     """What the weights do not hold, the states of dropout, goes over to the next stage."""
-    config = plain_config(
-        epochs=4,
-        batch_size=16,
-        checkpoint_seconds=0,
-        freeze=["table"],
-        unfreeze_epoch=2,
-        patience=patience,
-        learning_rate=1e-9 if patience == 1 else 2e-3,
-    )
+    whole = train(tmp_path / "whole", config=STAGES)
+    for after in (4, 6):  # in the first stage, in the second
+        cut_off(tmp_path / "cut", after, config=STAGES)
+    assert_same_weights(whole, train(tmp_path / "cut", config=STAGES))
+    with pytest.raises(Cut):  # at the end of the first
+        train(tmp_path / "end", CutOffStage(), config=STAGES)
+    assert_same_weights(whole, train(tmp_path / "end", config=STAGES))
+
+
+def test_a_stage_that_ended_early_goes_on_too(tmp_path: Path) -> None:
+    config = STAGES.merge(training={"patience": 1, "learning_rate": 1e-9})
     whole = train(tmp_path / "whole", config=config)
     with pytest.raises(Cut):
         train(tmp_path / "cut", CutOffStage(), config=config)
@@ -135,6 +143,7 @@ def test_a_full_disk_behind_the_training_does_not_cost_it(
 def test_a_failure_behind_the_training_does_not_cost_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(steps.RunTraining, "_report", REPORT)
     with monkeypatch.context() as patch:
         patch.setattr(steps, "write_report", lambda *a, **k: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -150,8 +159,8 @@ def test_a_failure_behind_the_training_does_not_cost_it(
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_a_finished_run_is_in_the_way(tmp_path: Path) -> None:
-    train(tmp_path / "run")
+def test_a_finished_run_is_in_the_way(plain_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(plain_run, tmp_path / "run")
     with pytest.raises(RunError, match="already there and not empty"):
         train(tmp_path / "run")
 
@@ -167,13 +176,12 @@ def test_a_finished_run_is_in_the_way(tmp_path: Path) -> None:
         ({"rows": plain_rows().iloc[:-1]}, "data.rows was"),
     ],
 )
-def test_what_has_changed_is_named(options: dict[str, Any], told: str, tmp_path: Path) -> None:
-    cut_off(tmp_path / "run")
-    before = sorted((tmp_path / "run").rglob("*"))
+def test_what_has_changed_is_named(options: dict[str, Any], told: str, unfinished: Path) -> None:
+    before = sorted(unfinished.rglob("*"))
     with pytest.raises(RunError, match="unfinished run of something else") as caught:
-        train(tmp_path / "run", **options)
+        train(unfinished, **options)
     assert told in str(caught.value)
-    assert sorted((tmp_path / "run").rglob("*")) == before
+    assert sorted(unfinished.rglob("*")) == before
 
 
 def test_a_changed_photo_is_named(tmp_path: Path) -> None:
@@ -188,11 +196,10 @@ def test_a_changed_photo_is_named(tmp_path: Path) -> None:
         train(tmp_path / "run", rows=rows, config=config, images=tmp_path)
 
 
-def test_bad_data_leave_an_unfinished_run_alone(tmp_path: Path) -> None:
-    cut_off(tmp_path / "run")
+def test_bad_data_leave_an_unfinished_run_alone(unfinished: Path, whole: Path) -> None:
     with pytest.raises(DataError):
-        train(tmp_path / "run", rows=plain_rows().drop(columns="price"))
-    train(tmp_path / "run")
+        train(unfinished, rows=plain_rows().drop(columns="price"))
+    assert_same_weights(load(whole), train(unfinished))
 
 
 class Poison(keras.callbacks.Callback):

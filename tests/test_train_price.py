@@ -56,6 +56,7 @@ def test_it_is_short_and_uses_public_names() -> None:
     assert not [name for name in names if name.startswith("_")]
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_ones_own_table(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,6 +73,7 @@ def test_ones_own_table(
     assert RunMetrics.read(Path("runs/price-2")).training.epochs == 1
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_quick_draws_the_small_catalogue(
     script: ModuleType,
     monkeypatch: pytest.MonkeyPatch,

@@ -38,6 +38,7 @@ def test_compare_prints_a_table_and_goes_on(command: Command, folder: Path) -> N
     assert "left out: constant prediction: 4 of 4 fits" in done.out
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_tune_writes_a_config_to_train_with(command: Command, folder: Path) -> None:
     pytest.importorskip("optuna")
     Path("quick.yaml").write_text(QUICK.replace("{batch_size", "{epochs: 1, batch_size"))

@@ -70,22 +70,22 @@ def test_train_then_evaluate_and_predict(command: Command, folder: Path) -> None
     assert len(pd.read_csv("prices.csv")) == 5
 
 
-def test_from_and_freeze(command: Command, folder: Path) -> None:
+@pytest.mark.usefixtures("only_the_model")
+def test_from_and_freeze(command: Command, folder: Path, plain_run: Path) -> None:
     common = ["--target", "price", "--config", "quick.yaml", "--epochs", 1]
-    assert command("train", "rows.csv", *common, "--out", "base").code == 0
     done = command(
-        "train", "rows.csv", *common, "--from", "base", "--freeze", "table", "--out", "tuned"
+        "train", "rows.csv", *common, "--from", plain_run, "--freeze", "table", "--out", "tuned"
     )
     assert done.code == 0
     assert "carried over " in done.err
-    base, tuned = load("base"), load("tuned")
+    base, tuned = load(plain_run), load("tuned")
     for old, new in zip(
         fold_models(base.model)[0].get_layer("table_encoder").get_weights(),
         fold_models(tuned.model)[0].get_layer("table_encoder").get_weights(),
         strict=True,
     ):
         assert (old == new).all()
-    done = command("train", "rows.csv", *common, "--from", "base", "--freeze", "tabel")
+    done = command("train", "rows.csv", *common, "--from", plain_run, "--freeze", "tabel")
     assert done.code == 2
     assert "error: cannot freeze group 'tabel'. Did you mean 'table'?" in done.err
     done = command("train", "rows.csv", *common, "--from", "nowhere")
@@ -204,6 +204,7 @@ def test_train_without_target(command: Command, folder: Path) -> None:
     assert "multimodal inspect rows.csv" in done.err
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_the_generated_catalogue_is_the_default(
     command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +222,7 @@ def test_the_generated_catalogue_is_the_default(
     assert 0 < record.limit["price"]["log_rmse"] < 0.5
 
 
+@pytest.mark.usefixtures("only_the_model")
 def test_prepare_in_shares_then_train_from_it(command: Command, folder: Path) -> None:
     Path("quick.yaml").write_text(f"{QUICK}data: {{prepared: kept}}\n")
     asked = ("prepare", "rows.csv", "--target", "price", "--config", "quick.yaml")
