@@ -30,7 +30,6 @@ GRAPH_FILES = {
     "test_part_errors.py",
     "test_registered.py",
     "models/test_build.py",
-    "models/test_pretrained_vectors.py",
     "explain/test_attribution.py",
     "explain/test_gradients.py",
 }

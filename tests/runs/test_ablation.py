@@ -13,8 +13,8 @@ from tiny import PHOTOS, TABLE, WORDS, tiny_config
 from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.report.sections import FULL
-from multimodal.runs import ablation
-from multimodal.runs.ablation import ablate, ablation_scores
+from multimodal.runs import comparison
+from multimodal.runs.comparison import ablate, ablation_scores
 from multimodal.runs.run import Run
 
 CELLS = {"table": TABLE["columns"], "text": ["description"], "photos": ["image"]}
@@ -89,7 +89,7 @@ def test_scores_are_those_of_rows_without_it(
 def test_at_most_so_many_rows(
     run: Run, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ablation, "MOST_ROWS", 5)
+    monkeypatch.setattr(comparison, "MOST_ROWS", 5)
     rows = prepared.table.frame.head(8)
     known = {"price": np.ones(8)}
     scores = ablation_scores(run, rows, prepared.photo_root, known, known)["price"]

@@ -13,7 +13,7 @@ from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training.fit import TrainingState
 from multimodal.runs import fold_models
 from multimodal.runs.fold_models import FoldModelFits
-from multimodal.runs.request import Request
+from multimodal.runs.provenance import Request
 
 
 @pytest.fixture(scope="module")

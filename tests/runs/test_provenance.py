@@ -13,14 +13,15 @@ from tiny import plain_config, plain_rows
 from multimodal.data.prepare import prepare
 from multimodal.evaluation.records import RunMetrics
 from multimodal.runs.provenance import (
+    Request,
     accelerators,
     cores,
     machine,
     memory,
     processor,
+    record,
     with_provenance,
 )
-from multimodal.runs.request import Request, record
 
 
 def test_the_record_of_a_run_holds_them(trained: Trained) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tiny import plain_config, plain_rows
 
 from multimodal.data.prepare import prepare
-from multimodal.runs.request import Request, record, versions
+from multimodal.runs.provenance import Request, record, versions
 
 
 def test_a_record_is_json_and_tells_requests_apart() -> None:

@@ -43,7 +43,7 @@ def continue_config(origin: FittedModel, config: Config, targets: Sequence[str])
     if config.fusion not in (Config().fusion, before.fusion):
         raise ConfigError(
             f"fusion '{config.fusion.name}' differs from that of the run whose weights it is "
-            "to start from, '{before.fusion.name}'. Leave `fusion` out, or train without --from."
+            f"to start from, '{before.fusion.name}'. Leave `fusion` out, or train without --from."
         )
     learned = {column for head in before.heads for column in head.columns}
     same = not targets or learned == set(targets)

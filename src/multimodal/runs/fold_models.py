@@ -21,7 +21,7 @@ from multimodal.models.training.devices import (
 from multimodal.models.training.fit import FaultTolerance, TrainingState
 from multimodal.models.training.kfold import fit_network, named_rows, new_network
 from multimodal.models.training.progress import LogFile
-from multimodal.runs.request import Request
+from multimodal.runs.provenance import Request
 from multimodal.runs.run import Run
 
 logger = logging.getLogger(__name__)

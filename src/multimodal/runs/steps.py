@@ -34,19 +34,17 @@ from multimodal.models.training.devices import is_chief, lowest_precision
 from multimodal.models.training.fit import TrainingState
 from multimodal.report.audit_view import summary
 from multimodal.report.report import photos_of, write_report
-from multimodal.runs.ablation import ablation_scores
 from multimodal.runs.calibrate import (
     SplitPredictions,
     check_calibration,
     fit_calibration,
     labels_of,
 )
-from multimodal.runs.comparison import baseline_scores, missing_baselines
+from multimodal.runs.comparison import ablation_scores, baseline_scores, missing_baselines
 from multimodal.runs.example_rows import explain_example_rows, save_neighbours
 from multimodal.runs.fold_models import FoldModelFits
 from multimodal.runs.load import save_parts
-from multimodal.runs.provenance import with_provenance
-from multimodal.runs.request import Request, record, versions
+from multimodal.runs.provenance import Request, record, versions, with_provenance
 from multimodal.runs.run import Run, load
 from multimodal.runs.scoring import (
     calibrated_predictions,

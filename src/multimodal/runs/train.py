@@ -19,9 +19,9 @@ from multimodal.data.prepared import Base
 from multimodal.layers import registry
 from multimodal.models.build import check_parts
 from multimodal.models.finetune import check_frozen, continue_config
-from multimodal.models.pretrained_vectors import check_vectors
 from multimodal.models.training.devices import is_chief, join
-from multimodal.runs.request import Request, record
+from multimodal.models.training.kfold import check_vectors
+from multimodal.runs.provenance import Request, record
 from multimodal.runs.run import Run, load
 from multimodal.runs.steps import QUARANTINE, RunTraining
 

@@ -19,7 +19,7 @@ from multimodal.core.presets import ConfigLike, as_config
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, strata
 from multimodal.data.split.splits import joined_groups, leaking_rows
-from multimodal.runs.request import Request, record
+from multimodal.runs.provenance import Request, record
 from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
 from multimodal.studies.compare.experiment import Experiment

@@ -31,7 +31,7 @@ from multimodal.evaluation.measures import RatioTerms, compared_metrics, ratio_t
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, has_label
 from multimodal.models.baselines import constant_score
-from multimodal.runs.request import Request, record
+from multimodal.runs.provenance import Request, record
 from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.results import Difference
 from multimodal.studies.fits import Fit, fit_rows, output_width, read_fits, tasks, write_fits

@@ -13,7 +13,7 @@ from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError, DataError
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec
 from multimodal.models.build import build
-from multimodal.models.pretrained_vectors import check_vectors, start_from_vectors
+from multimodal.models.training.kfold import check_vectors, start_from_vectors
 
 WORDS = FittedGroup(
     name="title", modality="text", columns=["title"], vocabulary=["red", "blue"], lengths=[8]
