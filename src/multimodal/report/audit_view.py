@@ -103,7 +103,7 @@ def photo_rows(audit: Audit) -> list[tuple[str, ...]]:
 
 
 def audit_section(audit: Audit) -> str:
-    """Return an audit as HTML to stand inside a page, of the columns those with odd values.
+    """Return an audit as HTML to stand inside a page, of the columns those with outliers.
 
     Everything that comes from the data is escaped.
     """

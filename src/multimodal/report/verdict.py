@@ -47,7 +47,7 @@ BASELINES = {"sequential": "the best single modality", "trees": "the best gradie
 class Verdict:
     """A headline, the sentences that support it, and whether the fusion won.
 
-    `outcome` is the worst of the fusion's results against its rivals.
+    `outcome` is the worst of the fusion's results against the baselines.
     """
 
     outcome: Outcome
@@ -58,7 +58,7 @@ class Verdict:
 def verdict(
     record: RunMetrics, head: str, found: ModelIntervals | None = None, number_format: str = ""
 ) -> Verdict:
-    """Weigh the fusion of `head` against its rivals and the known limit.
+    """Weigh the fusion of `head` against the baselines and the known limit.
 
     Args:
         record: The results of a run.

@@ -198,5 +198,6 @@ def absent_hash(position: int) -> int:
 @cache
 def random_feature_hashes(position: int, count: int) -> Ints:
     """Return the hashes of a block's `count` random Fourier features; taken once, for speed."""
+    # The word is hashed: another one would give the features of saved runs other ids.
     names = [[f"wave {i}"] for i in range(count)]
     return np.asarray(hashed(feature_names(position, names)).indices, np.int64)
