@@ -54,7 +54,7 @@ _BUILT: dict[tuple[Any, int], Any] = {}
 def built(cls: Any, case: Case) -> Any:
     """Return the case's layer, built by a first call, for checks that only read it.
 
-    Its checks run one after the other (`--dist loadgroup`) and share it. Those that train, freeze,
+    Its checks run one after the other and share it. Those that train, freeze,
     save, or call it with `training=True` make a layer of their own.
     """
     if (cls, id(case)) not in _BUILT:

@@ -33,6 +33,7 @@ GRAPH_FILES = {
     "explain/test_attribution.py",
     "explain/test_gradients.py",
 }
+QUICK = {"cli", "core", "data", "encoders", "evaluation", "fusion", "heads", "layers", "report"}
 HERE = Path(__file__).parent
 WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
@@ -87,16 +88,23 @@ def _is_for_every_backend(item: pytest.Item) -> bool:
     return item.path.name in ("test_backends.py", "test_docstrings.py", "test_part_errors.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read: by `-m`, by pytest-xdist
+def _package(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).parts[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist keep the order below; by itself it puts files of few tests last."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests that share a module's fixture to one worker (`--dist loadgroup`).
+    """Put the files that train first, so that no worker begins a long one when others end.
 
     Without TensorFlow, mark as `large` what needs no second backend to be known.
     """
+    items.sort(key=lambda item: item.path.is_relative_to(HERE) and _package(item) in QUICK)
     for item in items:
-        fixtures = getattr(item, "_fixtureinfo", None)
-        found = fixtures.name2fixturedefs.values() if fixtures else ()
-        if any(each and each[-1].scope == "module" for each in found):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
         if not WITH_TENSORFLOW and not _is_for_every_backend(item):
             item.add_marker(pytest.mark.large)

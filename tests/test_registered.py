@@ -652,7 +652,7 @@ SHOWN = ("config_round_trip", "tuples_serve_like_lists", "defaults_serve")
 
 
 def runs_of(label: str, kind: str, name: str, case: Case) -> list[Any]:
-    """Return the checks of one case, which share a built layer and so one worker."""
+    """Return the checks of one case, which share a built layer."""
     return [
         pytest.param(
             kind,
@@ -660,7 +660,6 @@ def runs_of(label: str, kind: str, name: str, case: Case) -> list[Any]:
             case,
             check,
             id=f"{kind}-{label}-{check.__name__}",
-            marks=pytest.mark.xdist_group(f"{kind}-{label}"),
         )
         for check in checks_of(kind, case)
         if label == name or check.__name__ not in SHOWN
