@@ -34,7 +34,7 @@ def explain_columns(
         row: The row, encoded.
         groups: The groups of the table that the row has.
         frame: The raw row.
-        linear: What the linear model of terms adds to the row's score, where there is one.
+        linear: What the sparse linear model adds to the row's score, where there is one.
     """
     names = sources(groups)
     if not names:

@@ -33,7 +33,7 @@ def explain_words(
         row: The row, encoded.
         group: A text group.
         frame: The raw row.
-        linear: What the linear model of terms adds to the row's score, where there is one.
+        linear: What the sparse linear model adds to the row's score, where there is one.
     """
     tokens = np.asarray(row.inputs[f"{group.name}_tokens"])
     count = int((tokens != PADDING).sum())

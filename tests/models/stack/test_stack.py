@@ -70,7 +70,8 @@ def test_a_row_out_of_fold_is_predicted_without_what_learned_from_it(stacked):
     weights = np.asarray(found.model.get_layer("price").shares)
     assert weights[1, 0] > 0.2  # an untrained network is not worth much
     assert found.notes == [
-        f"price: networks count {weights[0, 0]:.2f}, the linear model of terms {weights[1, 0]:.2f}"
+        f"price: stacking weights {weights[0, 0]:.2f} (networks), "
+        f"{weights[1, 0]:.2f} (sparse linear model)"
     ]
     y_true = prepared.labels["price"][own.rows]
     assert (own.outputs["price"][:, 0] - y_true).std() < 0.5 * y_true.std()

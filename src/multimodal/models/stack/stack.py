@@ -115,7 +115,8 @@ def _fit_head(
     linear = _fit_linear(prepared, rows)
     raw, weights = _blend(layer, rows, linear, networks)
     notes.append(
-        f"{layer.name}: networks count {weights[0]:.2f}, the linear model of terms {weights[1]:.2f}"
+        f"{layer.name}: stacking weights {weights[0]:.2f} (networks), "
+        f"{weights[1]:.2f} (sparse linear model)"
     )
     if boosted_models is not None and linear is not None:
         learned = prepared.splits != "test"
@@ -125,7 +126,7 @@ def _fit_head(
             boosted_models, prepared.spec, inputs, rows, linear, networks, weights, seed
         )
         boosted_models.heads[layer.name] = found
-        notes.append(f"{layer.name}: with gradient boosting, that counts {found.weights[2]:.2f}")
+        notes.append(f"{layer.name}: stacking weight {found.weights[2]:.2f} (gradient boosting)")
     return raw
 
 
