@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from runs import Command, Trained
+from runs import FRESH, Command, Trained
 
 import multimodal
 
@@ -83,3 +84,14 @@ def test_an_audit_from_python() -> None:
 def test_version_and_completion(command: Command) -> None:
     assert command("--version").out == f"multimodal {multimodal.__version__}\n"
     assert "--install-completion" in command("--help").out
+
+
+def test_an_old_key_is_understood_and_told_in_a_line(folder: Path) -> None:
+    Path("old.yaml").write_text("training: {members: 1}\ngroups: [{name: x, modality: text}]\n")
+    words = ["train", "rows.csv", "--target", "price", "--config", "old.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-m", "multimodal", *words], capture_output=True, text=True, env=FRESH
+    )
+    assert done.returncode == 2 and "groups" in done.stderr.splitlines()[-1]
+    told = "`training.members` is the old name of `training.fold_models`; write that."
+    assert done.stderr.splitlines()[0] == f"warning: old.yaml: {told}"

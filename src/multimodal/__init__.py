@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from multimodal.data.columns.schema import infer_schema
     from multimodal.data.prepare import prepare
     from multimodal.data.read.readers import read_table
-    from multimodal.heads import losses, metrics
+    from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
+    from multimodal.fusion import ConcatFusion
+    from multimodal.heads import RegressionHead, losses, metrics
     from multimodal.layers.registry import list_parts, register
     from multimodal.models.build import build
     from multimodal.runs.api import evaluate, explain, report
@@ -43,10 +45,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Config": "core.config",
     "ConfigError": "core.errors",
+    "ConcatFusion": "fusion",
+    "ConvolutionalEncoder": "encoders",
     "DataError": "core.errors",
+    "DenseEncoder": "encoders",
     "FittedSpec": "core.spec",
     "MultimodalError": "core.errors",
     "Predictions": "runs.rows",
+    "RecurrentEncoder": "encoders",
+    "RegressionHead": "heads",
     "Run": "runs.run",
     "RunError": "core.errors",
     "TrainingError": "core.errors",
@@ -69,12 +76,17 @@ _SUBPACKAGES = ("encoders", "explain", "fusion", "heads", "layers", "models", "r
 _ALIASES = {"losses": "multimodal.heads.losses", "metrics": "multimodal.heads.metrics"}
 
 __all__ = [
+    "ConcatFusion",
     "Config",
     "ConfigError",
+    "ConvolutionalEncoder",
     "DataError",
+    "DenseEncoder",
     "FittedSpec",
     "MultimodalError",
     "Predictions",
+    "RecurrentEncoder",
+    "RegressionHead",
     "Run",
     "RunError",
     "TrainingError",

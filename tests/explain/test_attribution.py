@@ -236,3 +236,11 @@ def test_many_players_cost_a_bounded_number_of_calls() -> None:
     estimate_shapley_values(function, 100)
     assert sum(calls) <= MOST
     assert estimate_shapley_values(function, 100)[0] == pytest.approx(np.ones(100))
+
+
+def test_a_player_that_does_nothing_gets_nothing_at_all() -> None:
+    """No rounding error beside an amount: pages list columns by the size of what they did."""
+    found, exact = estimate_shapley_values(lambda who: 123.4567 * who[:, 0] + 998.7654321, 4)
+    assert exact
+    assert found[1:].tolist() == [0.0, 0.0, 0.0]
+    assert found[0] == pytest.approx(123.4567)

@@ -12,7 +12,13 @@ import typer
 
 from multimodal import __version__
 from multimodal.cli import data, runs, studies, training
-from multimodal.cli.options import free_folder, load_backend, report_errors, show_news
+from multimodal.cli.options import (
+    free_folder,
+    load_backend,
+    plain_warnings,
+    report_errors,
+    show_news,
+)
 from multimodal.cli.training import show_comparison
 
 __all__ = [
@@ -64,5 +70,5 @@ def options(
 
 def main() -> None:
     """Run the command."""
-    with report_errors():
+    with report_errors(), plain_warnings():
         app(prog_name="multimodal")

@@ -7,11 +7,12 @@ import logging
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -99,6 +100,23 @@ def free_folder(wanted: Path, command: str, record: str = "unfinished.json") -> 
         if not folder.exists() or (read_record(folder, record) or {}).get("command") == command:
             return folder
     raise AssertionError("the numbers have no end")
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print what a user is warned of, such as an old config key, as a line of news."""
+    with warnings.catch_warnings():
+        show_as_code = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **at: Any) -> None:
+            if issubclass(category, FutureWarning):
+                say(f"warning: {message}")
+            else:
+                show_as_code(message, category, *place, **at)
+
+        # Python's own form names a line of this package, as if that were at fault.
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

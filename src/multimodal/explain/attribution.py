@@ -367,8 +367,7 @@ def estimate_shapley_values(
         Value Estimation, 2022 (antithetic pairs).
     """
     if players <= EXACT:
-        who = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
-        return np.array(shapley_weights(players)) @ _chunked(function, who), True
+        return _exact(function, players), True
     random = np.random.default_rng(seed)
     pairs = int(np.clip(MOST // (2 * (players + 1)), 1, PAIRS))
     orders = [random.permutation(players) for _ in range(pairs)]
@@ -380,6 +379,18 @@ def estimate_shapley_values(
     for order, gains in zip(orders, np.diff(values, axis=1), strict=True):
         total[order] += gains
     return total / len(orders), False
+
+
+def _exact(function: Function, players: int) -> Floats:
+    coalitions, weights = np.arange(2**players), np.array(shapley_weights(players))
+    who = (coalitions[:, None] >> np.arange(players) & 1).astype(bool)
+    values, result = _chunked(function, who), np.zeros(players)
+    for player in range(players):
+        joined = coalitions[who[:, player]]
+        # Differences before weights: a player that does nothing gets 0, not what rounding leaves.
+        gains = values[joined] - values[joined ^ 1 << player]
+        result[player] = weights[player, joined] @ gains
+    return result
 
 
 def _chunked(function: Function, who: Bools) -> Floats:
