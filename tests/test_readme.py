@@ -1,4 +1,7 @@
-"""Every block of README runs as it is written, in a fresh process, in a folder with such files."""
+"""Every block of README runs as it is written, in a fresh process, in a folder with such files.
+
+`.ci/run` asks for the quicker of the two `large` tests, too.
+"""
 
 from __future__ import annotations
 
@@ -92,6 +95,7 @@ def run_blocks(folder: Path, *, trainings: bool) -> list[str]:
     return done
 
 
+@pytest.mark.large
 def test_blocks_run_as_they_are_written(tmp_path: Path) -> None:
     assert len(run_blocks(tmp_path / "home", trainings=False)) >= 5
 
