@@ -121,6 +121,7 @@ def test_two_devices_of_one_process_train_as_one(
     assert_same(tmp_path / "run", alone)
 
 
+@pytest.mark.large
 def test_two_devices_of_tensorflow_train_as_one_and_go_on(
     catalogue_folder: Path, tmp_path: Path
 ) -> None:
