@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from multimodal.layers import registry  # noqa: F401 (encoders: registers them)
+from multimodal import encoders  # noqa: F401 (importing them registers them)
+from multimodal.layers import registry
 
 CARDINALITIES = [12, 40, 100]
 WORDS, VOCABULARY = 40, 5000
