@@ -1,190 +1,317 @@
-"""Measure speed as ratios within one run: pipeline, built model, import.
+"""Measure what users run, before and after a change: training, prediction, preparation, scale.
 
-    python scripts/benchmark.py [pipeline] [model] [import] [--repeats 10]
+    python scripts/benchmark.py --before PYTHON_OR_CHECKOUT [--data FOLDER] [--work FOLDER]
+        [--sets flipkart,houses,books,reviews,catalogue-2000,catalogue-10000]
+        [--what train,predict,prepare,importance,scale]
 
-Every figure is CPU-seconds (user + system, all threads), so that a neighbour counts little. The
-variants take turns, and beside every ratio stands that of a twin, the same thing
-measured twice: a smaller difference than the twin's is not resolved. The model is `reference.py`'s.
+`--before` is a checkout of the older version, or the Python of an environment it is installed in;
+`after` is this checkout. All with default settings, the test rows being fold 0 of a real set. Each
+measurement is a process of its own; versions take turns, and `twin` is the newer version once more:
+what it differs by is not resolved. Seconds are CPU-seconds (user and system, all threads), so that
+a neighbour on the machine counts little. `train` is the whole command, from import to report.
+
+Runs are kept in `--work`, where a later call with another `--what` finds them. The real sets are in
+a folder named by `--data` or by the environment variable MULTIMODAL_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import resource
+import platform
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+import numpy as np
+import pandas as pd
 
-import keras
-import reference
-import tensorflow as tf
+from multimodal.data.generated import catalogue
 
-from multimodal.data.batches import Source, training_dataset
-from multimodal.data.photos.cache import PhotoCache
+HERE = Path(__file__).resolve()
+REAL = {
+    "flipkart": ("products.csv", "price"),
+    "houses": ("houses.csv", "price"),
+    "books": ("books.csv", "price"),
+    "reviews": ("reviews.csv", "sentiment"),
+}
+GENERATED = {"catalogue-2000": "small", "catalogue-10000": "default"}
+SIZES = (2_000, 20_000, 100_000)
+JITTERED = ("weight_g", "width_cm", "height_cm", "depth_cm", "price")
+ROUNDS = 3  # of everything but training, which takes minutes
+MB = 2**20
 
-BATCH, STEPS, EPOCHS = 64, 12, 3
-Work = Callable[[], float]
-Times = Mapping[str, list[float]]
-
-
-def cpu(work: Callable[[], Any]) -> float:
-    """Return the CPU-seconds that `work` takes, in all threads of this process."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def take_turns(variants: Mapping[str, Work], repeats: int) -> dict[str, list[float]]:
-    """Run the variants in turn, `repeats` times, after one round that does not count."""
-    for work in variants.values():
-        work()
-    rounds = [{name: work() for name, work in variants.items()} for _ in range(repeats)]
-    return {name: [each[name] for each in rounds] for name in variants}
+Found = dict[str, float]
+Measure = Callable[["Version"], Found]
 
 
-def show(label: str, found: str, target: str = "") -> None:
-    """Print one line of results."""
-    print(f"{label:42}{found}{'   target ' + target if target else ''}", flush=True)
+@dataclass(frozen=True)
+class Version:
+    """A version of the package: a Python, and the source it is to import, where not installed."""
+
+    name: str
+    python: str
+    source: str = ""
+
+    @classmethod
+    def of(cls, name: str, place: Path) -> Version:
+        """Take a checkout, or the Python of an environment."""
+        if place.is_dir():
+            return cls(name, sys.executable, str(place.resolve() / "src"))
+        return cls(name, str(place.absolute()))
+
+    def run(self, command: Sequence[str], log: Path) -> Found:
+        """Run a command of this Python; return its CPU-seconds, seconds, and most bytes held."""
+        variables = {name: v for name, v in os.environ.items() if name != "PYTHONPATH"}
+        if self.source:
+            variables["PYTHONPATH"] = self.source
+        start = time.perf_counter()
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [self.python, *command], env=variables, stdout=output, stderr=output
+            )
+            _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{self.name}: {' '.join(command)} failed; see {log}")
+        return {
+            "cpu": used.ru_utime + used.ru_stime,
+            "wall": time.perf_counter() - start,
+            "peak": 1024 * used.ru_maxrss,
+        }
 
 
-def ratio(times: Times, base: str, name: str) -> str:
-    """Return the median of base / name over the rounds, with the least and greatest."""
-    each = [b / n for b, n in zip(times[base], times[name], strict=True)]
-    return f"{statistics.median(each):.3f} (min {min(each):.3f}, max {max(each):.3f})"
+@dataclass(frozen=True)
+class Case:
+    """A table to train on, with a column that says which rows are for testing."""
+
+    name: str
+    file: Path
+    images: Path
+    target: str
+    split: str
+
+    @classmethod
+    def of(cls, name: str, data: Path | None, work: Path) -> Case:
+        """Return the data set of that name; fold 0 of a real one is for testing."""
+        if name in GENERATED:
+            file, _ = catalogue(GENERATED[name])
+            return cls(name, file, file.parent, "price", "split")
+        if data is None:
+            raise SystemExit(f"{name}: --data or MULTIMODAL_DATA must name the folder of real sets")
+        file, target = REAL[name]
+        rows = pd.read_csv(data / name / file, dtype=str, keep_default_na=False)
+        rows.columns = [target if c.lower() == target else c for c in rows]
+        folds = pd.read_csv(data / name / "folds.csv", dtype=str).set_index("id")["fold"]
+        ids = rows["id"] if "id" in rows else pd.Series(range(len(rows))).astype(str)
+        part = np.where(ids.map(folds) == "0", "test", "train")
+        rows.assign(part=part).to_csv(work / f"{name}.csv", index=False)
+        return cls(name, work / f"{name}.csv", data / name, target, "part")
+
+    def enlarged(self, rows: int, work: Path) -> Case:
+        """Return a case of so many rows: its own again and again, with other numbers and texts.
+
+        The words of a text change places. Photos are the same files, so that a hundred thousand
+        rows do not need as many.
+        """
+        file, random = work / f"{self.name}-{rows}-rows.csv", np.random.default_rng(0)
+        frame = pd.read_csv(self.file)
+        if rows > len(frame):
+            large = frame.iloc[np.resize(np.arange(len(frame)), rows)].reset_index(drop=True)
+            large["id"] = [f"p{i:08d}" for i in range(rows)]
+            for column in JITTERED:
+                noise = random.normal(1, 0.02, rows)
+                large[column] = (large[column] * noise).round(2)
+            texts = large["description"].fillna("").str.split()
+            large["description"] = [" ".join(random.permutation(words)) for words in texts]
+            frame = large
+        frame.head(rows).to_csv(file, index=False)
+        return Case(f"{rows:,} rows", file, self.images, self.target, self.split)
 
 
-def batches(source: Source, rows: Any, epochs: int = 1) -> tf.data.Dataset:
-    """Return the training pipeline without augmentation."""
-    return training_dataset(source, rows, batch_size=BATCH, seed=0, epochs=epochs, augment=False)
+class Benchmark:
+    """The measurements of two versions on some data sets, printed as rows of one table.
 
-
-def fit(model: keras.Model, data: tf.data.Dataset, epochs: int) -> float:
-    """Return the CPU-seconds of one epoch of `STEPS` batches."""
-    fitting = {"epochs": epochs, "steps_per_epoch": STEPS, "shuffle": False, "verbose": 0}
-    return cpu(lambda: model.fit(data, **fitting)) / epochs
-
-
-def undecoded(source: Source) -> Source:
-    """Return the source with photos that are still to be decoded."""
-    fresh = {name: PhotoCache(cache.photos, budget=2**30) for name, cache in source.caches.items()}
-    return Source(source.inputs, fresh, source.targets, source.weights, source.lengths)
-
-
-def pipeline(repeats: int) -> None:
-    """Compare training from the pipeline with training from one batch in memory; feed alone.
-
-    The batch in memory leaves the number of rows open, as the pipeline must for the last batch of
-    an epoch, so that both run one graph; what a graph for exactly 64 rows would save stands below.
+    Args:
+        versions: Before, after, and the twin of after.
+        work: Folder of runs, logs and tables.
     """
-    prepared = reference.prepare()
-    model, rows, source = reference.built(prepared), prepared.rows("train"), prepared.source
-    some = rows[: BATCH * STEPS]
-    memory = batches(source, rows).take(1).cache().repeat(STEPS * EPOCHS).prefetch(2)
-    fixed = tf.data.Dataset.from_tensors(next(iter(batches(source, rows))))
-    fixed = fixed.repeat(STEPS * EPOCHS).prefetch(2)
 
-    def feed(source: Source, epochs: int) -> float:
-        data = batches(source, rows, epochs)
-        return len(rows) * epochs / cpu(lambda: [None for _ in data])
+    def __init__(self, versions: Sequence[Version], work: Path) -> None:
+        self.versions, self.work, self.jobs = versions, work, 0
+        self.before, self.after, self.twin = (version.name for version in versions)
 
-    times = take_turns(
-        {
-            "memory": lambda: fit(model, memory, EPOCHS),
-            "cache": lambda: fit(model, batches(source, some, EPOCHS), EPOCHS),
-            "first epoch": lambda: fit(model, batches(undecoded(source), some), 1),
-            "twin": lambda: fit(model, memory, EPOCHS),
-            "fixed": lambda: fit(model, fixed, EPOCHS),
-        },
-        repeats,
+    def in_turn(self, measure: Measure, rounds: int) -> dict[str, Found]:
+        """Measure the versions in turn; return each one's medians over the rounds."""
+        found: dict[str, list[Found]] = {version.name: [] for version in self.versions}
+        for _ in range(rounds):
+            for version in self.versions:
+                found[version.name].append(measure(version))
+        return {
+            name: {key: statistics.median(each[key] for each in all_) for key in all_[0]}
+            for name, all_ in found.items()
+        }
+
+    def show(self, label: str, found: dict[str, Found], key: str, unit: float = 1) -> None:
+        """Print a row: before, after, and twin in some unit; after / before, and twin / after."""
+        values = [found[name][key] / unit for name in (self.before, self.after, self.twin)]
+        ratios = f"{values[1] / values[0]:14.2f}{values[2] / values[1]:13.2f}"
+        print(f"{label:58}{''.join(f'{value:>11,.4g}' for value in values)}{ratios}", flush=True)
+
+    def run_of(self, case: Case, version: Version) -> Path:
+        """Return the folder of a run, which is trained where it is not there."""
+        folder = self.work / f"{case.name}-{version.name}"
+        if not folder.with_suffix(".json").exists():
+            self._train(case, version)
+        return folder
+
+    def _train(self, case: Case, version: Version) -> Found:
+        folder, config = self.work / f"{case.name}-{version.name}", self.work / f"{case.split}.json"
+        shutil.rmtree(folder, ignore_errors=True)
+        split = {"method": "column", "column": case.split}
+        config.write_text(json.dumps({"data": {"split": split}}))
+        command = [*("-m", "multimodal", "train", str(case.file)), *("--target", case.target)]
+        command += ["--images", str(case.images), "--config", str(config), "--out", str(folder)]
+        found = version.run(command, folder.with_suffix(".log"))
+        found |= json.loads((folder / "metrics.json").read_text())["heads"][case.target]["test"]
+        folder.with_suffix(".json").write_text(json.dumps(found))
+        return found
+
+    def _job(self, version: Version, what: str, case: Case, **more: Any) -> Found:
+        """Run a job of `benchmark_child.py` in a process of its own."""
+        job, result = self.work / "job.json", self.work / "result.json"
+        given = {"file": str(case.file), "images": str(case.images), "target": case.target}
+        given |= {"what": what, "split": case.split, "result": str(result)}
+        job.write_text(json.dumps(given | more))
+        version.run([str(HERE.with_name("benchmark_child.py")), str(job)], self.work / "jobs.log")
+        return dict(json.loads(result.read_text()))
+
+    def train(self, case: Case) -> None:
+        """The whole command, and the error on the test rows."""
+        found = self.in_turn(partial(self._train, case), rounds=1)
+        self.show(f"{case.name}: train, CPU-seconds", found, "cpu")
+        self.show(f"{case.name}: train, seconds", found, "wall")
+        self.show(f"{case.name}: train, peak memory, MB", found, "peak", MB)
+        error = next(key for key in ("log_rmse", "accuracy", "rmse") if key in found[self.after])
+        self.show(f"{case.name}: {error} on the test rows", found, error)
+
+    def predict(self, case: Case) -> None:
+        """From loading a run to many rows."""
+        found = self.in_turn(
+            lambda version: self._job(
+                version, "predict", case, run=str(self.run_of(case, version))
+            ),
+            ROUNDS,
+        )
+        self.show(f"{case.name}: load a run after imports, CPU-seconds", found, "load")
+        self.show(f"{case.name}: first row after loading, CPU-seconds", found, "first")
+        self.show(f"{case.name}: one raw row, warm, CPU-milliseconds", found, "row", 1e-3)
+        self.show(f"{case.name}: 1,000 raw rows, rows per CPU-second", found, "rate")
+        self.show(f"{case.name}: peak memory while predicting, MB", found, "peak", MB)
+
+    def prepare(self, case: Case) -> None:
+        """Reading, checking and preparing rows."""
+        rows = len(pd.read_csv(case.file, usecols=[case.split]))
+        found = self.in_turn(lambda version: self._job(version, "prepare", case), ROUNDS)
+        self.show(f"{case.name}: prepare, CPU-ms per row", found, "cpu", rows / 1e3)
+
+    def importance(self, case: Case) -> None:
+        """Permutation importance as a share of the training it is a part of."""
+
+        def share(version: Version) -> Found:
+            run = self.run_of(case, version)
+            trained = json.loads(run.with_suffix(".json").read_text())
+            return {
+                "share": self._job(version, "importance", case, run=str(run))["cpu"]
+                / trained["cpu"]
+            }
+
+        found = self.in_turn(share, rounds=1)
+        self.show(f"{case.name}: permutation importance, % of training", found, "share", 0.01)
+
+    def scale(self, case: Case) -> None:
+        """What tables of several sizes cost: audit, preparation, a training step, prediction."""
+        for rows in SIZES:
+            large = case.enlarged(rows, self.work)
+            self._scale(large, "audit", "audit, CPU-ms per row", rows / 1e3)
+            self._scale(large, "prepare", "prepare, CPU-ms per row", rows / 1e3)
+            self._scale(large, "step", "a training step, CPU-ms per row of its batch", 1e-3)
+
+            def predicted(version: Version, large: Case = large, rows: int = rows) -> Found:
+                run = str(self.run_of(case, version))
+                return self._job(version, "predict_many", large, run=run, rows=rows)
+
+            self._scale(large, predicted, "predict, CPU-ms per row", rows / 1e3)
+
+    def _scale(self, large: Case, what: str | Measure, label: str, unit: float) -> None:
+        measure: Measure = (
+            (lambda version: self._job(version, what, large)) if isinstance(what, str) else what
+        )
+        found = self.in_turn(measure, rounds=1)
+        self.show(f"{large.name}: {label}", found, "cpu", unit)
+        self.show(f"{large.name}: {label.split(',')[0]}, peak memory, MB", found, "peak", MB)
+
+
+WHAT: dict[str, Callable[[Benchmark, Case], None]] = {
+    each.__name__: each
+    for each in (
+        Benchmark.train,
+        Benchmark.predict,
+        Benchmark.prepare,
+        Benchmark.importance,
+        Benchmark.scale,
     )
-    show("training from memory / from cache", ratio(times, "memory", "cache"), ">= 0.95")
-    show("training from memory / first epoch", ratio(times, "memory", "first epoch"), ">= 0.85")
-    show("training from memory / its twin", ratio(times, "memory", "twin"))
-    show("the same with a fixed batch size / memory", ratio(times, "fixed", "memory"))
-    rates = take_turns(
-        {"first": lambda: feed(undecoded(source), 1), "cache": lambda: feed(source, 20)}, repeats
-    )
-    for name, target in (("first", ">= 1,800"), ("cache", ">= 50,000")):
-        found = f"{statistics.median(rates[name]):,.0f} rows per CPU-second"
-        show(f"feed alone, {name}", found, target)
+}
 
 
-def model(repeats: int) -> None:
-    """Compare a training step of the built model with that of the same network by hand."""
-    prepared = reference.prepare()
-    batch = next(iter(batches(prepared.source, prepared.rows("train"))))
-    memory = tf.data.Dataset.from_tensors(batch).repeat(STEPS).prefetch(2)
-    models = {"by hand": reference.by_hand(prepared), "built": reference.built(prepared)}
-    models["twin"] = models["by hand"]
-    times = take_turns(
-        {name: lambda name=name: fit(models[name], memory, 1) for name in models},  # type: ignore[misc]
-        repeats,
-    )
-    show("by hand / built", ratio(times, "by hand", "built"), ">= 0.98")
-    show("by hand / its twin", ratio(times, "by hand", "twin"))
-    for name in ("by hand", "built"):
-        found = f"{operations(models[name], batch[0]):,}"
-        show(f"operations, {name}", f"{found}, {models[name].count_params():,} parameters")
+def chosen(text: str, valid: Sequence[str], what: str) -> list[str]:
+    """Return the names of a list with commas."""
+    names = text.split(",")
+    if unknown := set(names) - set(valid):
+        raise SystemExit(f"{what}: unknown {sorted(unknown)}; valid: {', '.join(valid)}")
+    return names
 
 
-def operations(model: keras.Model, inputs: Any) -> int:
-    """Count the operations of the forward pass."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    forward = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-    frozen = convert_variables_to_constants_v2(forward.get_concrete_function(inputs))
-    return len(frozen.graph.get_operations())
-
-
-def imports(repeats: int) -> None:
-    """Compare the CPU time of imports, each in a process of its own."""
-
-    def spent(*command: str) -> Work:
-        def work() -> float:
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-        return work
-
-    times = take_turns(
-        {
-            "tensorflow": spent("-c", "import tensorflow"),
-            "import multimodal": spent("-c", "import multimodal"),
-            "multimodal --help": spent("-m", "multimodal", "--help"),
-            "python": spent("-c", "pass"),
-            "twin": spent("-c", "import tensorflow"),
-        },
-        repeats,
-    )
-    targets = {"import multimodal": "<= 0.03", "multimodal --help": "<= 0.10"}
-    for name in ("import multimodal", "multimodal --help", "python", "twin"):
-        found = ratio(times, name, "tensorflow")
-        show(f"{name} / import tensorflow", found, targets.get(name, ""))
-
-
-PARTS = {"pipeline": pipeline, "model": model, "import": imports}
+def measurements(sets: Sequence[str], what: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what to measure on which set; sizes are those of the small catalogue alone."""
+    for each in what:
+        for name in ["catalogue-2000"] if each == "scale" else sets:
+            yield each, name
 
 
 def main() -> None:
-    """Run the chosen parts."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--repeats", type=int, default=10)
+    sets, given = [*REAL, *GENERATED], os.environ.get("MULTIMODAL_DATA")
+    parser.add_argument("--before", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=given and Path(given))
+    parser.add_argument("--work", type=Path, default=None)
+    parser.add_argument("--sets", default=",".join(sets))
+    parser.add_argument("--what", default=",".join(WHAT))
     arguments = parser.parse_args()
-    print(f"{os.cpu_count()} processors, keras {keras.__version__}, tensorflow {tf.__version__}")
-    for name in arguments.parts or PARTS:
-        PARTS[name](arguments.repeats)
+    wanted = chosen(arguments.sets, sets, "--sets"), chosen(arguments.what, [*WHAT], "--what")
+    work = arguments.work or Path(tempfile.mkdtemp(prefix="multimodal-benchmark-"))
+    work.mkdir(parents=True, exist_ok=True)
+    here = HERE.parents[1]
+    versions = [Version.of("before", arguments.before)]
+    versions += [Version.of(name, here) for name in ("after", "twin")]
+    benchmark = Benchmark(versions, work)
+    print(f"{os.cpu_count()} processors, {platform.machine()}; runs and logs in {work}")
+    columns = "".join(f"{name:>11}" for name in ("before", "after", "twin"))
+    print(f"{'':58}{columns}{'after/before':>14}{'twin/after':>13}", flush=True)
+    for what, name in measurements(*wanted):
+        WHAT[what](benchmark, Case.of(name, arguments.data, work))
 
 
 if __name__ == "__main__":

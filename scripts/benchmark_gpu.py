@@ -1,12 +1,14 @@
 """Run the harness and time training steps on whatever accelerator the backend sees.
 
-    KERAS_BACKEND=jax python scripts/benchmark_gpu.py [--steps 50] [--batch 256] [--no-harness]
+    KERAS_BACKEND=jax python scripts/benchmark_gpu.py [NAME ...] [--steps 50] [--batch 256]
+        [--photo-sizes 64,224] [--no-harness]
 
 First every registered part passes the checks of `tests/` on the device: built, called, trained one
 step, saved and reloaded. Then a row per encoder: samples per second of a whole training step and,
-on JAX, the share of the peak. The operations come from XLA's cost analysis of the model's forward
-pass, a training step counted as three; the peak is that of a large matrix product, measured in the
-same run. Without an accelerator it runs on the processor and says so.
+on JAX, the operations of a sample in it and the share of the peak. The operations come from XLA's
+cost analysis of the model's forward pass, a training step counted as three; the peak is that of a
+large matrix product, measured in the same run. Without an accelerator it runs on the processor and
+says so.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import numpy as np
 import plain
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKS = "one_training_step or save_and_reload or shapes_agree or mixed_precision"
+CHECKS = "one_training_step or save_and_reload or shapes_agree or kept_and_trains"
 
 
 def device() -> str:
@@ -94,9 +96,12 @@ def operations(model: keras.Model, inputs: dict[str, Any]) -> float:
     return float(forward.lower(inputs).compile().cost_analysis()["flops"])
 
 
-def measure(pair: plain.Pair, batch: int, steps: int, limit: float) -> str:
+def measure(pair: plain.Pair, size: int, batch: int, steps: int, limit: float) -> str:
     """Return one row of the table; `limit` is the measured peak, or 0 where there is none."""
-    inputs = pair.inputs(np.random.default_rng(0), batch)
+    random = np.random.default_rng(0)
+    inputs = pair.inputs(random, batch)
+    if "pixels" in inputs:
+        inputs = {"pixels": random.integers(0, 256, (batch, size, size, 3), "uint8")}
     symbols = {n: keras.Input(a.shape[1:], dtype=str(a.dtype), name=n) for n, a in inputs.items()}
     given = symbols if len(symbols) > 1 else next(iter(symbols.values()))
     output = keras.layers.Dense(1, dtype="float32")(pair.ours()(given))
@@ -104,8 +109,12 @@ def measure(pair: plain.Pair, batch: int, steps: int, limit: float) -> str:
     model.compile(keras.optimizers.Adam(1e-3), loss="mse", jit_compile=limit > 0)
     targets = np.ones((batch, 1), "float32")
     seconds = per_call(lambda: model.train_on_batch(inputs, targets), steps)
-    share = f"{3 * operations(model, inputs) / seconds / limit:10.1%}" if limit else f"{'-':>10}"
-    return f"{pair.name:28}{model.count_params():>12,}{batch / seconds:>14,.0f}{share}"
+    name = f"{pair.name} {size} px" if "pixels" in inputs else pair.name
+    row = f"{name:28}{model.count_params():>12,}{batch / seconds:>14,.0f}"
+    if not limit:
+        return f"{row}{'-':>16}{'-':>10}"
+    done = 3 * operations(model, inputs)
+    return f"{row}{done / batch / 1e6:>16,.1f}{done / seconds / limit:>10.1%}"
 
 
 def main() -> None:
@@ -113,12 +122,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    names = [pair.name for pair in plain.PAIRS]
+    parser.add_argument("names", nargs="*", help=f"of: {', '.join(names)}; default: all")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--precision", default="mixed_bfloat16")
     parser.add_argument("--matrix", type=int, default=8192, help="side of the peak's matrices")
+    parser.add_argument("--photo-sizes", default="64", help="sides of photos in pixels")
     parser.add_argument("--no-harness", action="store_true")
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"unknown {sorted(unknown)}; valid: {', '.join(names)}")
     backend, name = keras.backend.backend(), device()
     print(f"keras {keras.__version__} on {backend}, device: {name}, {arguments.precision}")
     if name.lower() == "cpu":
@@ -129,9 +143,14 @@ def main() -> None:
     limit = peak(arguments.matrix) if backend == "jax" else 0.0
     if limit:
         print(f"measured peak: {limit / 1e12:,.2f} Tflop/s, {arguments.matrix} square")
-    print(f"{'encoder':28}{'parameters':>12}{'samples/s':>14}{'of peak':>10}")
+    columns = f"{'parameters':>12}{'samples/s':>14}{'Mflop/sample':>16}{'of peak':>10}"
+    print(f"{'encoder':28}{columns}")
+    sizes = [int(size) for size in arguments.photo_sizes.split(",")]
     for pair in plain.PAIRS:
-        print(measure(pair, arguments.batch, arguments.steps, limit), flush=True)
+        for size in sizes if pair.kind == "image_encoder" else sizes[:1]:
+            if pair.name in (arguments.names or names):
+                row = measure(pair, size, arguments.batch, arguments.steps, limit)
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="run directory (default: runs/price, numbered)")
     parser.add_argument("--epochs", type=int, help="most epochs to train")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--minutes", type=float, help="all that the training may take")
     parser.add_argument("--quick", action="store_true", help="2,000 products, some minutes")
     return parser.parse_args()
 
@@ -64,6 +65,7 @@ def main() -> None:
             arguments.target,
             out=arguments.out or free_folder(Path("runs/price"), command),
             config=config,
+            minutes=arguments.minutes,
             images=arguments.images,
             noise=noise,
             callbacks=[progress],

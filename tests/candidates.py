@@ -47,6 +47,6 @@ def answered(
 
 
 def stand(given: OutOfFoldPredictions, pairs: Any = ()) -> Leaderboard:
-    found = leaderboard(Task("price"), "price", given, BOTH.name, pairs)
+    found = leaderboard(Task("price", transform="log1p"), "price", given, BOTH.name, pairs)
     assert found is not None
     return found

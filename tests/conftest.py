@@ -23,13 +23,15 @@ for _variable in (
 gc.set_threshold(100_000, 50, 100)
 
 # The graph half needs Keras and one backend; without TensorFlow only its tests are collected.
-GRAPH_HALF = {"core", "layers", "encoders", "fusion", "heads"}
+GRAPH_HALF = {"layers", "encoders", "fusion", "heads"}
 GRAPH_FILES = {
     "test_backends.py",
     "test_docstrings.py",
     "test_part_errors.py",
     "test_registered.py",
     "models/test_build.py",
+    "models/test_build_errors.py",
+    "models/test_compile_model.py",
     "explain/test_attribution.py",
     "explain/test_gradients.py",
 }
@@ -43,6 +45,7 @@ if WITH_TENSORFLOW:
         catalogue_folder,
         command,
         damaged,
+        eagerly,
         folder,
         only_the_model,
         partial_run,
@@ -56,6 +59,7 @@ if WITH_TENSORFLOW:
         "catalogue_folder",
         "command",
         "damaged",
+        "eagerly",
         "fixed_seed",
         "folder",
         "only_the_model",

@@ -1,4 +1,4 @@
-"""Every registered part's model, written by one backend and checked by another.
+"""Models of every part and published network, written by one backend and checked by another.
 
     KERAS_BACKEND=tensorflow python tests/exchange.py save FOLDER
     KERAS_BACKEND=jax python tests/exchange.py load FOLDER [FOLDER ...]
@@ -13,14 +13,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
+from cases import CASES, VARIANTS
 from checks import Case, as_array, functional
 from keras import tree
-from test_registered import CASES, VARIANTS
 
-from multimodal.layers import registry
+from multimodal.layers import efficientnet_lite, registry
+from multimodal.layers.bert import BertSizes, bert_encoder
+from multimodal.layers.vision_transformer import VisionSizes, vision_transformer
 
 TOLERANCE = 1e-4
 
@@ -35,6 +38,31 @@ def parts() -> Iterator[tuple[str, Any, Case]]:
             yield f"{kind}-{name}-{label.replace(' ', '_')}", registry.get(kind, name), case
 
 
+def networks() -> Iterator[tuple[str, keras.Model, list[np.ndarray]]]:
+    """Yield a file's stem, a model and inputs of every network for published weights, in tiny."""
+    random = np.random.default_rng(1)
+    ids, mask = random.integers(0, 20, (2, 5)), np.array([[1] * 5, [1, 1, 0, 0, 0]])
+    photos = random.integers(0, 256, (2, 32, 32, 3)).astype("float32")
+    sizes = VisionSizes(patch=16, grid=2, dim=8, blocks=1, heads=2, mlp_dim=12)
+    scale = ([1 / 255] * 3, [0.0, -0.1, 0.2])
+    bert = bert_encoder(BertSizes(20, 6, 8, blocks=1, heads=2, mlp_dim=12))
+    found = {"bert": (bert, [ids.astype("int32"), mask.astype("int32")])}
+    for pooling in ("class", "query"):
+        found[f"vision_{pooling}"] = vision_transformer(sizes, pooling, scale), [photos]
+    with patch.object(efficientnet_lite, "STAGES", efficientnet_lite.STAGES[:2]):
+        found["efficientnet_lite"] = efficientnet_lite.efficientnet_lite0(), [photos]
+    for name, (model, inputs) in found.items():
+        yield f"network-{name}", keras.Model(list(model.inputs), model.output), inputs
+
+
+def built() -> Iterator[tuple[str, keras.Model, list[np.ndarray]]]:
+    """Yield a file's stem, a model and its inputs."""
+    for stem, cls, case in parts():
+        keras.utils.set_random_seed(0)
+        yield stem, *functional(cls(**case.arguments, name="part"), case)
+    yield from networks()
+
+
 def arrays_of(outputs: Any) -> list[np.ndarray]:
     return [as_array(each) for each in tree.flatten(outputs)]
 
@@ -43,9 +71,7 @@ def save(folder: Path) -> None:
     """Write every part's model with its inputs and outputs; no weight is left at zero."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    for stem, cls, case in parts():
-        keras.utils.set_random_seed(0)
-        model, inputs = functional(cls(**case.arguments, name="part"), case)
+    for stem, model, inputs in built():
         for weight in model.weights:
             shift = random.uniform(0.01, 0.1, weight.shape).astype("float32")
             weight.assign(as_array(weight) + shift)

@@ -11,6 +11,7 @@ worker asks first, and read by all (`shared`). Nobody may write into one: take `
 | `worded_run`       | run on `worded_rows()`: a class from a text and a number; two fold models |
 | `partial_run`      | run on `partial_rows()`: a price, and a class that every third row lacks  |
 | `only_the_model`   | not a run: trainings of this test write no explanations and no report     |
+| `eagerly`          | not a run: Keras fits without graphs in this test                         |
 
 For another run that several tests need, write a session or module fixture around `shared`:
 
@@ -32,6 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -187,7 +189,7 @@ def only_models() -> Iterator[None]:
     from multimodal.runs.steps import RunTraining
 
     with pytest.MonkeyPatch.context() as patch:
-        for step in ("_ablate", "_explain", "_report"):
+        for step in ("_weigh_modalities", "_ablate", "_explain", "_report"):
             patch.setattr(RunTraining, step, lambda *_: None)
         yield
 
@@ -200,6 +202,19 @@ def only_the_model() -> Iterator[None]:
     """
     with only_models():
         yield
+
+
+@pytest.fixture
+def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Keras fit without graphs: tracing them takes longer than a few steps of a large model."""
+    import keras
+
+    compile_model = keras.Model.compile
+
+    def compile_eagerly(model: keras.Model, *parts: Any, **options: Any) -> None:
+        compile_model(model, *parts, **{**options, "run_eagerly": True, "jit_compile": False})
+
+    monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
 
 
 @pytest.fixture

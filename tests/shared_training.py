@@ -71,7 +71,12 @@ def main() -> None:
         fusion = {"name": "concat", "options": {"hidden_dims": [8], "dropout": 0.0}}
         config = tiny_config(*groups, clip_norm=1e6, **training).merge(fusion=fusion)
     callbacks = [Die(arguments.die)] if arguments.die else []
-    for step in ("_ablate", "_explain", "_report"):  # of one process, and half of the time
+    for step in (
+        "_weigh_modalities",
+        "_ablate",
+        "_explain",
+        "_report",
+    ):  # of one process, and half of the time
         setattr(RunTraining, step, lambda *_: None)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     multimodal.train(

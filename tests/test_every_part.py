@@ -90,7 +90,7 @@ def test_every_registered_part_has_its_run() -> None:
         assert {name for name, _ in parts} == set(registry.names(kind)) - without, kind
 
 
-@pytest.mark.usefixtures("only_the_model")
+@pytest.mark.usefixtures("only_the_model", "eagerly")
 @pytest.mark.parametrize("number", range(len(FUSIONS)), ids=[name for name, _ in FUSIONS])
 def test_a_run_over_table_text_photos_and_series(
     number: int, files: Path, catalogue_folder: Path, tmp_path: Path, said: list[str]
@@ -204,5 +204,5 @@ def test_a_box_and_a_category_from_one_photo(
     )
     np.testing.assert_allclose(kept[[f"box_{corner}" for corner in corners]], boxes, atol=1e-3)
     names = {score.name for score in metrics.comparison["box"]}
-    assert {"Fusion", "Mean box", "Sequential CNN"} <= names
+    assert {"Model", "Mean box", "Sequential CNN"} <= names
     assert (run.path / "report.html").read_text().count("box") > 3

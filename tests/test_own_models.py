@@ -70,15 +70,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import multimodal
-
 folder = Path(sys.argv[1])
 try:
     keras.models.load_model(folder / "sequential-table.keras")
 except TypeError as error:
     (folder / "too_early.txt").write_text(str(error))
 
-import multimodal.encoders, multimodal.heads
+import multimodal
 import own_module
 
 with np.load(folder / "inputs.npz") as inputs:

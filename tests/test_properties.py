@@ -220,11 +220,11 @@ def check_values_come_back(table: dict[str, list[str]]) -> None:
 
 
 def check_spoiled_lines(table: dict[str, list[str]], spoils: list[tuple[int, str]]) -> None:
-    """Rows with a value too many or too few are set aside; the others stay as they were."""
+    """Rows with a value too many or too few, or a NUL, are set aside; others stay as they were."""
     lines = written(table).splitlines(keepends=True)
     if len(lines) != len(next(iter(table.values()))) + 1:  # a cell holds a line end
         return
-    wrong = set()
+    wrong = {row for row, line in enumerate(lines) if row and "\0" in line}
     for at, how in spoils:
         row = at % (len(lines) - 1) + 1
         if row not in wrong and lines[row].strip():

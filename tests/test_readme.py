@@ -1,4 +1,7 @@
-"""Every block of README runs as it is written, in a fresh process, in a folder with such files.
+"""Every block of README and of the pages for users runs as it is written, in a fresh process.
+
+Pages are read in this order, in one folder with such files: a page may use what one before it
+leaves there.
 
 `.ci/run` asks for the quicker of the two `large` tests, too.
 """
@@ -21,14 +24,27 @@ from runs import FRESH
 
 from multimodal.core.config import Config
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md"] + [
+    f"docs/{name}.md" for name in ("tables", "explain", "fine_tune", "own_models")
+]
+EVERY_PAGE = [
+    "README.md",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")),
+]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [(found.group(1), found.group(2)) for found in FENCE.finditer(README.read_text("utf-8"))]
-# What a block says that is not run here, and why.
-NOT_HERE = {
-    "-q -e": "installs the project; that is how this test came to run",
-    "--minutes 60": "an hour; tests/studies runs both commands",
-}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+RUN = ("sh", "bash", "python")  # the other kinds show a file, or what is printed
+
+
+def blocks_of(page: str) -> list[tuple[str, str]]:
+    """Return the kind and the text of each block of a page."""
+    text = (ROOT / page).read_text("utf-8")
+    return [(found.group(1), found.group(2)) for found in FENCE.finditer(text)]
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+INSTALLS = "-q -e"  # such a block is not run: it is how this test came to run
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 
 
@@ -49,7 +65,7 @@ def rows(count: int, seed: int) -> pd.DataFrame:
 
 
 def write_files(folder: Path) -> None:
-    """Write the files that README names: tables, their photos, one photo by name."""
+    """Write the files that the pages name: tables, their photos, one photo by name."""
     (folder / "photos").mkdir(parents=True)
     random = np.random.default_rng(0)
     for name, colour in COLOURS.items():
@@ -57,7 +73,8 @@ def write_files(folder: Path) -> None:
             pixels = np.clip(np.array(colour) + random.integers(-30, 30, (16, 16, 3)), 0, 255)
             Image.fromarray(pixels.astype("uint8")).save(folder / "photos" / f"{name}-{i}.jpg")
     shutil.copy(folder / "photos" / "red-0.jpg", folder / "42.jpg")
-    rows(60, 0).to_csv(folder / "products.csv", index=False)
+    # 120: intervals at level 0.9 take nine rows to calibrate on
+    rows(120, 0).to_csv(folder / "products.csv", index=False)
     rows(60, 1).to_csv(folder / "new.csv", index=False)
     rows(20, 2).to_csv(folder / "holdout.csv", index=False)
     for name in ("tomorrow.csv", "rows.csv"):
@@ -80,11 +97,11 @@ def start(kind: str, block: str, folder: Path) -> None:
 
 
 def run_blocks(folder: Path, *, trainings: bool) -> list[str]:
-    """Run the blocks one after the other, as in README; return those that were run."""
+    """Run the blocks one after the other, as on the pages; return those that were run."""
     write_files(folder)
     done = []
     for kind, block in BLOCKS:
-        if any(words in block for words in NOT_HERE) or kind == "yaml":
+        if kind not in RUN or INSTALLS in block:
             continue
         if not trainings and "multimodal train " in block:
             continue
@@ -107,12 +124,22 @@ def test_blocks_that_train_on_the_command_line_run_too(tmp_path: Path) -> None:
     )
 
 
-def test_the_config_is_one() -> None:
-    (block,) = [block for kind, block in BLOCKS if kind == "yaml"]
-    assert Config.parse(yaml.safe_load(block)).fusion.name == "gated"
+@pytest.mark.parametrize("page", ["docs/config.md", "docs/large.md"])
+def test_configs_are_configs(page: str) -> None:
+    configs = [yaml.safe_load(block) for kind, block in blocks_of(page) if kind == "yaml"]
+    assert configs
+    for config in configs:
+        Config.parse(config)
 
 
-def test_readme_has_the_blocks_that_are_looked_for() -> None:
+def test_pages_have_the_blocks_that_are_looked_for() -> None:
     text = "".join(block for _, block in BLOCKS)
     for words in ("multimodal train", "multimodal.train(", "load_model(", "keras.Sequential("):
         assert words in text
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_links_lead_to_files(page: str) -> None:
+    links = LINK.findall((ROOT / page).read_text("utf-8"))
+    named = [link.partition("#")[0] for link in links if not link.startswith("https:")]
+    assert not [each for each in named if not ((ROOT / page).parent / each).exists()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import shutil
 import signal
@@ -16,7 +18,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from runs import only_models, shared
+from runs import shared
 from tiny import plain_config, plain_rows
 
 from multimodal.core.errors import DataError, RunError, TrainingError
@@ -29,7 +31,9 @@ from multimodal.runs.run import Run, load
 pytestmark = pytest.mark.usefixtures("only_the_model")
 CONFIG = plain_config(epochs=4, batch_size=16, checkpoint_seconds=0)
 STAGES = CONFIG.merge(training={"freeze": ["table"], "unfreeze_epoch": 2, "patience": 9})
-REPORT = steps.RunTraining._report  # before a fixture leaves it out
+# Before a fixture leaves them out:
+STEPS = {name: getattr(steps.RunTraining, name) for name in ("_ablate", "_explain", "_report")}
+TIMED = {"manifest.json", "metrics.json", "model.keras", "model_card.md", "report.html"}
 
 
 class Cut(Exception):
@@ -65,11 +69,41 @@ def assert_same_weights(one: Run, other: Run) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def contents(run: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of a run, none of those that say how long it took."""
+    files = {str(path.relative_to(run)): path for path in sorted(run.rglob("*")) if path.is_file()}
+    return {name: b"" if name in TIMED else path.read_bytes() for name, path in files.items()}
+
+
+def untimed(metrics: Any) -> Any:
+    """Return the content of `metrics.json` without the seconds."""
+    if isinstance(metrics, list):
+        return [untimed(each) for each in metrics]
+    if not isinstance(metrics, dict):
+        return metrics
+    return {name: untimed(each) for name, each in metrics.items() if name != "seconds"}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Compare all that two runs hold."""
+    assert contents(one) == contents(other)
+    assert_same_weights(load(one), load(other))
+    metrics = [json.loads((run / "metrics.json").read_text()) for run in (one, other)]
+    assert untimed(metrics[0]) == untimed(metrics[1])
+
+
+@pytest.fixture
+def all_steps(only_the_model: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the trainings of a test explain and report, too, however busy the machine is."""
+    for name, step in STEPS.items():
+        monkeypatch.setattr(steps.RunTraining, name, step)
+    monkeypatch.setattr("multimodal.runs.example_rows.SECONDS", math.inf)
+
+
+@pytest.fixture
+def whole(tmp_path_factory: pytest.TempPathFactory, all_steps: None) -> Path:
     """The uninterrupted training."""
-    with only_models():
-        return shared(tmp_path_factory, "uninterrupted", train)
+    return shared(tmp_path_factory, "uninterrupted", train)
 
 
 @pytest.fixture
@@ -80,15 +114,13 @@ def unfinished(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path
 
 def test_the_same_command_goes_on(whole: Path, tmp_path: Path, said: list[str]) -> None:
     cut_off(tmp_path / "cut", 6)
-    again = train(tmp_path / "cut")
-    assert_same_weights(load(whole), again)
+    train(tmp_path / "cut")
     assert f"{tmp_path / 'cut'}: going on with the unfinished run" in said
     assert any(line.startswith("going on from epoch 2, step ") for line in said)
-    logs = [(run / "training_log.csv").read_text() for run in (whole, tmp_path / "cut")]
-    assert logs[0] == logs[1]
-    names = [sorted(p.name for p in run.iterdir()) for run in (whole, tmp_path / "cut")]
-    assert names[0] == names[1]
-    assert not {CHECKPOINTS, RECORD, ".lock"} & set(names[0])
+    assert_same_run(whole, tmp_path / "cut")
+    names = {path.name for path in (tmp_path / "cut").iterdir()}
+    assert {*TIMED, "explanations", "predictions.csv", "training_log.csv"} < names
+    assert not {CHECKPOINTS, RECORD, ".lock"} & names
 
 
 class CutOffStage(keras.callbacks.Callback):
@@ -143,7 +175,7 @@ def test_a_full_disk_behind_the_training_does_not_cost_it(
 def test_a_failure_behind_the_training_does_not_cost_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps.RunTraining, "_report", REPORT)
+    monkeypatch.setattr(steps.RunTraining, "_report", STEPS["_report"])
     with monkeypatch.context() as patch:
         patch.setattr(steps, "write_report", lambda *a, **k: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -172,7 +204,10 @@ def test_a_finished_run_is_in_the_way(plain_run: Path, tmp_path: Path) -> None:
             {"config": plain_config(epochs=5, batch_size=16, checkpoint_seconds=0)},
             "config.training.epochs was 4, is 5",
         ),
-        ({"rows": plain_rows().assign(price=lambda frame: frame["price"] * 2)}, "data."),
+        (
+            {"rows": plain_rows().assign(price=lambda frame: frame["price"] * 2)},
+            "the cells of column 'price' are other ones. Run",
+        ),
         ({"rows": plain_rows().iloc[:-1]}, "data.rows was"),
     ],
 )
@@ -192,14 +227,131 @@ def test_a_changed_photo_is_named(tmp_path: Path) -> None:
     config = CONFIG.merge(data={"image_size": 16})
     cut_off(tmp_path / "run", rows=rows, config=config, images=tmp_path)
     Image.new("RGB", (16, 16)).save(tmp_path / "3.png")
-    with pytest.raises(RunError, match=r"something else lies here: data.photos was .*, is "):
+    with pytest.raises(RunError, match="something else lies here: the photos are other ones. Run"):
         train(tmp_path / "run", rows=rows, config=config, images=tmp_path)
+
+
+def described(grams: int) -> Any:
+    """Return rows whose texts differ in numbers that are no words of the vocabulary."""
+    return plain_rows().assign(name=[f"a chair of {grams + i * i} grams no {i}" for i in range(80)])
+
+
+def test_a_changed_number_in_a_text_is_named(tmp_path: Path) -> None:
+    cut_off(tmp_path / "run", rows=described(123_456))
+    with pytest.raises(RunError, match="here: the cells of column 'name' are other ones. Run"):
+        train(tmp_path / "run", rows=described(654_321))
+
+
+def test_another_version_is_named(unfinished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multimodal.runs.provenance.__version__", "0.0.1")
+    with pytest.raises(RunError, match=r'here: versions\.multimodal was ".*", is "0\.0\.1"'):
+        train(unfinished)
+
+
+def fail_at(name: str, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Raise an error when the file `name` is whole and about to take its place."""
+
+    def force(path: Path) -> None:
+        if path.name == f"partial-{name}" and not monkeypatch.failed:  # type: ignore[attr-defined]
+            monkeypatch.failed = True  # type: ignore[attr-defined]
+            raise error
+
+    monkeypatch.failed = False  # type: ignore[attr-defined]
+    monkeypatch.setattr("multimodal.core.files.force", force)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "checkpoint"])
+def test_a_failing_resume_leaves_what_it_did_not_write(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off before its first checkpoint, beside files of the user."""
+    out = tmp_path / "run"
+    out.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", raise_cut)
+        patch.setattr("multimodal.core.interrupted._clear", lambda *_: None)  # as after a kill
+        with pytest.raises(Cut):
+            train(out)
+    (out / "notes.txt").write_text("mine")
+    (out / "sub").mkdir()
+    before = {path.name for path in out.iterdir()}
+    assert RECORD in before and not (out / CHECKPOINTS).exists()
+    with monkeypatch.context() as patch:
+        full = OSError(errno.ENOSPC, "full")
+        if name == "checkpoint":
+            patch.setattr("multimodal.models.training.checkpoints.force", raising(full))
+        else:
+            fail_at(name, patch, full)
+        with pytest.raises(RunError, match="full"):
+            train(out)
+    assert {path.name for path in out.iterdir()} == before
+    train(out)
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_failing_start_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lay(*_: Any) -> None:
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+        raise Cut
+
+    monkeypatch.setattr(Checkpoints, "save", lay)
+    with pytest.raises(Cut):
+        train(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+def raising(error: BaseException) -> Any:
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail
+
+
+raise_cut = raising(Cut())
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("predictions.csv", OSError(errno.ENOSPC, "full")), ("manifest.json", Cut())],
+)
+def test_the_last_steps_go_on_after_a_full_disk_or_a_kill(
+    name: str, error: BaseException, all_steps: None, tmp_path: Path, monkeypatch: Any
+) -> None:
+    out = tmp_path / "run"
+    config = CONFIG.merge(training={"epochs": 1, "explanations": False})
+    with monkeypatch.context() as patch:
+        if name == "manifest.json":  # the last one
+            patch.setattr(steps, "finished", lambda _: None)
+            patch.setattr(steps.RunTraining, "_report", then_fail(patch, name, error))
+        else:
+            fail_at(name, patch, error)
+        with pytest.raises((RunError, Cut)):
+            train(out, config=config)
+    assert (out / RECORD).exists()
+    train(out, config=config)
+    listed = set(json.loads((out / "manifest.json").read_text())["files"])
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert listed == there - {"manifest.json"}
+    assert not {RECORD, CHECKPOINTS, ".lock"} & {path.name for path in out.iterdir()}
+
+
+def then_fail(patch: pytest.MonkeyPatch, name: str, error: BaseException) -> Any:
+    report = steps.RunTraining._report
+
+    def run(self: Any, tested: Any) -> None:
+        report(self, tested)
+        fail_at(name, patch, error)
+
+    return run
 
 
 def test_bad_data_leave_an_unfinished_run_alone(unfinished: Path, whole: Path) -> None:
     with pytest.raises(DataError):
         train(unfinished, rows=plain_rows().drop(columns="price"))
-    assert_same_weights(load(whole), train(unfinished))
+    train(unfinished)
+    assert_same_run(whole, unfinished)
 
 
 class Poison(keras.callbacks.Callback):

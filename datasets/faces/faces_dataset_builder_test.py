@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -15,22 +12,9 @@ import pytest
 from PIL import Image
 from sklearn.linear_model import RidgeCV
 
-FOLDER = Path(__file__).resolve().parent
+from multimodal.data.generated import builder_package
 
-
-def load_faces() -> ModuleType:
-    """Import the folder as a package of another name than its path suggests."""
-    name = "multimodal_datasets_faces"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, FOLDER / "__init__.py", submodule_search_locations=[str(FOLDER)]
-        )
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-faces = load_faces()
+faces = builder_package("faces")
 drawing = importlib.import_module(f"{faces.__name__}.drawing")
 rows = importlib.import_module(f"{faces.__name__}.rows")
 

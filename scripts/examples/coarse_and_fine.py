@@ -16,7 +16,7 @@ from drawn import designs, options
 from multimodal.encoders import ConvolutionalEncoder
 from multimodal.heads import MulticlassHead
 
-FINE_LABELS = 300
+FINE_LABELS = 100
 
 
 def fit(

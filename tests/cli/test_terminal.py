@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import subprocess
@@ -105,3 +106,34 @@ def test_news_of_the_package_are_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert not logging.getLogger("multimodal").handlers
     logger.info("nobody listens")
     assert capsys.readouterr() == ("", "")
+
+
+def test_control_characters_of_a_table_are_written_out(
+    command: Command, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "\n".join(f"red {i},{i}.5,{i * 2}" for i in range(30))
+    Path("t.csv").write_text(f"a,b\x1b[1m,price\n\x1b]0;owned\x07\x1b[2J\u202ex,1,2\n{lines}\n")
+    for verb in (["inspect"], ["audit", "--target", "price", "--out", "a"]):
+        done = command(verb[0], "t.csv", *verb[1:])
+        assert done.code == 0
+        for text in (done.out, done.err):
+            assert not set(text) & set("\x1b\x07\u202e")
+    assert "\\x1b[1m" in done.out
+    assert "\x1b" not in command("inspect", "no\x1b[2J.csv").err
+    say("\x1b[2Jgone")
+    assert capsys.readouterr().err == "\\x1b[2Jgone\n"
+
+
+@pytest.mark.parametrize("backend", ["torch", "nonsense"])
+def test_a_backend_that_is_not_installed_is_one_sentence(backend: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(backend):
+        pytest.skip("it is installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "multimodal", "predict", tmp_path, "rows.csv"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert done.stderr.startswith(f"error: KERAS_BACKEND={backend}: Keras cannot be loaded")
+    assert "installed: tensorflow" in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from runs import QUICK, Command
-from tiny import digests, plain_rows
+from tiny import digests, plain_rows, worded_rows
 
 from multimodal.core.config import Config
 from multimodal.data.generated import builder_package
@@ -93,6 +93,24 @@ def test_from_and_freeze(command: Command, folder: Path, plain_run: Path) -> Non
     assert not (folder / "runs").exists()
 
 
+def test_a_run_without_pages_says_what_other_commands_miss(command: Command, folder: Path) -> None:
+    worded_rows().to_csv("moods.csv", index=False)
+    without = ("--no-report", "--no-explanations", "--no-baselines")
+    asked = ("train", "moods.csv", "--target", "mood", "--config", "quick.yaml", "--epochs", 1)
+    done = command(*asked, *without, "--out", "run")
+    assert done.code == 0 and done.err.splitlines()[-1] == "run: run"
+    kept = Config.from_json(Path("run/config.json").read_text()).training
+    assert (kept.report, kept.explanations, kept.baselines) == (False, False, False)
+    assert not [*Path("run").glob("*.html"), *Path("run").glob("*.md"), *Path("run").glob("*.png")]
+    done = command("explain", "run", "--importance")
+    assert (done.code, done.out) == (2, "")
+    assert "error: run/importance.json: not there; the training was interrupted, or" in done.err
+    done = command("explain", "run", "moods.csv", "--limit", 1, "--out", "why")
+    assert done.code == 0 and "the training left explanations out" in done.err
+    done = command("report", "run", "moods.csv")
+    assert done.code == 0 and Path("run/report.html").is_file()
+
+
 Change = Callable[[], None]
 
 
@@ -148,7 +166,7 @@ GROUP = "groups: [{name: t, modality: tabular, columns: [size], encoder: %s}]"
         (["rows.csv"], no_rows, ["rows.csv: no data rows"]),
         (["rows.csv"], text_prices, ["line 2: column 'price'", "'on request'", "16 of 80 rows"]),
         (["rows.csv"], negative_prices, ["column 'price' holds -", "log1p", "standardise"]),
-        (["rows.csv"], bad_photos, ["80 of 80 rows cannot be used", "0.jpg: no such photo"]),
+        (["rows.csv"], bad_photos, ["none of its 80 photos can be used", "0.jpg: no such photo"]),
         (["rows.csv"], photo_outside, ["rows.csv, line 5, column 'photo'", "leads out of"]),
         (["rows.csv", "--images", "none"], nothing, ["none: no such folder"]),
         (["rows.csv", "--images", "rows.csv"], nothing, ["rows.csv: no such folder"]),

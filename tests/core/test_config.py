@@ -99,7 +99,7 @@ def test_records_are_frozen() -> None:
         ({"training": {"epoch": 3}}, "unknown key 'training.epoch'. Did you mean 'epochs'?"),
         (
             {"data": {"split": {"methode": "time"}}},
-            "unknown key 'data.split.methode'. Did you mean 'method'? Valid: column, method, test",
+            "unknown key 'data.split.methode'. Did you mean 'method'? Valid: column, group, ",
         ),
         (
             {"groups": [{**VALUES["groups"][0], "encodr": 1}]},
@@ -150,6 +150,9 @@ def test_records_are_frozen() -> None:
         ({"training": {"seed": 2**31}}, "`training.seed`: Input should be less than 2147483648"),
         ({"training": {"epochs": 10**5000}}, "Received: int"),
         ({"data": {"max_words": 10**9}}, "should be less than or equal to 65536"),
+        ({"data": {"separator": ";;"}}, "`data.separator`: Value error, must be one character"),
+        ({"data": {"encoding": "ansi-ish"}}, "an encoding such as utf-8, utf-16, cp1252"),
+        ({"data": {"decimal": "comma"}}, "`data.decimal` must be one of 'auto', '.' or ','"),
         ({"groups": ["x" * 10**6]}, "x…"),
         ([1], "expected a mapping of sections. Valid: data, fusion, groups, heads, training."),
     ],
@@ -222,6 +225,11 @@ def test_hostile_json(text: str) -> None:
         Config.from_json(text)
 
 
+@pytest.mark.parametrize("written", ["tab", "\\t", "\t"])
+def test_a_tabulator_can_be_written(written: str) -> None:
+    assert Config.parse({"data": {"separator": written}}).data.separator == "\t"
+
+
 def test_many_mistakes_make_a_short_message() -> None:
     with pytest.raises(ConfigError, match="and 95 more mistakes$") as caught:
         Config.parse({"heads": [{"name": "p", "column": 3}] * 50})
@@ -268,3 +276,11 @@ def test_an_old_key_of_a_saved_run_is_read_in_silence() -> None:
     new = Config.parse({"training": {"fold_models": 3}})
     assert Config.from_json(new.to_json().replace("fold_models", "members")) == new
     assert '"members"' not in new.to_json()
+
+
+def test_numbers_may_stand_for_missing() -> None:
+    config = Config.parse({"data": {"missing": ["POA", -999]}})
+    assert config.data.missing == ["POA", "-999"]
+    assert Config.from_json(config.to_json()) == config
+    with pytest.raises(ConfigError, match="missing"):
+        Config.parse({"data": {"missing": "POA"}})

@@ -50,6 +50,13 @@ def test_a_damaged_record_is_an_error(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
+@pytest.mark.parametrize("budget", ['"soon"', '{"seconds": "1"}'])
+def test_a_damaged_budget_is_an_error(budget: str, tmp_path: Path) -> None:
+    (tmp_path / "unfinished.json").write_text(f'{{"budget": {budget}}}')
+    with pytest.raises(RunError, match=r"unfinished\.json: damaged .* train anew"):
+        read_record(tmp_path)
+
+
 def test_the_same_is_the_same(tmp_path: Path) -> None:
     check_same(tmp_path, {**ASKED, "data": {"rows": 3}, "command": "x"}, {**ASKED, "command": "y"})
 
@@ -67,6 +74,12 @@ def test_the_same_is_the_same(tmp_path: Path) -> None:
             'config.groups was [], is null; config.groups.0.name was null, is "t"',
         ),
         ({"data": {"rows": 4}}, "data.rows was 3, is 4"),
+        (
+            {"data": {"rows": 4, "cells": {"a": "1"}, "split": "9", "photos": "x"}},
+            "here: data.rows was 3, is 4; the cells of column 'a' are other ones; "
+            "the photos are other ones. Run",
+        ),
+        ({"data": {"rows": 3, "files": {"v.txt": "1"}}}, "here: the file v.txt is another. Run"),
     ],
 )
 def test_what_differs_is_named(now: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -80,11 +93,34 @@ def test_a_failure_leaves_things_as_they_were(there: bool, tmp_path: Path) -> No
     out = tmp_path / "deep" / "run"
     if there:
         out.mkdir(parents=True)
-    with pytest.raises(ZeroDivisionError), claimed(out, ASKED):
+    with pytest.raises(ZeroDivisionError), claimed(out, ASKED, ["config.json", "plots"]):
         (out / "config.json").touch()
+        (out / "plots").mkdir()
+        (out / "plots" / "a.png").touch()
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == (["deep"] if there else [])
     assert not there or not list(out.iterdir())
+
+
+def test_a_failure_removes_only_what_it_wrote(tmp_path: Path) -> None:
+    write_record(tmp_path, ASKED)
+    (tmp_path / "config.json").touch()
+    with pytest.raises(ZeroDivisionError), claimed(tmp_path, ASKED, ["config.json", "spec.json"]):
+        for name in ("spec.json", "partial-spec.json", "notes.txt"):
+            (tmp_path / name).touch()
+        raise ZeroDivisionError
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {RECORD, "config.json", "notes.txt"}
+
+
+def test_checkpoints_go_and_what_lies_beside_them_stays(tmp_path: Path) -> None:
+    write_record(tmp_path, ASKED)
+    for name in ("0/1-a.npz", "0/2.partial", "1/best-1.npz"):
+        (tmp_path / "checkpoints" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "checkpoints" / name).touch()
+    (tmp_path / "checkpoints" / "0" / "notes.txt").touch()
+    finished(tmp_path)
+    assert [p.name for p in tmp_path.rglob("*")] == ["checkpoints", "0", "notes.txt"]
 
 
 @pytest.mark.parametrize("kept", ["checkpoints/000000001-x.npz", "model.keras"])

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from multimodal.core.config import Config
 from multimodal.core.errors import ConfigError
-from multimodal.core.presets import NAMES, as_config, preset, preset_text
+from multimodal.core.presets import NAMES, as_config, as_names, preset, preset_text
 
 
 def test_balanced_is_what_happens_anyway() -> None:
@@ -65,3 +69,32 @@ def test_training_options_override_what_a_config_says() -> None:
 def test_what_is_no_config_is_refused(given, message) -> None:
     with pytest.raises(ConfigError, match=message):
         as_config(**given)
+
+
+def test_sections_of_the_data_are_merged() -> None:
+    given = {"data": {"columns": {"a": "text", "b": "category"}, "encoding": "cp1252"}}
+    found = as_config(given, data={"columns": {"a": "ignored"}, "separator": "tab"}).data
+    assert found.columns == {"a": "ignored", "b": "category"}
+    assert (found.encoding, found.separator) == ("cp1252", "\t")
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [("a", ["a"]), (3, ["3"]), (["a", 4], ["a", "4"]), ((), []), (pd.Index(["a"]), ["a"])],
+)
+def test_targets_are_names(targets: Any, names: list[str]) -> None:
+    assert as_names(targets) == names
+
+
+@pytest.mark.parametrize(
+    "targets", [pd.Series([1.5]), pd.Series(["a"]), np.array([1, 2]), [1.5], None, np.float64(2)]
+)
+def test_labels_are_no_names(targets: Any) -> None:
+    with pytest.raises(ConfigError, match=r"expected names of columns, got .*assign\(price=y\)"):
+        as_names(targets)
+
+
+def test_keys_of_the_split_are_added_to_those_of_the_config() -> None:
+    config = {"data": {"split": {"method": "time", "column": "day", "test": 0.2}}}
+    split = as_config(config, data={"split": {"group": "shop"}}).data.split
+    assert (split.method, split.column, split.test, split.group) == ("time", "day", 0.2, "shop")

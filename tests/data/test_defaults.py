@@ -149,7 +149,7 @@ def resolved(train: int, validation: int = 0, split: dict[str, str] | None = Non
     return found.training
 
 
-@pytest.mark.parametrize(("rows", "fold_models"), [(199, 1), (200, 5), (12_000, 5), (12_001, 1)])
+@pytest.mark.parametrize(("rows", "fold_models"), [(199, 1), (200, 5), (8_000, 5), (8_001, 1)])
 def test_few_rows_have_a_k_fold_ensemble_and_very_few_one_network(
     rows: int, fold_models: int
 ) -> None:
@@ -161,7 +161,7 @@ CHOSEN = [{"method": "time", "column": "y"}, {"method": "column", "column": "par
 
 @pytest.mark.parametrize("split", CHOSEN)
 @pytest.mark.parametrize(
-    ("rows", "fold_models"), [(191, 1), (192, 5), (4_800, 5), (8_000, 3), (12_000, 2), (12_001, 1)]
+    ("rows", "fold_models"), [(191, 1), (192, 5), (2_000, 5), (3_333, 3), (5_000, 2), (5_001, 1)]
 )
 def test_networks_share_chosen_validation_rows_as_often_as_rows_may_be_read(
     split: dict[str, str], rows: int, fold_models: int
@@ -177,18 +177,39 @@ def test_many_rows_are_read_less_often(rows: int, epochs: int) -> None:
     assert resolve_auto(Config(), table, splits_of(rows, 0, 9)).training.epochs == epochs
 
 
-@pytest.mark.parametrize(("rows", "batch"), [(0, 16), (2_000, 16), (2_001, 64)])
+@pytest.mark.parametrize(("rows", "batch"), [(0, 32), (2_000, 32), (2_001, 64)])
 def test_few_rows_are_read_in_small_batches(rows: int, batch: int) -> None:
     assert resolved(rows).batch_size == batch
 
 
 def test_what_is_asked_for_stays() -> None:
     table = read_table(pd.DataFrame({"y": np.arange(500.0), "part": ["validation"] * 500}))
-    numbers = {"epochs": 3, "batch_size": 5, "fold_models": 2}
+    numbers = {"epochs": 3, "batch_size": 5, "fold_models": 2, "patience": 4}
     asked = Config.parse({"training": numbers})
     assert resolve_auto(asked, table, splits_of(500)) is asked
     half = resolve_auto(Config.parse({"training": {"epochs": 3}}), table, splits_of(500)).training
-    assert (half.epochs, half.batch_size, half.fold_models) == (3, 16, 5)
+    assert (half.epochs, half.batch_size, half.fold_models) == (3, 32, 5)
     assert uses_k_fold(asked, table)
     assert not uses_k_fold(asked.merge(training={"fold_models": 1}), table)
     assert not uses_k_fold(asked.merge(data={"split": CHOSEN[1]}), table)
+
+
+def test_photos_of_a_box_have_a_pooling_that_keeps_places() -> None:
+    config = complete(Config(), schema(KINDS), TARGETS, boxes=True)
+    assert [each.pooling.name for each in config.groups] == ["mean", "max", "max", "grid"]
+    for merged in (Config(), Config().merge(training={"seed": 3})):
+        groups = [group("shots", "image", ["front"])]
+        again = complete(merged.merge(groups=groups), schema(KINDS), TARGETS, boxes=True)
+        assert again.groups[0].pooling.name == "grid"
+    asked = Config.parse({"groups": [{**groups[0], "pooling": "mean"}]}).merge(data={"num_bins": 4})
+    found = complete(asked, schema(KINDS), TARGETS, boxes=True)
+    assert found.groups[0].pooling.name == "mean"
+
+
+@pytest.mark.parametrize(("rows", "epochs", "networks"), [(40, 80, 1), (160, 80, 5), (2000, 25, 5)])
+def test_few_photos_with_boxes_are_read_often_by_several_networks(rows, epochs, networks) -> None:
+    table = read_table(pd.DataFrame({"y": np.arange(float(rows))}))
+    found = resolve_auto(Config(), table, splits_of(rows), boxes=True).training
+    assert (found.epochs, found.fold_models) == (epochs, networks)
+    assert found.patience == max(6, epochs // 3)
+    assert resolve_auto(Config(), table, splits_of(rows)).training.patience == 6

@@ -62,9 +62,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was decoded, and the blocks of rows that became arrays."""
     found: list[str] = []
 
-    def decoded(path: str, size: int) -> Any:
+    def decoded(path: str, size: int, *, examined: bool) -> Any:
         found.append(Path(path).name)
-        return decode(path, size)
+        return decode(path, size, examined=examined)
 
     arrays = Preprocessor.arrays
     monkeypatch.setattr(cache, "decode", decoded)
@@ -166,9 +166,9 @@ def test_an_unreadable_photo_stays_unreadable(
 
 
 def _facts(path: Path) -> Any:
-    from multimodal.data.photos.read import PhotoStatistics
+    from multimodal.data.photos.examine import PhotoStatistics
 
-    return PhotoStatistics(digest=str(hash(path.read_bytes())))
+    return PhotoStatistics(digest=str(hash(Path(path).read_bytes())))
 
 
 def test_a_large_table_goes_to_the_cache_folder_and_says_so(

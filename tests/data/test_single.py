@@ -69,9 +69,9 @@ def test_table(head: str) -> None:
     assert target is TARGETS[head] and weight is WEIGHTS[head]
 
 
-def test_texts_have_word_ids_of_their_own() -> None:
+def test_texts_have_word_ids_of_their_own_and_no_padding_between() -> None:
     tensor, _, _ = single_tensor(SPEC, "text", "price")(INPUTS, TARGETS, WEIGHTS)
-    np.testing.assert_array_equal(tensor, [[1, 2, 3, 0, 5, 4], [3, 0, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(tensor, [[1, 2, 3, 5, 4, 0], [3, 0, 0, 0, 0, 0]])
 
 
 def test_photos_lie_side_by_side() -> None:

@@ -16,6 +16,7 @@ from multimodal.evaluation.measures import (
     main_metric,
     metric_label,
     metric_of_ratio,
+    optimised_metric,
     ranked,
     ratio_terms,
     shortfall,
@@ -34,6 +35,16 @@ def test_main_metric_needs_every_model() -> None:
     assert main_metric([ModelScore("a", "fusion", "table", grades)]) == "mae_grades"
     band = {"rmse": 1.0, "log_rmse": 1.0, "pinball": 0.3}
     assert main_metric([ModelScore("a", "fusion", "table", band)]) == "pinball"
+
+
+def test_a_metric_is_main_where_it_was_optimised_and_every_model_has_it() -> None:
+    assert main_metric([SCORE], "rmse") == "rmse"
+    assert main_metric([SCORE, ModelScore("a", "trees", "table", {"rmse": 1.0})], "mae") == "rmse"
+    measured = {"rmse": 2.0, "log_rmse": 0.3}
+    assert optimised_metric(Task("y", transform="log1p"), measured) == "log_rmse"
+    assert optimised_metric(Task("y", transform="log1p"), {"rmse": 2.0}) == "rmse"
+    assert optimised_metric(Task("y", transform="standardise"), measured) == "rmse"
+    assert optimised_metric(Task("y", "class"), {"log_loss": 1.0, "accuracy": 0.5}) == "accuracy"
 
 
 def test_every_metric_named_anywhere_is_described() -> None:
@@ -80,7 +91,17 @@ SHARES = RANDOM.dirichlet(np.ones(3), N)
 LOW = RANDOM.random((N, 2)) * 0.5
 BOXES = np.hstack([LOW, LOW + 0.1 + RANDOM.random((N, 2)) * 0.4])
 CASES = {
-    "positive": (Task("y"), RANDOM.lognormal(2, 1, N), RANDOM.normal(5, 9, (N, 1))),
+    "logarithms": (
+        Task("y", transform="log1p"),
+        RANDOM.lognormal(2, 1, N),
+        RANDOM.normal(5, 9, (N, 1)),
+    ),
+    "zeros": (Task("y", transform="log1p"), np.arange(N) / 1.0, RANDOM.normal(5, 9, (N, 1))),
+    "positive": (
+        Task("y", transform="standardise"),
+        RANDOM.lognormal(2, 1, N),
+        RANDOM.normal(5, 9, (N, 1)),
+    ),
     "signed": (Task("y"), RANDOM.normal(size=N), RANDOM.normal(size=(N, 1))),
     "quantiles": (
         Task("y", quantiles=[0.1, 0.5, 0.9]),
@@ -113,7 +134,9 @@ def test_the_ratio_of_the_rows_is_the_metric(name: str) -> None:
 def test_the_main_metric_follows_the_task() -> None:
     main = {name: compared_metrics(task, y_true)[0] for name, (task, y_true, _) in CASES.items()}
     assert main == {
-        "positive": "log_rmse",
+        "logarithms": "log_rmse",
+        "zeros": "rmse",  # has no logarithm
+        "positive": "rmse",  # by chance: the head standardises
         "signed": "rmse",
         "quantiles": "pinball",
         "class": "accuracy",

@@ -65,6 +65,9 @@ def test_columns_of_one_are_vectors() -> None:
 
 def test_relative_metrics_are_left_out_where_they_mean_nothing() -> None:
     assert set(regression_metrics([0, 1], [1, 1])) == {"n", "rmse", "mae", "r2"}
+    one_zero = regression_metrics([0, 1, 2, 4], [9, 1, 3, 4])
+    assert one_zero["median_ape"] == 0 and one_zero["mape"] == pytest.approx(1 / 6)
+    assert "log_rmse" not in one_zero
     negative = regression_metrics([-2, 1], [-1, 1])
     assert negative["mape"] == pytest.approx(0.25) and "log_rmse" not in negative
 

@@ -9,9 +9,15 @@ import pandas as pd
 import pytest
 from explained import model_of, spec_of
 
-from multimodal.core.spec import CategoricalColumn, FittedGroup, FittedSpec, NumericColumn
+from multimodal.core.spec import (
+    OUT_OF_VOCABULARY,
+    CategoricalColumn,
+    FittedGroup,
+    FittedSpec,
+    NumericColumn,
+)
 from multimodal.explain.attribution import ScoredRow, make_submodels
-from multimodal.explain.columns import explain_columns, sources
+from multimodal.explain.columns import UNKNOWN, explain_columns, sources
 
 
 def spec_with(numbers: int) -> FittedSpec:
@@ -87,6 +93,14 @@ def test_cells_are_shown_beside_typical_ones() -> None:
         "d": ("2024-01-02", "median date"),
         "k": ("rare", "usual"),
     }
+
+
+def test_an_unknown_category_says_what_it_counts_as() -> None:
+    inputs = inputs_of(2)
+    inputs["tabular_categorical"][:] = OUT_OF_VOCABULARY
+    unknown = {column.name: column.counts_as for column in explained(2, inputs).columns}
+    assert unknown == {"n0": "", "n1": "", "d": "", "k": UNKNOWN}
+    assert not any(column.counts_as for column in explained(2, inputs_of(2)).columns)
 
 
 def test_no_table_has_no_columns() -> None:

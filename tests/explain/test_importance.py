@@ -14,7 +14,7 @@ from tiny import TABLE, WORDS, tiny_config
 
 from multimodal.data.prepare import prepare
 from multimodal.evaluation.records import Importance
-from multimodal.explain.importance import PermutedHead, importance
+from multimodal.explain.importance import Permutation, PermutedHead, importance
 from multimodal.explain.linear import linear_submodel
 from multimodal.explain.submodels import encode_rows
 from multimodal.models.build import fold_models
@@ -124,7 +124,7 @@ def test_training_leaves_it_and_the_run_measures_it_again(trained: Trained) -> N
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (2, True)])
 def test_permuted_rows_are_predicted_as_such_rows(
-    catalogue_folder: Path, count: int, linear: bool
+    catalogue_folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, linear: bool
 ) -> None:
     run, rows, whole, arrays = submodels_on(catalogue_folder, count, linear, 60)
     encoded, _ = encode_rows(whole.networks, arrays)
@@ -136,12 +136,16 @@ def test_permuted_rows_are_predicted_as_such_rows(
         others = rows.assign(**{c: rows[c].to_numpy()[order] for c in columns})
         return run.predict(others).frame["price_prediction"].to_numpy(float)
 
-    plain = test.outputs({})[:, 0]
+    plain = test.plain[:, 0]
     np.testing.assert_allclose(plain, wanted([]), rtol=1e-4)
     for group, columns in {"words": ["description"], "table": TABLE["columns"]}.items():
-        found = test.outputs({group: order})[:, 0]
+        found = test.outputs([Permutation(order, group=group)])[0, :, 0]
         np.testing.assert_allclose(found, wanted(columns), rtol=1e-4)
         assert not np.allclose(found, plain, rtol=1e-3)
-    for column in TABLE["columns"]:
-        found = test.with_column(column, order)[:, 0]
-        np.testing.assert_allclose(found, wanted([column]), rtol=1e-4)
+    # several at once, cut into pieces: each row has its own permutation
+    monkeypatch.setattr(test, "_chunk", 150)
+    columns = [Permutation(order, column=column) for column in TABLE["columns"]]
+    whole_group, *found = test.outputs([Permutation(order, group="table"), *columns])
+    np.testing.assert_allclose(whole_group[:, 0], wanted(TABLE["columns"]), rtol=1e-4)
+    for column, outputs in zip(TABLE["columns"], found, strict=True):
+        np.testing.assert_allclose(outputs[:, 0], wanted([column]), rtol=1e-4)

@@ -10,6 +10,7 @@ import pytest
 from explained import untrained_on
 from tiny import TABLE, WORDS, tiny_config
 
+from multimodal.data.features.cell_arrays import texts
 from multimodal.explain.linear import LinearScores, LinearSubmodel, linear_submodel
 from multimodal.runs.run import Run
 
@@ -37,6 +38,10 @@ def scores_of(run: Run, row: pd.DataFrame) -> LinearScores:
     return part.scores(part.matrices(row), part.matrices(row, list(BARE)), [-2.0])
 
 
+def text_of(run: Run, row: pd.DataFrame) -> str:
+    return texts(run.spec.group("words").columns, row)[0]
+
+
 def test_networks_and_terms_are_the_whole(run: Run, rows: pd.DataFrame) -> None:
     part, arrays = part_of(run), run.preprocessor.arrays(rows, Path())
     inputs = dict(arrays.inputs)
@@ -51,7 +56,7 @@ def test_words_add_up_to_their_group(run: Run, rows: pd.DataFrame) -> None:
     for i in range(len(rows)):
         row = rows.iloc[[i]].reset_index(drop=True)
         scores = scores_of(run, row)
-        words = scores.words(run.spec.group("words"), row)
+        words = scores.words(run.spec.group("words"), text_of(run, row))
         assert words.sum() == pytest.approx(scores.groups(["words"]), rel=1e-4)
         assert abs(scores.groups(["words"])) > 1e-3
         both = scores.groups(["words", "table"])
@@ -75,14 +80,14 @@ def test_words_add_up_where_terms_were_cut(run: Run, rows: pd.DataFrame) -> None
         terms,
         *(
             getattr(part, name)
-            for name in ("spec", "units", "network_weight", "linear_weight", "kernel", "bias")
+            for name in ("spec", "readings", "network_weight", "linear_weight", "kernel", "bias")
         ),
     )
     row = rows.head(1)
     scores = short.scores(short.matrices(row), short.matrices(row, list(BARE)), [1.0])
-    words = scores.words(run.spec.group("words"), row)
+    words = scores.words(run.spec.group("words"), text_of(run, row))
     assert words.sum() == pytest.approx(scores.groups(["words"]), rel=1e-3, abs=1e-5)
-    whole = scores_of(run, row).words(run.spec.group("words"), row) / -2
+    whole = scores_of(run, row).words(run.spec.group("words"), text_of(run, row)) / -2
     assert not np.allclose(words, whole, rtol=0.01)
 
 

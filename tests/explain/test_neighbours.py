@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,31 @@ def test_features_count_by_their_spread_and_silent_ones_not_at_all() -> None:
     vectors = np.array([[0.0, 100.0, 7.0], [1.0, 0.0, 7.0], [2.0, 100.0, 7.0], [3.0, 200.0, 7.0]])
     found = Neighbours(vectors, rows_of(4)).nearest(np.array([0.0, 120.0, -50.0]), 1)
     assert found[0].line == 2 and found[0].distance < 0.5
+
+
+def test_what_is_added_to_raw_outputs_counts_as_it_is() -> None:
+    """A part that hardly moves the outputs does not decide which rows are near."""
+    vectors = np.array([[0.0, 0.001], [1.0, 0.0], [0.2, -0.001], [5.0, 0.0]])
+    row = np.array([0.0, -0.001])
+    by_head = Neighbours(vectors, rows_of(4), "price").nearest(row, 2)
+    assert [each.line for each in by_head] == [2, 4]
+    assert Neighbours(vectors, rows_of(4)).nearest(row, 1)[0].line == 4
+
+
+def test_the_head_of_the_vectors_is_kept(tmp_path: Path) -> None:
+    save(tmp_path, np.eye(2), rows_of(2), "price")
+    write_manifest(tmp_path)
+    known = load(tmp_path)
+    assert known is not None and known.head == "price"
+
+
+def test_files_of_before_hold_vectors_of_networks(folder: Path) -> None:
+    rows = json.loads((folder / ROWS_FILE).read_text())
+    del rows["head"]
+    (folder / ROWS_FILE).write_text(json.dumps(rows))
+    write_manifest(folder)
+    known = load(folder)
+    assert known is not None and known.head == "" and len(known.rows) == 9
 
 
 def test_a_run_without_them_has_none(tmp_path: Path) -> None:

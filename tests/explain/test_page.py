@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,20 @@ import pytest
 from explained import untrained_on
 from PIL import Image
 from runs import Answer, Trained
-from tiny import tiny_config
+from tiny import TABLE, WORDS, tiny_config
 
+from multimodal.evaluation.task import Task
 from multimodal.explain.neighbours import NearRow, Neighbours
 from multimodal.explain.page import INDEX_FILE, SIDE, map_uri, page, photo_uri, write_pages
-from multimodal.explain.records import Explanation, Neighbour
+from multimodal.explain.records import (
+    Explanation,
+    GroupScore,
+    Neighbour,
+    PhotoMaps,
+    WordScores,
+)
+from multimodal.explain.targets import ExplanationTarget, Unit
+from multimodal.explain.words import GRADIENTS
 
 Command = Callable[..., Answer]
 EVIL = '<script>alert("1")</script>'
@@ -75,6 +86,49 @@ def test_words_too_many_for_the_networks(catalogue_folder: Path, linear: bool) -
     shown = page(found, catalogue_folder)
     assert ('class="far"' in shown, 'class="cut"' in shown) == (linear, not linear)
     assert ("only the linear model" in shown) == linear
+
+
+def explained(folder: Path, **cells: str) -> tuple[Explanation, str]:
+    """Return the explanation of a row by two networks and a linear model, and its page as text."""
+    run = untrained_on(folder, tiny_config(TABLE, WORDS), 2)
+    (found,) = run.explain(pd.read_csv(folder / "catalogue.csv").head(1).assign(**cells))
+    return found, re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page(found, folder))))
+
+
+def test_sections_name_their_baselines_and_why_they_differ(catalogue_folder: Path) -> None:
+    found, text = explained(catalogue_folder)
+    assert "Compared with a row in which every group is absent, for which" in text
+    assert "Compared with a typical row: the median of each number and the most" in text
+    assert found.target is not None and found.columns is not None
+    words, effect = found.words[0], found.target.effect
+    for parts, group, moved in (
+        ("columns", found.groups[0], found.columns.end - found.columns.start),
+        ("words", found.groups[1], words.end - words.start),
+    ):
+        said = f"{group.name} above, {effect(group.score)}, is not the {effect(moved)} of the"
+        assert effect(group.score) != effect(moved)
+        assert f"The effect of {said} {parts}".replace("\N{NO-BREAK SPACE}", " ") in text
+
+
+def test_nothing_is_said_where_the_parts_add_up_to_their_group(catalogue_folder: Path) -> None:
+    found, _ = explained(catalogue_folder)
+    assert found.columns is not None
+    moved = found.columns.end - found.columns.start
+    alike = [replace(found.groups[0], score=moved), found.groups[1]]
+    said = page(replace(found, groups=alike), catalogue_folder)
+    assert "of the columns: they" not in said and "of the words: they" in said
+
+
+def test_an_unknown_category_has_no_effect_of_its_own(catalogue_folder: Path) -> None:
+    found, text = explained(catalogue_folder, brand="Unheard of")
+    assert found.columns is not None and found.target is not None
+    brand = next(column for column in found.columns.columns if column.name == "brand")
+    effect = found.target.effect(brand.score).replace("\N{NO-BREAK SPACE}", " ")
+    what = "counts as any unknown category, but for its letters"
+    assert f"brand Unheard of · not known to the model; {what} · typical" in text
+    assert f"That it is not the typical {brand.typical} is worth {effect}." in text
+    bar = text[text.index("brand Unheard of ·") :].split(" · ")[2]
+    assert "not known" in bar and effect not in bar
 
 
 def test_a_row_that_was_not_explained_says_why(tmp_path: Path) -> None:
@@ -166,6 +220,43 @@ def test_what_raises_is_orange_and_what_lowers_blue(photo: Path) -> None:
     high, low, middle = pixels[20, 20], pixels[-20, -20], pixels[20, -20]
     assert high[0] > high[2] + 60 and low[2] > low[0] + 60
     assert np.ptp(middle) < 30
+
+
+def page_of_maps(photo: Path, *patches: float, word: float = 0.5, unit: Unit = "odds") -> str:
+    """Return the page of a row with one word and a photo for each strongest patch."""
+    target = ExplanationTarget(Task("tier", "class", ["a", "b"]), "tier: a", [1.0], unit)
+    words = WordScores("words", "lamp", [(0, 4)], np.array([word]), 0.0, word, 4, GRADIENTS)
+    maps = [PhotoMaps("photos", str(photo), hidden=np.diag([each, 0.0])) for each in patches]
+    groups = [GroupScore("words", "text", ["t"], 1.0, True)]
+    return page(
+        Explanation(0, "line 2", "", [], target, groups=groups, words=[words], photos=maps),
+        photo.parent,
+    )
+
+
+def colours_of(text: str) -> list[float]:
+    """Return how far the top left of each map of a page is from grey."""
+    uris = re.findall(r'<img src="([^"]+)" alt="What hiding', text)
+    return [float(np.ptp(pixels_of(uri)[20, 20])) for uri in uris]
+
+
+def test_all_colours_of_a_page_are_on_one_scale(photo: Path) -> None:
+    """A patch as strong as the strongest word has the full colour, one that moves nothing none."""
+    text = page_of_maps(photo, 0.5, 0.0004)
+    strong, nothing = colours_of(text)
+    assert strong > 100 and nothing < 12
+    assert "full colour is odds\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}1.65 or" in text
+    assert "raised most at the top left" in text and "hardly any effect" in text
+    widths = re.findall(r"left:[0-9.]+%;width:([0-9.]+)%", text)
+    assert widths == ["50.0", "25.0"], "the word moves half as much as the group"
+
+
+@pytest.mark.parametrize("unit", ["odds", "factor", "amount"])
+def test_nothing_worth_a_digit_has_a_colour(photo: Path, unit: Unit) -> None:
+    """Not even where nothing on the page is stronger."""
+    (nothing,) = colours_of(page_of_maps(photo, 0.0004, word=0.0004, unit=unit))
+    (strong,) = colours_of(page_of_maps(photo, 0.1, word=0.0, unit=unit))
+    assert nothing < 12 and strong > 100
 
 
 def test_a_photo_that_cannot_be_read_has_no_picture(tmp_path: Path) -> None:

@@ -14,14 +14,19 @@ from multimodal.explain.attribution import ScoredRow, make_submodels
 from multimodal.explain.photos import CELLS, blank, blur, explain_photos
 
 
-def maps_of(parts: dict[str, Any], paths: list[str | None], faults: dict[int, str]) -> list[Any]:
+def maps_of(
+    parts: dict[str, Any],
+    paths: list[str | None],
+    faults: dict[int, str],
+    direction: float = 1.0,
+) -> list[Any]:
     spec = spec_of("tabular", "image")
     inputs = inputs_of(spec)
     inputs["image_present"][:] = [
         [path is not None and i not in faults for i, path in enumerate(paths)]
     ]
     model = make_submodels(model_of(spec, parts), "price", spec.groups)
-    row = ScoredRow(model, inputs, [part.encode(inputs) for part in model], [1.0])
+    row = ScoredRow(model, inputs, [part.encode(inputs) for part in model], [direction])
     return explain_photos(row, spec.group("image"), paths, faults)
 
 
@@ -49,6 +54,11 @@ def test_absent_and_damaged_photos_have_none() -> None:
     assert found.fault == "b.jpg: the photo is cut off" and found.hidden is None
     good, bad = maps_of({}, ["a.jpg", "b.jpg"], {1: "cut off"})
     assert good.hidden is not None and bad.gradients is None
+
+
+def test_networks_without_a_part_in_the_score_have_none() -> None:
+    (found,) = maps_of({}, ["a.jpg"], {}, direction=0.0)
+    assert found.path == "a.jpg" and found.gradients is None and found.hidden is None
 
 
 def test_an_encoder_without_a_fine_map_still_says_what_hiding_does(tmp_path: Any) -> None:

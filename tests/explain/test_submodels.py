@@ -13,14 +13,18 @@ from tiny import tiny_config
 
 from multimodal.explain import submodels
 from multimodal.explain.attribution import make_submodels, raw_outputs
+from multimodal.explain.kernels import KernelSubmodel
 from multimodal.explain.submodels import (
+    HeadSubmodels,
     baseline_input,
+    contribution_vectors,
     encode_rows,
     floats,
     fused_vectors,
     take,
     whole_inputs,
 )
+from multimodal.layers.kernel_regression import KernelRegression
 
 
 @pytest.mark.parametrize(("count", "linear"), [(1, False), (3, False), (1, True), (2, True)])
@@ -33,10 +37,10 @@ def test_submodels_say_what_the_model_does(
     np.testing.assert_allclose(whole.raw(row), wanted, rtol=1e-4, atol=1e-4)
     assert (whole.linear is not None) == linear
     stacking_weights = whole.stacking_weights([2.0])
-    assert (stacking_weights is not None) == linear
-    if stacking_weights is not None:
+    assert bool(stacking_weights) == linear
+    if stacking_weights:
         shares = np.asarray(run.model.get_layer("price").shares)[:, 0]
-        assert stacking_weights == pytest.approx(tuple(shares))
+        assert [*stacking_weights.values()] == pytest.approx([*shares])
     assert whole.fused(row).shape == (8 * count,)
     empty = whole.encode(baseline_input(arrays, run.spec), rows, baseline=True)
     own, scores = whole.scored(row, empty, [2.0])
@@ -87,3 +91,41 @@ def test_the_baseline_is_a_row_that_lacks_every_group(catalogue_folder: Path) ->
     assert not faults
     for group in run.spec.groups:
         assert not inputs[f"{group.name}_present"].any()
+
+
+def test_contributions_of_all_parts_are_the_raw_outputs(catalogue_folder: Path) -> None:
+    run, rows, whole, arrays = submodels_on(catalogue_folder, 2, True, 20)
+    encoded, _ = encode_rows(whole.networks, arrays)
+    found = contribution_vectors(whole, encoded, arrays.inputs, rows, chunk=8)
+    assert whole.linear is not None and found.shape == (20, 1 + len(whole.linear.terms.blocks))
+    wanted = np.asarray(run.model(arrays.inputs, training=False)["price"])[:, 0]
+    total = found.sum(axis=1) + whole.linear.constant
+    np.testing.assert_allclose(total, wanted, rtol=1e-4, atol=1e-4)
+    assert (found.std(axis=0) > 0).sum() > 5
+
+
+def test_networks_decide_with_half_of_the_weight(catalogue_folder: Path) -> None:
+    run, *_ = submodels_on(catalogue_folder, 1, True, 1)
+    shares = run.model.get_layer("price").shares
+    kept = np.asarray(shares)
+    decide = {}
+    for networks, linear in ((0.5, 0.5), (0.9, 0.0), (0.3, 0.8), (0.0, 1.0)):
+        shares.assign([[networks], [linear]])
+        decide[networks] = HeadSubmodels.of(run, "price").networks_decide
+    shares.assign(kept)
+    assert decide == {0.5: True, 0.9: True, 0.3: False, 0.0: False}
+    alone, *_ = submodels_on(catalogue_folder, 1, False, 1)
+    assert HeadSubmodels.of(alone, "price").networks_decide
+
+
+def test_each_group_alone_in_a_kernel_regression() -> None:
+    layer = KernelRegression(2, 3)
+    random = np.random.default_rng(0)
+    inputs = {f"{n}_features": random.normal(size=(4, 1, 5)).astype("float32") for n in "ab"}
+    layer([*inputs.values()])
+    both = KernelSubmodel(layer, ["a", "b"], np.array([0.5, 2.0])).alone(inputs)
+    bare = np.zeros((4, 1, 5), "float32")
+    for found, given in zip(
+        both, ([inputs["a_features"], bare], [bare, inputs["b_features"]]), strict=True
+    ):
+        np.testing.assert_allclose(found, np.asarray(layer(given)) * [0.5, 2.0], rtol=1e-5)

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 from explained import WORDS, inputs_of, model_of, spec_of, stir
 
@@ -16,7 +15,6 @@ from multimodal.explain.words import GRADIENTS, SAMPLED, explain_words
 
 TEXT = "Aa, bb — cc!  Dd (ee) ff; gg hh ii jj kk"
 READ = ["aa", "bb", "cc", "dd", "ee", "ff", "gg", "hh", "ii"]
-FRAME = pd.DataFrame({"c": [TEXT]})
 
 
 def row_of(model: keras.Model, spec: FittedSpec, inputs: dict[str, Any]) -> ScoredRow:
@@ -28,7 +26,7 @@ def test_scores_stand_at_the_words_that_were_read() -> None:
     spec = spec_of("tabular", "text")
     inputs = inputs_of(spec, words=WORDS)
     inputs["text_tokens"] = np.arange(2, 2 + WORDS, dtype="int32")[None]
-    found = explain_words(row_of(model_of(spec, {}), spec, inputs), spec.group("text"), FRAME)
+    found = explain_words(row_of(model_of(spec, {}), spec, inputs), spec.group("text"), TEXT)
     assert found is not None and found.method == GRADIENTS
     assert [TEXT[slice(*span)].lower() for span in found.spans] == READ
     assert TEXT[found.read :] == "jj kk"
@@ -38,9 +36,7 @@ def test_scores_stand_at_the_words_that_were_read() -> None:
 def test_a_text_without_words_has_no_scores() -> None:
     spec = spec_of("tabular", "text")
     inputs = inputs_of(spec, words=0)
-    assert (
-        explain_words(row_of(model_of(spec, {}), spec, inputs), spec.group("text"), FRAME) is None
-    )
+    assert explain_words(row_of(model_of(spec, {}), spec, inputs), spec.group("text"), TEXT) is None
 
 
 @pytest.mark.parametrize("fusion", ["concat", "transformer"])
@@ -55,9 +51,9 @@ def test_a_backbone_that_takes_ids_alone_is_explained_by_leaving_words_out(
     spec = spec_of("tabular", "text")
     encoder = {"name": "backbone", "options": {"backbone": str(path)}}
     model = model_of(spec, {"text": encoder}, fusion=fusion)
-    frame = pd.DataFrame({"c": ["aa bb cc dd ee ff"]})
-    found = explain_words(row_of(model, spec, inputs_of(spec)), spec.group("text"), frame)
+    text = "aa bb cc dd ee ff"
+    found = explain_words(row_of(model, spec, inputs_of(spec)), spec.group("text"), text)
     assert found is not None and found.method == SAMPLED
-    assert len(found.scores) == 6 and found.read == len("aa bb cc dd ee ff")
+    assert len(found.scores) == 6 and found.read == len(text)
     assert abs(found.end - found.start) > 1e-3
     assert found.gap <= 1e-3 * abs(found.end - found.start) + 1e-5

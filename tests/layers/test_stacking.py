@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
+from multimodal.heads import RegressionHead
 from multimodal.layers.stacking import Blend
 
 
@@ -17,3 +19,14 @@ def test_the_sum_by_hand():
     found = keras.ops.convert_to_numpy(layer([network, 3 * network, ids, weights]))
     linear = np.array([2 * 1 + 0.5 * 4 + 0.5, 2 * 10 + 0.5 * 40])
     np.testing.assert_allclose(found[0], [0.25 * 2 + 2 * linear[0], 4 + 0.1 * linear[1]])
+
+
+def test_it_decodes_as_its_head_does():
+    head = RegressionHead(transform="log1p", name="price")
+    layer = Blend(1, 3, keras.saving.serialize_keras_object(head))
+    raw = np.array([[0.0], [2.0]], "float32")
+    for each in (layer, Blend.from_config(layer.get_config())):
+        found = keras.ops.convert_to_numpy(each.decode(raw))
+        np.testing.assert_allclose(found, keras.ops.convert_to_numpy(head.decode(raw)))
+    with pytest.raises(ValueError, match="`decode` needs the `head`"):
+        Blend(1, 3).decode(raw)

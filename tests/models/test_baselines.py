@@ -23,6 +23,7 @@ from multimodal.evaluation.task import Task
 from multimodal.models.baselines import (
     MAX_CODES,
     NAMES,
+    WordWindows,
     _table,
     _tfidf,
     constant_score,
@@ -261,6 +262,19 @@ def test_widths_follow_the_spec() -> None:
     assert table_width(SPEC) == (2 + 4) + 4
     assert sequential("text", SPEC, HEAD, FITTED).layers[0].input_dim == 1 + (2 + 1) + (1 + 1)
     assert sequential("image", SPEC, HEAD, FITTED).inputs[0].shape == (None, 12, 36, 3)
+
+
+def test_words_are_read_in_windows_and_padding_is_masked() -> None:
+    layer = WordWindows(2, 3, kernel_initializer="ones", use_bias=False)
+    words = np.arange(1.0, 9.0, dtype="float32").reshape(1, 8, 1)
+    mask = np.arange(8)[None] < 4
+    found = np.array(layer(words, mask=keras.ops.convert_to_tensor(mask)))
+    assert found[0, :, 0].tolist() == [6.0, 4.0, 0.0]
+    there = layer.compute_mask(words, keras.ops.convert_to_tensor(mask))
+    assert np.array(there).tolist() == [[True, True, False]]
+    again = WordWindows.from_config(layer.get_config())
+    assert (again.filters, again.window, again.use_bias) == (2, 3, False)
+    assert again.compute_output_shape((1, 8, 1)) == (1, 3, 2)
 
 
 def test_padding_of_the_joined_text_changes_nothing() -> None:

@@ -12,7 +12,7 @@ from multimodal.core.spec import FittedSpec
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths
 from multimodal.models import predictor as module
-from multimodal.models.build import build
+from multimodal.models.build import average, build
 from multimodal.models.predictor import BATCH, Predictor
 
 SPEC = FittedSpec.model_validate(
@@ -112,15 +112,14 @@ def test_no_rows(predictor: Predictor) -> None:
     assert not faults
 
 
+@pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize(("words", "length"), [(0, 8), (3, 8), (8, 8), (9, 16), (16, 16)])
 def test_texts_are_cut_to_the_smallest_fixed_length(
-    words: int, length: int, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+    words: int, length: int, rows: int, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[dict[str, np.ndarray]] = []
-    many = predictor._many
-    monkeypatch.setattr(predictor, "_many", lambda batch: seen.append(batch) or many(batch))
-    predictor.predict(arrays(3, words))
-    assert [batch["words_tokens"].shape for batch in seen] == [(BATCH, length)]
+    seen = watched(predictor, monkeypatch)
+    predictor.predict(arrays(rows, words))
+    assert [batch["words_tokens"].shape for batch in seen] == [(rows, length)]
 
 
 def test_padding_of_the_last_batch_changes_nothing(predictor: Predictor) -> None:
@@ -133,19 +132,52 @@ def test_padding_of_the_last_batch_changes_nothing(predictor: Predictor) -> None
     np.testing.assert_allclose(predictor.predict(part)[0]["price"], whole[:3], rtol=1e-5)
 
 
-def test_one_row_takes_the_greatest_length(
+def watched(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
+    """The batches that a predictor will run."""
+    seen: list[dict[str, np.ndarray]] = []
+    run = predictor._run
+    monkeypatch.setattr(predictor, "_run", lambda batch: seen.append(batch) or run(batch))
+    return seen
+
+
+def test_a_backend_that_compiles_each_shape_gets_few_of_them(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[dict[str, np.ndarray]] = []
-    one = predictor._one
-    monkeypatch.setattr(predictor, "_one", lambda batch: seen.append(batch) or one(batch))
+    monkeypatch.setattr(predictor, "_any_shape", False)
+    seen = watched(predictor, monkeypatch)
     predictor.warm()
     found = arrays(1, words=2)
     found.inputs["words_tokens"] = found.inputs["words_tokens"][:, :8]
-    predictor.predict(found)
+    one = predictor.predict(found)[0]["price"]
     assert [batch["words_tokens"].shape for batch in seen] == [(1, 16), (1, 16)]
     assert {k: v.dtype for k, v in seen[0].items()} == {k: v.dtype for k, v in seen[1].items()}
     assert {k: v.shape for k, v in seen[0].items()} == {k: v.shape for k, v in seen[1].items()}
+    few = predictor.predict(arrays(3, words=2))[0]["price"]
+    assert seen[2]["words_tokens"].shape == (BATCH, 8) and few.shape == (3, 1)
+    monkeypatch.undo()
+    np.testing.assert_allclose(predictor.predict(found)[0]["price"], one, rtol=1e-5)
+
+
+def test_networks_of_one_structure_are_traced_once(model: keras.Model) -> None:
+    networks = [keras.models.clone_model(model) for _ in range(2)]
+    networks[0].set_weights(model.get_weights())
+    networks[1].set_weights([weight + 0.1 for weight in model.get_weights()])
+    found = arrays(5)
+    wanted = np.mean([by_hand(network, found) for network in networks], axis=0)
+    predictor = Predictor(average(networks), SPEC)
+    np.testing.assert_allclose(predictor.predict(found)[0]["price"], wanted, rtol=1e-4)
+    if keras.backend.backend() == "tensorflow":
+        assert predictor._forward.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("most", [0, 2**18])
+def test_constants_of_a_graph_change_nothing(
+    most: int, model: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CONSTANT", most)
+    found = arrays(3)
+    raw = Predictor(model, SPEC).predict(found)[0]["price"]
+    np.testing.assert_allclose(raw, by_hand(model, found), rtol=1e-4, atol=1e-5)
 
 
 def test_faults_keep_their_rows_across_batches(
@@ -162,13 +194,12 @@ def test_faults_keep_their_rows_across_batches(
 def test_other_backends_predict_without_tensorflow(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.keras.backend, "backend", lambda: "jax")
-    forward = module._compiled(model, xla=False, raw=False)
-    monkeypatch.undo()
+    monkeypatch.setattr(module.keras.backend, "backend", lambda: "torch")
+    predictor = Predictor(model, SPEC)
     found = arrays(2)
-    batch, _ = module._batch(found, range(2))
-    raw = np.asarray(forward(batch)["price"])
-    np.testing.assert_allclose(raw, by_hand(model, found), rtol=1e-5)
+    predictions = predictor.predict(found)[0]["price"]
+    monkeypatch.undo()
+    np.testing.assert_allclose(predictions, by_hand(model, found), rtol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 2 * BATCH + 3])

@@ -15,6 +15,7 @@ import yaml
 from drawn_run import make_run
 from runs import Trained
 
+from multimodal.core.errors import RunError
 from multimodal.report.model_card import CARD_FILE, escaped, example, fenced
 from multimodal.report.report import write_report
 
@@ -117,6 +118,50 @@ def test_names_break_neither_front_matter_nor_text(evil: str, tmp_path: Path) ->
     assert front["model-index"][0]["name"] == f"Predicting {evil}"
     headings = re.findall(r"^## (.+)$", card, re.M)
     assert headings == list(SECTIONS)
+
+
+def test_no_field_of_a_record_is_markup(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>\x1b[2J\u202e&lt;b&gt;"
+    words = ("processor", "cores", "memory", "accelerators", "system")
+    record = {
+        "heads": {"price": {"column": "price", "test": {"rmse": 1.0}}},
+        "data": {"source": evil, "read": 1, "warnings": [evil], "sha256": evil},
+        "machine": dict.fromkeys(words, evil),
+        "versions": {evil: evil},
+        "notes": [evil],
+        "date": evil,
+        "training": {"epochs": 1, "seconds": 9.0, "precision": evil},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+    (tmp_path / "config.json").write_text(json.dumps({"training": {f"`{evil}": evil}}))
+    column = dict.fromkeys(("name", "kind", "example", "note"), evil)
+    (tmp_path / "schema.json").write_text(json.dumps({"columns": [column]}))
+    write_report(tmp_path)
+    card = re.sub(r"^(`{3,}).*?^\1$", "", (tmp_path / CARD_FILE).read_text(), flags=re.M | re.S)
+    card = re.sub(r"`[^`\n]*`", "", card)
+    assert "alert" in card and not re.search(r"[\x1b\u202e]", card)
+    assert not re.search(r"(?<!\\)[<&]", parts(card)[1])
+    page = (tmp_path / "report.html").read_text()
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize("name", ["plots", "plots/learning_curves.png", "report.html", CARD_FILE])
+def test_nothing_is_written_through_a_link(name: str, tmp_path: Path) -> None:
+    run, rows, _ = make_run(tmp_path / "run")
+    (tmp_path / "mine").mkdir()
+    target = tmp_path / "mine" if name == "plots" else tmp_path / "mine" / "file"
+    if name != "plots":
+        target.write_text("mine")
+        (run / name).parent.mkdir(exist_ok=True)
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(target)
+    if name == "plots":
+        with pytest.raises(RunError, match="plots: a link; plots are written inside"):
+            write_report(run, rows=rows)
+        assert not list(target.iterdir())
+        return
+    write_report(run, rows=rows)
+    assert target.read_text() == "mine" and not (run / name).is_symlink()
 
 
 def test_the_example_holds_what_is_read() -> None:

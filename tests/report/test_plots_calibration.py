@@ -93,6 +93,14 @@ def test_the_first_is_on_top_and_lines_span_the_intervals() -> None:
     assert axes.get_xticklabels()[1].get_text().endswith("%")
 
 
+def test_ticks_of_less_than_a_per_cent_differ() -> None:
+    found = [ConfidenceInterval(0.008, 0.005, 0.012), ConfidenceInterval(0.006, 0.005, 0.009)]
+    axes = dots(["a", "b"], found, "Error", "share", percent=True).axes[0]
+    axes.figure.canvas.draw()
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(set(labels)) == len(labels) > 2 and all(each.endswith("%") for each in labels)
+
+
 def test_odd_names_and_faint_dots(tmp_path: Path) -> None:
     names = ["$x_$ " + "long " * 50, "价格"]
     figure = dots(names, FOUND, "Title $y$", "RMSE ($)", faint=[True])

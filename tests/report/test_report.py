@@ -239,7 +239,7 @@ def test_a_run_that_is_none_is_named(tmp_path: Path) -> None:
 def test_photos_of_all_columns_in_their_order() -> None:
     rows = pd.DataFrame({"front": ["a.jpg", None], "back": ["b.jpg", "c.jpg|d.jpg"]})
     found = photos_of(rows, ["front", "back", "absent"], Path("/photos"))
-    assert {i: [path.name for path in paths] for i, paths in found.items()} == {
-        0: ["a.jpg", "b.jpg"],
-        1: ["c.jpg", "d.jpg"],
+    assert found == {
+        0: ["/photos/a.jpg", "/photos/b.jpg"],
+        1: ["/photos/c.jpg", "/photos/d.jpg"],
     }

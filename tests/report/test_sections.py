@@ -249,7 +249,7 @@ def test_the_page_shows_the_table(tmp_path: Path) -> None:
     record = RunMetrics(heads=heads, comparison={"price": [model]}, withheld={"price": scores})
     (tmp_path / METRICS_FILE).write_text(record.to_json())
     page = write_report(tmp_path).read_text()
-    assert "Modality ablation" in page and "without text" in page and "+50%" in page
+    assert "Rows without a modality" in page and "without text" in page and "+50%" in page
     empty = record.model_copy(update={"withheld": {}})
     (tmp_path / METRICS_FILE).write_text(empty.to_json())
     assert "Modality ablation" not in write_report(tmp_path).read_text()

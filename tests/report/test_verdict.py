@@ -41,15 +41,14 @@ def verdict_of(
 def test_fusion_wins() -> None:
     found = verdict_of(fusion=0.2, sequential=0.4, trees=0.25, constant=1.0, limit=0.16)
     assert found.outcome == "better"
-    assert found.headline == (
-        "Reading table, text and photos together predicts price better than anything else tried."
-    )
+    assert found.headline == "The fusion predicts price better than anything else tried."
     assert found.sentences == [
         "On 1,000 test rows its error is 0.200 (RMSE of the logarithm); half of the rows are "
         "within 12% of the true value.",
         "That is 50% less than the best single modality (sequential on photos, 0.400).",
         "That is 20% less than the best gradient boosting (trees on table + text, 0.250).",
         "Its error is 1.25 times the known limit, 0.160.",
+        "What each modality adds to the others was not measured.",
     ]
 
 
@@ -71,7 +70,7 @@ def test_small_differences_are_no_news() -> None:
 
 def test_a_model_that_learned_nothing_is_called_so() -> None:
     found = verdict_of(fusion=1.0, sequential=1.3, constant=1.0)
-    assert "the model learned nothing" in found.sentences[-1]
+    assert any("the model learned nothing" in sentence for sentence in found.sentences)
 
 
 def test_absolute_errors_carry_their_unit() -> None:

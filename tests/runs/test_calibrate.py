@@ -204,9 +204,10 @@ def test_the_command_gives_intervals_and_counts(
     odd = lines[1].replace(lines[1].split(",")[2], "spaceship", 1)
     file = trained.folder / "odd.csv"
     file.write_text("\n".join([lines[0], odd, *lines[2:]]) + "\n")
-    done: Answer = command("predict", trained.run, file, "--level", 0.9, "--out", tmp_path / "p")
+    out = tmp_path / "p.csv"
+    done: Answer = command("predict", trained.run, file, "--level", 0.9, "--out", out)
     assert done.code == 0, done.err
-    frame = pd.read_csv(tmp_path / "p", keep_default_na=False)
+    frame = pd.read_csv(out, keep_default_na=False)
     assert (frame["price_low"] <= frame["price_prediction"]).all()
     assert (frame["price_prediction"] <= frame["price_high"]).all()
     assert "category: 'spaceship' is unknown" in frame["unusual"][0]
@@ -238,8 +239,9 @@ def test_several_models_as_one_are_calibrated_too() -> None:
     assert run.calibration is not None and run.calibration.numbers["price"].rows == 40
 
 
-def test_too_few_rows_for_the_level_are_not_checked(plain_run: Path) -> None:
-    run = load(plain_run)
+@pytest.mark.usefixtures("only_the_model")
+def test_too_few_rows_for_the_level_are_not_checked(tmp_path: Path) -> None:
+    run = train(plain_rows(), "price", out=tmp_path / "run", config=plain_config(linear=False))
     assert run.calibration is not None and run.calibration.numbers["price"].rows == 8
     assert not RunMetrics.read(run.path).intervals
     with pytest.raises(RunError, match="0.888 at most"):

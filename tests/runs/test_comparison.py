@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
 from tiny import PHOTOS, TABLE, WORDS, plain_config, plain_rows, tiny_config
 
+from multimodal.core.budget import Budget
+from multimodal.core.config import Training
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.metrics import regression_metrics
 from multimodal.models.training.fit import TrainingState
@@ -41,6 +44,21 @@ def test_baselines_learn_and_are_weighed(prepared: Prepared, said: list[str]) ->
     guess = np.full(len(test), np.median(y_true[train][heavy[train]]))
     expected = regression_metrics(y_true[test], guess, prepared.source.weights["price"][test])
     assert scores["Median"].metrics == pytest.approx(expected)
+
+
+def test_half_of_a_training_is_no_baseline(prepared: Prepared) -> None:
+    looks = count()  # at a clock that goes on by a second with each
+    budget = Budget(Training(minutes=0.3), clock=lambda: float(next(looks)))
+    names = [score.name for score in baseline_scores(prepared, 0, budget=budget)]
+    assert names == ["Median", "Gradient boosting"]
+    assert budget.left_out == ["the MLP baseline"]
+
+
+def test_what_does_not_fit_in_is_not_begun(prepared: Prepared, said: list[str]) -> None:
+    budget = Budget(Training(minutes=1), clock=lambda: 0.0)
+    scores = baseline_scores(prepared, 0, budget=budget, network_seconds=600.0)
+    assert [score.name for score in scores] == ["Median", "Gradient boosting"]
+    assert said == ["baseline: gradient boosting"]
 
 
 def test_ctrl_c_in_a_baseline_ends_the_comparison(

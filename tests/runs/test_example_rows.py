@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from explained import untrained
 from runs import Trained
-from tiny import partial_rows, plain_rows
+from tiny import partial_rows, plain_config, plain_rows
 
-from multimodal.core.manifest import check_manifest
-from multimodal.data.prepare import prepare
+from multimodal.core.manifest import check_manifest, write_manifest
+from multimodal.data.prepare import Prepared, prepare
 from multimodal.evaluation.records import EXPLANATIONS, EXPLANATIONS_FILE, ExplainedRows
-from multimodal.explain.neighbours import ROWS_FILE, VECTORS_FILE, load
+from multimodal.explain.neighbours import ROWS_FILE, VECTORS_FILE, NearRow, load, save
+from multimodal.explain.page import page
 from multimodal.runs import example_rows
 from multimodal.runs.example_rows import UNKNOWN, _shown
+from multimodal.runs.run import Run
 from multimodal.runs.run import load as load_run
 
 
@@ -34,7 +39,7 @@ def test_a_run_explains_its_worst_and_best_rows(trained: Trained) -> None:
     table = pd.read_csv(trained.run / "predictions.csv")
     error = np.abs(np.log(table["price_prediction"] / table["price_true"]))
     order = table["row"].to_numpy()[np.argsort(-error.to_numpy(), kind="stable")]
-    assert {row.row for row in found} == {*order[:3], *order[-3:]}
+    assert {row.row for row in found} == {*order[:2], *order[-2:]}
     pages = {f"{EXPLANATIONS}/{p.name}" for p in (trained.run / EXPLANATIONS).iterdir()}
     assert pages == {row.page for row in found}
     check_manifest(trained.run, [EXPLANATIONS_FILE, *pages])
@@ -104,3 +109,42 @@ def test_labels_that_are_not_known_are_a_dash() -> None:
         "449.5",
         "red|big",
     ]
+
+
+def linear_alone(folder: Path) -> tuple[Run, Prepared]:
+    """Return an untrained run of two heads, on disk, whose networks have no stacking weight."""
+    heads = [{"name": name, "column": name} for name in ("price", "cost")]
+    prepared = prepare(plain_rows(), [], plain_config().merge(heads=heads))
+    run = untrained(prepared)
+    for head in ("price", "cost"):
+        run.model.get_layer(head).shares.assign([[0.0], [0.9]])
+    return replace(run, path=folder), prepared
+
+
+def test_rows_near_a_linear_model_are_those_with_the_same_contributions(tmp_path: Path) -> None:
+    run, prepared = linear_alone(tmp_path)
+    example_rows.save_neighbours(run, prepared)
+    write_manifest(tmp_path)
+    known = load(tmp_path)
+    assert known is not None and known.head == "price"
+    rows = plain_rows().iloc[[each.line - 1 for each in known.rows]]
+    inputs = run.preprocessor.arrays(rows, tmp_path).inputs
+    raw = np.asarray(run.model(inputs, training=False)["price"])[:, 0]
+    constant = 0.9 * float(np.asarray(run.model.get_layer("price").bias)[0])
+    np.testing.assert_allclose(known.vectors.sum(axis=1) + constant, raw, atol=0.02)
+    (found,) = run.explain(rows.head(1))
+    assert found.neighbours[0].line == known.rows[0].line and found.neighbours[0].distance < 0.02
+    assert found.nearness.startswith("Distances are between what each part")
+    (other,) = run.explain(rows.head(1), head="cost")
+    assert not other.neighbours and "holds what decides 'price' alone" in other.nearness
+    assert other.nearness in html.unescape(page(other, tmp_path))
+
+
+def test_neighbours_of_networks_without_weight_are_left_out(tmp_path: Path) -> None:
+    """A run of before holds the vectors of its networks, whatever decides."""
+    run, prepared = linear_alone(tmp_path)
+    rows = prepared.table.frame.head(3)
+    save(tmp_path, np.eye(3), [NearRow(line=i, labels={}) for i in range(3)])
+    write_manifest(tmp_path)
+    (found,) = run.explain(rows.head(1))
+    assert not found.neighbours and "would not tell what decided" in found.nearness

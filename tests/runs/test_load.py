@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
-from runs import Trained
-from tiny import digests
+from PIL import Image
+from runs import Trained, only_models
+from tiny import digests, plain_config, plain_rows
 
 from multimodal.core.config import Config
 from multimodal.core.errors import RunError
 from multimodal.core.manifest import write_manifest
 from multimodal.runs.load import save_parts
 from multimodal.runs.run import load
+from multimodal.runs.train import train
 
 
 def cut(path: Path) -> None:
@@ -185,6 +188,78 @@ def test_a_config_cannot_name_an_object_to_make(damaged: Path) -> None:
     write_manifest(damaged)
     with pytest.raises(RunError, match="option 'backbone' must be a value or a list; no mapping"):
         load(damaged)
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "told"),
+    [
+        (2, {"image_size": 1024}, "has photos of 1024 pixels, not "),
+        (2, {"photos": 64}, "has 64 photos, more than "),
+        (1, {"lengths": [8, 65_536]}, "has texts of 65,536 words, more than "),
+    ],
+)
+def test_a_spec_that_contradicts_its_config_is_refused_before_it_allocates(
+    group: int, change: dict[str, Any], told: str, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = json.loads((damaged / "spec.json").read_text())
+    spec["groups"][group] |= change
+    (damaged / "spec.json").write_text(json.dumps(spec))
+    write_manifest(damaged)
+    monkeypatch.setattr("multimodal.runs.run.read_parts", None)  # nothing is built
+    with pytest.raises(RunError, match=f"contradicts config.json; group '.*' {told}"):
+        load(damaged)
+
+
+def test_weights_that_are_not_finite_are_refused(damaged: Path) -> None:
+    run = load(damaged)
+    weights = run.model.get_weights()
+    weights[0][...] = np.nan
+    run.model.set_weights(weights)
+    save_parts(damaged, run.config, run.schema, run.spec, run.model)
+    with pytest.raises(RunError, match=r"model\.keras: damaged.*numbers that are not finite"):
+        load(damaged)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run whose photos are read by a model from a file, and that file."""
+    folder = tmp_path_factory.mktemp("backbone")
+    photos = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(4, 3, strides=4, padding="same")
+    keras.Model(photos, layer(photos)).save(folder / "backbone.keras")
+    rows = plain_rows(40).assign(photo=[f"{i}.png" for i in range(40)])
+    random = np.random.default_rng(0)
+    for name in rows["photo"]:
+        Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / name)
+    options = {"backbone": str(folder / "backbone.keras"), "preprocessing": "unit"}
+    group = {"name": "photos", "modality": "image", "columns": ["photo"]}
+    encoder = {"name": "backbone", "options": options}
+    config = plain_config(epochs=1, fold_models=2).merge(
+        groups=[{**group, "encoder": encoder}], data={"image_size": 16}
+    )
+    with only_models():
+        train(rows, "price", out=folder / "run", config=config, images=folder)
+    rows.to_csv(folder / "rows.csv", index=False)
+    return folder / "run", folder / "backbone.keras"
+
+
+def test_a_run_needs_no_file_that_its_backbone_came_from(backbone: tuple[Path, Path]) -> None:
+    run, file = backbone
+    wanted = load(run).predict(run.parent / "rows.csv")["price"]
+    file.unlink()
+    found = load(run)
+    np.testing.assert_array_equal(found.predict(run.parent / "rows.csv")["price"], wanted)
+    assert found.model.count_params() > 0
+    with only_models():
+        config = plain_config(epochs=1)
+        train(
+            run.parent / "rows.csv",
+            out=run.parent / "again",
+            config=config,
+            base=run,
+            images=run.parent,
+        )
+    load(run.parent / "again").predict(run.parent / "rows.csv")
 
 
 def test_a_full_disk_leaves_the_model_that_was_there(

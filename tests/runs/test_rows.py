@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.core.errors import DataError, RunError
-from multimodal.core.spec import FittedSpec
+from multimodal.core.config import Config
+from multimodal.core.errors import RunError
+from multimodal.core.spec import FittedHead, FittedSpec
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.read.readers import read_table
 from multimodal.evaluation.task import Task
 from multimodal.runs.rows import (
     Outputs,
+    Predictions,
     check_level,
     measure_heads,
     predictions_frame,
     read_all_labels,
     read_weights,
-    without_missing_photos,
+    target_names,
 )
 
 SPEC = FittedSpec.model_validate(
@@ -43,22 +46,6 @@ SCHEMA = Schema(
         Column(name="w", kind="weight", missing=0, distinct=3, example=""),
     ]
 )
-
-
-def test_photos_that_are_not_there_are_taken_out_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"x")
-    frame = pd.DataFrame({"photo": ["a.png", "b.png", None]})
-    found, notes, counts = without_missing_photos(SPEC, read_table(frame), tmp_path)
-    assert found["photo"].tolist() == [["a.png"], [], []]
-    assert notes == {1: f"photo: {tmp_path / 'b.png'}: no such photo"}
-    assert counts == {"photos not found": 1, "rows without a photo": 2}
-    assert frame["photo"].tolist()[:2] == ["a.png", "b.png"]
-
-
-def test_a_photo_outside_is_told_with_its_row(tmp_path: Path) -> None:
-    table = read_table(pd.DataFrame({"photo": ["a.png", "../b.png"]}))
-    with pytest.raises(DataError, match="table, row 2, column 'photo': "):
-        without_missing_photos(SPEC, table, tmp_path)
 
 
 def test_a_bad_weight_weighs_nothing_and_no_column_weighs_one() -> None:
@@ -95,7 +82,7 @@ def outputs(unusual: list[str] | None = None) -> Outputs:
 
 
 def test_rows_stand_in_the_order_of_the_source() -> None:
-    table = read_table(pd.DataFrame({"id": ["a", "b", "c"]})).drop({1: "no number"})
+    table = read_table(pd.DataFrame({"id": [7, 8, 9]})).drop({1: "no number"})
     intervals = {"price": {"low": np.array([0.0, 2.0]), "high": np.array([2.0, 4.0])}}
     found = predictions_frame(table, NAMED, [Task("price")], outputs(["", "large"]), intervals)
     assert list(found) == [
@@ -108,10 +95,52 @@ def test_rows_stand_in_the_order_of_the_source() -> None:
         "unusual",
     ]
     assert found["row"].tolist() == [0, 1, 2]
+    assert found["id"].tolist() == [7, pd.NA, 9]
     assert found["price_prediction"].fillna(-1).tolist() == [1.0, -1.0, 3.0]
     assert found["price_high"].fillna(-1).tolist() == [2.0, -1.0, 4.0]
     assert found["note"].tolist() == ["", "line 2: no number", "photo: gone"]
     assert found["unusual"].tolist() == ["", "", "large"]
+
+
+DATES = pd.date_range("2026-01-30", periods=3)
+INDEXES = [
+    pd.Index([5, 3, 4]),
+    pd.Index(["a", "a", "b"], name="sku"),
+    pd.Index(DATES, name="row"),
+    pd.MultiIndex.from_tuples([("x", 1), ("x", 2), ("y", 1)], names=["shop", None]),
+]
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_the_index_of_a_frame_comes_back(index: pd.Index) -> None:
+    frame = pd.DataFrame({"size": [1, 2, 3]}, index=index)
+    said = Outputs({"price": np.array([[1.0], [3.0], [2.0]])}, None, {}, {}, {}, None)
+    made = predictions_frame(read_table(frame), NAMED, [Task("price")], said, {}, frame.index)
+    pd.testing.assert_index_equal(made.index, index)
+    frame["price"] = Predictions(made, {}, [])["price"]
+    assert frame["price"].tolist() == [1.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("label_type", "classes", "wanted"),
+    [
+        ("text", ["no", "yes"], ["yes", "no"]),
+        ("integer", ["0", "1"], [1, 0]),
+        ("float", ["0.5", "2"], [2.0, 0.5]),
+        ("flag", ["False", "True"], [True, False]),
+    ],
+)
+def test_classes_are_what_they_were(label_type: Any, classes: list[str], wanted: list[Any]) -> None:
+    table = read_table(pd.DataFrame({"size": [1, 2]}))
+    task = Task("y", "class", classes, label_type=label_type)
+    values = np.array([[0.2, 0.8], [0.9, 0.1]])
+    said = Outputs({"y": values}, None, {}, {}, {}, None)
+    found = predictions_frame(table, NAMED, [task], said, {})["y_prediction"]
+    assert found.tolist() == wanted and type(found.tolist()[0]) is type(wanted[0])
+    assert (found == pd.Series(wanted)).all()
+    values[1] = np.nan
+    found = predictions_frame(table, NAMED, [task], said, {})["y_prediction"]
+    assert found[0] == wanted[0] and pd.isna(found[1])
 
 
 def test_what_is_not_known_has_no_column() -> None:
@@ -123,3 +152,30 @@ def test_what_is_not_known_has_no_column() -> None:
 def test_a_run_without_calibration_has_no_intervals() -> None:
     with pytest.raises(RunError, match="run: has no calibration.json, so it knows no intervals"):
         check_level(Path("run"), None, [Task("price")], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("heads", "names"),
+    [
+        ([("price", "price")], ["price"]),
+        ([("vk_preis", "VK-Preis")], ["VK-Preis"]),
+        ([("x", "价格"), ("x_2", "数量")], ["价格", "数量"]),
+        ([("mine", "VK-Preis"), ("Größe", "b")], ["mine", "Größe"]),
+        ([("price", "price"), ("price_2", "price")], ["price", "price_2"]),
+        ([("tags", ["a", "b"])], ["tags"]),
+    ],
+)
+def test_predictions_are_named_as_the_user_names_targets(
+    heads: list[tuple[str, Any]], names: list[str]
+) -> None:
+    config = Config.parse({"heads": [{"name": name, "column": column} for name, column in heads]})
+    spec = FittedSpec(groups=[], heads=[FittedHead(name=name, columns=[name]) for name, _ in heads])
+    assert list(target_names(config, spec).values()) == names
+
+
+def test_a_target_is_found_by_any_spelling_of_its_name() -> None:
+    found = Predictions(pd.DataFrame({"VK-Preis_prediction": [1.0], "note": [""]}), {}, [])
+    for name in ("VK-Preis", "vk_preis"):
+        assert found[name].tolist() == [1.0] and found[name].name == name
+    with pytest.raises(KeyError):
+        found["price"]

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 from runs import Trained
-from tiny import PHOTOS, plain_config, plain_rows, tiny_config
+from tiny import PHOTOS, plain_config, plain_rows, tiny_config, worded_rows
 
+from multimodal.core.manifest import check_manifest
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.runs import steps, train
 from multimodal.runs.run import load
@@ -92,9 +93,34 @@ def test_ctrl_c_during_the_baselines_keeps_those_there_are(
         config=plain_config(baselines=True),
     )
     scores = RunMetrics.read(tmp_path / "run").comparison["price"]
-    assert [score.name for score in scores] == ["Fusion", "Median"]
-    assert said[-1] == "interrupted; the remaining baselines are left out"
+    assert [score.name for score in scores] == ["Model", "Median"]
+    assert said[-2] == "interrupted; the remaining baselines are left out"
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+PAGES = {"report.html", "model_card.md", "plots", "explanations", "explanations.json"}
+MEASURED = {"importance.json", "neighbours.npz", "neighbours.json"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "absent", "there"),
+    [
+        ("report", PAGES, {*MEASURED, "baseline_predictions.csv"}),
+        ("explanations", {*MEASURED, "explanations"}, {"report.html", "baseline_predictions.csv"}),
+        ("baselines", {"baseline_predictions.csv"}, PAGES | MEASURED),
+    ],
+)
+def test_each_part_beside_the_model_can_be_left_out(
+    left_out: str, absent: set[str], there: set[str], tmp_path: Path
+) -> None:
+    config = plain_config(**{"epochs": 1, "baselines": True, left_out: False})
+    run = train.train(worded_rows(), "mood", out=tmp_path / "run", config=config)
+    found = {path.name for path in run.path.iterdir()}
+    assert found & absent == set() and found >= there
+    check_manifest(run.path, [name for name in there if (run.path / name).is_file()])
+    record = RunMetrics.read(run.path)
+    assert bool(record.withheld) == (left_out != "explanations")
+    assert (len(record.comparison["mood"]) == 1) == (left_out == "baselines")
 
 
 class Break(keras.callbacks.Callback):

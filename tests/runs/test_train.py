@@ -99,6 +99,9 @@ def test_the_comparison_has_all_models(trained: Trained) -> None:
         ("Sequential MLP", "table"),
         ("Sequential RNN", "text"),
         ("Sequential CNN", "photos"),
+        ("Same recipe", "table"),
+        ("Same recipe", "text"),
+        ("Same recipe", "photos"),
     }
     for score in scores:
         assert score.metrics["n"] == 30

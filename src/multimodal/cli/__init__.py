@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from multimodal import __version__
-from multimodal.cli import data, runs, studies, training
+from multimodal.cli import data, runs, studies, training, weights
 from multimodal.cli.options import (
     free_folder,
     load_backend,
@@ -33,6 +33,7 @@ __all__ = [
 
 app = typer.Typer(
     no_args_is_help=True,
+    # errors are printed by `report_errors`, in a line
     pretty_exceptions_enable=False,
 )
 COMMANDS = (
@@ -50,6 +51,7 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(weights.app, name="weights")
 
 
 def _show_version(wanted: bool) -> None:

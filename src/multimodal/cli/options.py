@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import functools
+import importlib.util
+import inspect
 import logging
 import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
@@ -16,16 +18,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from multimodal.core.errors import MultimodalError, RunError
+from multimodal.core.errors import ConfigError, MultimodalError, RunError, choices, first_line
+from multimodal.core.formatting import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from multimodal.core.config import Config
+    from multimodal.data.photos.locate import PhotoFolder
+    from multimodal.data.read.table import Table
     from multimodal.runs.run import Run
 
 
+BACKENDS = ("tensorflow", "jax", "torch")
 MOST = 10  # rows set aside that are told one by one
-File = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON Lines file.")]
+File = Annotated[Path, typer.Argument(help="CSV, Excel, Parquet or JSON Lines file.")]
 Images = Annotated[
     Path | None, typer.Option(help="Folder that photo paths start from; default: the file's own.")
 ]
@@ -33,13 +40,143 @@ Targets = Annotated[list[str] | None, typer.Option(help="Column to predict; may 
 Weight = Annotated[str | None, typer.Option(help="Column of row weights.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="YAML file; see the README.")]
 RunFolder = Annotated[Path, typer.Argument(help="Run directory that training wrote.")]
+# What a command takes of the section `data` of a config: how FILE is written, its photos, columns.
+DIALECT = {
+    "separator": Annotated[
+        str | None, typer.Option(help="Character between values, such as ';' or tab; else found.")
+    ],
+    "encoding": Annotated[
+        str | None, typer.Option(help="Encoding of FILE, such as cp1252; else found.")
+    ],
+    "decimal": Annotated[
+        str | None, typer.Option(help="Decimal mark of numbers, '.' or ','; else found.")
+    ],
+    "sheet": Annotated[str | None, typer.Option(help="Sheet of an Excel file; else the first.")],
+}
+PHOTOS = {
+    "follow_links": Annotated[
+        bool | None,
+        typer.Option("--follow-links", help="Follow links that lead out of the photos' folder."),
+    ],
+    "download": Annotated[
+        str | None, typer.Option(help="Folder to fetch photos to that http(s) addresses name.")
+    ],
+}
+SPLIT = {
+    "group": Annotated[
+        str | None, typer.Option(help="Column whose values stay together in splits and folds.")
+    ],
+    "near_duplicates": Annotated[
+        bool | None,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Whether rows of nearly one text or content stay together, too.",
+        ),
+    ],
+}
+PRETRAINED = {
+    "photos": Annotated[
+        str | None, typer.Option(help="Pretrained model for photos; see `multimodal weights`.")
+    ],
+    "text": Annotated[
+        str | None, typer.Option(help="Pretrained model for texts; see `multimodal weights`.")
+    ],
+}
+COLUMNS = {
+    "ignore": Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; may be repeated.")
+    ],
+    "kind": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=KIND", help="What a column is, such as zip=category; may be repeated."
+        ),
+    ],
+    "missing": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Word or number that is no value in columns of numbers and dates; may be repeated."
+        ),
+    ],
+    "day_first": Annotated[
+        bool | None,
+        typer.Option("--day-first/--month-first", help="Order of dates like 03/04/2016."),
+    ],
+    "merge_spellings": Annotated[
+        bool | None,
+        typer.Option(
+            "--merge-spellings/--keep-spellings", help="Whether `red` and `Red` are one category."
+        ),
+    ],
+}
+
+
+def takes(*options: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command further options, which it gets as one argument, `data`.
+
+    Args:
+        options: Annotations by name. `data` has what they name of the section `data` of a config,
+            without what is not given.
+    """
+    added = {name: annotation for each in options for name, annotation in each.items()}
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **given: Any) -> None:
+            section = data_section(**{name: given.pop(name, None) for name in added})
+            command(*args, **given, data=section)
+
+        # typer reads the options of a command from its signature
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.name != "data"]
+        more = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in added.items()
+        ]
+        wrapped.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {each.name: each.annotation for each in [*own, *more]}
+        return wrapped
+
+    return give
+
+
+def data_section(
+    *, ignore: Sequence[str] | None = None, kind: Sequence[str] | None = None, **others: Any
+) -> dict[str, Any]:
+    """Return what options name of the section `data` of a config.
+
+    Example:
+    >>> data_section(ignore=["sku"], kind=["zip=category"], separator=";", sheet=None, group="shop")
+    {'columns': {'sku': 'ignored', 'zip': 'category'}, 'split': {'group': 'shop'}, 'separator': ';'}
+    """
+    from multimodal.core.config import KINDS  # late: it loads Pydantic
+
+    columns: dict[str, str] = dict.fromkeys(ignore or (), "ignored")
+    for told in kind or ():
+        column, _, name = told.rpartition("=")
+        if not column or name not in KINDS:
+            raise ConfigError(f"--kind {told}: expected COLUMN=KIND. {choices(name, KINDS)}")
+        columns[column] = name
+    given = {name: value for name, value in others.items() if value is not None}
+    split = {name: given.pop(name) for name in SPLIT if name in given}
+    sections = {"columns": columns, "split": split}
+    return {**{name: each for name, each in sections.items() if each}, **given}
 
 
 def console_on(file: TextIO | None = None) -> Console:
-    """Return a console on `file` or standard error that prints what it is given, as it is."""
-    from rich.console import Console
+    """Return a console on `file` or standard error that prints what it is given, as it is.
 
-    return Console(file=file, stderr=file is None, markup=False, highlight=False, emoji=False)
+    But for control characters, which are written out: texts may come from anybody's table.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Inert(Console):
+        def render(self, *args: Any, **kwargs: Any) -> Iterator[Segment]:
+            for text, style, control in super().render(*args, **kwargs):
+                yield Segment(text if control else visible(text), style, control)
+
+    return Inert(file=file, stderr=file is None, markup=False, highlight=False, emoji=False)
 
 
 def say(message: str, console: Console | None = None) -> None:
@@ -75,6 +212,7 @@ def show_news(console: Console | None = None) -> Iterator[None]:
 
 def command_line() -> str:
     """Return the command of this process as a person would give it again."""
+    # `sys.argv[0]` is a path of this machine, and another one under `python -m`.
     return shlex.join(["multimodal", *sys.argv[1:]])
 
 
@@ -130,7 +268,7 @@ def report_errors() -> Iterator[None]:
         # exit, which would fail again: it gets somewhere to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (MultimodalError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -148,18 +286,52 @@ def load_backend(*, several: bool = False) -> None:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        keras = importlib.import_module("keras")
+        keras = _import_keras()
         if several:
             importlib.import_module("multimodal.models.training.devices").join()
         keras.ops.zeros(())
         importlib.import_module("tensorflow")
-        # A run predicts with a model per network and baseline, and TensorFlow counts its traces by
-        # function, not by model: it would warn of retracing in every run.
+        # `compare` and `tune` fit one model after the other, and TensorFlow counts traces by
+        # function, not by model: it would warn of retracing.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def _import_keras() -> Any:
+    """Import Keras; raise ConfigError where its backend is not installed, or none there is."""
+    wanted = os.environ.get("KERAS_BACKEND")
+    try:
+        return importlib.import_module("keras")
+    except (ImportError, ValueError) as error:
+        there = [name for name in BACKENDS if importlib.util.find_spec(name)]
+        named = f"KERAS_BACKEND={wanted}" if wanted else "`backend` in ~/.keras/keras.json"
+        raise ConfigError(
+            f"{named}: Keras cannot be loaded with this backend ({first_line(error)}). Expected "
+            f"one that is installed: {', '.join(there) or 'none is'}. Set KERAS_BACKEND to it."
+        ) from None
+
+
+def rows_of(
+    file: Path, config: Config, data: Mapping[str, Any], *, allow_empty: bool = False
+) -> Table:
+    """Return the rows of a file that is written as `data` says, else as the config of a run."""
+    from multimodal.data.read.readers import read_table
+    from multimodal.data.read.table import Dialect
+
+    asked = Dialect.of(config.merge(data=data).data)
+    return read_table(file, **asked._asdict(), allow_empty=allow_empty)
+
+
+def photo_folder(images: Path | None, data: Mapping[str, Any]) -> Path | PhotoFolder | None:
+    """Return the photos' folder with what `data` says of links and addresses."""
+    if not data.get("follow_links") and data.get("download") is None:
+        return images
+    from multimodal.data.photos.locate import PhotoFolder
+
+    return PhotoFolder(images, bool(data.get("follow_links")), data.get("download"))
 
 
 def load_run(run: Path) -> Run:

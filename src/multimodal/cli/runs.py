@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from multimodal.cli.options import (
+    DIALECT,
     MOST,
+    PHOTOS,
     File,
     Images,
     RunFolder,
@@ -17,17 +20,25 @@ from multimodal.cli.options import (
     free_folder,
     load_backend,
     load_run,
+    photo_folder,
+    rows_of,
     say,
     show_news,
+    takes,
     written,
 )
+from multimodal.cli.output import STANDARD, check_output, named_input, write_table
 from multimodal.core.errors import RunError
 
 
-def evaluate(run: RunFolder, file: File, images: Images = None) -> None:
+@takes(DIALECT, PHOTOS)
+def evaluate(run: RunFolder, file: File, images: Images = None, *, data: Mapping[str, Any]) -> None:
     """Measure the model of RUN on FILE, which holds the target."""
     with show_news():
-        found = load_run(run).evaluate(file, images=images)
+        fitted = load_run(run)
+        found = fitted.evaluate(
+            rows_of(file, fitted.config, data), images=photo_folder(images, data)
+        )
     for head, scores in found.items():
         shown = "  ".join(f"{name} {_short(value)}" for name, value in scores.items())
         print(f"{head}: {shown}")
@@ -38,6 +49,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 1e4 else f"{value:.4g}"
 
 
+@takes(DIALECT, PHOTOS)
 def explain(
     run: RunFolder,
     file: Annotated[
@@ -56,33 +68,43 @@ def explain(
         bool,
         typer.Option("--importance", help="Show what the model needs, on FILE or the test rows."),
     ] = False,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Say why RUN predicts what it does for each row of FILE, or what it needs in general."""
     if importance:
-        return show_importance(run, file, images)
+        return show_importance(run, file, images, data)
     if file is None:
         raise RunError("FILE is missing; expected the rows to explain, or --importance.")
+    photos = photo_folder(images, data)
     load_backend()
-    from multimodal.data.read.readers import open_table
+    from multimodal.data.photos.locate import photo_root
+    from multimodal.explain.neighbours import VECTORS_FILE
     from multimodal.explain.page import write_pages
 
-    table, root = open_table(file, images, allow_empty=True)
-    found = load_run(run).explain(file, images=images, head=head, label=label, limit=limit)
+    with show_news():
+        fitted = load_run(run)
+        table = rows_of(file, fitted.config, data, allow_empty=True)
+    found = fitted.explain(table, images=photos, head=head, label=label, limit=limit)
     for fault in table.rejected[:MOST]:
         say(f"{table.place_of(fault)}: not explained; {fault.reason}")
     if len(table.frame) > limit:
         say(f"the first {limit:,} of {len(table.frame):,} rows are explained; see --limit")
+    if not (run / VECTORS_FILE).exists():
+        say("no training rows like these are named: the training left explanations out")
     out = out or free_folder(Path("runs/explain"), "")
     with written(out):
         out.mkdir(parents=True, exist_ok=True)
-        paths = write_pages(found, out, root, title=str(file))
+        paths = write_pages(found, out, photo_root(photos, table.root), title=str(file))
     for each in found:
         remarks = f" ({'; '.join(each.remarks)})" if each.remarks else ""
         say(f"{each.place}: {each.prediction}{remarks}")
     say(f"page: {paths[1] if len(found) == 1 else paths[0]}")
 
 
-def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
+def show_importance(
+    run: Path, file: Path | None, images: Path | None, data: Mapping[str, Any]
+) -> None:
     """Print what each head needs, measured on FILE or, by the training, on the test rows."""
     from rich.table import Table as Printed
 
@@ -91,9 +113,18 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
     from multimodal.report.sections import importance_rows
 
     with show_news():
-        found = load_run(run).importance(file, images=images) if file else Importance.read(run)
+        if file is None:
+            found = Importance.read(run)
+        else:
+            fitted = load_run(run)
+            found = fitted.importance(
+                rows_of(file, fitted.config, data), images=photo_folder(images, data)
+            )
     if not found.heads:
-        raise RunError(f"{run / IMPORTANCE_FILE}: not there; name a FILE that holds the targets.")
+        raise RunError(
+            f"{run / IMPORTANCE_FILE}: not there; the training was interrupted, or left "
+            "explanations out. Name a FILE that holds the targets, and it is measured on that."
+        )
     for name, head in found.heads.items():
         printed = Printed(
             title=f"{name}: {named(head.metric)} of {head.rows:,} rows, where one is shuffled"
@@ -105,35 +136,50 @@ def show_importance(run: Path, file: Path | None, images: Path | None) -> None:
         console_on(sys.stdout).print(printed)
 
 
+@takes(DIALECT, PHOTOS)
 def predict(
     run: RunFolder,
     file: File,
     images: Images = None,
     out: Annotated[
-        Path | None, typer.Option(help="CSV to write; default: standard output.")
+        Path | None,
+        typer.Option(help="CSV, TSV, Parquet or JSON Lines file; default: standard output, CSV."),
     ] = None,
     level: Annotated[
         float | None,
         typer.Option(help="Add intervals that hold the truth of this share of rows, such as 0.9."),
     ] = None,
+    escape: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas/--keep-formulas",
+            help="Put a ' before texts in CSV that a spreadsheet would run as formulas.",
+        ),
+    ] = True,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
-    """Predict every row of FILE, which needs no target column."""
-    if out is not None and not out.absolute().parent.is_dir():
-        raise RunError(f"{out}: no such folder to write to. Name another --out.")
-    predictions = load_run(run).predict(file, images=images, level=level)
+    """Predict every row of FILE, which needs no target column; - is standard input."""
+    from multimodal.core.manifest import listed_files
+
+    out = out or STANDARD
+    check_output(out, [file, *listed_files(run)])
+    images = images if images is not None or file != STANDARD else Path.cwd()
+    with named_input(file) as given, show_news():
+        fitted = load_run(run)
+        rows = rows_of(given, fitted.config, data, allow_empty=True)
+        predictions = fitted.predict(rows, images=photo_folder(images, data), level=level)
     for name, number in predictions.counts.items():
         if number:
             say(f"{name}: {number:,}")
     if predictions.unused_columns:
         say(f"columns not used: {', '.join(predictions.unused_columns)}")
-    if out is None:
-        predictions.frame.to_csv(sys.stdout, index=False)
-    else:
-        with written(out):
-            predictions.frame.to_csv(out, index=False)
+    write_table(predictions.frame, out, escape=escape)
+    if out != STANDARD:
         say(f"{len(predictions.frame):,} rows written to {out}")
 
 
+@takes(DIALECT, PHOTOS)
 def report(
     run: RunFolder,
     file: Annotated[
@@ -141,12 +187,17 @@ def report(
         typer.Argument(help="File that RUN was made from; without, no single rows are shown."),
     ] = None,
     images: Images = None,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Write the report and the model card of RUN anew, as after an upgrade."""
+    from multimodal.core.config import Config
     from multimodal.report.report import rewrite_report
 
+    # without options, the file is read as the run says
+    rows = rows_of(file, Config(), data) if file is not None and data else file
     with written(run):
-        page = rewrite_report(run, file, images=images)
+        page = rewrite_report(run, rows, images=photo_folder(images, data))
     if file is None:
         say("without FILE, the page shows no texts, photos and categories of the test rows")
     say(f"report: {page}")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from multimodal.cli.options import (
+    COLUMNS,
+    DIALECT,
+    PHOTOS,
+    PRETRAINED,
+    SPLIT,
     ConfigFile,
     File,
     Images,
@@ -20,9 +26,11 @@ from multimodal.cli.options import (
     load_backend,
     say,
     show_news,
+    takes,
 )
 
 
+@takes(DIALECT, PHOTOS, PRETRAINED, COLUMNS, SPLIT)
 def compare(
     file: File,
     target: Targets = None,
@@ -43,9 +51,14 @@ def compare(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Time after which no further fit starts.")
     ] = None,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Compare models on the same folds of FILE: what do photos and sentences add?"""
     load_backend()
+    # After `load_backend`, as the first import of Keras decides what it prints; and not above, as
+    # `--help` should not wait for Keras.
+    from multimodal.core.presets import as_config
     from multimodal.studies.compare.compare import compare as run
     from multimodal.studies.compare.summary import show_leaderboard
 
@@ -55,7 +68,7 @@ def compare(
             file,
             target or [],
             out=out,
-            config=config,
+            config=as_config(config, data=data),
             folds=folds,
             weight=weight,
             folds_column=folds_column,
@@ -69,6 +82,7 @@ def compare(
     say(f"table, picture and every answer: {out}")
 
 
+@takes(DIALECT, PHOTOS, PRETRAINED, COLUMNS, SPLIT)
 def tune(
     file: File,
     target: Targets = None,
@@ -77,9 +91,12 @@ def tune(
     minutes: Annotated[float, typer.Option(min=0, help="Time for trials.")] = 30.0,
     config: Annotated[Path | None, typer.Option(help="YAML file to start from.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; default: runs/tuned, numbered.")] = None,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Search for a better config on FILE within a time, and write it as best.yaml."""
     load_backend()
+    from multimodal.core.presets import as_config
     from multimodal.studies.tune.trials import BEST_FILE, show_tuning
     from multimodal.studies.tune.tune import tune as run
 
@@ -89,7 +106,7 @@ def tune(
             file,
             target or [],
             out=out,
-            config=config,
+            config=as_config(config, data=data),
             minutes=minutes,
             weight=weight,
             images=images,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from multimodal.cli.options import (
+    COLUMNS,
+    DIALECT,
+    PHOTOS,
+    PRETRAINED,
+    SPLIT,
     ConfigFile,
     File,
     Images,
@@ -20,6 +26,7 @@ from multimodal.cli.options import (
     load_backend,
     say,
     show_news,
+    takes,
 )
 from multimodal.core.errors import ConfigError
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+@takes(DIALECT, PHOTOS, PRETRAINED, COLUMNS, SPLIT)
 def train(
     file: Annotated[
         Path | None, typer.Argument(help="Table to train on; default: the generated catalogue.")
@@ -43,10 +51,24 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most epochs to train.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="All that the training may take, the report included.")
+    ] = None,
     base: Annotated[Path | None, typer.Option("--from", help="Run to start from.")] = None,
     freeze: Annotated[
         list[str] | None, typer.Option(help="Group whose encoder stays as it is.")
     ] = None,
+    baselines: Annotated[
+        bool | None, typer.Option(help="Fit the models that the comparison is with.")
+    ] = None,
+    explanations: Annotated[
+        bool | None, typer.Option(help="Measure what the model needs, and explain example rows.")
+    ] = None,
+    report: Annotated[
+        bool | None, typer.Option(help="Write report, model card, plots and pages.")
+    ] = None,
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Train on FILE and write a run directory with model, metrics, predictions and report."""
     load_backend(several=True)
@@ -56,14 +78,26 @@ def train(
     from multimodal.models.training.progress import EpochProgress
     from multimodal.runs import train as workflow
 
-    wanted = as_config(config, preset, epochs=epochs, seed=seed, freeze=freeze or None)
+    wanted = as_config(
+        config,
+        preset,
+        data=data,
+        epochs=epochs,
+        seed=seed,
+        minutes=minutes,
+        freeze=freeze or None,
+        baselines=baselines,
+        explanations=explanations,
+        report=report,
+    )
     command = command_line()
     console, noise, out = console_on(), None, out or free_folder(Path("runs/run"), command)
+    # of several processes on one terminal, one speaks
     console.quiet = not is_chief()
-    news, data = partial(say, console=console), file
-    if data is None:
+    news, table = partial(say, console=console), file
+    if table is None:
         news("drawing the catalogue (kept for the next time)")
-        data, noise = catalogue()
+        table, noise = catalogue()
         target, wanted = [TARGET], wanted.merge(**CONFIG)
     if not target and not wanted.heads:
         raise ConfigError(
@@ -72,7 +106,7 @@ def train(
         )
     with EpochProgress(console) as progress, show_news(console):
         workflow.train(
-            data,
+            table,
             target or [],
             out=out,
             config=wanted,
@@ -85,19 +119,21 @@ def train(
         )
     if is_chief():
         show_comparison(out, console)
-        news(f"report: {out / 'report.html'}")
+        news(f"report: {out / 'report.html'}" if wanted.training.report else f"run: {out}")
 
 
 def show_comparison(run: Path, console: Console) -> None:
-    """Print the comparison of a run as a table, best model first."""
+    """Print the comparison of a run as a table, best model first, and what it comes to."""
     from rich.table import Table as Printed
 
     from multimodal.evaluation.measures import BESIDE, format_metric, main_metric, ranked
-    from multimodal.evaluation.records import RunMetrics
+    from multimodal.report.run_files import read_files
+    from multimodal.report.verdict import model_intervals, verdict
 
-    record = RunMetrics.read(run)
+    files = read_files(run, {}, None)
+    record = files.metrics
     for head, scores in record.comparison.items():
-        metric = main_metric(scores)
+        metric = main_metric(scores, record.optimised(head))
         shown = (metric, *BESIDE.get(metric, ())[:1])
         printed = Printed(title=f"{head}: the test rows, best model first")
         for name in ("model", "reads", *shown, "parameters", "seconds"):
@@ -112,6 +148,9 @@ def show_comparison(run: Path, console: Console) -> None:
                 "known limit", "everything", format_metric(metric, limit, 4), "", "", ""
             )
         console.print(printed)
+    for head in record.comparison:
+        found = verdict(record, head, model_intervals(files, head))
+        console.print(found.headline, soft_wrap=True, markup=False)
 
 
 def preset(name: Annotated[str, typer.Argument(help="fast, balanced or best.")]) -> None:
@@ -121,6 +160,7 @@ def preset(name: Annotated[str, typer.Argument(help="fast, balanced or best.")])
     print(preset_text(name), end="")
 
 
+@takes(DIALECT, PHOTOS, PRETRAINED, COLUMNS, SPLIT)
 def prepare(
     file: File,
     target: Targets = None,
@@ -133,6 +173,8 @@ def prepare(
     worker: Annotated[
         str, typer.Option(help="Share of this process, such as 2/4: the second of four.")
     ] = "1/1",
+    *,
+    data: Mapping[str, Any],
 ) -> None:
     """Write the prepared data of FILE to disk, where `train` finds them; several may share it."""
     load_backend()
@@ -142,7 +184,7 @@ def prepare(
     from multimodal.data.shards import Worker
     from multimodal.runs.train import label_kinds
 
-    wanted = as_config(config, seed=seed)
+    wanted = as_config(config, data=data, seed=seed)
     prepared = make_ready(
         file,
         target or [],

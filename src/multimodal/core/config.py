@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     JsonValue,
@@ -23,10 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from multimodal.core.errors import ConfigError, choices
+from multimodal.core.config_errors import explained
+from multimodal.core.config_fields import Decimal, Encoding, Separator, Words
+from multimodal.core.errors import ConfigError
 from multimodal.core.files import read_text
-from multimodal.core.formatting import shortened
-from multimodal.core.records import TOO_DEEP, Record, check_extent, load_yaml
+from multimodal.core.records import TOO_DEEP, Record, check_extent
+from multimodal.core.yaml_values import Place, load_yaml
 
 Modality = Literal["tabular", "text", "image", "series"]
 LabelKind = Literal["number", "class", "labels", "box"]
@@ -43,9 +44,9 @@ Kind = Literal[
     "ignored",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PRETRAINED_ENCODER = "pretrained"  # of frozen features
 MOST_BYTES = 1 << 20  # of a config file
 MOST_PARTS = 128  # groups, heads, layers of one kind, entries of a list of options
-SHOWN, MOST_FAULTS = 80, 5  # letters of a wrong value, mistakes in one message
 MOST_LETTERS = 500  # of what the YAML reader says
 _OLD_KEYS = {"training": {"members": "fold_models"}}  # by section: old spelling, spelling
 
@@ -129,7 +130,8 @@ class Group(Record):
         modality: What the cells are.
         columns: Columns of the table.
         encoder: Registered encoder: the inputs of the group to tokens.
-        pooling: Registered pooling: the encoder's tokens to one vector.
+        pooling: Registered pooling: the encoder's tokens to one vector; `mean` by default, `grid`
+            of photos where a head predicts a box.
         vectors: A GloVe or word2vec text file, whose word vectors a text group starts from.
     """
 
@@ -171,18 +173,34 @@ class Split(Record):
     """How rows are divided into training, validation and test rows.
 
     Args:
-        method: `random` is stratified by class or by decile of a number; `group` keeps rows with
-            one value of `column` together; `time` puts the latest rows of `column` in test;
-            `column` reads the words train, validation and test from `column`.
+        method: `random` is stratified by class or by decile of a number; `time` puts the latest
+            rows of `column` in test; `column` reads the words train, validation and test from
+            `column`.
         column: The column that a method other than `random` needs.
+        group: Column whose values stay together in splits and folds. `{method: group, column: x}`
+            is the old spelling of `{group: x}`.
+        near_duplicates: Whether rows that share a long text up to some words, or all values but
+            one, stay together, too, as duplicates do.
         validation: Fraction of the rows.
         test: Fraction of the rows.
     """
 
-    method: Literal["random", "group", "time", "column"] = "random"
+    method: Literal["random", "time", "column"] = "random"
     column: str | None = None
+    group: str | None = None
+    near_duplicates: bool = True
     validation: float = Field(0.1, gt=0, lt=0.5)
     test: float = Field(0.15, gt=0, lt=0.5)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_spelling(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("method") != "group":
+            return values
+        if values.get("column") is None:
+            raise ValueError("split method 'group' needs `column`")
+        kept = {key: value for key, value in values.items() if key not in ("method", "column")}
+        return {**kept, "group": values["column"]}
 
     @model_validator(mode="after")
     def _needs_column(self) -> Self:
@@ -198,12 +216,20 @@ class Data(Record):
         columns: What a column is taken for, where the inferred kind is wrong; of a target,
             `category` says that its numbers are classes, and `number` that they are not.
         split: How rows are divided.
+        photos: Pretrained model whose frozen features stand for all photos, such as
+            `efficientnet_lite0`; without one, networks learn to read photos from the rows.
+        text: Pretrained model whose frozen features stand for all texts, such as `minilm`, beside
+            the n-grams of the linear model.
         image_size: Width and height that photos are resized to, in pixels.
         augment: Whether training photos are augmented at random.
         vocabulary_size: Most words of a text group, the most frequent ones.
         min_count: Times a word or category must occur in the training rows to be known.
         max_words: Words of a text that are read.
         max_photos: Photos of a row that are read.
+        missing_photo: Whether a photo that is not there or cannot be read counts as `absent`, or
+            lets its row `drop` out; a row that has nothing else drops out anyway.
+        follow_links: Whether symbolic links in the photos' folder may lead out of it.
+        download: Folder to fetch photos to that are named by addresses; none are fetched without.
         bins: Where piecewise-linear embeddings cut a number: at its quantiles, or (`target`) where
             a decision tree of the labels of the first head cuts it.
         num_bins: Most parts that they cut it into.
@@ -211,27 +237,52 @@ class Data(Record):
         prepared: A folder that keeps rows as arrays and photos as pixels, for the next training on
             the same data.
         max_quarantine: Fraction of the rows that may be rejected before it is an error.
+        separator: The character between the values of a text file (`tab` for a tabulator); `auto`
+            finds it in the file.
+        encoding: How the bytes of a text file become text, such as `cp1252`; `auto` finds it.
+        decimal: The decimal mark of numbers written as text; `auto` finds it in each column, and
+            where a column leaves it open, in the file.
+        sheet: Name of the sheet of an Excel file; the first one by default.
+        day_first: Whether the day comes before the month in dates such as 03/04/2016; found in each
+            column by default, and such dates are not read where it leaves that open.
+        merge_spellings: Whether categories are one that differ in case, blanks or Unicode form.
+        missing: Words that stand for no value in columns of numbers and dates, beside the usual
+            ones such as `?` and `#N/A`; numbers such as -999, too.
     """
 
     columns: dict[str, Kind] = {}
     split: Split = Split()
-    image_size: int = Field(64, ge=8, le=1024)
+    photos: str | None = None
+    text: str | None = None
+    image_size: int = Field(64, ge=8, le=1024)  # against 80: docs/experiments/defaults.md
     augment: bool = True
     vocabulary_size: int = Field(20_000, ge=10, le=10_000_000)
     min_count: int = Field(2, ge=1)
     max_words: int = Field(160, ge=4, le=65_536)
     max_photos: int = Field(4, ge=1, le=64)
+    missing_photo: Literal["absent", "drop"] = "absent"
+    follow_links: bool = False
+    download: str | None = None
     bins: Literal["quantile", "target"] = "quantile"
     num_bins: int = Field(32, ge=2, le=256)
     cache_mb: int = Field(1024, ge=0)
     prepared: str | None = None
     max_quarantine: float = Field(0.05, ge=0, le=1)
+    separator: Separator = "auto"
+    encoding: Encoding = "auto"
+    decimal: Decimal = "auto"
+    sheet: str | None = None
+    day_first: bool | None = None
+    merge_spellings: bool = True
+    missing: Words = []
 
 
 class Training(Record):
     """How the model is fitted.
 
-    `epochs` is how often the training rows are read; `auto` reads very many rows less often.
+    `epochs` is how often the training rows are read; `auto` reads very many rows less often, and
+    few photos with a box more often. `patience` is the number of epochs without a lower loss on
+    rows that a network does not learn from, after which it stops; `auto` is 6, more with a box.
     `batch_size` is the number of rows of a step; `auto` takes smaller batches of few rows.
     `precision` is `float32`, `mixed_bfloat16` or `auto`, which takes `mixed_bfloat16` where the
     processor multiplies it natively. `freeze` names groups whose encoders keep their weights;
@@ -243,19 +294,22 @@ class Training(Record):
     without one fold of the training and validation rows, and stops by that fold. A single network
     learns from the training rows and stops by the validation rows; so does each of several where
     the split names the validation rows, or takes the latest. `auto` takes more the fewer rows there
-    are. With `linear`, a linear model of sparse n-gram features (words, letters, categories,
-    numbers in the table and in texts) and random Fourier features of the table is stacked with
-    them, its weight learned from out-of-fold predictions. With `trees`, gradient boosting is
-    stacked, too; it lies beside the Keras model, in `trees.npz`.
+    are, and ends early where the first ones add nothing to the linear model. With `linear`, one of
+    sparse n-gram features (words, letters, categories, numbers in the table and in texts) and
+    random Fourier features of the table is stacked with them, its weight learned from out-of-fold
+    predictions. With `trees`, gradient boosting is stacked, too, in `trees.npz`. A training can
+    leave out `baselines`, `explanations` (what modalities are worth, permutation importance,
+    neighbours) and `report` (page, model card, plots, pages of example rows).
+    `minutes` are all that `train` may take, from reading to the report (docs/large.md).
     """
 
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
-    patience: int = Field(6, ge=1)
+    patience: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     seed: int = Field(0, ge=0, lt=2**31)
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     freeze: list[str] = []
@@ -266,6 +320,9 @@ class Training(Record):
     linear: bool = True
     trees: bool = False
     baselines: bool = True
+    explanations: bool = True
+    report: bool = True
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -308,8 +365,13 @@ class Config(Record):
     training: Training = Training()
 
     @classmethod
-    def parse(cls, values: Any, source: str = "config") -> Config:
-        """Validate plain values; raise ConfigError that names the key and the nearest spelling."""
+    def parse(
+        cls, values: Any, source: str = "config", lines: Mapping[Place, int] | None = None
+    ) -> Config:
+        """Validate plain values; raise ConfigError that names the key and the nearest spelling.
+
+        `lines` are those of the keys in a file, which a message then names, too.
+        """
         if not isinstance(values, dict):
             raise ConfigError(f"{source}: expected a mapping of sections. {_valid_sections()}")
         try:
@@ -319,7 +381,7 @@ class Config(Record):
         try:
             return cls.model_validate(current_keys(values, source))
         except ValidationError as error:
-            raise ConfigError(_explain(error, source)) from None
+            raise ConfigError(explained(error, cls, source, lines or {})) from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Config:
@@ -331,12 +393,12 @@ class Config(Record):
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
         try:
-            values = load_yaml(text)
+            values, lines = load_yaml(text)
         except RecursionError:
             raise ConfigError(f"{path}: not valid YAML. {TOO_DEEP}") from None
         except Exception as error:  # a wrong `!!int` or date raises whatever its reader does
             raise ConfigError(f"{path}: not valid YAML. {str(error)[:MOST_LETTERS]}") from None
-        return cls.parse({} if values is None else values, str(path))
+        return cls.parse({} if values is None else values, str(path), lines)
 
     @classmethod
     def from_json(cls, text: str, source: str = "config") -> Config:
@@ -355,7 +417,7 @@ class Config(Record):
 
     def merge(self, **sections: Any) -> Config:
         """Return a copy in which whole sections, or keys of one, are replaced and validated."""
-        values = self.model_dump()
+        values = self.model_dump(exclude_unset=True)  # what nobody set stays open
         for name, new in current_keys(sections, "config").items():
             old = values.get(name)
             values[name] = (
@@ -383,64 +445,3 @@ def fusion_named(config: Config, name: str) -> Component:
 
 def _valid_sections() -> str:
     return f"Valid: {', '.join(sorted(Config.model_fields))}."
-
-
-def _shorten(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return type(value).__name__
-    return shortened(text, SHOWN)
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    lines, faults = [], _choices_joined(error)
-    for fault in faults[:MOST_FAULTS]:
-        where = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            key = str(fault["loc"][-1])
-            lines.append(f"unknown key '{where}'. {choices(key, _keys_at(fault['loc'][:-1]))}")
-        elif fault["type"] == "literal_error":
-            lines.append(
-                f"`{where}` must be one of {fault['ctx']['expected']}. "
-                f"Received: {_shorten(fault['input'])}"
-            )
-        else:
-            lines.append(f"`{where}`: {fault['msg']}. Received: {_shorten(fault['input'])}")
-    if len(faults) > MOST_FAULTS:
-        lines.append(f"and {len(faults) - MOST_FAULTS:,} more mistakes")
-    return f"{source}: " + "; ".join(lines)
-
-
-def _choices_joined(error: ValidationError) -> list[Any]:
-    """Return the faults, those of a number that may be a word, too, as one."""
-    found: list[Any] = []
-    for fault in error.errors():
-        *field, choice = fault["loc"] or ("",)
-        if str(choice).startswith("literal[") and found and found[-1]["loc"] == tuple(field):
-            found[-1]["msg"] += f", or {fault['ctx']['expected']}"
-        elif str(choice).startswith("constrained-"):
-            found.append({**fault, "loc": tuple(field)})
-        else:
-            found.append(fault)
-    return found
-
-
-def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
-    """Walk from Config along `loc` and list the keys that record accepts."""
-    record: Any = Config
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        record = _record_of(record.model_fields[part].annotation)
-    return list(record.model_fields)
-
-
-def _record_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _record_of(argument)
-        if found is not None:
-            return found
-    return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +52,34 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     force(path.parent)
 
 
+@contextmanager
+def replace_any_file(path: str | Path) -> Iterator[Path]:
+    """As `replace_file`, in a folder of the user's, in which no other file is touched.
+
+    A link is followed, and a file that is there keeps its permissions.
+
+    Raises:
+        OSError: The disk is full, the folder missing or read-only.
+
+    Example:
+    >>> path = Path(tempfile.mkdtemp(), "answer.txt")
+    >>> with replace_any_file(path) as beside:
+    ...     _ = beside.write_text("42")
+    >>> path.read_text()
+    '42'
+    """
+    path = Path(os.path.realpath(path))
+    # on the same disk, since a file is renamed within one
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        beside = Path(folder, path.name)
+        yield beside
+        if path.exists():
+            shutil.copymode(path, beside)
+        force(beside)
+        beside.replace(path)
+    force(path.parent)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file so that it is whole or not there; see `replace_file`."""
     with replace_file(path) as beside:
@@ -63,6 +93,8 @@ def read_text(path: str | Path, *, most: int) -> str:
         OSError: The file is missing, larger, or no plain file (a pipe would never end).
         UnicodeDecodeError: It is not UTF-8.
     """
+    # O_NONBLOCK: to open a pipe without a writer would wait for ever. What is asked of the open
+    # file is true of what is read: its path may name another file by then.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -91,5 +123,7 @@ def force(path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this package below the user's cache folder."""
+    """Return `MULTIMODAL_CACHE`, else the folder of this package below the user's cache folder."""
+    if own := os.environ.get("MULTIMODAL_CACHE"):
+        return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "multimodal"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 DASH = "–"
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def short_number(value: float, digits: int = 4) -> str:
@@ -105,6 +107,19 @@ def shortened(text: str, most: int) -> str:
     'desc…'
     """
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def visible(text: str) -> str:
+    r"""Return a text with its control characters written out, which would rule a terminal.
+
+    Line ends and tabs stay. So are marks that turn the direction of writing, which would show a
+    text in another order than it has.
+
+    Example:
+    >>> print(visible("\x1b[2Jred"))
+    \x1b[2Jred
+    """
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def template(name: str, *, autoescape: bool = True, **filters: Callable[..., str]) -> Any:

@@ -13,11 +13,10 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,16 @@ from multimodal.core.formatting import shortened
 
 MODEL, RECORD, LOCK, CHECKPOINTS = "model.keras", "unfinished.json", ".lock", "checkpoints"
 MOST_BYTES = 1 << 24
+# as a shell reports a process that SIGTERM has ended
 EXIT_CODE = 128 + signal.SIGTERM
 Plain = dict[str, Any]
 _BEGUN = {LOCK, f"partial-{RECORD}"}  # what a kill may leave before anything is recorded
+# What a record says of the data themselves: the start of the key, and what a change of it means.
+_RAW = {
+    "data.cells.": "the cells of column '{}' are other ones",
+    "data.files.": "the file {} is another",
+    "data.photos": "the photos are other ones",
+}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -52,9 +58,11 @@ def read_record(out: Path, name: str = RECORD) -> Plain | None:
             raise ValueError("not a record")
         if isinstance(record.get("config"), dict):
             record["config"] = current_keys(record["config"])
+        if not all(isinstance(each, float) for each in record.get("budget", {}).values()):
+            raise ValueError("`budget` holds more than seconds")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(
             f"{out / name}: damaged ({first_line(error)}). Remove {out} and train anew."
         ) from None
@@ -99,9 +107,11 @@ def check_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     changed = [key for key in compared if key != "command" and old.get(key) != new.get(key)]
     if not changed:
         return
-    shown = "; ".join(
-        f"{key} was {_short(old.get(key))}, is {_short(new.get(key))}" for key in changed[:3]
-    )
+    raw = [key for key in changed if key.startswith((*_RAW, "data.rows"))]
+    # What is made of other cells is other, too: the cells alone say what has changed.
+    changed = [key for key in changed if not raw or key in raw or not key.startswith("data.")]
+    changed.sort(key=lambda key: key != "data.rows")
+    shown = "; ".join(_change(key, old.get(key), new.get(key)) for key in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     raise RunError(
         f"{out}: an unfinished run of something else lies here: {shown}{more}. Run the command it "
@@ -109,31 +119,64 @@ def check_same(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
     )
 
 
+def _change(key: str, before: Any, now: Any) -> str:
+    """Say what differs; digests of data are no words for a person."""
+    for start, words in _RAW.items():
+        if key.startswith(start):
+            return words.format(key.removeprefix(start))
+    return f"{key} was {_short(before)}, is {_short(now)}"
+
+
 def finished(out: Path) -> None:
-    """Remove the record and the checkpoints: the run is complete."""
+    """Remove the checkpoints, then the record: the run is complete.
+
+    The record is the last to go: as long as it is there, the same command goes on.
+    """
+    _remove(out / CHECKPOINTS, (".npz", ".partial"))
     (out / RECORD).unlink(missing_ok=True)
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+
+
+def _remove(path: Path, suffixes: tuple[str, ...] = ("",)) -> None:
+    """Remove a file, or what a folder holds of some suffixes, and the folders left empty."""
+    if path.is_dir() and not path.is_symlink():
+        for entry in path.iterdir():
+            _remove(entry, suffixes)
+        with suppress(OSError):  # something else lies there
+            path.rmdir()
+    elif path.name.endswith(suffixes):
+        path.unlink(missing_ok=True)
 
 
 def digest(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and content, 16 digits of it."""
     found = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    # The bytes of objects are addresses, others in each process.
     if array.dtype.hasobject:
-        found.update(json.dumps(array.tolist(), default=str).encode())
+        found.update(json.dumps(array.tolist(), default=_content).encode())
     else:
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:16]
 
 
+def _content(cell: Any) -> str:
+    """Return what an object in a cell holds; arrays and images print a part, or an address."""
+    if hasattr(cell, "tobytes"):
+        return hashlib.sha256(cell.tobytes()).hexdigest()
+    return str(cell)
+
+
 @contextmanager
-def claimed(out: Path, now: Plain) -> Iterator[None]:
+def claimed(out: Path, now: Plain, own: Collection[str] = ()) -> Iterator[None]:
     """Make the folder `out` and hold it; if what is done inside fails, leave what was there.
 
-    Where there is something to go on from, a record and checkpoints, they stay.
+    Where there is something to go on from, a record and checkpoints, all stays. Else those of its
+    `own` files go that were not there before; what somebody has laid beside them stays.
 
     Args:
         out: The folder.
         now: What is asked now; an unfinished run in `out` must be of the same.
+        own: Names of the files and folders that are written inside before there is a checkpoint,
+            besides the record.
 
     Raises:
         RunError: It cannot be made, another process holds it, something else lies in it, or the
@@ -148,11 +191,12 @@ def claimed(out: Path, now: Plain) -> Iterator[None]:
         before = check_out(out)  # another process may have finished a run since it was looked at
         if before is not None:
             check_same(out, before, now)
+        there = _names(out) - {LOCK}
         try:
             yield
         except BaseException as error:
             if not any((out / CHECKPOINTS).glob("*")) and not (out / MODEL).exists():
-                _clear(out, made)
+                _clear(out, {RECORD, CHECKPOINTS, LOCK, *own} - there, made)
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 raise RunError(
                     f"{out}: cannot be written ({error.strerror}). Make room; the same command "
@@ -161,9 +205,10 @@ def claimed(out: Path, now: Plain) -> Iterator[None]:
             raise
 
 
-def _clear(out: Path, made: list[Path]) -> None:
-    for entry in out.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+def _clear(out: Path, names: Collection[str], made: list[Path]) -> None:
+    for name in names:
+        _remove(out / name)
+        _remove(out / f"partial-{name}")
     for folder in made:
         with suppress(OSError):  # something else lies there by now
             folder.rmdir()

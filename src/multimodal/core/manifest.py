@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from multimodal.core.errors import RunError
 from multimodal.core.files import sha256_of, write_text
+from multimodal.core.interrupted import CHECKPOINTS, RECORD
 from multimodal.core.records import Record, read_json
 
 MANIFEST = "manifest.json"
@@ -35,7 +36,8 @@ class _Manifest(Record):
 def write_manifest(folder: str | Path) -> None:
     """Write `manifest.json`: size and SHA-256 of every plain file below `folder`.
 
-    Links, hidden files and what is still being written (`partial-…`) are left out.
+    Links, hidden files, what is still being written (`partial-…`), and the record and checkpoints
+    of an unfinished run are left out.
 
     Raises:
         OSError: A file cannot be read, or the manifest not written.
@@ -53,7 +55,9 @@ def write_manifest(folder: str | Path) -> None:
             size=path.stat().st_size, sha256=sha256_of(path)
         )
         for path in sorted(folder.rglob("*"))
-        if _is_plain(path) and path.name != MANIFEST and not path.name.startswith((".", "partial-"))
+        if _is_plain(path)
+        and not path.name.startswith((".", "partial-"))
+        and path.relative_to(folder).parts[0] not in (MANIFEST, RECORD, CHECKPOINTS)
     }
     write_text(folder / MANIFEST, _Manifest(files=files).model_dump_json(indent=2) + "\n")
 
@@ -90,6 +94,16 @@ def is_listed(folder: str | Path, name: str) -> bool:
     return name in _read(Path(folder)).files
 
 
+def listed_files(folder: str | Path) -> list[Path]:
+    """Return the files that the manifest of `folder` lists, none where there is no manifest.
+
+    Raises:
+        RunError: The manifest is damaged.
+    """
+    folder = Path(folder)
+    return [folder / name for name in _read(folder).files] if (folder / MANIFEST).exists() else []
+
+
 def _check(folder: Path, name: str, entry: _Entry | None) -> None:
     path, again = folder / name, _AGAIN.format(str(folder))
     if entry is None:
@@ -99,6 +113,7 @@ def _check(folder: Path, name: str, entry: _Entry | None) -> None:
         raise RunError(f"{path}: {found}, but stands in {MANIFEST}. {again}")
     try:
         size = path.stat().st_size
+        # The size first: of a file that has grown to gigabytes no byte is read.
         if size != entry.size:
             found = f"it has {size:,} bytes; expected {entry.size:,}"
         elif sha256_of(path) != entry.sha256:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,44 @@ def _file(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
-def as_config(config: ConfigLike = None, preset: str | None = None, **training: Any) -> Config:
+def as_names(targets: str | int | Sequence[str | int]) -> list[str]:
+    """Return the names of the columns to predict, as a call gives them: one, or several.
+
+    A column of a DataFrame may be named by a number; in a table it is named by its digits.
+
+    Raises:
+        ConfigError: Anything but names is given, such as the labels themselves.
+
+    Example:
+    >>> as_names("price"), as_names([3, "size"])
+    (['price'], ['3', 'size'])
+    """
+    names = [targets] if isinstance(targets, str | int) else targets
+    # a Series or an array holds labels, an Index of pandas names
+    labels = hasattr(names, "iloc") or (hasattr(names, "dtype") and not hasattr(names, "names"))
+    named = isinstance(names, Iterable) and all(type(name) in (str, int) for name in names)
+    if labels or not named:
+        raise ConfigError(
+            f"targets: expected names of columns, got {type(targets).__name__}. Put the labels "
+            "into the table as a column, such as data.assign(price=y), and name that column."
+        )
+    return [str(name) for name in names]
+
+
+def as_config(
+    config: ConfigLike = None,
+    preset: str | None = None,
+    *,
+    data: Mapping[str, Any] | None = None,
+    **training: Any,
+) -> Config:
     """Return the config that the arguments of a training name.
 
     Args:
         config: A Config, its sections as a dict, or the path of a YAML or JSON file.
         preset: The name of a preset, in place of `config`. With neither, all is at its default.
+        data: Keys of the section `data` that take the place of the config's; `columns` and `split`
+            are added to those of the config.
         training: Keys of the section `training` that take the place of the config's; one that is
             None leaves what is there.
 
@@ -74,7 +106,10 @@ def as_config(config: ConfigLike = None, preset: str | None = None, **training: 
         )
     found = _read(config if preset is None else _file(preset))
     given = {name: value for name, value in training.items() if value is not None}
-    return found.merge(training=given) if given else found
+    section = dict(data or {})
+    for name in {"columns", "split"} & set(section):
+        section[name] = {**found.data.model_dump()[name], **section[name]}
+    return found.merge(training=given, data=section) if given or section else found
 
 
 def _read(config: ConfigLike) -> Config:

@@ -1,4 +1,4 @@
-"""Records in JSON and YAML files, read with care: a run or a config may come from anyone.
+"""Records in JSON files, read with care: a run or a config may come from anyone.
 
 Nothing in them is executed, sizes are checked before anything is parsed, and what is wrong is named
 in one line.
@@ -7,10 +7,10 @@ in one line.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import read_text
@@ -21,9 +21,27 @@ Read = TypeVar("Read", bound=BaseModel)
 
 
 class Record(BaseModel):
-    """A frozen record that knows its keys; numbers in it are finite."""
+    """A frozen record that knows its keys; numbers in it are finite, and true is none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: Any) -> Any:
+        """Spell out a truth value where a number is expected: Pydantic would read it as 0 or 1."""
+        if not isinstance(values, dict) or not any(isinstance(v, bool) for v in values.values()):
+            return values
+        numbers = {name for name, field in cls.model_fields.items() if _is_number(field.annotation)}
+        return {
+            key: str(value).lower() if isinstance(value, bool) and key in numbers else value
+            for key, value in values.items()
+        }
+
+
+def _is_number(annotation: Any) -> bool:
+    kinds = {annotation, *get_args(annotation)}
+    kinds |= {each for kind in kinds for each in get_args(kind)}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 class MeasuredRecord(BaseModel):
@@ -83,21 +101,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return first_line(ValueError(error.errors()[0]["msg"]))
     return first_line(error)
-
-
-def load_yaml(text: str) -> Any:
-    """Return the values of a YAML document; one whose aliases would multiply it is refused."""
-    # The nodes are looked at before they are constructed: `safe_load` executes nothing, but unfolds
-    # aliases, so that a kilobyte may become gigabytes.
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        check_extent(node)
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
 
 
 def check_extent(values: Any) -> None:

@@ -8,7 +8,8 @@ texts. `single_tensor` makes batches of one tensor, for models that take no dict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Ints
 from multimodal.core.config import Modality
 from multimodal.core.spec import OUT_OF_VOCABULARY, PADDING, FittedGroup, FittedSpec
-from multimodal.data.photos.augment import augment_boxes, augment_photos
+from multimodal.data.photos.augment import augment_boxed, augment_photos
 from multimodal.data.photos.cache import PhotoCache
 from multimodal.data.shards import ShardedArray
 
 Array = NDArray[Any] | ShardedArray
 Inputs = Mapping[str, tf.Tensor]
 _BLOCK = 2**16  # rows looked at together
+_WORDS = 32  # joined texts are cut to multiples of: some backends compile anew for each length
+# Batches made beside the training, in order: tf.data is deterministic unless told not to be.
+_CALLS = max(2, min(os.cpu_count() or 1, 16))
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,13 @@ class Source:
         weights: Mapping[str, NDArray[Any]],
     ) -> Source:
         """Take the text lengths and the heads with boxes from the spec."""
-        lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
+        lengths = {k: each for g in spec.groups for k, each in g.token_lengths.items()}
         boxes = [head.name for head in spec.heads if head.kind == "box"]
         return cls(inputs, caches, targets, weights, lengths, boxes)
 
-    def only(self, modality: str, spec: FittedSpec) -> Source:
-        """Return a source that holds the inputs of one modality, so that no other is decoded."""
-        names = [group.name for group in spec.groups if group.modality == modality]
+    def only(self, modalities: Collection[str], spec: FittedSpec) -> Source:
+        """Return a source that holds the inputs of some modalities, so that no other is decoded."""
+        names = [group.name for group in spec.groups if group.modality in modalities]
         keys = {key for group in spec.groups if group.name in names for key in group.input_keys}
         return Source(
             {key: array for key, array in self.inputs.items() if key in keys},
@@ -72,6 +76,12 @@ class Source:
             {key: lengths for key, lengths in self.lengths.items() if key in keys},
             self.boxes,
         )
+
+    @property
+    def unreadable(self) -> dict[int, str]:
+        """What is wrong with photos that could not be decoded so far, by row."""
+        caches = self.caches.values()
+        return {row: why for cache in caches for row, why in cache.unreadable.items()}
 
     @cached_property
     def buckets(self) -> Ints | None:
@@ -90,6 +100,8 @@ class Source:
     @cached_property
     def tensors(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         """Inputs, targets and weights as tensors in main memory, made once for all datasets."""
+        # Outside of any graph: asked for first inside a `map`, they would belong to its graph
+        # alone.
         with tf.init_scope(), tf.device("CPU:0"):
             inputs = {
                 key: tf.constant(array)
@@ -128,7 +140,8 @@ def training_dataset(
         epochs: Number of the epoch to stop before.
         first_epoch: Number of the epoch to start with.
         first_step: Number of the batch to start with in that epoch; those before it are not read.
-        augment: Whether photos are mirrored and shifted, see `augment_photos`.
+        augment: Whether photos are mirrored and shifted, see `augment_photos`, and those that boxes
+            lie in cut and scaled, see `augment_boxed`.
         fill: Whether the last batch of an epoch is filled up with rows of weight 0, for a backend
             that compiles anew for each batch size.
     """
@@ -152,7 +165,7 @@ def training_dataset(
         return _weighed(batch, real) if spare else batch
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
-    return _finish(batches.map(to_batch, num_parallel_calls=2))
+    return _finish(batches.map(to_batch, num_parallel_calls=_CALLS))
 
 
 def batch_rows(
@@ -182,7 +195,9 @@ def evaluation_dataset(
 ) -> tf.data.Dataset:
     """Return the batches of `rows` (N,), once, in order, without augmentation."""
     batches = tf.data.Dataset.from_tensor_slices(np.asarray(rows, np.int64)).batch(batch_size)
-    return _finish(batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=2))
+    return _finish(
+        batches.map(lambda chosen: _batch(source, chosen, None), num_parallel_calls=_CALLS)
+    )
 
 
 def by_length(source: Source, rows: NDArray[np.integer]) -> Ints:
@@ -208,6 +223,7 @@ def _shuffled(
     shuffled = tf.random.experimental.stateless_shuffle(order, seed=[seed, epoch])
     if buckets is None:
         return shuffled
+    # a seed below 0: no epoch's order of rows has it
     return _bucketed(shuffled, buckets, batch_size, seed=[seed, -1 - epoch])
 
 
@@ -239,6 +255,8 @@ def _level(tokens: Array, lengths: Sequence[int]) -> Ints:
 
 def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
+    # What runs beside the training is fixed: a call per core, two batches ahead. Each process reads
+    # whole batches, of which `devices.shard` takes its part.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.prefetch(2).with_options(options)
@@ -251,48 +269,46 @@ def _batch(source: Source, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
     )
     for key, array in source.inputs.items():
         if isinstance(array, ShardedArray):
+            # a NumPy function forgets the shape, without which Keras cannot build a layer
             found = tf.numpy_function(array.__getitem__, [chosen], array.dtype)
             inputs[key] = tf.ensure_shape(found, (None, *array.shape[1:]))
     for key, lengths in source.lengths.items():
         inputs[key] = _cut(inputs[key], lengths)
-    for group, cache in source.caches.items():
-        pixels, present = _photos(cache, chosen, draw)
+    for i, (group, cache) in enumerate(source.caches.items()):
+        boxes = [targets[head] for head in source.boxes] if i == 0 else []
+        pixels, present, *moved = _photos(cache, chosen, draw, boxes)
         inputs[f"{group}_pixels"] = tf.ensure_shape(pixels, (None, *cache.photos.shape[1:]))
         inputs[f"{group}_present"] = tf.ensure_shape(present, (None, cache.photos.shape[1]))
-    for head in source.boxes if source.caches else ():
-        boxes = _boxes(next(iter(source.caches.values())), targets[head], chosen, draw)
-        there = tf.cast(tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1), tf.float32)
-        targets[head], weights[head] = boxes, weights[head] * there
+        for head, found in zip(source.boxes, moved, strict=False):
+            there = tf.cast(tf.reduce_all(found[:, 2:] > found[:, :2], axis=1), tf.float32)
+            targets[head], weights[head] = found, weights[head] * there
     return inputs, targets, weights
 
 
-def _boxes(
-    cache: PhotoCache, boxes: tf.Tensor, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None
-) -> tf.Tensor:
-    """Move the boxes (B, 4) with their photos; a missing one, all zeros, ends without an area."""
+def _photos(
+    cache: PhotoCache,
+    chosen: tf.Tensor,
+    draw: tuple[int, tf.Tensor] | None,
+    boxes: Sequence[tf.Tensor],
+) -> Any:
+    """Return pixels and presence of the rows, then the boxes (B, 4) of each head in their photos.
+
+    Where there is a draw, pixels are augmented, and boxes move along.
+    """
     if draw is None:
-        return boxes
-    _, slots, height, width, _ = cache.photos.shape
+        return *tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool)), *boxes
     seed, epoch = draw
 
-    def moved(boxes: NDArray[np.float32], rows: Ints, epoch: np.int64) -> Any:
-        return augment_boxes(boxes, (seed, int(epoch)), rows, slots=slots, size=(height, width))
-
-    result = tf.numpy_function(moved, [boxes, chosen, epoch], tf.float32)
-    return tf.ensure_shape(result, boxes.shape)
-
-
-def _photos(cache: PhotoCache, chosen: tf.Tensor, draw: tuple[int, tf.Tensor] | None) -> Any:
-    """Return pixels and presence of the rows, the pixels augmented where there is a draw."""
-    if draw is None:
-        return tf.numpy_function(cache.get, [chosen], (tf.uint8, tf.bool))
-    seed, epoch = draw
-
-    def augmented(rows: Ints, epoch: np.int64) -> Any:
+    def augmented(rows: Ints, epoch: np.int64, *boxes: NDArray[np.float32]) -> Any:
         pixels, present = cache.get(rows)
-        return augment_photos(pixels, (seed, int(epoch)), rows), present
+        if not boxes:
+            return augment_photos(pixels, (seed, int(epoch)), rows), present
+        pixels, moved = augment_boxed(pixels, np.stack(boxes, axis=1), (seed, int(epoch)), rows)
+        return pixels, present, *(np.ascontiguousarray(each) for each in moved.swapaxes(0, 1))
 
-    return tf.numpy_function(augmented, [chosen, epoch], (tf.uint8, tf.bool))
+    types = [tf.uint8, tf.bool, *(tf.float32 for _ in boxes)]
+    pixels, present, *moved = tf.numpy_function(augmented, [chosen, epoch, *boxes], types)
+    return pixels, present, *(tf.ensure_shape(each, (None, 4)) for each in moved)
 
 
 def _cut(tokens: tf.Tensor, lengths: Sequence[int]) -> tf.Tensor:
@@ -307,7 +323,7 @@ def single_tensor(spec: FittedSpec, modality: Modality, head: str) -> Callable[.
     """Return a function that maps a batch to `(tensor, target, weight)` of one modality and head.
 
     Tables become one-hot codes, numbers (0 where missing) and missing flags, `(B, F)`; texts are
-    joined, `(B, sum of lengths)`, with word ids of their own for each group; photos lie side by
+    joined, `(B, most words)`, with word ids of their own for each group; photos lie side by
     side, `(B, S, S * photos, 3)`; series end together and become channels and missing flags,
     `(B, longest window, F)`.
 
@@ -350,7 +366,13 @@ def _texts(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:
         tokens = inputs[f"{group.name}_tokens"]
         parts.append(tf.where(tokens > 0, tokens - OUT_OF_VOCABULARY + first, 0))
         first += len(group.vocabulary) + 1
-    return tf.concat(parts, axis=1)
+    joined = tf.concat(parts, axis=1)
+    # The words of all groups move together: a recurrent network takes as long for padding.
+    there = joined != PADDING
+    order = tf.argsort(tf.cast(~there, tf.int32), axis=1, stable=True)
+    longest = tf.reduce_max(tf.reduce_sum(tf.cast(there, tf.int32), axis=1))
+    steps = tf.maximum(-(-longest // _WORDS), 1) * _WORDS
+    return tf.gather(joined, order, batch_dims=1)[:, :steps]
 
 
 def _series(groups: list[FittedGroup], inputs: Inputs) -> tf.Tensor:

@@ -39,6 +39,7 @@ def builder_package(dataset: str = "catalogue") -> ModuleType:
     if spec is None or spec.loader is None:
         raise DataError(f"{folder}: not a package.")
     module = importlib.util.module_from_spec(spec)
+    # Before it runs, as Python's own import does: its modules import each other by this name.
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

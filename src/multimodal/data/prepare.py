@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from multimodal.core.arrays import Floats, Ints
-from multimodal.core.config import Config, Kind, LabelKind
+from multimodal.core.config import Config, Group, Kind, LabelKind
 from multimodal.core.errors import ConfigError
-from multimodal.core.presets import ConfigLike, as_config
-from multimodal.core.spec import FittedSpec
+from multimodal.core.presets import ConfigLike, as_config, as_names
+from multimodal.core.spec import FittedSpec, unique_slugs
 from multimodal.data.batches import Source
 from multimodal.data.columns.schema import Schema, infer_schema
 from multimodal.data.defaults import complete, resolve_auto, uses_k_fold
@@ -25,6 +25,11 @@ from multimodal.data.features.fit import (
     with_sparse_features,
 )
 from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.features.pretrained import (
+    Extractors,
+    FrozenFeatures,
+    with_pretrained,
+)
 from multimodal.data.features.text import cut_note
 from multimodal.data.labels.boxes import photo_sizes
 from multimodal.data.labels.cells import Label
@@ -33,21 +38,17 @@ from multimodal.data.labels.fit import LABEL_KINDS, complete_heads, label_kind
 from multimodal.data.labels.read import boxes_to_fractions, label_arrays, read_labels
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import Digests, PhotoColumn
+from multimodal.data.photos.locate import Images, PhotoRoot, as_configured
 from multimodal.data.prepared import Base, Labels, Prepared
 from multimodal.data.prepared_sets import set_bytes, stored_inputs
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import Source as Rows
 from multimodal.data.read.readers import open_table
-from multimodal.data.read.sampling import (
-    SAMPLE_ROWS,
-    repeated_content,
-    sample_rows,
-    sampled_schema,
-)
-from multimodal.data.read.table import Table
+from multimodal.data.read.sampling import SAMPLE_ROWS, sample_rows, sampled_schema
+from multimodal.data.read.table import Dialect, Table
 from multimodal.data.shards import ALONE, ShardedArray, Worker, fingerprint
-from multimodal.data.split.duplicates import duplicate_groups, photo_keys
 from multimodal.data.split.folds import split_targets, training_folds
+from multimodal.data.split.groups import RowGroups, row_groups
 from multimodal.data.split.leakage import leakage_notes
 from multimodal.data.split.splits import Splits, leaking_rows, split_rows
 
@@ -58,19 +59,20 @@ FEATURE_KINDS: tuple[Kind, ...] = ("number", "category", "date", "text", "image"
 
 def prepare(
     data: Rows,
-    targets: str | Sequence[str],
+    targets: str | int | Sequence[str | int],
     config: ConfigLike = None,
     *,
     weight: str | None = None,
-    images: str | Path | None = None,
+    images: Images = None,
     base: Base | None = None,
     label_kinds: Mapping[str, LabelKind | None] = LABEL_KINDS,
     worker: Worker = ALONE,
+    extractor_of: Callable[[Group], FrozenFeatures | None] = lambda group: None,
 ) -> Prepared:
     """Read, check, split and preprocess a table.
 
     Args:
-        data: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
+        data: A CSV, Excel, Parquet or JSON Lines file, a DataFrame, a list of dicts, or a table.
         targets: Column or columns to predict; none stands for those of the config's heads.
         config: What the user wants, as a Config, a dict or the path of a file; groups and heads
             left open are inferred.
@@ -80,6 +82,8 @@ def prepare(
         label_kinds: What each registered head learns from, by its name.
         worker: Which share of the prepared data this process writes to disk, where they are; its
             source has no inputs as long as other processes have not written theirs.
+        extractor_of: The pretrained model of a group that is read as frozen features, None of any
+            other one.
 
     Raises:
         DataError, ConfigError: What is wrong, where, and how to mend it.
@@ -91,33 +95,81 @@ def prepare(
     (['table'], 45)
     """
     config = as_config(config)
-    table, root = open_table(data, images)
-    named = [targets] if isinstance(targets, str) else list(targets)
-    targets = named or _learned(config)
-    learned = list(dict.fromkeys([*targets, *_learned(config)]))
-    schema = _schema(config, table, learned, weight, base, root)
+    table, root = open_table(data, images, Dialect.of(config.data))
+    root = as_configured(root, config.data)
+    named = as_names(targets)
+    config, schema, rows = _read_rows(config, table, root, named, weight, base, label_kinds)
+    groups, splits = _split(config, schema, rows)
+    boxes = rows.photo_sizes is not None
+    config = resolve_auto(config, rows.table, splits, boxes=boxes)
+    found = unique_slugs([group.name for group in config.groups]), map(extractor_of, config.groups)
+    extractors = {name: each for name, each in zip(*found, strict=True) if each is not None}
+    return _fit(config, schema, rows, groups, splits, root, base, worker, extractors)
+
+
+class _Rows(NamedTuple):
+    """The rows that can be learned from; see `Prepared` for what each is."""
+
+    table: Table
+    labels: dict[str, Label]
+    weights: Floats
+    digests: Digests
+    photos: list[PhotoColumn]
+    photo_sizes: Floats | None
+
+
+def _read_rows(
+    config: Config,
+    table: Table,
+    root: PhotoRoot,
+    targets: list[str],
+    weight: str | None,
+    base: Base | None,
+    label_kinds: Mapping[str, LabelKind | None],
+) -> tuple[Config, Schema, _Rows]:
+    """Say what the columns are, complete the config by them, and leave unusable rows out."""
+    targets = targets or learned_columns(config)
+    learned = list(dict.fromkeys([*targets, *learned_columns(config)]))
+    schema = inferred_schema(config, table, learned, weight, base, root)
     config = complete_heads(config, table, schema, targets, label_kinds)
     kinds = {head.name: label_kind(head, label_kinds) for head in config.heads}
     labelled = read_labels(table, schema, config.heads, kinds, weight)
-    config = complete(config, schema, learned, adapt=base is not None)
-    used = _used(config, schema)
-    rows = _usable_rows(config, table.rows_read, used, root, *labelled)
+    boxes = "box" in kinds.values()
+    config = complete(config, schema, learned, adapt=base is not None, boxes=boxes)
+    rows = _usable_rows(config, table.rows_read, _used(config, schema), root, *labelled)
+    return config, schema, rows
+
+
+def _fit(
+    config: Config,
+    schema: Schema,
+    rows: _Rows,
+    groups: RowGroups,
+    splits: Splits,
+    root: PhotoRoot,
+    base: Base | None,
+    worker: Worker,
+    extractors: Extractors,
+) -> Prepared:
+    """Learn the spec from the training rows, and make the arrays of all rows by it."""
     table, raw_labels = rows.table, rows.labels
-    groups, splits = _split(config, schema, rows)
-    config = resolve_auto(config, table, splits)
     k_fold = uses_k_fold(config, table)
-    folds = training_folds(config, groups, splits, raw_labels, k_fold)
+    folds = training_folds(config, groups.together, splits, raw_labels, k_fold)
     spec = fit_rows(config, schema, table, raw_labels, rows.weights, splits == "train", base)
+    spec = with_pretrained(spec, extractors)
     labels = fitted_labels(config, spec, raw_labels)
-    leaks = leakage_notes(table, raw_labels, used)
-    notes = [*leaks, *checks.notes(table), *capped_columns(spec, schema)]
-    notes += rare_class_notes(raw_labels, groups)
-    if leaking := len(leaking_rows(splits, groups)):
-        notes.append(f"{leaking:,} rows have a duplicate in another of the given splits.")
-    preprocessor = Preprocessor(spec, schema)
+    preprocessor = Preprocessor(spec, schema, extractors)
     inputs, caches, stored = stored_inputs(config, preprocessor, table, root, rows.digests, worker)
     source = Source.of(spec, inputs, caches, *label_arrays(spec.heads, labels, rows.weights))
+    leaks = leakage_notes(table, raw_labels, _used(config, schema))
+    notes = [
+        *leaks,
+        *_used(config, schema).doubts(),
+        *_row_notes(rows, spec, schema, groups, splits),
+        *_photo_notes(config, rows.photos),
+    ]
     notes += cut_texts(spec, source, config.data.max_words) + large_notes(table, stored)
+    # Both would hold all texts in memory at once.
     if on_disk(table.frame):
         config = config.merge(training={"baselines": False, "linear": False})
     if config.training.linear:
@@ -134,34 +186,48 @@ def prepare(
         warnings=notes,
         folds=folds,
         photo_sizes=rows.photo_sizes,
-        groups=groups,
+        duplicates=groups.duplicates,
+        groups=groups.together,
         raw_labels=raw_labels,
         photos=rows.photos,
         leaks=leaks,
         stored=stored,
         photo_digest=fingerprint(json.dumps(rows.digests)),
         k_fold=k_fold,
+        extractors=extractors,
     )
 
 
-class _Rows(NamedTuple):
-    """The rows that can be learned from; see `Prepared` for what each is."""
+def _row_notes(
+    rows: _Rows, spec: FittedSpec, schema: Schema, groups: RowGroups, splits: Splits
+) -> list[str]:
+    """Say which rows, categories and classes are left out or rare, and which duplicates part."""
+    notes = [*checks.notes(rows.table), *capped_columns(spec, schema)]
+    notes += [*rare_class_notes(rows.labels, groups.together), *groups.notes]
+    copied = leaking_rows(splits, groups.duplicates)
+    if len(copied):
+        notes.append(f"{len(copied):,} rows have a duplicate in another of the given splits.")
+    if apart := len(np.setdiff1d(leaking_rows(splits, groups.together), copied)):
+        notes.append(
+            f"{apart:,} rows have another of their group, or a near duplicate, in another of the "
+            "given splits."
+        )
+    return notes
 
-    table: Table
-    labels: dict[str, Label]
-    weights: Floats
-    digests: Digests
-    photos: list[PhotoColumn]
-    photo_sizes: Floats | None
+
+def _photo_notes(config: Config, photos: Sequence[PhotoColumn]) -> list[str]:
+    """Say which photos are not read, and why."""
+    drop = config.data.missing_photo == "drop"
+    return [said for column in photos for said in checks.left_out(column, drop=drop)]
 
 
-def _schema(
+def inferred_schema(
     config: Config,
     table: Table,
     learned: Sequence[str],
     weight: str | None,
     base: Base | None,
-    root: Path,
+    root: PhotoRoot,
 ) -> Schema:
     """Infer the kinds of columns, but for those that the config, its groups or a base tell."""
     split = config.data.split
@@ -172,6 +238,7 @@ def _schema(
         split=split.column if split.method == "column" else None,
         overrides=_overrides(config, table, base, learned),
         photo_root=root,
+        data=config.data,
     )
     return sampled_schema(table, infer)
 
@@ -180,13 +247,18 @@ def _usable_rows(
     config: Config,
     read: int,
     used: Schema,
-    root: Path,
+    root: PhotoRoot,
     table: Table,
     labels: Mapping[str, Label],
     weights: Floats,
 ) -> _Rows:
     """Leave out rows whose photo or box cannot be used, and check what is left of `read` rows."""
-    table, digests, kept, photos = checks.reject_bad_photos(table, used.names("image"), root)
+    # Labels come first, photos after them: nothing is opened for a row without a label.
+    slots = checks.photo_slots(config.groups, config.data.max_photos)
+    drop = config.data.missing_photo == "drop"
+    table, digests, kept, photos = checks.screen_photos(
+        table, slots, root, others=[name for name in used.names() if name not in slots], drop=drop
+    )
     labels, weights = {name: label.take(kept) for name, label in labels.items()}, weights[kept]
     sizes = None
     if any(label.kind == "box" for label in labels.values()):
@@ -194,21 +266,21 @@ def _usable_rows(
         table, labels, kept = _with_box_fractions(config, table, labels, sizes)
         sizes, weights, digests = sizes[kept], weights[kept], [digests[row] for row in kept]
     checks.check_row_count(table, read)
+    checks.check_any_photo(table, photos)
     checks.check_rejected_fraction(table, config.data.max_quarantine)
     for head in config.heads:
         check_transform(table, head, labels[head.name].values)
     return _Rows(table, labels, weights, digests, photos, sizes)
 
 
-def _split(config: Config, schema: Schema, rows: _Rows) -> tuple[Ints, Splits]:
-    """Return the groups of duplicates and the split of each row, (N,) each."""
+def _split(config: Config, schema: Schema, rows: _Rows) -> tuple[RowGroups, Splits]:
+    """Return what belongs together, and the split of each row (N,)."""
     table = rows.table
-    keys = [photo_keys(rows.digests), repeated_content(table.frame, schema)]
-    groups = duplicate_groups(keys, len(table.frame), always=(0, 1))
+    groups = row_groups(config.data.split, table, schema, rows.digests)
     splits = split_rows(
         config.data.split,
         table.frame,
-        groups=groups,
+        groups=groups.together,
         targets=[each for label in rows.labels.values() for each in split_targets(label)],
         seed=config.training.seed,
         source=table.name,
@@ -218,7 +290,7 @@ def _split(config: Config, schema: Schema, rows: _Rows) -> tuple[Ints, Splits]:
     return groups, splits
 
 
-def _learned(config: Config) -> list[str]:
+def learned_columns(config: Config) -> list[str]:
     """Return the columns that declared heads learn, each once."""
     return list(dict.fromkeys(column for head in config.heads for column in head.columns))
 
@@ -269,7 +341,7 @@ def _used(config: Config, schema: Schema) -> Schema:
 def cut_texts(spec: FittedSpec, source: Source, limit: int) -> list[str]:
     """Say for each group of texts how many are longer than is read of them."""
     found = []
-    for group in (group for group in spec.groups if group.lengths):
+    for group in (group for group in spec.groups if group.token_lengths):
         none = np.zeros((0, group.lengths[-1]), np.int32)  # as long as other workers write them
         words = source.inputs.get(f"{group.name}_tokens", none)
         seen = words[:SAMPLE_ROWS] if isinstance(words, ShardedArray) else words
@@ -284,7 +356,7 @@ def large_notes(table: Table, stored: Sequence[Path]) -> list[str]:
         return notes
     return [
         f"{table.name} is larger than memory should hold: kinds of columns, scales, categories and "
-        f"words are learned from a random sample of {len(sample_rows(table.frame)):,} rows, and "
-        "baselines are left out.",
+        f"words are learned from a random sample of {len(sample_rows(table.frame)):,} rows; "
+        "baselines are left out, and near duplicates not looked for.",
         *notes,
     ]

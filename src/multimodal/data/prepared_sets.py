@@ -23,6 +23,7 @@ from multimodal.data.batches import Array
 from multimodal.data.features.preprocess import Preprocessor
 from multimodal.data.photos.cache import PhotoCache, decode_shard, unique_paths
 from multimodal.data.photos.checks import Digests
+from multimodal.data.photos.locate import PhotoRoot
 from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.table import Table
@@ -46,7 +47,12 @@ def default_folder() -> Path:
 
 
 def store_rows(
-    folder: Path, source: Path, preprocessor: Preprocessor, table: Table, root: Path, worker: Worker
+    folder: Path,
+    source: Path,
+    preprocessor: Preprocessor,
+    table: Table,
+    root: PhotoRoot,
+    worker: Worker,
 ) -> StoredSet:
     """Return the set of the input arrays of all rows but pixels, written where it is missing.
 
@@ -68,7 +74,8 @@ def store_rows(
     name = fingerprint(
         "rows", __version__, content, table.rows, preprocessor.schema.to_json(), *groups
     )
-    lengths = {f"{g.name}_tokens": g.lengths[-1] for g in preprocessor.spec.groups if g.lengths}
+    texts = [group.token_lengths.items() for group in preprocessor.spec.groups]
+    lengths = {key: each[-1] for items in texts for key, each in items}
 
     def make(start: int, stop: int) -> dict[str, NDArray[Any]]:
         arrays = preprocessor.arrays(table.frame.iloc[start:stop], root).inputs
@@ -111,6 +118,7 @@ def _stored(folder: Path, make: Make, rows: int, worker: Worker) -> StoredSet:
     found = open_shards(folder)
     for _ in range(2):  # a shard that fails its checksum is written anew
         if found is None:
+            # a first row is made to learn how large rows are
             row_bytes = sum(array.nbytes for array in make(0, 1).values())
             if write_shards(folder, make, rows, row_bytes, worker):
                 found = open_shards(folder)
@@ -138,7 +146,7 @@ def stored_inputs(
     config: Config,
     preprocessor: Preprocessor,
     table: Table,
-    root: Path,
+    root: PhotoRoot,
     digests: Digests,
     worker: Worker,
 ) -> tuple[dict[str, Array], dict[str, PhotoCache], list[Path]]:
@@ -156,7 +164,10 @@ def stored_inputs(
             inputs[key] = array if large else np.asarray(array)
     budget, caches = config.data.cache_mb * 2**20, {}
     columns = {group.name: group.columns for group in preprocessor.spec.groups}
+    frozen = [group.name for group in preprocessor.spec.groups if group.pretrained is not None]
     for name, photos in preprocessor.photos(table.frame, root).items():
+        if name in frozen:  # no network reads its pixels
+            continue
         found = None
         if folder is not None and any(path for row in photos.paths for path in row):
             where, found = store_photos(folder, columns[name], photos, digests, worker)

@@ -80,6 +80,7 @@ def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
     found = _blake2b()
     for part in parts:
         content = part.encode() if isinstance(part, str) else bytes(part)
+        # With its length: "ab" and "c" must not give the name that "a" and "bc" give.
         found.update(len(content).to_bytes(8, "little"))
         found.update(content)
     return found.hexdigest()
@@ -106,6 +107,7 @@ def write_shards(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         todo = [i for i in worker.share(len(starts)) if _record(folder, i) is None]
+        # Asked first: hours of decoding should not end at a full disk.
         _check_room(folder, len(todo) * size * row_bytes)
         for i in todo:
             with _claimed(folder, i):

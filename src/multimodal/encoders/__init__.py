@@ -10,6 +10,7 @@ from multimodal.encoders.image_backbone import ImageBackboneEncoder
 from multimodal.encoders.image_inception import InceptionEncoder
 from multimodal.encoders.image_residual import ResidualEncoder
 from multimodal.encoders.image_vit import ViTEncoder
+from multimodal.encoders.pretrained import PretrainedEncoder
 from multimodal.encoders.series import ConvolutionalSeriesEncoder, RecurrentSeriesEncoder
 from multimodal.encoders.text import RecurrentEncoder
 from multimodal.encoders.text_backbone import TextBackboneEncoder
@@ -29,6 +30,7 @@ __all__ = [
     "ImageBackboneEncoder",
     "InceptionEncoder",
     "NumericEmbedding",
+    "PretrainedEncoder",
     "RecurrentEncoder",
     "RecurrentSeriesEncoder",
     "ResidualEncoder",

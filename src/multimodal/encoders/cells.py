@@ -16,6 +16,7 @@ from keras import ops
 
 from multimodal.core.spec import FittedGroup
 from multimodal.layers.base import (
+    Composite,
     Encoder,
     Shape,
     Tensor,
@@ -27,7 +28,6 @@ from multimodal.layers.base import (
     check_positive,
     check_rank,
     check_sizes,
-    constructor_arguments,
 )
 from multimodal.layers.registry import register
 
@@ -108,6 +108,7 @@ class TabularEncoder(Encoder):
                 f"`cardinalities` must have one entry per categorical column. Received: {columns} "
                 f"entries, input_shape={input_shape}"
             )
+        # `embedding` and `numbers` are names that `models.finetune` tells weights apart by.
         self.num_numeric = shapes["numeric"][-1] if "numeric" in shapes else 0
         if columns:
             self.offsets = [sum(self.cardinalities[:i]) for i in range(columns)]
@@ -130,6 +131,8 @@ class TabularEncoder(Encoder):
 
     def embed_categories(self, codes: Tensor) -> Tensor:
         """Return the vectors `(B, C, E)` of integer codes `(B, C)`."""
+        # Made in the call, as a tensor made in `build` would belong to the graph that was built
+        # then.
         offsets = ops.convert_to_tensor(self.offsets, dtype="int32")
         return self.embedding(ops.cast(codes, "int32") + offsets)
 
@@ -214,7 +217,7 @@ def _rectangle(edges: Sequence[float], size: int) -> list[list[float]]:
 
 
 @register("layer", "numeric_embedding")
-class NumericEmbedding(keras.layers.Layer):
+class NumericEmbedding(Composite):
     """Numbers `(B, N)` to one vector per number `(B, N, E)`; a missing one (NaN) has a learned one.
 
     - `linear`: a learned vector times the number, plus another.
@@ -331,6 +334,3 @@ class NumericEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape, self.embedding_dim)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}

@@ -94,6 +94,7 @@ class CrossEncoder(TabularEncoder):
 
     def build(self, input_shape: Any) -> None:
         width = self.build_columns(input_shape, self.embedding_dim, self.numeric_embedding_dim)
+        # `models.finetune` carries weights over by the names of these layers: they stay.
         self.thin, self.crosses = [], []
         for i in range(self.num_layers):
             if self.rank is not None:

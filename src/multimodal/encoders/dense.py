@@ -109,6 +109,7 @@ class DenseEncoder(TabularEncoder):
         members: dict[str, Any] = {"num_members": self.num_members}
         options = {**members, "dropout": self.dropout, "dtype": self.variable_dtype}
         self.mlp = built(MLP(self.hidden_dims, name="mlp", **options), (None, width))
+        # With members there is one axis more, which a block needs to know.
         shape = self.mlp.compute_output_shape((None, width))
         self.blocks = [
             built(DenseBlock(name=f"block_{i}", **options), shape) for i in range(self.num_blocks)

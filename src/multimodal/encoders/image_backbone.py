@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from multimodal.core.errors import choices, first_line
-from multimodal.encoders.image import ImageEncoder, check_photos, copies, restore, to_tokens
+from multimodal.encoders.image import ImageEncoder, check_photos, to_tokens
 from multimodal.layers.backbones import load_backbone, output_spec, serialize_backbone
 from multimodal.layers.base import Shape, Tensor, check_choice, check_flag
 from multimodal.layers.registry import register
@@ -167,10 +167,10 @@ class ImageBackboneEncoder(ImageEncoder):
         if mask is None:
             return self._tokens(photos, learns)
         statistics = self.network.non_trainable_weights if learns else []
-        before = copies(statistics)
+        before = _copies(statistics)
         # a foreign network takes no mask: black photos would enter its batch statistics
         tokens = self._tokens(_stand_in(photos, mask) if learns else photos, learns)
-        restore(statistics, before, mask)
+        _restore(statistics, before, mask)
         return ops.where(ops.reshape(mask, (-1, 1, 1)), tokens, 0)
 
     def _tokens(self, photos: Tensor, training: bool) -> Tensor:
@@ -259,3 +259,14 @@ def _load_weights(network: keras.Model, path: str) -> None:
             f"`weights` do not fit the backbone '{network.name}'. Received: weights={path!r}: "
             f"{first_line(error)}"
         ) from None
+
+
+def _copies(statistics: Sequence[Any]) -> list[Tensor]:
+    """Return the values that the running statistics have now."""
+    return [ops.copy(ops.convert_to_tensor(each)) for each in statistics]
+
+
+def _restore(statistics: Sequence[Any], before: Sequence[Tensor], mask: Tensor) -> None:
+    """Undo what a batch without any photo has taught the running statistics."""
+    for now, old in zip(statistics, before, strict=True):
+        now.assign(ops.where(ops.any(mask), ops.convert_to_tensor(now), old))

@@ -72,6 +72,7 @@ class ResidualBlock(keras.layers.Layer):
         self.convolution_0 = built(convolution, input_shape)
         inner = self.convolution_0.compute_output_shape(input_shape)
         self.norm_1 = make_normalization(kind, inner, policy=policy, name="normalization_1")
+        # `he_normal`, as the other convolutions have, is this with a gain of 1.
         initializer = keras.initializers.VarianceScaling(2.0 * self.gain)
         convolution = make_convolution(
             self.filters, 3, kernel_initializer=initializer, name="convolution_1", **given

@@ -97,6 +97,7 @@ class ViTEncoder(ImageEncoder):
             self.patch_size,
             strides=self.patch_size,
             padding="valid",
+            # a linear projection: `he_normal` is for what a ReLU follows
             kernel_initializer="glorot_uniform",
             policy=policy,
             name="patches",
@@ -104,6 +105,7 @@ class ViTEncoder(ImageEncoder):
         self.patches = built(patches, input_shape)
         self.positions = self.add_weight(
             shape=tokens[1:],
+            # as the positions of BERT start
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),
             name="positions",
         )

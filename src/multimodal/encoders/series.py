@@ -57,6 +57,7 @@ class SeriesEncoder(Encoder):
         numbers = ops.cast(inputs, self.variable_dtype)
         missing = ops.isnan(numbers)
         known = ops.where(missing, 0, numbers)
+        # The flag tells a missing number from one that is 0, the median of its channel.
         return ops.concatenate([known, ops.cast(missing, self.variable_dtype)], axis=-1)
 
 
@@ -129,6 +130,7 @@ class RecurrentSeriesEncoder(SeriesEncoder):
             if i:
                 steps = self.drop(steps, training=training)
             steps = layer(steps, training=training)
+        # float16 would make infinities of large values, not its largest number
         return ops.saturate_cast(steps, self.compute_dtype)
 
     def token_shape(self, input_shape: Shape) -> Shape:

@@ -82,6 +82,7 @@ class TextBackboneEncoder(TextEncoder):
         self.frozen = frozen
         self._names = _input_names(self.backbone)
         self._check_vocabulary()
+        # Asked with symbolic ids: a backbone of the wrong kind fails here, not in the first batch.
         ids = keras.KerasTensor((None, None), dtype="int32")
         given = ids if self._names is None else {name: ids for name in self._names}
         self._dim = output_spec(self.backbone, given, TOKENS, OUTPUTS).shape[-1]

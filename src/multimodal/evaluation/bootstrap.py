@@ -143,8 +143,10 @@ def resample(statistics: Sequence[Statistic], weight: ArrayLike, *, seed: int = 
     while left > 0:
         size = min(max(_CHUNK // n, 1), left)
         drawn = random.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        # One count for all resamples: each has numbers of its own.
         times = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
         weights = w * times
+        # Rows of weight 0 alone have no mean.
         found.append(_values(statistics, weights[weights.sum(axis=1) > 0]))
         left -= size
     return np.concatenate(found)
@@ -196,6 +198,7 @@ def proportion(right: ArrayLike, weight: ArrayLike | None = None) -> ConfidenceI
     """
     hit = np.asarray(right, np.float64)
     w = np.ones_like(hit) if weight is None else np.asarray(weight, np.float64)
+    # 95 % of a normal distribution lie within z standard deviations.
     p, n, z = float(np.average(hit, weights=w)), effective_rows(w), 1.959964
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -256,6 +259,7 @@ def metric_by_cluster(
 def _sums(series: Sequence[RatioTerms], weight: ArrayLike, clusters: ArrayLike) -> Floats:
     """Return the weighted numerator and denominator of each series in each cluster, (G, 2K)."""
     w = np.asarray(weight, np.float64)
+    # Renumbered: the rows may be some of the table's, with gaps between the numbers of clusters.
     cluster = np.unique(np.asarray(clusters), return_inverse=True)[1]
     columns = [w * column for each in series for column in each]
     return np.stack([np.bincount(cluster, column) for column in columns], axis=1)
@@ -285,6 +289,7 @@ def relative_gain(mine: float, other: float, mine_drawn: ArrayLike, other_drawn:
     value = 1 - (mine + _TINY) / (other + _TINY)
     drawn = 1 - (np.asarray(mine_drawn) + _TINY) / (np.asarray(other_drawn) + _TINY)
     below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
+    # One more above and below: no finite number of draws makes a p-value 0.
     p = min(1.0, 2 * (1 + min(below, above)) / (1 + len(drawn)))
     return Gain(float(value), *percentile_interval(drawn), p)
 

@@ -8,7 +8,7 @@ sums), so that it can be computed over any resample of the rows from what each r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -109,7 +109,8 @@ MEASURES = {
         row=lambda task, y, p: iou(y, p) >= 0.5,
     ),
 }
-# Models are compared by the first of these that all of them have.
+# Where a record does not say what was optimised, models are compared by the first of these that all
+# of them have.
 MAIN = ("pinball", "log_rmse", "rmse", "mae_grades", "accuracy", "average_precision", "mean_iou")
 # What is shown beside a main metric.
 BESIDE = {
@@ -123,14 +124,37 @@ BESIDE = {
 }
 
 
-def main_metric(scores: Sequence[ModelScore]) -> str:
+def optimised_metric(task: Task, measured: Mapping[str, float]) -> str:
+    """Name the metric that is closest to what a head's loss makes small, of those measured.
+
+    A number is judged by its logarithm only where that is what the head learns: under `log1p`.
+
+    Args:
+        task: What the head is asked.
+        measured: What `measure` returned; where a label is not above 0 there is no logarithm.
+
+    Example:
+    >>> measured = {"rmse": 2.0, "log_rmse": 0.3}
+    >>> [optimised_metric(Task("y", transform=t), measured) for t in ("log1p", "standardise")]
+    ['log_rmse', 'rmse']
+    """
+    known = (name for name in MAIN if name in measured)
+    return next((n for n in known if n != "log_rmse" or task.transform == "log1p"), "rmse")
+
+
+def main_metric(scores: Sequence[ModelScore], optimised: str = "") -> str:
     """Name the metric to compare models by, `rmse` where they share none.
+
+    Args:
+        scores: The models.
+        optimised: What `optimised_metric` returned; empty for runs that do not say.
 
     Example:
     >>> main_metric([ModelScore("a", "trees", "table", {"accuracy": 0.9, "log_loss": 0.3})])
     'accuracy'
     """
-    shared = (name for name in MAIN if scores and all(name in s.metrics for s in scores))
+    names = (optimised, *MAIN) if optimised else MAIN
+    shared = (name for name in names if scores and all(name in s.metrics for s in scores))
     return next(shared, "rmse")
 
 
@@ -194,8 +218,10 @@ def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
         y_true: Labels (N,) that are there.
 
     Example:
-    >>> compared_metrics(Task("price"), [1.0, 2.0]), compared_metrics(Task("gain"), [-1.0, 2.0])
-    (['log_rmse', 'mae'], ['rmse', 'mae'])
+    >>> compared_metrics(Task("price", transform="log1p"), [1.0, 2.0])
+    ['log_rmse', 'mae']
+    >>> compared_metrics(Task("score"), [1.0, 2.0])
+    ['rmse', 'mae']
     """
     if task.kind == "class":
         return ["mae_grades" if task.ordered else "accuracy", "log_loss"]
@@ -205,7 +231,8 @@ def compared_metrics(task: Task, y_true: ArrayLike) -> list[str]:
         return ["mean_iou", "iou_50"]
     if task.quantiles:
         return ["pinball", "mae"]
-    return ["log_rmse" if np.all(np.asarray(y_true) > 0) else "rmse", "mae"]
+    log = task.transform == "log1p" and np.all(np.asarray(y_true) > 0)
+    return ["log_rmse" if log else "rmse", "mae"]
 
 
 def ratio_terms(metric: str, task: Task, y_true: ArrayLike, outputs: ArrayLike) -> RatioTerms:

@@ -27,9 +27,10 @@ def regression_metrics(
     """Measure predicted numbers against labels, both (N,) or (N, 1) in the user's units.
 
     Always there: `n` (rows with a weight above 0), `rmse`, `mae` and `r2`; `r2` of constant labels
-    is 1 when every row is exact, else 0. Where no label is 0: `mape` and `median_ape`, as
-    fractions. Where all labels are positive: `log_rmse` and `log_r2`, of natural logarithms, with
-    predictions raised to `LOG_FLOOR` times the smallest label. Every metric but `n` is weighted.
+    is 1 when every row is exact, else 0. `mape` and `median_ape`, as fractions, are those of the
+    rows whose label is not 0, where these are more than half. Where all labels are positive:
+    `log_rmse` and `log_r2`, of natural logarithms, with predictions raised to `LOG_FLOOR` times the
+    smallest label. Every metric but `n` is weighted.
 
     Raises:
         DataError: shapes differ, there are no rows, a value is not finite, a weight is negative
@@ -48,10 +49,11 @@ def regression_metrics(
         "mae": float(np.average(error, weights=w)),
         **_rmse_and_r2(y, p, w, ""),
     }
-    if np.all(y != 0):
-        relative = error / np.abs(y)
-        result["mape"] = float(np.average(relative, weights=w))
-        result["median_ape"] = weighted_quantile(relative, w, 0.5)
+    there = y != 0
+    if 2 * there.sum() > len(y):
+        relative = error[there] / np.abs(y[there])
+        result["mape"] = float(np.average(relative, weights=w[there]))
+        result["median_ape"] = weighted_quantile(relative, w[there], 0.5)
     if np.all(y > 0):
         result |= _rmse_and_r2(np.log(y), log_floored(p, y), w, "log_")
     return result

@@ -7,7 +7,7 @@ by row: `head`, `model`, `row` (as in `predictions.csv`), then the columns of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.files import replace_file
-from multimodal.core.spec import unique_slugs
+from multimodal.core.spec import LabelType, unique_slugs
 from multimodal.data.labels.boxes import CORNERS, to_pixels
 from multimodal.evaluation.metrics import best_class
 from multimodal.evaluation.task import Task, has_label, has_prediction
@@ -26,6 +26,11 @@ MOST_COLUMNS = 20  # probabilities of more classes are not written
 SEPARATOR, NO_LABEL = "|", "[]"  # an empty cell is a missing prediction, not that of no label
 BASELINE_PREDICTIONS_FILE = "baseline_predictions.csv"
 Columns = dict[str, NDArray[Any]]
+_TYPES: dict[LabelType, Callable[[str], Any]] = {
+    "integer": int,
+    "float": float,
+    "flag": lambda name: name.lower() in ("true", "1"),
+}
 
 
 def prediction_columns(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = None) -> Columns:
@@ -86,11 +91,29 @@ def one_prediction(task: Task, outputs: ArrayLike, sizes: ArrayLike | None = Non
     >>> one_prediction(Task("price"), [[9.5]]), one_prediction(Task("p", quantiles=[0.5]), [[9.5]])
     (9.5, {'prediction': 9.5, 'q50': 9.5})
     """
+    columns = prediction_columns(task, outputs, sizes)
+    if task.kind == "class":
+        columns["prediction"] = typed_classes(task, columns["prediction"])
     found: Mapping[str, Any] = {
         name: column[0].item() if isinstance(column[0], np.generic) else column[0]
-        for name, column in prediction_columns(task, outputs, sizes).items()
+        for name, column in columns.items()
     }
     return found["prediction"] if task.kind == "number" and not task.quantiles else dict(found)
+
+
+def typed_classes(task: Task, names: NDArray[Any]) -> NDArray[Any]:
+    """Return class names object (N,) as what the classes were in the table, None as None.
+
+    Example:
+    >>> typed_classes(Task("y", "class", ["0", "1"], label_type="integer"), np.array(["1", "0"]))
+    array([1, 0])
+    """
+    if task.label_type == "text":
+        return names
+    values = {name: _TYPES[task.label_type](name) for name in task.classes} | {None: None}
+    found = np.empty(len(names), object)
+    found[:] = [values[name] for name in names]
+    return found if None in names else np.array(found.tolist())
 
 
 def _class(task: Task, values: Floats) -> Columns:
@@ -118,6 +141,7 @@ def _joined(task: Task, values: Floats) -> NDArray[Any]:
 
 def _probabilities(task: Task, values: Floats) -> Columns:
     """Return one column per class, such as `probability_glad` or `probability_10_19`."""
+    # Classes that differ in marks alone, "<10" and "10", would share a column.
     names = unique_slugs([f"probability {name}" for name in task.classes])
     return {name: values[:, i] for i, name in enumerate(names)}
 

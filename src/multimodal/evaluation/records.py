@@ -29,11 +29,12 @@ class ModelScore:
     """One row of the comparison: what a model read, how well it did on the test rows, its cost.
 
     `inputs` is in words ("table", "text", "photos", "table + text + photos"); `metrics` come from
-    :func:`multimodal.evaluation.task.measure`; `seconds` is the wall time of fitting.
+    :func:`multimodal.evaluation.task.measure`; `seconds` is the wall time of fitting. Of kind
+    `recipe` are baselines of one modality by the recipe of the run's own model, `fusion`.
     """
 
     name: str
-    kind: Literal["constant", "trees", "sequential", "fusion"]
+    kind: Literal["constant", "trees", "sequential", "recipe", "fusion"]
     inputs: str
     metrics: dict[str, float]
     parameters: int = 0
@@ -49,15 +50,42 @@ class ModelScore:
 class HeadMetrics(MeasuredRecord):
     """One head on the test and validation rows; `unit` ("EUR", "kg") is for labels only.
 
-    `kind` says what the head predicts, `classes` the names of classes or labels in their order.
+    `kind` says what the head predicts, `classes` the names of classes or labels in their order,
+    `metric` what models are compared by; runs of earlier versions leave it empty.
     """
 
     column: str
     kind: LabelKind = "number"
     classes: list[str] = []
     unit: str = ""
+    metric: str = ""
     test: dict[str, float] = {}
     validation: dict[str, float] = {}
+
+
+class ModalityGain(MeasuredRecord):
+    """What a modality adds: the recipe of the run with it against the same recipe without it.
+
+    Both are measured by `metric` on the same `rows` out of fold. `gain` is the fraction by which
+    the error is smaller with the modality, or the difference where higher is better; `low` to
+    `high` its 95 % interval. `networks` went on without the modality from their weights with it,
+    for `epochs` at most; where there are none, the linear model alone is compared, which is always
+    refitted. `seconds_with` and `seconds_without` are how long the networks take.
+    """
+
+    modality: str
+    outcome: Literal["earned", "nothing"]
+    metric: str
+    rows: int
+    score_with: float
+    score_without: float
+    gain: float
+    low: float
+    high: float
+    networks: int = 0
+    epochs: int = 0
+    seconds_with: float | None = None
+    seconds_without: float | None = None
 
 
 class DataSummary(MeasuredRecord):
@@ -97,10 +125,11 @@ class RunMetrics(MeasuredRecord):
     """The file `metrics.json`. Every part may be absent, as in an interrupted run.
 
     `heads`, `comparison` and `limit` are keyed by head name; a limit is the smallest error anyone
-    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `withheld` is the
-    modality ablation: metrics without one modality, by head and modality; `intervals` and
-    `confidence` are the checks of calibration by head; `unusual` are the fractions of test rows
-    that each check for novelty finds, and all together. `notes` are sentences for the user that are
+    could reach, by metric (`{"price": {"log_rmse": 0.15}}`), where it is known; `modalities` is
+    what each modality adds to a recipe that is retrained without it; `withheld` are the metrics of
+    the test rows as if they lacked a modality, by head and modality; `intervals` and `confidence`
+    are the checks of calibration by head; `unusual` are the fractions of test rows that each check
+    for novelty finds, and all together. `notes` are sentences for the user that are
     no warnings, such as what was carried over from another run. `machine` says what it ran on
     (processor, cores, memory), `date` on which day (UTC).
 
@@ -114,6 +143,7 @@ class RunMetrics(MeasuredRecord):
     comparison: dict[str, list[ModelScore]] = {}
     limit: dict[str, dict[str, float]] = {}
     withheld: dict[str, dict[str, dict[str, float]]] = {}
+    modalities: dict[str, list[ModalityGain]] = {}
     intervals: dict[str, IntervalCheck] = {}
     confidence: dict[str, ConfidenceCheck] = {}
     unusual: dict[str, float] = {}
@@ -124,6 +154,10 @@ class RunMetrics(MeasuredRecord):
     machine: dict[str, str] = {}
     date: str = ""
     command: str = ""
+
+    def optimised(self, head: str) -> str:
+        """Return the metric that a head was optimised for; empty in runs of earlier versions."""
+        return self.heads[head].metric if head in self.heads else ""
 
     def to_json(self) -> str:
         """Return indented JSON; NaN and infinity become strings."""

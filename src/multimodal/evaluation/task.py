@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from multimodal.core.arrays import Bools
 from multimodal.core.config import Head, LabelKind
 from multimodal.core.errors import DataError
-from multimodal.core.spec import FittedHead
+from multimodal.core.spec import FittedHead, LabelType
 from multimodal.evaluation.metrics import (
     box_metrics,
     check_weights,
@@ -34,6 +34,8 @@ class Task:
         classes: Names of classes or labels, one for each column of probabilities.
         ordered: Whether classes are ordered, lowest first.
         quantiles: Those that the outputs of a quantile head stand for.
+        label_type: What a class was in the table.
+        transform: The space that a number is learned in, which its errors are measured in.
     """
 
     name: str
@@ -41,13 +43,17 @@ class Task:
     classes: list[str] = field(default_factory=list)
     ordered: bool = False
     quantiles: list[float] = field(default_factory=list)
+    label_type: LabelType = "text"
+    transform: str = "none"
 
     @classmethod
     def of(cls, head: Head, fitted: FittedHead, layer: Any) -> Task:
-        """Return the task of a head, whose layer knows its quantiles."""
+        """Return the task of a head, whose layer knows its quantiles and its transform."""
         quantiles = [float(share) for share in getattr(layer, "quantiles", [])]
         ordered = head.head.name == "ordinal"
-        return cls(fitted.name, fitted.kind, list(fitted.classes), ordered, quantiles)
+        classes, label_type = list(fitted.classes), fitted.label_type
+        transform = getattr(layer, "transform", "none")
+        return cls(fitted.name, fitted.kind, classes, ordered, quantiles, label_type, transform)
 
     @property
     def middle(self) -> int:

@@ -19,7 +19,13 @@ from keras import ops, tree
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import FittedGroup
 from multimodal.fusion.base import Fusion, Tensors, gather
-from multimodal.fusion.contributions import Rows, filled, shapley_values, shapley_weights
+from multimodal.fusion.contributions import (
+    MAX_GROUPS,
+    Rows,
+    filled,
+    shapley_values,
+    shapley_weights,
+)
 from multimodal.fusion.gated import GatedFusion
 from multimodal.layers.base import Tensor
 from multimodal.models.build import fold_models
@@ -197,20 +203,41 @@ def group_values(
     References:
         Shapley, A Value for n-Person Games, 1953.
     """
+    names, size = sorted(players), tree.flatten(row.encoded[0])[0].shape[0]
+    if len(names) > MAX_GROUPS:
+        raise ValueError(
+            f"`players` must be at most {MAX_GROUPS}, of which all coalitions are computed. "
+            f"Received: {len(names)} players"
+        )
+    coalitions = np.arange(2 ** len(names))
+    who = {
+        group: np.repeat(coalitions >> i & 1, size).astype(bool)
+        for i, name in enumerate(names)
+        for group in players[name]
+    }
+    own = np.tile(np.arange(size), len(coalitions))
+    places = {group: np.where(there, own, size) for group, there in who.items()}
     found = []
     for submodel, rows, bare in zip(row.submodels, row.encoded, baseline, strict=True):
-
-        def function(given: Any, submodel: Submodel = submodel) -> Tensor:
-            merged = {group: each for held in given.values() for group, each in held.items()}
-            return submodel.score(merged, row.direction)
-
-        mine, others = (
-            {name: {group: each[group] for group in held} for name, held in players.items()}
-            for each in (filled(rows, bare), filled(bare, rows))
+        both = tree.map_structure(
+            lambda one, other: ops.concatenate([one, other]), filled(rows, bare), filled(bare, rows)
         )
-        found.append(shapley_values(function, mine, others))
-    values = mean_of(found)
-    return {name: values[i] for i, name in enumerate(sorted(players))}
+        parts = [
+            submodel.score(_take(both, places, slice(i, i + CHUNK)), row.direction)
+            for i in range(0, len(own), CHUNK)
+        ]
+        found.append(ops.reshape(ops.concatenate(parts), (len(coalitions), size)))
+    weights = ops.convert_to_tensor(shapley_weights(len(names)), dtype="float32")
+    values = ops.matmul(weights, mean_of(found))
+    return {name: values[i] for i, name in enumerate(names)}
+
+
+def _take(rows: Rows, places: Mapping[str, Any], some: slice) -> Rows:
+    """Return some rows, each group taken from places of its own."""
+    return {
+        group: {key: ops.take(each, places[group][some], axis=0) for key, each in tensors.items()}
+        for group, tensors in rows.items()
+    }
 
 
 def mean_of(tensors: Sequence[Tensor]) -> Tensor:
@@ -334,6 +361,7 @@ def encode(model: keras.Model, inputs: Any) -> Rows:
 
 def fusion_inputs(model: keras.Model) -> Rows:
     """Return the symbolic tensors that a model's fusion is given: group -> dict of tensors."""
+    # Private: Keras has no public way to the arguments that a layer was called with.
     arguments = find_fusion(model)._inbound_nodes[0].arguments
     options = arguments.kwargs
     return gather(arguments.args[0], options.get("presence"), options.get("mask") or {})
@@ -371,6 +399,7 @@ def estimate_shapley_values(
     random = np.random.default_rng(seed)
     pairs = int(np.clip(MOST // (2 * (players + 1)), 1, PAIRS))
     orders = [random.permutation(players) for _ in range(pairs)]
+    # Who joins early in one joins late in the other: their errors partly cancel.
     orders = [each for order in orders for each in (order, order[::-1])]
     places = np.argsort(orders, axis=1)[:, None]
     joined = places < np.arange(players + 1)[:, None]  # who is there, by order and step

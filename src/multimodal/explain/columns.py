@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Bools, Floats
-from multimodal.core.spec import MISSING, FittedGroup
+from multimodal.core.spec import MISSING, OUT_OF_VOCABULARY, FittedGroup
 from multimodal.data.columns.cells import as_text
 from multimodal.explain.attribution import ScoredRow, estimate_shapley_values, floats
 from multimodal.explain.linear import LinearScores
@@ -17,6 +17,8 @@ from multimodal.explain.records import ColumnScore, ColumnScores
 
 MOST_FREQUENT = 2  # the code of the first category: they are listed by how often they are seen
 NO_VALUE = "missing"
+UNKNOWN = "any unknown category"
+LETTERS = ", but for its letters"  # which the linear model compares with those of others
 
 
 def explain_columns(
@@ -54,13 +56,17 @@ def explain_columns(
     scores, exact = estimate_shapley_values(function, len(names))
     start, end = function(np.array([[False] * len(names), [True] * len(names)])).tolist()
     if linear is not None:
+        # It adds up column by column, so needs no coalitions; only its random features do.
         moved = linear.columns([group.name for group in groups], names)
         scores = scores + moved
         rest = linear.total - float(linear.random_features(own)[0])
         start, end = start + rest - float(moved.sum()), end + rest
     typical = _typical(groups)
+    unknown = _unknown(groups, own, linear)
     columns = [
-        ColumnScore(name, _shown(frame[name].iloc[0]), typical[name], float(score))
+        ColumnScore(
+            name, _shown(frame[name].iloc[0]), typical[name], float(score), unknown.get(name, "")
+        )
         for name, score in zip(names, scores, strict=True)
     ]
     return ColumnScores(columns, start, end, exact)
@@ -92,10 +98,24 @@ def _typical(groups: Sequence[FittedGroup]) -> dict[str, str]:
     found: dict[str, str] = {}
     for group in groups:
         for number in group.numeric:
-            shown = f"{number.centre:.6g}" if number.part is None else "median date"
+            typical = "the usual members" if number.member else "median date"
+            shown = f"{number.centre:.6g}" if number.part is None else typical
             found[number.source] = shown
         for column in group.categorical:
             found[column.source] = column.categories[0] if column.categories else NO_VALUE
+    return found
+
+
+def _unknown(
+    groups: Sequence[FittedGroup], own: Mapping[str, Any], linear: LinearScores | None
+) -> dict[str, str]:
+    """Return the columns whose category the model does not know, and what it counts as."""
+    found: dict[str, str] = {}
+    for group in groups:
+        for i, column in enumerate(group.categorical):
+            if own[f"{group.name}_categorical"][0, i] == OUT_OF_VOCABULARY:
+                lettered = linear is not None and linear.reads_letters(group.name, column.source)
+                found[column.source] = UNKNOWN + (LETTERS if lettered else "")
     return found
 
 

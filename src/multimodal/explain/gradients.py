@@ -58,6 +58,7 @@ def _tensorflow(function: Function, inputs: Tensor) -> tuple[Tensor, Tensor]:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         values = function(inputs)
+    # Zero rather than None where a part does not use its input, as the other backends have it.
     return values, tape.gradient(values, inputs, unconnected_gradients="zero")
 
 
@@ -170,6 +171,7 @@ def _along(function: Function, low: Tensor, high: Tensor, steps: int) -> Tensor:
     total = ops.zeros_like(high)
     for first in range(0, steps, CHUNK):
         places = ops.arange(first, min(first + CHUNK, steps), dtype="float32")
+        # The middles of the steps: the error of a sum over their ends is twice as large.
         fraction = ops.reshape((places + 0.5) / steps, (-1, 1, 1))
         _, gradient = value_and_gradient(function, low + fraction * (high - low))
         total = total + ops.sum(gradient, axis=0, keepdims=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import FittedGroup
 from multimodal.data.features.preprocess import Arrays
+from multimodal.data.photos.locate import PhotoRoot
 from multimodal.data.sparse.ngrams import Matrix
 from multimodal.evaluation.bootstrap import confidence_interval
-from multimodal.evaluation.measures import MAIN, shortfall
+from multimodal.evaluation.measures import optimised_metric, shortfall
 from multimodal.evaluation.records import (
     IMPORTANCE_FILE,
     HeadImportance,
@@ -25,7 +27,7 @@ from multimodal.evaluation.records import (
     PermutationImportance,
 )
 from multimodal.evaluation.task import Task, has_label, has_prediction, measure
-from multimodal.explain.attribution import Submodel, floats
+from multimodal.explain.attribution import floats
 from multimodal.explain.columns import sources
 from multimodal.explain.submodels import Encoded, HeadSubmodels, encode_rows, take
 from multimodal.models.build import head_layer
@@ -33,17 +35,34 @@ from multimodal.models.fitted import FittedModel
 
 __all__ = ["IMPORTANCE_FILE", "MOST_ROWS", "Importance", "importance"]
 
-MOST_ROWS = 2000
-REPEATS = 5  # permutations of each group or column
+MOST_ROWS = 1000
+REPEATS = 5  # permutations of each group or column; fewer of many rows, since
+PERMUTED_ROWS = 2000  # of so many rows in all the chance of the permutations is small beside theirs
 DRAWS = 100  # bootstrap samples of the rows, each on one of the permutations
 MOST_COLUMNS = 50
-CHUNK = 256
+FEWEST, MOST = 256, 2048  # permuted rows predicted at once, so that a fusion is given
+CHUNK = 2**22  # numbers at most of them
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """What is taken from other rows: all of a group, or one column of the table.
+
+    Attributes:
+        order: The row that each row takes it from, (rows,).
+        group: The name of the group; None for a column.
+        column: The column of the table.
+    """
+
+    order: Ints
+    group: str | None = None
+    column: str | None = None
 
 
 def importance(
     model: FittedModel,
     rows: pd.DataFrame,
-    root: Path,
+    root: PhotoRoot,
     labels: Mapping[str, NDArray[Any]],
     weights: Mapping[str, NDArray[Any]],
     *,
@@ -51,13 +70,14 @@ def importance(
 ) -> Importance:
     """Return the permutation importance of every group, and of every column of the table.
 
-    The values of one group or column are permuted among the rows, five times, for networks and
-    linear model alike; encoded rows are permuted where that is the same. The intervals are of
-    bootstraps over the rows, each on one of the permutations. At most 50 columns are looked at.
+    The values of one group or column are permuted among the rows, up to five times, for networks
+    and linear model alike; encoded rows are permuted where that is the same. The intervals are of
+    bootstraps over the rows, each on one of the permutations, and so hold the chance of both. At
+    most 50 columns are looked at.
 
     Args:
         model: The fitted model.
-        rows: Raw rows, up to some thousands.
+        rows: Raw rows, such as a thousand.
         root: Folder that photo paths start from.
         labels: Labels by head, as `evaluation.measure` takes them; heads may be left out.
         weights: Row weights by head.
@@ -80,7 +100,7 @@ def importance(
             terms = submodels.linear.matrices(rows)
         head = PermutedHead(model, task, submodels, arrays, encoded, terms or [])
         y_true, weight = labels[task.name], weights[task.name]
-        plain = head.outputs({})
+        plain = head.plain
         known = has_label(task, y_true) & (weight > 0) & has_prediction(plain)
         known[list(faults)] = False
         scored = np.flatnonzero(known)
@@ -102,35 +122,35 @@ def _head(
         return measure(head.task, y_true[chosen], outputs[chosen], weight[chosen])
 
     measured = metrics(plain, rows)
-    metric = next(name for name in (*MAIN, "rmse") if name in measured)
+    metric = optimised_metric(head.task, measured)
 
     def error(outputs: Floats, chosen: Ints) -> float:
         return shortfall(metric, metrics(outputs, chosen).get(metric, np.nan))
 
     drawn = [random.choice(rows, len(rows)) for _ in range(DRAWS)]
     before, drawn_before = error(plain, rows), [error(plain, each) for each in drawn]
-    orders = [_order(random, rows, len(plain)) for _ in range(REPEATS)]
+    repeats = int(np.clip(PERMUTED_ROWS // len(rows), 1, REPEATS))
+    orders = [_order(random, rows, len(plain)) for _ in range(repeats)]
 
-    def permuted(name: str, kind: Any, outputs: list[Floats]) -> PermutationImportance:
+    def permuted(
+        name: str, kind: Literal["group", "column"], outputs: Floats
+    ) -> PermutationImportance:
         after = float(np.mean([error(each, rows) for each in outputs]))
         changes = [
-            error(outputs[i % REPEATS], each) - drawn_before[i] for i, each in enumerate(drawn)
+            error(outputs[i % repeats], each) - drawn_before[i] for i, each in enumerate(drawn)
         ]
         found = confidence_interval([after - before, *changes])
         return PermutationImportance(
             name=name, kind=kind, error=after, change=found.value, low=found.low, high=found.high
         )
 
-    needs = [
-        permuted(group.name, "group", [head.outputs({group.name: order}) for order in orders])
-        for group in head.groups
-    ]
-    tables = [group for group in head.groups if group.modality == "tabular"]
-    needs += [
-        permuted(column, "column", [head.with_column(column, order) for order in orders])
-        for column in sources(tables)[:MOST_COLUMNS]
-    ]
-    return HeadImportance(metric=metric, error=before, rows=len(rows), repeats=REPEATS, needs=needs)
+    columns = sources([group for group in head.groups if group.modality == "tabular"])
+    names: list[tuple[str, Literal["group", "column"]]] = [(g.name, "group") for g in head.groups]
+    names += [(column, "column") for column in columns[:MOST_COLUMNS]]
+    wanted = [Permutation(order, **{kind: name}) for name, kind in names for order in orders]
+    outputs = head.outputs(wanted).reshape(len(names), repeats, *plain.shape)
+    needs = [permuted(*each, one) for each, one in zip(names, outputs, strict=True)]
+    return HeadImportance(metric=metric, error=before, rows=len(rows), repeats=repeats, needs=needs)
 
 
 def _order(random: np.random.Generator, rows: Ints, size: int) -> Ints:
@@ -162,89 +182,122 @@ class PermutedHead:
         terms: Sequence[Matrix],
     ) -> None:
         self.task, self.networks, self.linear = task, submodels.networks, submodels.linear
+        self.submodels = submodels
         self.arrays, self.encoded, self.terms = arrays, encoded, terms
         self.added: Floats | None = None
         if self.linear is not None:
             self.added = self.linear.raw(terms, arrays.rows) + self.linear.constant
         self.layer = head_layer(model.model, task.name)
         self.groups = model.spec.groups
+        size = sum(each[0].size for each in tree.flatten(encoded[0]))  # of one row
+        self._added_by: dict[tuple[tuple[str, ...], str | None], Floats] = {}
+        self._chunk = int(np.clip(CHUNK // size, FEWEST, MOST))
 
-    def outputs(self, permuted: Mapping[str, Ints]) -> Floats:
-        """Return (rows, width), each group that `permuted` names taken from other rows."""
+    @cached_property
+    def plain(self) -> Floats:
+        """Outputs (rows, width) with everything in its place."""
+        found: Floats = self.outputs([Permutation(np.arange(self.arrays.rows))])[0]
+        return found
 
-        def changed(rows: Any, network: Submodel, places: Ints, i: int) -> Any:
-            others = {
-                group: take({group: self.encoded[i][group]}, order[places])[group]
-                for group, order in permuted.items()
-            }
-            return rows | others
+    def outputs(self, permutations: Sequence[Permutation]) -> Floats:
+        """Return (permutations, rows, width), several permutations predicted at once.
 
-        linear = self.added
-        for group, order in permuted.items():
-            linear = self._moved(linear, [group], None, order)
-        return self._outputs(changed, linear)
+        A call of a network costs as much as a hundred rows in it do: each of some rows, one for
+        each permutation, would be most of the time.
+        """
+        size = self.arrays.rows
+        found = []
+        for first in range(0, len(permutations) * size, self._chunk):
+            chosen = np.arange(first, min(first + self._chunk, len(permutations) * size))
+            found.append(self._of_networks(permutations, chosen // size, chosen % size))
+        raw = np.concatenate(found)
+        if self.submodels.network_weight is not None:
+            raw = self.submodels.network_weight * raw
+        if self.linear is not None:
+            raw = raw + np.concatenate([self._of_linear(each) for each in permutations])
+        if self.submodels.kernels:
+            raw = raw + np.concatenate([self._of_kernels(each) for each in permutations])
+        decoded = floats(self.layer.decode(keras.ops.convert_to_tensor(raw, dtype="float32")))
+        return decoded.reshape(len(permutations), size, -1)
 
-    def with_column(self, column: str, order: Ints) -> Floats:
-        """Return (rows, width), one column of the table taken from other rows."""
-        groups = [group for group in self.groups if column in sources([group])]
+    def _of_networks(
+        self, permutations: Sequence[Permutation], which: Ints, places: Ints
+    ) -> Floats:
+        """Return the mean raw outputs of networks for rows, each with one of the permutations."""
+        cases = [(permutations[i], np.flatnonzero(which == i)) for i in np.unique(which)]
+        taken = {group.name: places.copy() for group in self.groups}
+        for each, rows in cases:
+            if each.group is not None:
+                taken[each.group][rows] = each.order[places[rows]]
+        own: dict[str, dict[str, NDArray[Any]]] = {}
+        for each, rows in cases:
+            others = each.order[places[rows]]
+            for group in self._tables(each.column):
+                inputs = own.setdefault(group.name, self._inputs(group, taken[group.name]))
+                for key, columns in _columns(group, each.column).items():
+                    inputs[key][rows[:, None], columns] = self.arrays.inputs[key][others][
+                        :, columns
+                    ]
+        raw = []
+        for network, encoded in zip(self.networks, self.encoded, strict=True):
+            given = {name: take({name: encoded[name]}, rows)[name] for name, rows in taken.items()}
+            changed = {name: network.encode_group(name, each) for name, each in own.items()}
+            raw.append(network.raw(given | changed))
+        return floats(keras.ops.mean(keras.ops.stack(raw), axis=0))
+
+    def _of_kernels(self, permutation: Permutation) -> Floats:
+        """Return what frozen features add to the raw outputs of all rows."""
         inputs = dict(self.arrays.inputs)
-        for group in groups:
-            inputs |= _permuted(group, column, inputs, order)
+        key = f"{permutation.group}_features"
+        if key in inputs:
+            inputs[key] = inputs[key][permutation.order]
+        return np.asarray(self.submodels.of_kernels(inputs))
 
-        def changed(rows: Any, network: Submodel, places: Ints, i: int) -> Any:
-            others = {}
-            for group in groups:
-                own = {key: inputs[key][places] for key in group.input_keys}
-                others[group.name] = network.encode_group(group.name, own)
-            return rows | others
-
-        linear = self._moved(self.added, [group.name for group in groups], column, order)
-        if self.linear is not None and linear is not None:
-            # random features mix all columns of a group: they are computed anew
-            keys = [key for group in groups for key in group.input_keys if key in inputs]
-            for i, matrix in self.linear.random_features({key: inputs[key] for key in keys}):
-                kept = matrix.multiply(self.terms[i] != 0)  # a row keeps `lengths` terms at most
-                linear = linear + self.linear.raw([kept - self.terms[i]], len(linear))
-        return self._outputs(changed, linear)
-
-    def _moved(
-        self, added: Floats | None, groups: Sequence[str], column: str | None, order: Ints
-    ) -> Floats | None:
+    def _of_linear(self, permutation: Permutation) -> Floats:
         """Return what the linear model adds where some blocks are taken from other rows."""
-        if self.linear is None or added is None:
-            return None
-        chosen = [self.terms[i] for i in self.linear.positions(groups, column)]
-        own = self.linear.raw(chosen, len(order))
-        return np.asarray(added + own[order] - own)
+        assert self.linear is not None and self.added is not None
+        order, column = permutation.order, permutation.column
+        tables = self._tables(column)
+        groups = (
+            [group.name for group in tables] if permutation.group is None else [permutation.group]
+        )
+        own = self._blocks(tuple(groups), column)
+        linear = self.added + own[order] - own
+        inputs: dict[str, NDArray[Any]] = {}
+        for group in tables:
+            inputs |= self._inputs(group, np.arange(len(order)))
+            for key, columns in _columns(group, column).items():
+                inputs[key][:, columns] = inputs[key][order][:, columns]
+        # random features mix all columns of a group: they are computed anew
+        for i, matrix in self.linear.random_features(inputs) if inputs else ():
+            kept = matrix.multiply(self.terms[i] != 0)  # a row keeps `lengths` terms at most
+            linear = linear + self.linear.raw([kept - self.terms[i]], len(linear))
+        return np.asarray(linear)
 
-    def _outputs(self, changed: Callable[..., Any], linear: Floats | None) -> Floats:
-        size, found = len(tree.flatten(self.encoded[0])[0]), []
-        for first in range(0, size, CHUNK):
-            places = np.arange(first, min(first + CHUNK, size))
-            raw = [
-                network.raw(changed(take(rows, places), network, places, i))
-                for i, (network, rows) in enumerate(zip(self.networks, self.encoded, strict=True))
-            ]
-            mean = keras.ops.mean(keras.ops.stack(raw), axis=0)
-            if self.linear is not None and linear is not None:
-                stacked = self.linear.network_weight * floats(mean) + linear[places]
-                mean = keras.ops.convert_to_tensor(stacked, dtype="float32")
-            found.append(floats(self.layer.decode(mean)))
-        return np.concatenate(found)
+    def _blocks(self, groups: tuple[str, ...], column: str | None) -> Floats:
+        """Return what the blocks of groups, or of a column in them, add to each row."""
+        assert self.linear is not None
+        if (groups, column) not in self._added_by:
+            chosen = [self.terms[i] for i in self.linear.positions(groups, column)]
+            self._added_by[groups, column] = self.linear.raw(chosen, self.arrays.rows)
+        return self._added_by[groups, column]
+
+    def _tables(self, column: str | None) -> list[FittedGroup]:
+        """Return the groups that read a column of the table."""
+        return [group for group in self.groups if column is not None and column in sources([group])]
+
+    def _inputs(self, group: FittedGroup, places: Ints) -> dict[str, NDArray[Any]]:
+        return {key: self.arrays.inputs[key][places] for key in group.input_keys}
 
 
-def _permuted(
-    group: FittedGroup, column: str, inputs: Mapping[str, Any], order: Ints
-) -> dict[str, NDArray[Any]]:
-    """Return the inputs of a group with one column in another order."""
-    found = {}
-    for kind, names in (
-        ("numeric", [each.source for each in group.numeric]),
-        ("categorical", [each.source for each in group.categorical]),
-    ):
-        places = [i for i, name in enumerate(names) if name == column]
-        if places:
-            changed = inputs[f"{group.name}_{kind}"].copy()
-            changed[:, places] = changed[order][:, places]
-            found[f"{group.name}_{kind}"] = changed
-    return found
+def _columns(group: FittedGroup, column: str | None) -> dict[str, list[int]]:
+    """Return where a column of the table lies in the inputs of a group, by input key."""
+    kinds = {
+        "numeric": [each.source for each in group.numeric],
+        "categorical": [each.source for each in group.categorical],
+    }
+    return {
+        f"{group.name}_{kind}": [i for i, name in enumerate(names) if name == column]
+        for kind, names in kinds.items()
+        if names
+    }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.spec import FittedGroup, FittedSpec, SparseFeatures
-from multimodal.data.features.cell_arrays import Frame, texts
+from multimodal.data.features.cell_arrays import Frame, Readings
 from multimodal.data.features.text import words
 from multimodal.data.sparse.blocks import (
     baseline_matrices,
@@ -38,7 +38,7 @@ class LinearSubmodel:
     Attributes:
         terms: The sparse features that it reads.
         spec: The fitted spec.
-        units: Phrase around the number by source column.
+        readings: How each source column is read.
         network_weight: Stacking weight of the mean of the networks, (width,).
         linear_weight: Stacking weight of the linear model, (width,).
         kernel: float32 (terms, width).
@@ -47,7 +47,7 @@ class LinearSubmodel:
 
     terms: SparseFeatures
     spec: FittedSpec
-    units: Mapping[str, str | None]
+    readings: Readings
     network_weight: Floats
     linear_weight: Floats
     kernel: NDArray[np.float32]
@@ -58,7 +58,7 @@ class LinearSubmodel:
 
         The groups `without` are as in rows that lack them.
         """
-        found = block_matrices(self.terms, self.spec, self.units, frame, without=without)
+        found = block_matrices(self.terms, self.spec, self.readings, frame, without=without)
         return keep_largest(list(found), self.terms.lengths[-1])
 
     def random_features(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[tuple[int, Matrix]]:
@@ -132,11 +132,11 @@ def linear_submodel(model: FittedModel, head: str) -> LinearSubmodel | None:
     layer = model.model.get_layer(head)
     if not isinstance(layer, Blend) or model.spec.terms is None:
         return None
-    networks, linear = floats(layer.shares)
+    networks, linear = floats(layer.shares)[:2]
     return LinearSubmodel(
         terms=model.spec.terms,
         spec=model.spec,
-        units=model.preprocessor.units,
+        readings=model.preprocessor.readings,
         network_weight=networks,
         linear_weight=linear,
         kernel=np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float32)[1:],
@@ -176,6 +176,12 @@ class LinearScores:
         moved = self.here - self.typical
         return np.array([moved[self.model.positions(groups, name)].sum() for name in names])
 
+    def reads_letters(self, group: str, column: str) -> bool:
+        """Return whether the model reads the letters of the categories of a column."""
+        blocks = self.model.terms.blocks
+        places = self.model.positions([group], column)
+        return any(blocks[i].kind == "value_letters" for i in places)
+
     def random_features(self, inputs: Mapping[str, NDArray[Any]]) -> Floats:
         """Return what the random features of groups of the table add to scores, (rows,).
 
@@ -188,13 +194,12 @@ class LinearScores:
             found += matrix @ (self.kernel * (self.terms[i].toarray()[0] != 0))  # not those cut off
         return found
 
-    def words(self, group: FittedGroup, frame: Any) -> Floats:
+    def words(self, group: FittedGroup, text: str) -> Floats:
         """Return how much each word of a text moved the score, (words,).
 
         Each term counts for the words that it stands in. What the model says of an absent text is
         taken off by the weight of the terms, so that the scores add up to what `groups` returns.
         """
-        text = texts(group.columns, frame)[0]
         found = np.zeros(len(words(text)))
         for i in self.model.positions([group.name]):
             if self.model.terms.blocks[i].kind in OF_TEXTS:

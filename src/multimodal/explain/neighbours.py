@@ -1,7 +1,8 @@
-"""Nearest training rows in the space that the heads read; their vectors are kept in the run.
+"""Nearest training rows, by what decides a prediction; their vectors are kept in the run.
 
-`neighbours.npz` holds the fused vectors of up to 2,000 training rows as float16, `neighbours.json`
-what the rows are.
+Where the networks decide, these are the vectors that enter their heads; else what each part of the
+stacked model adds to the raw outputs of the first head. `neighbours.npz` holds those of up to 2,000
+training rows as float16, `neighbours.json` what the rows are.
 """
 
 from __future__ import annotations
@@ -21,10 +22,24 @@ from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import check_manifest
 from multimodal.core.records import Record, read_if_there
 from multimodal.explain.records import Neighbour
+from multimodal.explain.submodels import EncodedRow, HeadSubmodels
 
 VECTORS_FILE, ROWS_FILE = "neighbours.npz", "neighbours.json"
 MOST_ROWS, MOST_BYTES, SHORT = 2000, 1 << 25, 160
 SHOWN = 5  # neighbours of a row
+UNIT = "1 is the median distance of two training rows."
+FUSED = f"Distances are between the vectors that enter the heads of the networks; {UNIT}"
+ADDED = (
+    "Distances are between what each part of the stacked model (feature blocks of the linear "
+    f"model, groups of frozen features, the networks) adds to the raw outputs; {UNIT}"
+)
+NETWORKS_ALONE = (
+    "The nearest training rows are left out: the run holds the vectors of its networks alone, "
+    "which have less than half of the stacking weights, so that they would not tell what decided."
+)
+OTHER_HEAD = (
+    "The nearest training rows are left out: the run holds what decides '{}' alone, not this head."
+)
 _Short = Annotated[str, StringConstraints(max_length=SHORT)]
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -40,11 +55,15 @@ class NearRow(Record):
 
 class _Rows(Record):
     rows: list[NearRow] = Field([], max_length=MOST_ROWS)
+    head: _Short = ""  # runs of before hold fused vectors
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Vectors (N, D) of training rows as they enter the heads, and what the rows are.
+    """Vectors (N, D) of training rows, and what the rows are.
+
+    With a `head`, the vectors are what each part of its model adds to its raw outputs; without
+    one they are what enters the heads of the networks.
 
     Example:
     >>> rows = [NearRow(line=i, labels={"price": str(i)}) for i in range(3)]
@@ -55,12 +74,14 @@ class Neighbours:
 
     vectors: Floats
     rows: Sequence[NearRow]
+    head: str = ""
 
     def nearest(self, vector: Floats, count: int = SHOWN) -> list[Neighbour]:
         """Return the nearest rows to a vector (D,), nearest first.
 
-        Every feature counts by its standard deviation over the training rows; distances are in
-        units of the median distance of two training rows.
+        What is added to raw outputs counts as it is, every feature of networks by its standard
+        deviation over the training rows; distances are in units of the median distance of two
+        training rows.
 
         Raises:
             RunError: The vector has another size.
@@ -72,8 +93,9 @@ class Neighbours:
             )
         deviation = self.vectors.std(axis=0)
         kept = deviation > 0
-        known = self.vectors[:, kept] / deviation[kept]
-        away = np.linalg.norm(known - vector[kept] / deviation[kept], axis=1)
+        units = np.ones(int(kept.sum())) if self.head else deviation[kept]
+        known = self.vectors[:, kept] / units
+        away = np.linalg.norm(known - vector[kept] / units, axis=1)
         pairs = known - np.roll(known, 1 + len(known) // 3, axis=0)
         typical = float(np.median(np.linalg.norm(pairs, axis=1))) or 1.0
         return [
@@ -88,18 +110,50 @@ class Neighbours:
         ]
 
 
-def save(folder: Path, vectors: NDArray[Any], rows: Sequence[NearRow]) -> None:
+def near_rows(
+    known: Neighbours, submodels: HeadSubmodels, head: str, row: EncodedRow
+) -> tuple[list[Neighbour], str]:
+    """Return the nearest rows by what decides a head, and a sentence on how, or why none.
+
+    Args:
+        known: Training rows.
+        submodels: The model of the head.
+        head: Name of the head.
+        row: The row, encoded.
+
+    Raises:
+        RunError: The vectors of the rows are another model's.
+    """
+    if known.head:
+        if known.head != head[:SHORT]:
+            return [], OTHER_HEAD.format(known.head)
+        return known.nearest(submodels.contributions(row)[0]), ADDED
+    if not submodels.networks_decide:
+        return [], NETWORKS_ALONE
+    return known.nearest(submodels.fused(row)), FUSED
+
+
+def save(folder: Path, vectors: NDArray[Any], rows: Sequence[NearRow], head: str = "") -> None:
     """Write vectors as float16 and rows as JSON, each whole or not at all.
+
+    Args:
+        folder: Where to.
+        vectors: One line for each row.
+        rows: What the rows are.
+        head: The head that vectors of what is added to raw outputs are of; "" for fused ones.
 
     Raises:
         OSError: The disk is full or cannot be written.
     """
     most = max(MOST_BYTES // (4 * max(vectors.shape[1], 1)), 1)
     kept = min(len(rows), MOST_ROWS, most)
+    # Beyond, float16 is infinite, which `load` takes for damage.
     numbers = np.clip(vectors[:kept], -_LARGEST, _LARGEST).astype(np.float16)
     with replace_file(folder / VECTORS_FILE) as beside, beside.open("wb") as file:
         np.savez(file, vectors=numbers)
-    write_text(folder / ROWS_FILE, _Rows(rows=list(rows[:kept])).model_dump_json())
+    write_text(
+        folder / ROWS_FILE, _Rows(rows=list(rows[:kept]), head=head[:SHORT]).model_dump_json()
+    )
 
 
 def load(folder: Path) -> Neighbours | None:
@@ -112,12 +166,13 @@ def load(folder: Path) -> Neighbours | None:
     if not any(path.exists() for path in paths):
         return None
     check_manifest(folder, [path.name for path in paths])
-    rows = read_if_there(_Rows, paths[1], most=MOST_BYTES).rows
+    read = read_if_there(_Rows, paths[1], most=MOST_BYTES)
+    rows = read.rows
     with damage_told(paths[0], "of another run", "Copy the run directory again, or train anew."):
         vectors = _checked(read_arrays(paths[0], total=MOST_BYTES))
     if len(rows) != len(vectors) or not rows:
         raise RunError(f"{paths[0]}: holds {len(vectors)} rows, {ROWS_FILE} {len(rows)}.")
-    return Neighbours(vectors.astype(np.float64), rows)
+    return Neighbours(vectors.astype(np.float64), rows, read.head)
 
 
 def _checked(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float16]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Modality
+from multimodal.data.photos.names import Photo
 from multimodal.explain.targets import ExplanationTarget
 
 
@@ -49,12 +49,16 @@ class WordScores:
 
 @dataclass(frozen=True)
 class ColumnScore:
-    """How much a cell of the table moved the score, compared with a typical value."""
+    """How much a cell of the table moved the score, compared with a typical value.
+
+    `counts_as` is what a category that the model does not know counts as, "" for any other cell.
+    """
 
     name: str
     value: str
     typical: str
     score: float
+    counts_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class PhotoMaps:
     """
 
     group: str
-    path: Path
+    path: Photo
     gradients: Floats | None = None
     hidden: Floats | None = None
     fault: str = ""
@@ -109,10 +113,11 @@ class Explanation:
     and the rest is empty. `target` is the score that is explained. `prediction` and
     `baseline_prediction` are the predictions of the row and of one in which every group is absent,
     as shown; `score` and `start` the scores of the two, and the groups' scores add up to
-    `score - start`. `stacking_weights` are those of the networks and of the sparse linear model in
-    the score, None where there is no linear model. `trees` are the weights of this model, of its
+    `score - start`. `stacking_weights` are those of the base models in the score, by name; empty
+    where the networks are all of the model. `trees` are the weights of this model, of its
     linear model once more, and of gradient boosting, which is not explained, in the run's
-    prediction, None without trees.
+    prediction, None without trees. `nearness` says what the distances of `neighbours` are between,
+    or why there are no neighbours.
     """
 
     row: int
@@ -124,10 +129,11 @@ class Explanation:
     baseline_prediction: str = ""
     score: float = 0.0
     start: float = 0.0
-    stacking_weights: tuple[float, float] | None = None
+    stacking_weights: dict[str, float] = field(default_factory=dict)
     trees: tuple[float, float, float] | None = None
     groups: list[GroupScore] = field(default_factory=list)
     words: list[WordScores] = field(default_factory=list)
     columns: ColumnScores | None = None
     photos: list[PhotoMaps] = field(default_factory=list)
     neighbours: list[Neighbour] = field(default_factory=list)
+    nearness: str = ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,17 +14,20 @@ import pandas as pd
 from multimodal.core.arrays import Floats
 from multimodal.core.errors import DataError, choices
 from multimodal.core.formatting import short_number
+from multimodal.core.spec import FittedGroup
+from multimodal.data.features.cell_arrays import texts as row_texts
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.labels.boxes import CORNERS
-from multimodal.data.photos.read import PhotoPaths, decode_rows
+from multimodal.data.photos.locate import PhotoRoot
+from multimodal.data.photos.read import PhotoPaths, Pixels, decode_rows
 from multimodal.data.read.table import Table
 from multimodal.evaluation.predictions import prediction_columns
 from multimodal.evaluation.task import Task
 from multimodal.explain.attribution import ScoredRow, floats, group_values
-from multimodal.explain.columns import explain_columns
+from multimodal.explain.columns import UNKNOWN, explain_columns
 from multimodal.explain.linear import LinearScores
-from multimodal.explain.neighbours import Neighbours
-from multimodal.explain.photos import explain_photos
+from multimodal.explain.neighbours import Neighbours, near_rows
+from multimodal.explain.photos import ScoresOfPhotos, explain_photos
 from multimodal.explain.records import Explanation, GroupScore
 from multimodal.explain.submodels import EncodedRow, HeadSubmodels, baseline_input
 from multimodal.explain.targets import ExplanationTarget, explanation_target
@@ -38,7 +40,7 @@ from multimodal.models.fitted import FittedModel
 def explain_rows(
     model: FittedModel,
     table: Table,
-    root: Path,
+    root: PhotoRoot,
     *,
     head: str | None = None,
     label: str | None = None,
@@ -72,8 +74,8 @@ def explain_rows(
         encoded = explainer.submodels.encode(arrays, frame)
         found = explainer.explain(blank, frame, arrays, encoded, baseline)
         if known is not None:
-            vector = explainer.submodels.fused(encoded)
-            found = replace(found, neighbours=known.nearest(vector))
+            near, how = near_rows(known, explainer.submodels, explainer.task.name, encoded)
+            found = replace(found, neighbours=near, nearness=how)
         yield found
 
 
@@ -120,15 +122,23 @@ class _Explainer:
         target = self._target(outputs)
         direction = np.array(target.direction)
         row, linear = self.submodels.scored(encoded, baseline, target.direction)
-        groups = self._groups(row, linear, baseline)
+        groups = self._groups(row, linear, baseline, target.direction)
         there = {group.name for group in groups if group.there}
         present = [group for group in spec.groups if group.name in there]
         tables = [group for group in present if group.modality == "tabular"]
         texts = [group for group in present if group.modality == "text"]
-        words = [explain_words(row, group, frame, linear) for group in texts]
+        readings = self.model.preprocessor.readings
+        read = [(group, row_texts(group.columns, frame, readings)[0]) for group in texts]
+        words = [explain_words(row, group, text, linear) for group, text in read]
         faults = _faults(arrays)
         photos = [
-            explain_photos(row, group, list(arrays.photos[group.name].paths[0]), faults[group.name])
+            explain_photos(
+                row,
+                group,
+                list(arrays.photos[group.name].paths[0]),
+                faults[group.name],
+                self._scores_of_photos(row, group, target.direction),
+            )
             for group in spec.groups
             if group.modality == "image"
         ]
@@ -156,7 +166,11 @@ class _Explainer:
         return replace(found, scale=found.scale / known.get(self.task.name, 1.0))
 
     def _groups(
-        self, row: ScoredRow, linear: LinearScores | None, baseline: EncodedRow
+        self,
+        row: ScoredRow,
+        linear: LinearScores | None,
+        baseline: EncodedRow,
+        direction: Sequence[float],
     ) -> list[GroupScore]:
         """Return the Shapley value of each group; of more than ten, of each modality's groups."""
         groups = self.model.spec.groups
@@ -166,6 +180,9 @@ class _Explainer:
             players = {m: [group for group in groups if group.modality == m] for m in modalities}
         names = {player: [group.name for group in held] for player, held in players.items()}
         values = group_values(row, baseline.networks, names)
+        frozen = [
+            kernel.group_scores(row.inputs, direction, names) for kernel in self.submodels.kernels
+        ]
         found = []
         for player, held in players.items():
             keys = [f"{group.name}_present" for group in held]
@@ -173,8 +190,31 @@ class _Explainer:
             columns = [column for group in held for column in group.columns]
             score = float(floats(values[player])[0])
             score += 0.0 if linear is None else linear.groups(names[player])
+            score += sum(each.get(player, 0.0) for each in frozen)
             found.append(GroupScore(player, held[0].modality, columns, score, any(there)))
         return found
+
+    def _scores_of_photos(
+        self, row: ScoredRow, group: FittedGroup, direction: Sequence[float]
+    ) -> ScoresOfPhotos | None:
+        """Return what scores other photos of a row; None where the networks read pixels."""
+        if group.pretrained is None:
+            return None
+        frozen, key = self.model.preprocessor.extractors[group.name], f"{group.name}_features"
+        cells = group.pretrained.cells
+
+        def scores(pixels: Pixels, slot: int) -> Floats:
+            features = np.repeat(np.asarray(row.inputs[key]), len(pixels), axis=0)
+            found = frozen.of_pixels(pixels, cells).reshape(len(pixels), cells, -1)
+            features[:, slot * cells : (slot + 1) * cells] = found
+            present = f"{group.name}_present"
+            there = np.repeat(np.asarray(row.inputs[present]), len(pixels), axis=0)
+            same = {name: np.repeat(each, len(pixels), 0) for name, each in row.inputs.items()}
+            networks = floats(row.scores({key: features, present: there}, [group.name]))
+            raw = np.asarray(self.submodels.of_kernels(same | {key: features}))
+            return np.asarray(networks + (raw @ np.array(direction) if raw.ndim else 0.0))
+
+        return scores
 
     def _decoded(self, raw: Floats) -> Floats:
         """Return what `model.decoded` does for raw outputs of the head."""
@@ -214,7 +254,10 @@ def _identifier(model: FittedModel, frame: pd.DataFrame) -> str:
 def _remarks(arrays: Arrays, faults: Mapping[str, Mapping[int, str]]) -> list[str]:
     """Say which cells the model does not know or cannot read, and which photos."""
     return [
-        *(f"'{name}': a category that the model does not know" for name in arrays.unseen),
+        *(
+            f"'{name}': a category that the model does not know; it counts as {UNKNOWN}"
+            for name in arrays.unseen
+        ),
         *(f"'{name}': no number or date; it counts as missing" for name in arrays.unreadable),
         *(
             f"photo: {why}; it counts as absent"

@@ -50,6 +50,7 @@ class ExplanationTarget:
         moved = score * self.scale
         if self.unit == "amount":
             return NARROW.join(["−" if moved < 0 else "+", short_number(abs(moved), 3)])
+        # `exp` overflows beyond 709
         factor = math.exp(min(max(moved, -700.0), 700.0))
         digits = 3 if abs(moved) < NEAR else 2
         near = 0.095 <= factor < 99.5

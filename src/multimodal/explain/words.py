@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.spec import PADDING, FittedGroup
-from multimodal.data.features.cell_arrays import texts
 from multimodal.data.features.text import tokenise
 from multimodal.explain.attribution import ScoredRow, estimate_shapley_values, floats
 from multimodal.explain.gradients import word_scores
@@ -17,10 +15,11 @@ from multimodal.explain.records import WordScores
 
 GRADIENTS = "integrated gradients"
 SAMPLED = "words left out in random orders"
+LINEAR = "the sparse linear model alone"
 
 
 def explain_words(
-    row: ScoredRow, group: FittedGroup, frame: pd.DataFrame, linear: LinearScores | None = None
+    row: ScoredRow, group: FittedGroup, text: str, linear: LinearScores | None = None
 ) -> WordScores | None:
     """Return the scores of a group's words, None where the row has none.
 
@@ -32,18 +31,20 @@ def explain_words(
     Args:
         row: The row, encoded.
         group: A text group.
-        frame: The raw row.
+        text: The text of the row.
         linear: What the sparse linear model adds to the row's score, where there is one.
     """
+    if group.pretrained is not None:
+        return _of_linear_model(group, text, linear)
     tokens = np.asarray(row.inputs[f"{group.name}_tokens"])
     count = int((tokens != PADDING).sum())
     if not count:
         return None
-    text = texts(group.columns, frame)[0]
     found = tokenise(text)
     if all(hasattr(each.encoders[group.name], "embed") for each in row.submodels):
         moved = 0.0 if linear is None else linear.groups([group.name])
         path = word_scores(row, group.name, beside=moved)
+        # what follows is padding
         scores = floats(path.scores)[:count]
         start, end, method = path.start, path.end, GRADIENTS
     else:
@@ -53,12 +54,24 @@ def explain_words(
     if linear is None:
         found = found[:count]
     else:
-        each = linear.words(group, frame)
+        each = linear.words(group, text)
         scores = np.pad(scores, (0, len(each) - count)) + each
         start, end = start + linear.total - float(each.sum()), end + linear.total
     spans = [(word.start, word.end) for word in found]
     beyond = linear is not None
     return WordScores(group.name, text, spans, scores, start, end, read, method, beyond)
+
+
+def _of_linear_model(
+    group: FittedGroup, text: str, linear: LinearScores | None
+) -> WordScores | None:
+    """Return what the linear model says of each word; frozen features are of the whole text."""
+    found = tokenise(text)
+    if linear is None or not found:
+        return None
+    scores, spans = linear.words(group, text), [(word.start, word.end) for word in found]
+    start, end = linear.total - float(scores.sum()), linear.total
+    return WordScores(group.name, text, spans, scores, start, end, len(text), LINEAR, True)
 
 
 def _left_out(

@@ -10,19 +10,19 @@ from keras import ops
 
 from multimodal.fusion.contributions import filled, shapley_values
 from multimodal.layers.base import (
+    Composite,
     Shape,
     Tensor,
     check_dtype,
     check_fraction,
     check_rank,
-    constructor_arguments,
     freeze_sublayers,
 )
 
 Tensors = dict[str, Tensor]
 
 
-class Fusion(keras.layers.Layer):
+class Fusion(Composite):
     """Base of all fusions: a dict of group name -> vector `(B, D_g)` to one vector `(B, D)`.
 
     An absent group contributes a learned vector instead of its own, whatever its inputs hold. A
@@ -81,6 +81,8 @@ class Fusion(keras.layers.Layer):
         self.modality_dropout = modality_dropout
         self.seed = seed
         self.supports_masking = True
+        # Its state is among the model's variables, so that a resumed training draws what it would
+        # have.
         self._generator = keras.random.SeedGenerator(seed)
 
     def __call__(
@@ -262,9 +264,6 @@ class Fusion(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape: Any, presence_shape: Any = None) -> Shape:
         return (next(iter(inputs_shape.values()))[0], self.output_dim())
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def keras_masks(inputs: Tensors, given: Tensors | None) -> Tensors:

@@ -67,9 +67,8 @@ class LowRankFusion(Fusion):
     def build(self, inputs_shape: Any, presence_shape: Any = None) -> None:
         super().build(inputs_shape, presence_shape)
         self.factors = []
-        for (
-            group
-        ) in self.groups:  # factors start near 1, so that the product of several has a gradient
+        for group in self.groups:
+            # Factors start near 1, so that the product of several has a gradient.
             dense = keras.layers.Dense(
                 self.rank * self.hidden_dim,
                 bias_initializer="ones",
@@ -77,6 +76,7 @@ class LowRankFusion(Fusion):
                 dtype=self.dtype_policy,
             )
             self.factors.append(built(dense, (None, inputs_shape[group][-1])))
+        # About the mean of the products at first.
         start = keras.initializers.RandomNormal(1 / self.rank, 1 / self.rank)
         self.rank_weights = self.add_weight(
             shape=(self.rank, 1), initializer=start, name="rank_weights"

@@ -105,6 +105,7 @@ def _pairs(rows: Rows, background: Rows | None) -> tuple[Rows, Rows, int]:
             )
         count = min(BACKGROUND_ROWS, size - 1)
         shifts = [1 + i * (size - 1) // count for i in range(count)]
+        # Never 0, which would compare a row with itself.
         theirs = ops.concatenate([(order + shift) % size for shift in shifts])
     else:
         count = tree.flatten(background)[0].shape[0]
@@ -120,6 +121,7 @@ def _take(rows: Rows, index: Any) -> Rows:
 
 def _mean(output: Any, count: int) -> Any:
     """Return the mean `(B, ...)` over the background rows of outputs `(R * B, ...)`."""
+    # Nobody asks for gradients, and PyTorch would keep those of every coalition's pass.
     output = ops.stop_gradient(output)
     return ops.mean(ops.reshape(output, (count, -1, *output.shape[1:])), axis=0)
 

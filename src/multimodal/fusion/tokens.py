@@ -73,6 +73,7 @@ class TokenFusion(Fusion):
         masks = [
             _token_mask(inputs[group], keep.get(group), mask.get(group)) for group in self.groups
         ]
+        # Zeros where nothing is kept: a NaN there would reach the others through the attention.
         filled = [
             ops.where(ops.expand_dims(kept, -1), _as_tokens(tensor), 0)
             for tensor, kept in zip(self.fill(inputs, keep), masks, strict=True)

@@ -75,6 +75,7 @@ class BinaryHead(LinearHead):
     def decode(self, raw: Tensor) -> Tensor:
         """Turn raw outputs into probabilities `(B, 2)` of the first and the second class."""
         logit, _ = split_raw(raw, self.learned_weight)
+        # Not 1 - sigmoid(logit), which is 0 in float32 from a logit of 17 on.
         return ops.concatenate([ops.sigmoid(-logit), ops.sigmoid(logit)], axis=-1)
 
 

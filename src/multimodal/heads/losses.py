@@ -370,6 +370,7 @@ def relations(ids: Tensor) -> tuple[Tensor, Tensor]:
     """
     equal = ops.expand_dims(ids, 0) == ops.expand_dims(ids, 1)
     labelled = ops.logical_and(ops.expand_dims(ids, 0) >= 0, ops.expand_dims(ids, 1) >= 0)
+    # By position rather than `eye`: the number of rows is not known in a graph.
     places = ops.arange(ops.shape(ids)[0])
     itself = ops.expand_dims(places, 0) == ops.expand_dims(places, 1)
     match = ops.logical_and(ops.logical_and(equal, labelled), ops.logical_not(itself))

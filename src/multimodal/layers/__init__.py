@@ -5,6 +5,7 @@ available to a config by name. The base class of fusions is `multimodal.fusion.F
 """
 
 from multimodal.layers.base import Encoder, HeadLayer
+from multimodal.layers.kernel_regression import KernelRegression
 from multimodal.layers.mlp import MLP, DenseBlock, EnsembleDense
 from multimodal.layers.photos import AnyPhoto, FoldPhotos, JoinTokens, UnfoldPhotos
 from multimodal.layers.pooling import (
@@ -31,6 +32,7 @@ __all__ = [
     "GridPooling",
     "HeadLayer",
     "JoinTokens",
+    "KernelRegression",
     "LastPooling",
     "MLP",
     "MapPooling",

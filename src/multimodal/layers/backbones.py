@@ -125,7 +125,7 @@ def _load_file(path: str) -> keras.Model:
     if not os.path.isfile(path):
         raise ValueError(f"`backbone` names a file that does not exist. Received: {path!r}")
     try:
-        config, stored = _read_archive(path)
+        config, stored = read_archive(path)
         _check_config(config)
         count = count_parameters(lambda: _deserialize(config))
         if count is not None and count > stored:
@@ -144,7 +144,7 @@ def _load_file(path: str) -> keras.Model:
     return model
 
 
-def _read_archive(path: str) -> tuple[dict[str, Any], int]:
+def read_archive(path: str) -> tuple[dict[str, Any], int]:
     """Return the config in a `.keras` file and the size of its weights; nothing is unpacked."""
     with zipfile.ZipFile(path) as file:
         for info in file.infolist():
@@ -197,6 +197,12 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
             todo += value.values()
         elif isinstance(value, list | tuple):
             todo += value
+
+
+def layer_configs(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the configs of all layers in a serialized model, those of nested models too."""
+    found = [each.get("config") for each in _objects(config)]
+    return [each for each in found if isinstance(each, dict)]
 
 
 def _owners(found: dict[str, Any]) -> set[str]:

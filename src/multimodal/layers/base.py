@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from numbers import Real
 from typing import Any
@@ -108,6 +108,7 @@ def constructor_arguments(part: Any) -> dict[str, Any]:
     return {
         name: _plain(getattr(part, name))
         for cls in own
+        if "__init__" in vars(cls)
         for name, parameter in inspect.signature(cls.__init__).parameters.items()  # type: ignore[misc]
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         and hasattr(part, name)
@@ -115,13 +116,42 @@ def constructor_arguments(part: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a copy of lists, which Keras replaces by lists that track what they hold.
+    """Return a copy of lists and dicts, which Keras replaces by ones that track what they hold.
 
-    A tracked list in a config breaks `copy.deepcopy` and saving as `.h5`.
+    A tracked one in a config breaks `copy.deepcopy` and saving as `.h5`.
     """
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return (tuple if isinstance(value, tuple) else list)(_plain(each) for each in value)
     return value
+
+
+class Composite(keras.layers.Layer):
+    """Base of layers that hold others: a config from the signature, sublayers saved as they are.
+
+    `keras.Model.quantize` gives sublayers other weights than `build` does. Which of them were
+    quantized is saved beside the shapes that the layer was built for, and done again when it is
+    loaded.
+    """
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **constructor_arguments(self)}
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        config: dict[str, Any] | None = super().get_build_config()
+        modes = {str(i): mode for i, mode in enumerate(self._quantization_modes()) if mode}
+        return config if config is None or not modes else {**config, "quantized": modes}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        super().build_from_config({k: v for k, v in config.items() if k != "quantized"})
+        sublayers = list(self._flatten_layers(include_self=False))
+        for place, mode in config.get("quantized", {}).items():
+            sublayers[int(place)].quantize(mode)
+
+    def _quantization_modes(self) -> Iterator[str | None]:
+        for layer in self._flatten_layers(include_self=False):
+            yield layer.dtype_policy.quantization_mode
 
 
 def built(layer: Any, shape: Any = None) -> Any:
@@ -141,7 +171,7 @@ def freeze_sublayers(layer: keras.layers.Layer, was_built: bool) -> None:
         layer.trainable = False
 
 
-class Encoder(keras.layers.Layer):
+class Encoder(Composite):
     """Base of all encoders: inputs to tokens `(B, T, D)`, or to a vector `(B, D)`.
 
     A subclass builds its sublayers in `build`, calls `super().build` there, and implements
@@ -244,11 +274,8 @@ class Encoder(keras.layers.Layer):
         pooled: Shape = self._pool.compute_output_shape(tokens)
         return pooled
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
-
-class HeadLayer(keras.layers.Layer):
+class HeadLayer(Composite):
     """Base of all heads: a vector `(B, D)` to raw outputs, with their loss, metrics and decoding.
 
     A subclass says how many raw outputs it has (`num_outputs`), builds its sublayers in `build`,
@@ -348,6 +375,7 @@ class HeadLayer(keras.layers.Layer):
         raw = self.compute_raw(ops.cast(inputs, "float32"))
         if not self.learned_weight:
             return raw
+        # One and the same number in every row: a loss is handed the outputs, never the layer.
         log_variance = ops.zeros_like(raw[:, :1]) + self.log_variance
         return ops.concatenate([raw, log_variance], axis=-1)
 
@@ -355,6 +383,7 @@ class HeadLayer(keras.layers.Layer):
         return (input_shape[0], self.num_outputs + self.learned_weight)
 
     def compute_output_spec(self, inputs: Tensor) -> keras.KerasTensor:
+        # Keras would give the symbolic output the compute dtype of a mixed policy.
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
     def make_loss(self) -> keras.losses.Loss:
@@ -372,9 +401,6 @@ class HeadLayer(keras.layers.Layer):
         `(B, C)`, a box as `(B, 4)` in fractions of the photo.
         """
         raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
 
 class LinearHead(HeadLayer):

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from multimodal.layers.base import (
+    Composite,
     Shape,
     Tensor,
     built,
@@ -16,13 +17,12 @@ from multimodal.layers.base import (
     check_fraction,
     check_positive,
     check_sizes,
-    constructor_arguments,
 )
 from multimodal.layers.registry import register
 
 
 @register("layer", "ensemble_dense")
-class EnsembleDense(keras.layers.Layer):
+class EnsembleDense(Composite):
     """A dense layer with one kernel for `num_members` members: `(B, k or 1, I)` to `(B, k, O)`.
 
     Member m computes `activation(((x * r_m) W) * s_m + b_m)`: a kernel W that all share, and
@@ -88,9 +88,6 @@ class EnsembleDense(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_members, self.units)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
-
 
 def random_signs(shape: Shape, dtype: str | None = None) -> Tensor:
     """Return -1 and 1 at random, as an initializer does."""
@@ -108,7 +105,7 @@ def dense(units: int, num_members: int, *, name: str, dtype: Any, **options: Any
 
 
 @register("layer", "mlp")
-class MLP(keras.layers.Layer):
+class MLP(Composite):
     """Dense layers with ReLU, each followed by dropout: the last axis I to O.
 
     With `num_members` above 1 they are an ensemble in the manner of TabM, whose members share the
@@ -170,12 +167,9 @@ class MLP(keras.layers.Layer):
         members = () if self.num_members == 1 else (self.num_members,)
         return (*input_shape[:-1], *members, self.hidden_dims[-1])
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
-
 
 @register("layer", "dense_block")
-class DenseBlock(keras.layers.Layer):
+class DenseBlock(Composite):
     """A residual block of two dense layers: `x + W2 relu(W1 norm(x))`, with dropout after each.
 
     The hidden layer is twice as wide as the input.
@@ -228,6 +222,3 @@ class DenseBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}

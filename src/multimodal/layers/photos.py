@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from multimodal.layers.base import Shape, Tensor, check_positive, constructor_arguments
+from multimodal.layers.base import Composite, Shape, Tensor, check_positive
 from multimodal.layers.registry import register
 
 
@@ -30,7 +30,7 @@ class FoldPhotos(keras.layers.Layer):
 
 
 @register("layer", "unfold_photos")
-class UnfoldPhotos(keras.layers.Layer):
+class UnfoldPhotos(Composite):
     """Divide the first axis again: `(B * K, ...)` to `(B, K, ...)`.
 
     Args:
@@ -47,9 +47,6 @@ class UnfoldPhotos(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (None, self.photos, *input_shape[1:])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
 
 @register("layer", "join_tokens")

@@ -13,13 +13,13 @@ import keras
 from keras import ops
 
 from multimodal.layers.base import (
+    Composite,
     Shape,
     Tensor,
     built,
     check_dtype,
     check_positive,
     check_rank,
-    constructor_arguments,
 )
 from multimodal.layers.registry import register
 
@@ -40,7 +40,7 @@ def check_mask(mask: Tensor, shape: Shape) -> None:
         )
 
 
-class Pooling(keras.layers.Layer):
+class Pooling(Composite):
     """Base of all poolings: tokens `(B, T, D)` and their mask to a vector `(B, D)` without one.
 
     A subclass implements `call(inputs, mask=None)`, and `compute_output_shape` where its vector has
@@ -70,9 +70,6 @@ class Pooling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[2])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
 
 @register("pooling", "mean")

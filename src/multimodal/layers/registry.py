@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 import keras
 
-from multimodal.core.config import Component
+from multimodal.core.config import PRETRAINED_ENCODER, Component, Group
 from multimodal.core.errors import ConfigError, choices
 
 T = TypeVar("T", bound=type)
 _PARTS: dict[str, dict[str, type]] = {}
+# Arguments of every Keras layer, such as `dtype`, are the builder's to set, not a config's.
 _BASE_OPTIONS = {"kwargs", *inspect.signature(keras.layers.Layer.__init__).parameters}
 
 
@@ -25,8 +26,8 @@ def register(kind: str, name: str) -> Callable[[T], T]:
     """Return a class decorator that makes the class available as `name` among the `kind`s.
 
     Args:
-        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `series_encoder`, `pooling`,
-            `fusion`, `head`, or `layer` for what no config names.
+        kind: `tabular_encoder`, `text_encoder`, `image_encoder`, `series_encoder`,
+            `features_encoder`, `pooling`, `fusion`, `head`, or `layer` for what no config names.
         name: The name a config uses, in lower case.
 
     Raises:
@@ -74,6 +75,12 @@ def get(kind: str, name: str) -> Any:
         return _PARTS[kind][name]
     except KeyError:
         raise ConfigError(f"unknown {kind} '{name}'. {choices(name, names(kind))}") from None
+
+
+def encoder_kind(group: Group) -> str:
+    """Return what kind of part a group's encoder is: of its modality, or of frozen features."""
+    frozen = group.encoder.name == PRETRAINED_ENCODER
+    return "features_encoder" if frozen else f"{group.modality}_encoder"
 
 
 def options(cls: type) -> list[str]:

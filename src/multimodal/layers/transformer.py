@@ -12,13 +12,13 @@ import keras
 from keras import ops
 
 from multimodal.layers.base import (
+    Composite,
     Shape,
     Tensor,
     built,
     check_flag,
     check_fraction,
     check_positive,
-    constructor_arguments,
 )
 from multimodal.layers.registry import register
 
@@ -50,7 +50,7 @@ def rotate(tokens: Tensor) -> Tensor:
 
 
 @register("layer", "transformer_block")
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(Composite):
     """Self-attention and a two-layer MLP, each normalised before and added to its input.
 
     Tokens `(B, T, D)` come out in the same shape, with the same Keras mask. A masked token is never
@@ -166,9 +166,6 @@ class TransformerBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **constructor_arguments(self)}
 
 
 def layer_norm(name: str, shape: Shape, dtype: Any) -> Any:

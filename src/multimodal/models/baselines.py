@@ -26,12 +26,20 @@ from multimodal.evaluation.metrics import weighted_quantile
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task, measure
 from multimodal.layers.base import HeadLayer
+from multimodal.layers.pooling import MaxPooling
 from multimodal.layers.registry import create, get
 from multimodal.models.stack.boosting import few_threads, options_for, uneven
 
 NAMES: dict[Modality, str] = {"tabular": "MLP", "text": "RNN", "image": "CNN"}
+INPUT_NAMES: dict[Modality, str] = {
+    "tabular": "table",
+    "text": "text",
+    "image": "photos",
+    "series": "series",
+}
 MAX_CODES = 250  # scikit-learn's trees take at most 255 categories of a column
 COMPONENTS = 64
+WINDOW = 4  # words that the RNN reads in a step: its steps are nearly all of its time
 Matrix = NDArray[np.float32]
 # Takes a score, the positions of the rows it is of, and their decoded outputs (rows, width).
 Keep = Callable[[ModelScore, NDArray[Any], NDArray[Any]], None]
@@ -66,6 +74,52 @@ def table_width(spec: FittedSpec) -> int:
     return codes + 2 * sum(len(group.numeric) for group in groups)
 
 
+@keras.saving.register_keras_serializable(package="multimodal")
+class WordWindows(layers.Conv1D):
+    """Convolution that reads words in windows side by side, with a mask of those that hold any.
+
+    Padding counts as zeros, and a text may be padded to any length. Keras' own convolutions drop
+    the mask.
+
+    Args:
+        filters: Features of a window.
+        window: Words in it.
+        **kwargs: As of `keras.layers.Conv1D`.
+
+    Example:
+    >>> layer = WordWindows(8, 4)
+    >>> tuple(layer(np.ones((2, 10, 3), "float32")).shape)
+    (2, 3, 8)
+    """
+
+    def __init__(self, filters: int, window: int, **kwargs: Any) -> None:
+        super().__init__(filters, window, strides=window, **kwargs)
+        self.window = window
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            inputs = keras.ops.where(mask[..., None], inputs, 0)
+        return super().call(keras.ops.pad(inputs, ((0, 0), (0, self.window - 1), (0, 0))))
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return None
+        there = keras.ops.pad(keras.ops.cast(mask, "float32"), ((0, 0), (0, self.window - 1)))
+        found = keras.ops.max_pool(there[..., None], self.window, self.window, padding="valid")
+        return found[..., 0] > 0.5
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, words, _ = input_shape
+        return batch, None if words is None else -(-words // self.window), self.filters
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        for key in ("kernel_size", "strides"):  # they follow from the window
+            del config[key]
+        return {**config, "window": self.window}
+
+
 def _mlp(spec: FittedSpec) -> list[layers.Layer]:
     return [
         keras.Input((table_width(spec),)),
@@ -76,12 +130,15 @@ def _mlp(spec: FittedSpec) -> list[layers.Layer]:
 
 
 def _rnn(spec: FittedSpec) -> list[layers.Layer]:
+    # Ids as `data.batches` joins texts: one padding for all groups, an unknown word for each.
     size = 1 + sum(len(g.vocabulary) + 1 for g in spec.groups if g.modality == "text")
     return [
         keras.Input((None,), dtype="int32"),
         layers.Embedding(size, 32, mask_zero=True),
         layers.SpatialDropout1D(0.1),
-        layers.Bidirectional(layers.GRU(64)),
+        WordWindows(64, WINDOW, activation="relu"),
+        layers.Bidirectional(layers.GRU(64, return_sequences=True)),
+        MaxPooling(),
         layers.Dense(64, activation="relu"),
     ]
 
@@ -93,10 +150,10 @@ def _cnn(spec: FittedSpec) -> list[layers.Layer]:
         keras.Input((side, side * count, 3), dtype="uint8"),
         layers.Rescaling(1 / 127.5, -1),
         layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+        layers.MaxPooling2D(),  # so early that what follows is cheap
         layers.Conv2D(64, 3, padding="same", activation="relu"),
         layers.MaxPooling2D(),
         layers.Conv2D(128, 3, padding="same", activation="relu"),
-        layers.MaxPooling2D(),
         layers.GlobalAveragePooling2D(),
         layers.Dense(64, activation="relu"),
     ]
@@ -231,6 +288,7 @@ def _regress(
         model.fit(features, np.log1p(y_true) if log else y_true, sample_weight=uneven(weight))
         guess = model.predict(asked)
         found.append(np.expm1(guess) if log else guess)
+    # Each quantile has a model of its own, so that they may cross.
     return np.sort(np.stack(found, axis=1), axis=1)
 
 
@@ -251,6 +309,7 @@ def _classify(
         options = {**options, "early_stopping": False, "max_iter": 100}
     model = HistGradientBoostingClassifier(**options)
     model.fit(features, y_true, sample_weight=uneven(weight))
+    # A class without a training row is not in `classes_`; its probability stays 0.
     result = np.zeros((len(asked), classes))
     result[:, model.classes_.astype(int)] = model.predict_proba(asked)
     return result
@@ -277,6 +336,7 @@ def _tfidf(spec: FittedSpec, frame: pd.DataFrame, train: NDArray[Any], seed: int
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     parts = []
+    # Fitted on the training rows alone: words of the test rows must not decide what is read.
     for group in (group for group in spec.groups if group.modality == "text"):
         columns = [as_text(frame[name]) for name in group.columns]
         texts = [" ".join(cell or "" for cell in row) for row in zip(*columns, strict=True)]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from multimodal import encoders, fusion, heads
 from multimodal.core.arrays import Floats
-from multimodal.core.config import Config, Group, Head
+from multimodal.core.config import Component, Config, Group, Head
 from multimodal.core.errors import ConfigError
 from multimodal.core.spec import SPARSE_KEYS, FittedGroup, FittedHead, FittedSpec, unique_slugs
 from multimodal.layers import registry
 from multimodal.layers.backbones import MOST_PARAMETERS, check_parameters
 from multimodal.layers.base import Tensor
-from multimodal.layers.photos import AnyPhoto, FoldPhotos, JoinTokens, UnfoldPhotos
-from multimodal.layers.pooling import MeanPooling
 from multimodal.layers.stacking import Blend
+from multimodal.models.branches import branch
 
 PARTS = (encoders, fusion, heads)  # importing them registers what a config may name
 PREFIX = "member_"  # of the names of fold models in saved runs
@@ -29,7 +31,7 @@ LINEAR_KINDS = {
     "multiclass": "class",
     "multilabel": "labels",
 }
-Branch = tuple[dict[str, Tensor], Tensor, Tensor | None]  # inputs, features, presence
+Weights = list[NDArray[Any]]
 
 
 def build(
@@ -54,6 +56,7 @@ def build(
     """
     _check_names(config, spec)
     try:
+        # Composed twice: first without values, so that a model too large never takes its memory.
         check_parameters(lambda: _compose(config, spec, precision), most)
         return _compose(config, spec, precision)
     except ConfigError:
@@ -84,35 +87,83 @@ def assemble(
     Raises:
         ConfigError: As `build`.
     """
+    count = _fold_count(config)
+    if not networks:
+        networks = [build(config, spec, most=most // count) for _ in range(count)]
+    return average(networks, new_blends(config, spec, networks[0]))
+
+
+def new_blends(config: Config, spec: FittedSpec, network: keras.Model) -> dict[str, Blend]:
+    """Return the layers, by head, that join networks and what is fitted beside them, untrained.
+
+    Args:
+        config: What the user wants.
+        spec: What preprocessing learned.
+        network: One of the networks.
+    """
+    kinds = dict(blended(config, spec))
+    heads = {name: network.get_layer(name) for name in kinds}
+    return {
+        name: Blend(
+            network.output[name].shape[-1],
+            0 if spec.terms is None or kinds[name] == "box" else spec.terms.num_terms,
+            keras.saving.serialize_keras_object(head),
+            features=spec.frozen_inputs,
+            landmarks=max(spec.landmarks, 1),
+            maps=kinds[name] == "box",
+            name=name,
+        )
+        for name, head in heads.items()
+    }
+
+
+def untrained_parts(config: Config, spec: FittedSpec, *, most: int = MOST_PARAMETERS) -> ModelParts:
+    """Return the parts of what `assemble` returns, of which one network is built for all.
+
+    Args:
+        config: What the user wants; `training.fold_models` is a number.
+        spec: What preprocessing learned.
+        most: Parameters that the model may have at most.
+
+    Raises:
+        ConfigError: As `build`.
+    """
+    count = _fold_count(config)
+    network = build(config, spec, most=most // count)
+    blends = new_blends(config, spec, network)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.input.items()}
+    for name, blend in blends.items():
+        networks = [tuple(network.output[name].shape)] * count
+        keys = blend.input_keys
+        blend.build([*networks, *(shapes.get(key, (None, None)) for key in keys)])
+    return ModelParts(network, [network.get_weights()] * count, blends)
+
+
+def _fold_count(config: Config) -> int:
     count = config.training.fold_models
     if count == "auto":
         raise ConfigError("`training.fold_models` must be a number here, as a run's config has it.")
-    if not networks:
-        networks = [build(config, spec, most=most // count) for _ in range(count)]
-    blends = {
-        name: Blend(networks[0].output[name].shape[-1], spec.terms.num_terms, name=name)
-        for name, _ in blended(config, spec)
-        if spec.terms is not None
-    }
-    return average(networks, blends)
+    return count
 
 
 def blended(config: Config, spec: FittedSpec) -> list[tuple[str, str]]:
-    """Return the heads that a linear model is blended into, each with what it predicts.
+    """Return the heads that other base models are blended into, each with what it predicts.
 
-    That is `number`, `binary`, `class` or `labels`. A head with a learned weight has none.
+    That is `number`, `binary`, `class` or `labels`, or `box`, of frozen features alone. A head with
+    a learned weight has none.
     """
-    if spec.terms is None:
-        return []
+    kinds = dict(LINEAR_KINDS) if spec.terms is not None or spec.frozen_inputs else {}
+    if spec.frozen_inputs:
+        kinds["bounding_box"] = "box"
     return [
-        (fitted.name, LINEAR_KINDS[head.head.name])
+        (fitted.name, kinds[head.head.name])
         for head, fitted in zip(config.heads, spec.heads, strict=True)
-        if head.head.name in LINEAR_KINDS and head.weight != "learned"
+        if head.head.name in kinds and head.weight != "learned"
     ]
 
 
 def average(
-    models: Sequence[keras.Model], blends: Mapping[str, keras.layers.Layer] | None = None
+    models: Sequence[keras.Model], blends: Mapping[str, Blend] | None = None
 ) -> keras.Model:
     """Return one model with the mean of the raw outputs of `models`; one model as it is.
 
@@ -123,7 +174,7 @@ def average(
     Args:
         models: The networks.
         blends: By head, a layer `Blend` that takes the place of the mean; the result then has the
-            inputs `terms_ids` and `terms_weights`, too.
+            inputs `terms_ids` and `terms_weights`, too, if they have a linear model.
 
     Example:
     >>> inputs = {"x": keras.Input((1,), name="x")}
@@ -140,7 +191,8 @@ def average(
         name: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=name)
         for name, tensor in first.input.items()
     }
-    types = zip(SPARSE_KEYS, ("int32", "float32"), strict=True) if blends else ()
+    linear = any(blend.num_terms for blend in blends.values())
+    types = zip(SPARSE_KEYS, ("int32", "float32"), strict=True) if linear else ()
     sparse = {key: keras.Input((None,), dtype=dtype, name=key) for key, dtype in types}
     for i, model in enumerate(models):
         model.name = f"{PREFIX}{i}"
@@ -149,12 +201,60 @@ def average(
     for name in first.output_names:
         raw = [output[name] for output in found]
         if name in blends:
-            outputs[name] = blends[name]([*raw, *sparse.values()])
+            known = inputs | sparse
+            outputs[name] = blends[name]([*raw, *(known[key] for key in blends[name].input_keys)])
         elif len(raw) > 1:
             outputs[name] = keras.layers.Average(name=name, dtype="float32")(raw)
         else:
             outputs[name] = keras.layers.Identity(name=name, dtype="float32")(raw[0])
     return keras.Model(inputs | sparse, outputs, name="multimodal")
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """What the model of a run consists of: networks of one structure, and the heads' last layers.
+
+    Attributes:
+        network: The first fold model; the others differ from it by their weights only.
+        weights: Those of each fold model, in the order of `network.weights`.
+        blends: By head, the layer that joins the networks and the sparse linear model, if any.
+    """
+
+    network: keras.Model
+    weights: Sequence[Weights]
+    blends: Mapping[str, Blend]
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """Return the parts of what `assemble` or `build` returned."""
+        networks = fold_models(model)
+        last = {name: model.get_layer(name) for name in model.output_names}
+        return cls(
+            networks[0],
+            [network.get_weights() for network in networks],
+            {name: layer for name, layer in last.items() if isinstance(layer, Blend)},
+        )
+
+    @property
+    def idle_networks(self) -> bool:
+        """Whether the stacking weight of the networks is 0 in every head."""
+        names = self.network.output_names
+        return all(
+            name in self.blends
+            and not keras.ops.convert_to_numpy(self.blends[name].shares)[0].any()
+            for name in names
+        )
+
+    def assembled(self, config: Config, spec: FittedSpec) -> keras.Model:
+        """Return the Keras model that the parts make, as `assemble` does."""
+        networks = [self.network]
+        for weights in self.weights[1:]:
+            networks.append(build(config, spec))
+            networks[-1].set_weights(weights)
+        model = assemble(config, spec, networks)
+        for name, blend in self.blends.items():
+            model.get_layer(name).set_weights(blend.get_weights())
+        return model
 
 
 def fold_models(model: keras.Model) -> list[keras.Model]:
@@ -183,7 +283,7 @@ def check_parts(config: Config) -> None:
             registry.check("pooling", group.pooling)
         blank = FittedGroup(name="", modality=group.modality, columns=[])
         given = _given_group(group, blank, "float32")
-        registry.check(f"{group.modality}_encoder", group.encoder, given)
+        registry.check(registry.encoder_kind(group), group.encoder, given)
     for head in config.heads:
         registry.check("head", head.head, _given_head(head, FittedHead(name="", columns=[])))
 
@@ -194,8 +294,10 @@ def compile_model(
     """Compile `model` with the losses, metrics and weights of the heads it holds."""
     layers = {name: model.get_layer(name) for name in model.output_names}
     groups = [group.name for group in config.groups]
+    # Groups and heads share one set of names, groups first, as `data.features.fit` numbers them.
     slugs = unique_slugs([*groups, *(head.name for head in config.heads)])[len(groups) :]
     weights = {
+        # a learned weight is part of the head's own loss
         name: 1.0 if head.weight == "learned" else head.weight
         for name, head in zip(slugs, config.heads, strict=True)
     }
@@ -215,15 +317,15 @@ def _compose(config: Config, spec: FittedSpec, precision: str) -> keras.Model:
     layer = registry.create("fusion", config.fusion, name="fusion")
     for group, fitted in zip(config.groups, spec.groups, strict=True):
         encoder = registry.create(
-            f"{group.modality}_encoder",
-            group.encoder,
+            registry.encoder_kind(group),
+            _encoder(group, fitted),
             name=f"{fitted.name}_encoder",
             **_given_group(group, fitted, precision),
         )
         pool = None
         if not layer.takes_tokens:
             pool = registry.create("pooling", group.pooling, name=f"{fitted.name}_pooling")
-        keys, feature, present = _BRANCHES[group.modality](fitted, encoder, pool)
+        keys, feature, present = branch(fitted, encoder, pool)
         inputs |= keys
         features[fitted.name] = feature
         if fitted.optional:
@@ -245,6 +347,8 @@ def _check_names(config: Config, spec: FittedSpec) -> None:
 
 
 def _check_heads(spec: FittedSpec, trunk: keras.Model) -> None:
+    # Keras refuses a second operation of a name, too, but does not say that it is a head's, which a
+    # user can change.
     taken = {operation.name for operation in trunk.operations}
     for head in spec.heads:
         if head.name in taken:
@@ -256,9 +360,26 @@ def _check_heads(spec: FittedSpec, trunk: keras.Model) -> None:
 
 def _given_group(group: Group, fitted: FittedGroup, precision: str) -> dict[str, Any]:
     """Return the encoder's arguments that a config cannot set."""
-    cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
-    policy = {"dtype": precision} if cls.gains_from_bfloat16 else {}
-    return {**cls.from_group(fitted), **policy, "pooling": None}
+    cls = registry.get(registry.encoder_kind(group), group.encoder.name)
+    given = {**cls.from_group(fitted), "pooling": None}
+    if cls.gains_from_bfloat16:
+        given["dtype"] = precision
+    if _has_architecture(group, fitted):
+        given["backbone"] = json.loads(fitted.backbone)
+    return given
+
+
+def _encoder(group: Group, fitted: FittedGroup) -> Component:
+    """Return the encoder a config asks for, without files whose content the run holds."""
+    encoder = group.encoder
+    if not _has_architecture(group, fitted):
+        return encoder
+    kept = {k: v for k, v in encoder.options.items() if k not in ("backbone", "weights")}
+    return encoder.model_copy(update={"options": kept})
+
+
+def _has_architecture(group: Group, fitted: FittedGroup) -> bool:
+    return bool(fitted.backbone) and "backbone" in group.encoder.options
 
 
 def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
@@ -270,61 +391,3 @@ def _given_head(head: Head, fitted: FittedHead) -> dict[str, Any]:
             "use it in a model of your own."
         )
     return {**cls.from_head(fitted), "learned_weight": head.weight == "learned"}
-
-
-def _rows_branch(fitted: FittedGroup, keys: dict[str, Tensor], tokens: Tensor, pool: Any) -> Branch:
-    """Return the branch of a group with one cell per row."""
-    present = None
-    if fitted.optional:
-        key = f"{fitted.name}_present"
-        present = keras.Input((), dtype="bool", name=key)
-        keys = keys | {key: present}
-    return keys, tokens if pool is None else pool(tokens), present
-
-
-def _tabular_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
-    columns: dict[str, Tensor] = {}
-    for kind, size, dtype in (
-        ("numeric", len(fitted.numeric), "float32"),
-        ("categorical", len(fitted.categorical), "int32"),
-    ):
-        if size:
-            columns[kind] = keras.Input((size,), dtype=dtype, name=f"{fitted.name}_{kind}")
-    inputs = {f"{fitted.name}_{kind}": tensor for kind, tensor in columns.items()}
-    return _rows_branch(fitted, inputs, encoder(columns), pool)
-
-
-def _text_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
-    key = f"{fitted.name}_tokens"
-    tokens = keras.Input((None,), dtype="int32", name=key)
-    return _rows_branch(fitted, {key: tokens}, encoder(tokens), pool)
-
-
-def _series_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
-    key = f"{fitted.name}_series"
-    series = keras.Input((fitted.steps, len(fitted.channels)), dtype="float32", name=key)
-    return _rows_branch(fitted, {key: series}, encoder(series), pool)
-
-
-def _image_branch(fitted: FittedGroup, encoder: Any, pool: Any) -> Branch:
-    name, size = fitted.name, fitted.image_size
-    pixels = keras.Input((fitted.photos, size, size, 3), dtype="uint8", name=f"{name}_pixels")
-    present = keras.Input((fitted.photos,), dtype="bool", name=f"{name}_present")
-    folded = FoldPhotos(name=f"{name}_fold")(pixels)
-    always = fitted.photos == 1 and not fitted.optional
-    mask = None if always else FoldPhotos(name=f"{name}_fold_present")(present)
-    each = encoder(folded, mask=mask)
-    each = each if pool is None else pool(each)
-    photos = UnfoldPhotos(photos=fitted.photos, name=f"{name}_unfold")(each)
-    join = MeanPooling if pool is not None else JoinTokens
-    feature = join(name=f"{name}_photos")(photos, mask=present)
-    inputs = {f"{name}_pixels": pixels, f"{name}_present": present}
-    return inputs, feature, AnyPhoto(name=f"{name}_any")(present)
-
-
-_BRANCHES: dict[str, Callable[[FittedGroup, Any, Any], Branch]] = {
-    "tabular": _tabular_branch,
-    "text": _text_branch,
-    "image": _image_branch,
-    "series": _series_branch,
-}

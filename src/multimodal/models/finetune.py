@@ -40,6 +40,7 @@ def continue_config(origin: FittedModel, config: Config, targets: Sequence[str])
         ConfigError: `config` asks for another fusion.
     """
     before = origin.config
+    # The default fusion is also what a config has that says nothing of it: no wish for another.
     if config.fusion not in (Config().fusion, before.fusion):
         raise ConfigError(
             f"fusion '{config.fusion.name}' differs from that of the run whose weights it is "
@@ -48,7 +49,9 @@ def continue_config(origin: FittedModel, config: Config, targets: Sequence[str])
     learned = {column for head in before.heads for column in head.columns}
     same = not targets or learned == set(targets)
     heads = config.heads or (before.heads if same else [])
-    data = config.data.model_copy(update={"image_size": before.data.image_size})
+    sizes = {"image_size": before.data.image_size}
+    sizes["max_words"] = max(before.data.max_words, config.data.max_words)
+    data = config.data.model_copy(update=sizes)
     known = [group.model_copy(update={"vectors": None}) for group in before.groups]
     kept = {"groups": config.groups or known, "fusion": before.fusion, "data": data}
     return config.model_copy(update={**kept, "heads": heads})
@@ -89,6 +92,7 @@ def carry_over(
     not_carried = {*other, *(f"{group}_encoder" for group in lost)}
     old_axes, new_axes = named_axes(old, old_spec), named_axes(new, new_spec)
     carried, fresh = 0, []
+    # By path rather than position: a group or column more would move all that follow.
     for variable in new.weights:
         path, part = variable.path, variable.path.split("/")[0]
         before, start = weights.get(path), keras.ops.convert_to_numpy(variable)
@@ -279,6 +283,7 @@ def _rows(old: Names, new: Names) -> list[tuple[int, int]]:
 
 
 def _words(group: FittedGroup) -> Names:
+    # The third entry keeps a word or category that is called "unknown" apart from the unknown one.
     return [("word", "padding"), ("word", UNKNOWN), *(("word", w, 0) for w in group.vocabulary)]
 
 
@@ -337,6 +342,8 @@ def _fusion_axes(layers: dict[str, Any], spec: FittedSpec) -> dict[str, Axes]:
     widths = {name: pool.output.shape[-1] for name, pool in pools.items() if pool is not None}
     if not widths:
         return {}
+    # Sorted, as `fusion.base` takes the groups; as in a dict they would be mixed up without an
+    # error.
     vectors: Names = [(name, i) for name in sorted(widths) for i in range(widths[name])]
     groups: Names = [(name,) for name in sorted(widths)]
     return {

@@ -15,9 +15,11 @@ from multimodal.core.config import Config
 from multimodal.core.spec import FittedSpec
 from multimodal.data.columns.schema import Schema
 from multimodal.data.features.preprocess import Arrays, Preprocessor
+from multimodal.data.features.pretrained import Extractors
 from multimodal.evaluation.calibration import Calibration
 from multimodal.evaluation.task import Task
-from multimodal.models.build import decoded, head_layer
+from multimodal.models.build import ModelParts, decoded
+from multimodal.models.frozen import extractors_of
 from multimodal.models.predictor import Predictor
 from multimodal.models.stack.boosted_models import BoostedModels, sparse_features_of
 
@@ -30,45 +32,67 @@ class FittedModel:
         config: What the user wanted.
         schema: What each column is.
         spec: What preprocessing learned from the training rows.
-        model: The trained model: fold models, averaged, and the sparse linear model beside them.
+        stored: The trained model, or the parts that it is assembled from when it is asked for:
+            fold models, averaged, and the sparse linear model beside them.
         calibration: Temperatures, intervals and novelty, learned on rows that the model did not
             learn from; without it probabilities are as the model gives them.
         boosted_models: Boosted trees that have a weight in the predictions of a head, if any.
+        extractors: The pretrained models, by group, whose frozen features it reads; by default they
+            are loaded when rows are read.
     """
 
     config: Config
     schema: Schema
     spec: FittedSpec
-    model: keras.Model
+    stored: keras.Model | ModelParts
     calibration: Calibration | None = None
     boosted_models: BoostedModels | None = None
+    extractors: Extractors | None = None
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The trained Keras model."""
+        stored = self.stored
+        is_parts = isinstance(stored, ModelParts)
+        return stored.assembled(self.config, self.spec) if is_parts else stored
+
+    @cached_property
+    def parts(self) -> ModelParts:
+        """What the model consists of: to predict, it need not be assembled."""
+        return self.stored if isinstance(self.stored, ModelParts) else ModelParts.of(self.stored)
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
         """Raw rows to arrays."""
-        return Preprocessor(self.spec, self.schema)
+        known = self.extractors
+        return Preprocessor(
+            self.spec, self.schema, extractors_of(self.spec) if known is None else known
+        )
 
     @cached_property
     def predictor(self) -> Predictor:
         """Arrays to predictions; compiled on first use."""
-        return Predictor(self.model, self.spec)
+        return Predictor(self.parts, self.spec)
 
     @cached_property
     def _raw_predictor(self) -> Predictor:
-        return Predictor(self.model, self.spec, raw=True)
+        return Predictor(self.parts, self.spec, raw=True)
 
     @cached_property
     def tasks(self) -> list[Task]:
         """What each head is asked."""
         heads = zip(self.config.heads, self.spec.heads, strict=True)
         return [
-            Task.of(head, fitted, head_layer(self.model, fitted.name)) for head, fitted in heads
+            Task.of(head, fitted, self.parts.network.get_layer(fitted.name))
+            for head, fitted in heads
         ]
 
     def calibrated(self, calibration: Calibration) -> Self:
         """Return the model with this calibration; what is compiled stays."""
+        # `replace` makes a new object with empty caches: its predictors would be compiled once
+        # more.
         result = replace(self, calibration=calibration)
-        kept = ("preprocessor", "predictor", "_raw_predictor", "tasks")
+        kept = ("model", "parts", "preprocessor", "predictor", "_raw_predictor", "tasks")
         vars(result).update({name: vars(self)[name] for name in kept if name in vars(self)})
         return result
 
@@ -96,8 +120,9 @@ class FittedModel:
         assert self.spec.terms is not None
         inputs, sparse = arrays.inputs, sparse_features_of(arrays.inputs, self.spec.terms.num_terms)
         for name in boosted_models.heads:
-            layer = self.model.get_layer(name)
+            layer = self.parts.blends[name]
             kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
+            # Row 0 of the kernel is padding, which a sparse matrix has no column for.
             linear = np.asarray(sparse @ kernel[1:] + bias, np.float64)
             raw[name] = boosted_models.raw(name, self.spec, inputs, sparse, linear, raw[name])
-        return {name: decoded(self.model, name, each) for name, each in raw.items()}, faults
+        return {name: decoded(self.parts.network, name, each) for name, each in raw.items()}, faults

@@ -1,12 +1,13 @@
 """A compiled predictor: arrays to decoded outputs of every head.
 
-One row goes through XLA at the greatest fixed text length; many rows go in batches of 64 through
-the backend's ordinary graph, where XLA on a processor is slower for convolutions.
+The networks of a run have one structure, so their forward pass is traced once, as a function of
+weights and inputs. On TensorFlow all of them lie in one graph for any number of rows and words,
+where XLA would compile each shape anew, for seconds. Other backends get batches of few shapes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,40 +16,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints
-from multimodal.core.spec import PADDING, SPARSE_KEYS, FittedSpec
+from multimodal.core.spec import PADDING, SPARSE_KEYS, FittedGroup, FittedSpec
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths, decode_rows
-from multimodal.models.build import head_layer
+from multimodal.models.build import ModelParts
 
 BATCH = 64  # with fewer rows a batch is filled up: each other number would be traced anew
+MOST_CONSTANT = 2**18  # values of a weight that a graph holds as a constant
 Inputs = dict[str, NDArray[Any]]
+Forward = Callable[[Any, Any], Any]
+Run = Callable[[Inputs], Mapping[str, Any]]
 
 
 class Predictor:
     """A model and its spec, ready to predict.
 
     Args:
-        model: What `assemble(config, spec)` returned, or one of its networks, with trained weights.
+        model: What `assemble(config, spec)` returned, one of its networks, or their parts, with
+            trained weights, as they are now.
         spec: The fitted spec; without terms for a network.
         raw: Return raw outputs in the head's space, not decoded.
     """
 
-    def __init__(self, model: keras.Model, spec: FittedSpec, *, raw: bool = False) -> None:
+    def __init__(
+        self, model: keras.Model | ModelParts, spec: FittedSpec, *, raw: bool = False
+    ) -> None:
         self.spec = spec
-        widths = {name: tuple(model.output[name].shape)[1:] for name in model.output_names}
-        if raw:
-            self.widths = {name: int(np.prod(shape)) for name, shape in widths.items()}
-        else:
-            self.widths = {name: _width(model, name) for name in model.output_names}
-        self._lengths = {f"{g.name}_tokens": g.lengths for g in spec.groups if g.lengths}
+        self.parts = model if isinstance(model, ModelParts) else ModelParts.of(model)
+        network = self.parts.network
+        self.widths = {
+            name: int(np.prod(network.output[name].shape[1:])) if raw else _width(network, name)
+            for name in network.output_names
+        }
+        self._lengths = {k: each for g in spec.groups for k, each in g.token_lengths.items()}
         if spec.terms is not None:
             self._lengths |= dict.fromkeys(SPARSE_KEYS, spec.terms.lengths)
-        self._one = _compiled(model, xla=True, raw=raw)
-        self._many = _compiled(model, xla=False, raw=raw)
+        self._any_shape = keras.backend.backend() == "tensorflow"
+        idle = self.parts.idle_networks
+        self._forward = _zeros_of(network) if idle else _forward_of(network)
+        self._run = _all_networks(self.parts, self._forward, raw=raw)
 
     def warm(self) -> None:
-        """Compile the one-row function on an empty row."""
-        self._one(self._fixed(_zeros(self.spec)))
+        """Compile the function on an empty row."""
+        self._predict(_zeros(self.spec), 1, alone=True)
 
     def predict(
         self, arrays: Arrays, watch: Callable[[Ints, Inputs], None] | None = None
@@ -65,21 +75,21 @@ class Predictor:
             faults |= wrong
             if watch is not None:
                 watch(rows, batch)
-            for head, values in self._run(batch, len(rows), alone=arrays.rows == 1).items():
+            for head, values in self._predict(batch, len(rows), alone=arrays.rows == 1).items():
                 found[head][rows] = values
         return found, faults
 
-    def _run(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, Floats]:
-        if alone:
-            raw = self._one(self._fixed(batch))
+    def _predict(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, Floats]:
+        if self._any_shape:
+            batch = self._cut(batch)
+        elif alone:
+            batch = self._fixed(batch)
         else:
             filler = [0] * (BATCH - rows)
-            raw = self._many(
-                {k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()}
-            )
+            batch = {k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()}
         return {
             name: np.asarray(keras.ops.convert_to_numpy(value), np.float64)[:rows]
-            for name, value in raw.items()
+            for name, value in self._run(batch).items()
         }
 
     def _fixed(self, batch: Inputs) -> Inputs:
@@ -92,9 +102,12 @@ class Predictor:
     def _cut(self, batch: Inputs) -> Inputs:
         """Cut the words of the batch to the smallest fixed length that holds them."""
         for key, lengths in self._lengths.items():
+            # by ids for both: padding is known by its id, whatever a weight may be
             ids = batch[SPARSE_KEYS[0]] if key in SPARSE_KEYS else batch[key]
             longest = int((ids != PADDING).sum(axis=1).max())
             fixed = next((length for length in lengths if length >= longest), lengths[-1])
+            if self._any_shape and key in SPARSE_KEYS:  # no kernel is prepared for their length
+                fixed = min(fixed, max(longest, 1))
             batch[key] = batch[key][:, :fixed]
         return batch
 
@@ -105,11 +118,13 @@ def batches(arrays: Arrays) -> Iterator[tuple[Ints, tuple[Inputs, dict[int, str]
     Rows with texts of like length share a batch, so that short ones are not padded to long ones.
     """
     words = [(v != PADDING).sum(axis=1) for k, v in arrays.inputs.items() if k.endswith("_tokens")]
+    # Stable, so that the same rows share a batch, and have the same last digits, every time.
     order = np.argsort(sum(words, np.zeros(arrays.rows, int)), kind="stable")
     chunks = [order[start : start + BATCH] for start in range(0, arrays.rows, BATCH)]
     if len(chunks) < 2:
         yield from ((rows, _batch(arrays, rows)) for rows in chunks)
         return
+    # One thread, one batch ahead: more would hold the pixels of more batches in memory.
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(_batch, arrays, chunks[0])
         for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
@@ -129,46 +144,104 @@ def _batch(arrays: Arrays, rows: Ints) -> tuple[Inputs, dict[int, str]]:
     return batch, faults
 
 
-def _width(model: keras.Model, head: str) -> int:
+def _width(network: keras.Model, head: str) -> int:
     """Return the number of decoded outputs of a head per row."""
-    raw = keras.ops.zeros((1, *model.output[head].shape[1:]))
-    return int(head_layer(model, head).decode(raw).shape[1])
+    raw = keras.ops.zeros((1, *network.output[head].shape[1:]))
+    return int(network.get_layer(head).decode(raw).shape[1])
 
 
-def _compiled(model: keras.Model, *, xla: bool, raw: bool) -> Callable[[Inputs], Mapping[str, Any]]:
-    """Return the forward pass with decoded outputs, compiled where the backend can."""
-    heads = {name: head_layer(model, name) for name in model.output_names}
+def _forward_of(network: keras.Model) -> Forward:
+    """Return the raw outputs of a network as a function of weights and inputs, traced once."""
 
-    def decode(outputs: Any) -> dict[str, Any]:
-        outputs = {n: keras.ops.convert_to_tensor(outputs[n]) for n in heads}
-        return outputs if raw else {n: head.decode(outputs[n]) for n, head in heads.items()}
+    def forward(weights: Any, inputs: Any) -> Any:
+        given = list(zip(network.weights, weights, strict=True))
+        with keras.StatelessScope(state_mapping=given):
+            return network({name: inputs[name] for name in network.input}, training=False)
 
-    def forward(inputs: Any) -> dict[str, Any]:
-        return decode(model(inputs, training=False))
-
-    # Raw outputs are wanted once, of the rows out of fold: no graph is worth its tracing.
-    if keras.backend.backend() == "tensorflow" and not raw:
+    compiled: Forward = forward
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        signature = None if xla else [_signature(model)]
-        compiled = tf.function(
-            forward, input_signature=signature, jit_compile=xla or None, autograph=False
-        )
-        return lambda inputs: compiled({k: tf.constant(v) for k, v in inputs.items()})
+        weights = [tf.TensorSpec(each.shape, each.dtype) for each in network.weights]
+        inputs = _signature(network, sparse=False)
+        compiled = tf.function(forward, input_signature=[weights, inputs], autograph=False)
+    elif keras.backend.backend() == "jax":
+        import jax
 
-    def eager(inputs: Inputs) -> dict[str, Any]:
-        return decode(model.predict_on_batch(inputs))
-
-    return eager
+        compiled = jax.jit(forward)
+    return compiled
 
 
-def _signature(model: keras.Model) -> dict[str, Any]:
+def _zeros_of(network: keras.Model) -> Forward:
+    """Return zeros in place of the raw outputs of networks that have no part in the predictions."""
+    shapes = {name: tuple(network.output[name].shape)[1:] for name in network.output_names}
+
+    def forward(weights: Any, inputs: Any) -> Any:
+        rows = keras.ops.shape(next(iter(inputs.values())))[0]
+        return {name: keras.ops.zeros((rows, *shape)) for name, shape in shapes.items()}
+
+    return forward
+
+
+def _joined(parts: ModelParts, *, raw: bool) -> Callable[[Sequence[Any], Any], dict[str, Any]]:
+    """Return what joins the outputs of all networks, and decodes them unless they stay raw."""
+    network = parts.network
+    heads = {name: network.get_layer(name) for name in network.output_names}
+
+    def join(name: str, outputs: Sequence[Any], inputs: Any) -> Any:
+        values = [keras.ops.cast(each[name], "float32") for each in outputs]
+        if name in parts.blends:
+            blend = parts.blends[name]
+            return blend([*values, *(inputs[key] for key in blend.input_keys)])
+        return sum(values[1:], values[0]) / len(values)
+
+    def joined(outputs: Sequence[Any], inputs: Any) -> dict[str, Any]:
+        found = {name: join(name, outputs, inputs) for name in heads}
+        return found if raw else {name: heads[name].decode(each) for name, each in found.items()}
+
+    return joined
+
+
+def _all_networks(parts: ModelParts, forward: Forward, *, raw: bool) -> Run:
+    """Return the joined outputs of all networks of a model, in one graph where there are graphs."""
+    joined = _joined(parts, raw=raw)
+    if keras.backend.backend() != "tensorflow":
+        weights = [[keras.ops.convert_to_tensor(w) for w in each] for each in parts.weights]
+        return lambda inputs: joined([forward(each, inputs) for each in weights], inputs)
     import tensorflow as tf
 
-    return {
+    # As constants, weights are folded into each other and laid out for the processor once: a row
+    # takes a fifth less. Large ones gain nothing and would be copied.
+    held = [
+        [w if w.size <= MOST_CONSTANT else tf.constant(w) for w in each] for each in parts.weights
+    ]
+
+    def run(inputs: Any) -> dict[str, Any]:
+        own = {name: inputs[name] for name in parts.network.input}
+        outputs = [forward([tf.convert_to_tensor(w) for w in each], own) for each in held]
+        return joined(outputs, inputs)
+
+    linear = any(blend.num_terms for blend in parts.blends.values())
+    signature = [_signature(parts.network, sparse=linear)]
+    compiled = tf.function(run, input_signature=signature, autograph=False)
+    return lambda inputs: compiled({name: tf.constant(inputs[name]) for name in signature[0]})
+
+
+def _signature(network: keras.Model, *, sparse: bool) -> dict[str, Any]:
+    import tensorflow as tf
+
+    found = {
         name: tf.TensorSpec(tensor.shape, tensor.dtype, name=name)
-        for name, tensor in model.input.items()
+        for name, tensor in network.input.items()
     }
+    for key, dtype in zip(SPARSE_KEYS, ("int32", "float32"), strict=True) if sparse else ():
+        found[key] = tf.TensorSpec((None, None), dtype, name=key)
+    return found
+
+
+def _features_shape(group: FittedGroup) -> tuple[int, ...]:
+    cells, dim = (group.pretrained.cells, group.pretrained.dim) if group.pretrained else (1, 0)
+    return 1, max(group.photos, 1) * cells, dim
 
 
 def _zeros(spec: FittedSpec) -> Inputs:
@@ -183,6 +256,7 @@ def _zeros(spec: FittedSpec) -> Inputs:
             "pixels": ((1, group.photos, size, size, 3), np.uint8),
             "present": ((1, group.photos) if group.photos else (1,), bool),
             "series": ((1, group.steps, len(group.channels)), np.float32),
+            "features": (_features_shape(group), np.float32),
         }
         for key in group.input_keys:
             shape, dtype = shapes[key.removeprefix(f"{group.name}_")]

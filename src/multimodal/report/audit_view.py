@@ -40,6 +40,9 @@ def show_audit(audit: Audit, console: Console) -> None:
             name, justify="right" if right else "left", no_wrap=True, min_width=len(name)
         )
     console.print(title, soft_wrap=True)
+    for finding in audit.findings:
+        if finding.topic == "file":  # how it was read, where it is not as most files are
+            console.print(finding.message, soft_wrap=True)
     for row in column_rows(audit):
         columns.add_row(*row)
     console.print(columns)
@@ -53,8 +56,8 @@ def show_audit(audit: Audit, console: Console) -> None:
     for finding in audit.findings:
         if finding.level != "note":
             lines = [] if finding.topic == "labels" else finding.lines  # they are listed below
-            format_interval = f"{finding.level}: {finding.message}{_where(audit, lines)}"
-            console.print(format_interval, soft_wrap=True)
+            line = f"{finding.level}: {finding.message}{_where(audit, lines)}"
+            console.print(line, soft_wrap=True)
     for fault in audit.set_aside[:MOST]:
         console.print(f"  rejected, {audit.unit} {fault.line}: {fault.reason}", soft_wrap=True)
     for suspect in audit.suspects[:MOST]:
@@ -74,8 +77,8 @@ def summary(audit: Audit) -> str:
     'no errors, no warnings, 0 notes'
     """
     counts = {level: len(audit.of_level(level)) for level in ("error", "warning", "note")}
-    format_interval = [f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items()]
-    return ", ".join([*format_interval[:2], format_interval[2].replace("no ", "0 ")])
+    parts = [f"{n or 'no'} {level}{'' if n == 1 else 's'}" for level, n in counts.items()]
+    return ", ".join([*parts[:2], parts[2].replace("no ", "0 ")])
 
 
 def column_rows(audit: Audit) -> list[tuple[str, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multimodal.core.errors import DataError
 from multimodal.core.formatting import short_number
+from multimodal.data.photos.names import Photo, file_name
+from multimodal.data.photos.read import shrunk
 
 THUMBNAIL = 160
 SHORT_TEXT = 160
@@ -45,44 +47,22 @@ class Cells:
     values: list[tuple[str, str]]
 
 
-def thumbnail(path: Path) -> Thumbnail:
+def thumbnail(photo: Photo | Path) -> Thumbnail:
     """Shrink a photo to at most 160 x 160 pixels, upright, on white.
 
-    A file that is absent, no picture, or large enough to be an attack gives an empty URI.
+    A file that is absent, no picture, damaged, or large enough to be an attack gives an empty URI.
 
     Example:
-    >>> thumbnail(Path("absent.jpg"))
+    >>> thumbnail("absent.jpg")
     Thumbnail(name='absent.jpg', uri='')
     """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning)
-            # Pillow warns of a decompression bomb and opens it; only twice its limit is an error.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            content = _shrink(path)
-    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombWarning):
-        return Thumbnail(path.name, "")
-    except Image.DecompressionBombError:
-        return Thumbnail(path.name, "")
-    return Thumbnail(path.name, f"data:image/jpeg;base64,{base64.b64encode(content).decode()}")
-
-
-def _shrink(path: Path) -> bytes:
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as photo:
-        # JPEG decodes at a fraction of its size, which is what makes large photos quick.
-        photo.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
-        layer = ImageOps.exif_transpose(photo).convert("RGBA")
-    layer.thumbnail((THUMBNAIL, THUMBNAIL))
-    # JPEG has no transparency; dropping it would show the colour that lies below, often black.
-    flat = Image.new("RGB", layer.size, "white")
-    flat.paste(layer, mask=layer.getchannel("A"))
     buffer = io.BytesIO()
-    flat.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
+    try:
+        shrunk(photo, THUMBNAIL).save(buffer, "JPEG", quality=82)
+    except DataError:
+        return Thumbnail(file_name(photo), "")
+    content = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return Thumbnail(file_name(photo), f"data:image/jpeg;base64,{content}")
 
 
 def cells(

@@ -57,6 +57,7 @@ def baseline_rows(run: RunFiles, head: str) -> dict[str, pd.DataFrame]:
     result = {}
     for model, lines in table[table["head"] == head].groupby("model", sort=False):
         lines = lines.drop(columns=["head", "model"]).dropna(axis="columns", how="all")
+        # By row, since a baseline may have predicted in an order of its own.
         joined = y_true.merge(lines.drop_duplicates("row"), on="row").set_index("position")
         result[str(model)] = _complete(joined, run, head)
     return result
@@ -128,7 +129,11 @@ def _log_rmse(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
 
 def _median_ape(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:
     y, p = _number(rows)
-    return None if (y == 0).any() else median_of(np.abs((p - y) / y))
+    there = y != 0
+    if 2 * there.sum() <= len(y):
+        return None
+    median = median_of(np.abs((p - y)[there] / y[there]))
+    return lambda weights: median(weights[:, there])
 
 
 def _pinball(rows: pd.DataFrame, classes: Sequence[str]) -> Statistic | None:

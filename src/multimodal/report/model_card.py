@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from multimodal.core.config import LabelKind
-from multimodal.core.formatting import shortened, template
+from multimodal.core.formatting import shortened, template, visible
 from multimodal.data.audit.findings import Audit
 from multimodal.evaluation.measures import MEASURES
 from multimodal.report.run_files import (
@@ -40,7 +40,7 @@ WORDS: dict[LabelKind, str] = {
     "box": "a box in pixels of the first photo",
 }
 _UNUSED = ("target", "ignored", "weight", "split")
-_SPECIAL = re.compile(r"([\\`*_\[\]|<>#~])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|<>#~&])")
 MOST_LETTERS = 300
 
 
@@ -100,6 +100,7 @@ def example(schema: Sequence[Mapping[str, Any]]) -> str:
         kind, value = column.get("kind"), str(column.get("example", ""))
         if kind not in (*_UNUSED, "identifier"):
             row[str(column.get("name"))] = _example(str(kind), value)
+    # JSON is Python here: values are texts and finite numbers.
     return json.dumps(row, ensure_ascii=False)
 
 
@@ -110,7 +111,7 @@ def escaped(text: Any, most: int = MOST_LETTERS) -> str:
     >>> print(escaped("a|b\n<b>*"))
     a\|b \<b\>\*
     """
-    line = " ".join(str(text).split())
+    line = visible(" ".join(str(text).split()))
     return _SPECIAL.sub(r"\\\1", shortened(line, most))
 
 
@@ -149,7 +150,7 @@ def _result(run: RunFiles, name: str) -> dict[str, Any]:
     return {
         "task": {"type": TASKS[run.kind(name)], "name": f"Predicting {name}"},
         "dataset": {
-            "name": PurePath(data.source).name or "table",
+            "name": visible(PurePath(data.source).name) or "table",
             "type": "table",
             "split": "test",
         },

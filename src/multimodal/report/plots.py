@@ -11,7 +11,7 @@ import base64
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from multimodal.core.arrays import Floats
+from multimodal.core.errors import RunError
+from multimodal.core.files import replace_file
 from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import ConfidenceInterval
 from multimodal.evaluation.measures import format_metric, measure_of, metric_label, ranked
@@ -33,13 +35,20 @@ if TYPE_CHECKING:
 DPI = 120
 WIDTH = 5.6
 INK, FAINT = "#222222", "#767676"
-BLUE, ORANGE, RED, SKY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9"
-KIND_COLOURS = {"constant": "#999999", "trees": ORANGE, "sequential": SKY, "fusion": BLUE}
+BLUE, ORANGE, RED, SKY, GREEN = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#009E73"
+KIND_COLOURS = {
+    "constant": "#999999",
+    "trees": ORANGE,
+    "sequential": SKY,
+    "recipe": GREEN,
+    "fusion": BLUE,
+}
 KIND_NAMES = {
     "constant": "constant",
     "trees": "gradient boosting",
-    "sequential": "single modality",
-    "fusion": "fusion",
+    "sequential": "plain network, one modality",
+    "recipe": "same recipe, one modality",
+    "fusion": "the whole recipe",
 }
 WIDE_SPAN = 100.0
 _TITLES = {
@@ -51,11 +60,15 @@ _TITLES = {
 
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` as a PNG at 120 dots per inch, with its folder, and return `path`."""
+    if path.parent.is_symlink():  # a run may come from anybody
+        raise RunError(
+            f"{path.parent}: a link; plots are written inside the run directory alone. Remove it."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), replace_file(path) as beside:
         # Names in scripts that the font lacks are drawn as boxes; the page has them as text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(path, dpi=DPI, format="png")
+        figure.savefig(beside, dpi=DPI, format="png")
     return path
 
 
@@ -87,6 +100,7 @@ def comparison(
     _name_bars(axes, best_first, [format_metric(metric, value) for value in values], spans)
     axes.locator_params(axis="x", nbins=6)
     ends = [span.high for span in spans if span is not None and math.isfinite(span.high)]
+    # From 0, so that bars compare as their lengths do; the rest is for the numbers behind them.
     axes.set_xlim(0, 1.17 * max([*values, *ends, limit or 0]) or 1)
     what = f" of {name}" if name else ""
     title = _TITLES[measure_of(metric).better].format(what)
@@ -164,11 +178,13 @@ def residuals_by_decile(
 ) -> Figure:
     """Draw how far off the rows of each tenth of the prediction are: median, middle half, 90 %.
 
-    With `parts`, it is another equal part. Errors are in per cent of the true value where all are
-    positive, else in the target's unit.
+    With `parts`, it is another equal part. Errors are in per cent of the true value where most are
+    positive and none is negative, without rows of 0; else in the target's unit.
     """
     y, p = np.asarray(y_true, dtype=float), np.asarray(prediction, dtype=float)
-    relative = bool(np.all(y > 0))
+    there = y > 0
+    relative = bool(2 * there.sum() > len(y) and (y >= 0).all())
+    y, p = (y[there], p[there]) if relative else (y, p)
     error = 100 * (p - y) / y if relative else p - y
     tenth = deciles(p, parts)
     rows = [(p[tenth == i], error[tenth == i]) for i in np.unique(tenth)]
@@ -215,6 +231,7 @@ def write_words(axes: Any, title: str, across: str, up: str = "") -> None:
 def plain(text: str, width: int = 54, lines: int = 3) -> str:
     """Return user text that matplotlib takes literally: no mathematics, no endless line."""
     folded = textwrap.wrap(text, width, max_lines=lines, placeholder=" …")
+    # Two dollar signs would set what lies between them as mathematics.
     return "\n".join(folded).replace("$", r"\$")
 
 
@@ -225,12 +242,12 @@ def annotate(
     axes.annotate(text, at, xytext=offset, textcoords="offset points", **style)
 
 
-def format_numbers(*axes: Any, write: Callable[[float], str] = short_number) -> None:
+def format_numbers(*axes: Any) -> None:
     """Write the numbers at an x-axis or y-axis as elsewhere on the page."""
     from matplotlib.ticker import FuncFormatter
 
     for each in axes:
-        each.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+        each.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
 
 def _name_bars(

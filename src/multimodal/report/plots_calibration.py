@@ -36,6 +36,7 @@ def interval_levels(check: IntervalCheck, name: str) -> Figure:
     """
     figure, axes = new_axes(3.6)
     levels, covered = list(check.coverages), list(check.coverages.values())
+    # of the rows as they are: how far chance moves the coverage of exact intervals
     bands = [binomial_band(check.n, level) for level in levels]
     low, high = [band[0] for band in bands], [band[1] for band in bands]
     axes.fill_between(
@@ -128,6 +129,8 @@ def dots(
     >>> found = [ConfidenceInterval(1, 0, 2), ConfidenceInterval(3, 2, 4)]
     >>> figure = dots(["red", "blue"], found, "Error", "RMSE")
     """
+    from matplotlib.ticker import PercentFormatter
+
     figure, axes = new_axes(1.3 + 0.3 * max(len(found), 3))
     pale = [*faint, *[False] * (len(found) - len(faint))]
     for place, (each, weak) in enumerate(zip(found, pale, strict=True)):
@@ -149,5 +152,8 @@ def dots(
         axes.figure.legend(loc="outside lower center", frameon=False)
     axes.locator_params(axis="x", nbins=6)
     write_words(axes, title, across)
-    format_numbers(axes.xaxis, write="{:.0%}".format if percent else short_number)
+    if percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))  # as many digits as the range needs
+    else:
+        format_numbers(axes.xaxis)
     return figure

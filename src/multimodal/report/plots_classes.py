@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from multimodal.core.errors import DataError
 from multimodal.core.formatting import short_number
+from multimodal.data.photos.names import Photo
+from multimodal.data.photos.read import photo_size, shrunk
 from multimodal.report.plots import (
     BLUE,
     FAINT,
@@ -72,6 +75,7 @@ def readable_on(background: Sequence[float]) -> str:
     """
     channels = np.asarray(background[:3], float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    # At a luminance of 0.179 black and white have the same contrast.
     return "white" if linear @ [0.2126, 0.7152, 0.0722] < 0.179 else "black"
 
 
@@ -136,7 +140,7 @@ def overlaps(ious: ArrayLike, name: str) -> Figure:
 
 
 def contact_sheet(
-    photos: Sequence[Path], y_true: ArrayLike, prediction: ArrayLike, ious: ArrayLike
+    photos: Sequence[Photo | Path], y_true: ArrayLike, prediction: ArrayLike, ious: ArrayLike
 ) -> Figure:
     """Draw up to twelve photos with true (solid) and predicted (dashed) boxes, worst first.
 
@@ -166,18 +170,14 @@ def contact_sheet(
     return figure
 
 
-def _draw(axes: Any, path: Path, y_true: Any, prediction: Any) -> None:
+def _draw(axes: Any, photo: Photo | Path, y_true: Any, prediction: Any) -> None:
     from matplotlib.patches import Rectangle
-    from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as photo:
-            upright = ImageOps.exif_transpose(photo).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        (width, height), small = photo_size(photo), shrunk(photo, SIDE)
+    except DataError:
         return
-    width, height = upright.size
-    upright.thumbnail((SIDE, SIDE))
-    axes.imshow(np.asarray(upright), extent=(0, width, height, 0))
+    axes.imshow(np.asarray(small), extent=(0, width, height, 0))
     for box, colour, style in ((y_true, BLUE, "-"), (prediction, ORANGE, "--")):
         corner, size = (box[0], box[1]), box[2:] - box[:2]
         axes.add_patch(

@@ -20,10 +20,10 @@ from multimodal.core.files import sha256_of, write_text
 from multimodal.core.formatting import joined, shortened, template
 from multimodal.core.spec import unique_slugs
 from multimodal.data.audit.findings import AUDIT_FILE, Audit
-from multimodal.data.columns.cells import photo_paths
-from multimodal.data.photos.read import locate
+from multimodal.data.photos.locate import Images, PhotoRoot, locate
+from multimodal.data.photos.names import Photo, cell_photos
 from multimodal.data.read.readers import Source, open_table
-from multimodal.data.read.table import Table
+from multimodal.data.read.table import Dialect, Table
 from multimodal.report import alt_text, plots
 from multimodal.report.audit_view import audit_section
 from multimodal.report.examples import cell_text
@@ -35,6 +35,7 @@ from multimodal.report.run_files import (
     changed_options,
     declared_head_rows,
     group_rows,
+    parsed_config,
     provenance_rows,
     read_files,
     seconds,
@@ -50,7 +51,7 @@ MOST_HEADS, MOST_LETTERS = 6, 60
 def write_report(
     run: Path,
     *,
-    photos: Mapping[int, list[Path]] | None = None,
+    photos: Mapping[int, Sequence[Photo | Path]] | None = None,
     rows: pd.DataFrame | None = None,
 ) -> Path:
     """Write `run/report.html`, `run/model_card.md` and `run/plots`; return the path of the first.
@@ -69,10 +70,11 @@ def write_report(
         DataError: `rows` has not one row per prediction.
 
     Example:
-        write_report(Path("run"), photos={0: [Path("images/17.jpg")]}, rows=test_rows)
+        write_report(Path("run"), photos={0: ["images/17.jpg"]}, rows=test_rows)
     """
     content = read_files(run, photos or {}, rows)
     names = content.heads
+    # The reserved ones first: they keep their anchors, and a head called "data" becomes `data_2`.
     slugs = unique_slugs([*RESERVED, *names])[len(RESERVED) :]
     heads = [section(content, name, slug) for name, slug in zip(names, slugs, strict=True)]
     audit = Audit.read_file(run / AUDIT_FILE)
@@ -135,9 +137,7 @@ def _schema_row(column: Mapping[str, Any]) -> dict[str, str]:
 _OTHER = "Give the file that the run was made from, or none: the page then shows no single rows."
 
 
-def rewrite_report(
-    run: str | Path, data: Source | None = None, *, images: str | Path | None = None
-) -> Path:
+def rewrite_report(run: str | Path, data: Source | None = None, *, images: Images = None) -> Path:
     """Write the report and the model card of a run anew, and return the path of the report.
 
     Args:
@@ -155,8 +155,8 @@ def rewrite_report(
     folder = Path(run)
     if data is None:
         return write_report(folder)
-    table, root = open_table(data, images)
     content = read_files(folder, {}, None)
+    table, root = open_table(data, images, Dialect.of(parsed_config(content.config).data))
     rows = table.frame.iloc[_places(table, content)].reset_index(drop=True)
     if "id" in content.predictions:
         _check_ids(table, content, rows)
@@ -164,7 +164,9 @@ def rewrite_report(
     return write_report(folder, photos=photos_of(rows, columns, root), rows=rows)
 
 
-def photos_of(rows: pd.DataFrame, columns: Sequence[str], root: Path) -> dict[int, list[Path]]:
+def photos_of(
+    rows: pd.DataFrame, columns: Sequence[str], root: PhotoRoot
+) -> dict[int, list[Photo]]:
     """Return the photos of each row, by its position, from all columns that name photos.
 
     Raises:
@@ -172,12 +174,12 @@ def photos_of(rows: pd.DataFrame, columns: Sequence[str], root: Path) -> dict[in
 
     Example:
     >>> found = photos_of(pd.DataFrame({"photo": ["a.jpg|b.jpg"]}), ["photo"], Path("/data"))
-    >>> [path.name for path in found[0]]
-    ['a.jpg', 'b.jpg']
+    >>> found[0]
+    ['/data/a.jpg', '/data/b.jpg']
     """
     there = [column for column in columns if column in rows]
     return {
-        i: [locate(name, root) for c in there for name in photo_paths(rows[c].iloc[i])]
+        i: [locate(name, root) for c in there for name in cell_photos(rows[c].iloc[i])]
         for i in range(len(rows))
     }
 
@@ -204,6 +206,7 @@ def _places(table: Table, content: RunFiles) -> Ints:
 def _check_ids(table: Table, content: RunFiles, rows: pd.DataFrame) -> None:
     names = [str(c.get("name")) for c in content.schema if c.get("kind") == "identifier"][:1]
     for name in (name for name in names if name in rows):
+        # as text, since `predictions.csv` does not tell 7 from "7"
         same = rows[name].astype(str).to_numpy() == content.predictions["id"].astype(str).to_numpy()
         if not same.all():
             first = int(np.flatnonzero(~same)[0])

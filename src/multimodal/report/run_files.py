@@ -16,6 +16,7 @@ import pandas as pd
 from multimodal.core.config import Config, LabelKind, current_keys
 from multimodal.core.errors import ConfigError, DataError, RunError
 from multimodal.core.files import read_text
+from multimodal.data.photos.names import Photo
 from multimodal.evaluation.predictions import BASELINE_PREDICTIONS_FILE
 from multimodal.evaluation.records import ExplainedRows, Importance, RunMetrics
 
@@ -39,7 +40,7 @@ class RunFiles:
     predictions: pd.DataFrame
     log: pd.DataFrame
     rows: pd.DataFrame | None
-    photos: Mapping[int, list[Path]]
+    photos: Mapping[int, Sequence[Photo | Path]]
     baselines: pd.DataFrame
     importance: Importance = Importance()
     explained: ExplainedRows = ExplainedRows()
@@ -75,7 +76,9 @@ class RunFiles:
         return " ".join(self.number_format(head).replace("#", " ").split())[:MOST_UNIT]
 
 
-def read_files(run: Path, photos: Mapping[int, list[Path]], rows: pd.DataFrame | None) -> RunFiles:
+def read_files(
+    run: Path, photos: Mapping[int, Sequence[Photo | Path]], rows: pd.DataFrame | None
+) -> RunFiles:
     """Read a run directory.
 
     Raises:
@@ -143,6 +146,7 @@ def _table(path: Path, words: list[str], *, text: bool = False) -> pd.DataFrame:
         raise RunError(f"{path}: expected a plain file of at most {MOST_CSV:,} bytes.")
     types: Any = str if text else dict.fromkeys(["id", *words], str)
     try:
+        # Words stay text: a class "1" would be a number, which is no class of the head.
         return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=BLANK)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
@@ -182,7 +186,7 @@ def group_rows(config: Mapping[str, Any]) -> list[list[str]]:
             _part(group.encoder.model_dump()),
             _part(group.pooling.model_dump()),
         ]
-        for group in _parsed(config).groups
+        for group in parsed_config(config).groups
     ]
 
 
@@ -190,7 +194,7 @@ def declared_head_rows(config: Mapping[str, Any]) -> list[list[str]]:
     """Return name, columns and layer of each head, and the weight of its loss; none if damaged."""
     return [
         [head.name, ", ".join(head.columns), _part(head.head.model_dump()), str(head.weight)]
-        for head in _parsed(config).heads
+        for head in parsed_config(config).heads
     ]
 
 
@@ -219,10 +223,11 @@ def seconds(record: RunMetrics) -> tuple[float, float]:
     return record.training.seconds, sum(s.seconds for s in scores if s.kind != "fusion")
 
 
-def _parsed(config: Mapping[str, Any]) -> Config:
+def parsed_config(config: Mapping[str, Any]) -> Config:
+    """Return the config of a run, or all defaults where another version wrote it."""
     try:
         return Config.parse(current_keys(config))
-    except ConfigError:  # of another version; the page still shows its JSON
+    except ConfigError:  # the page still shows its JSON
         return Config()
 
 

@@ -29,6 +29,7 @@ from multimodal.report import alt_text, plots, plots_calibration
 from multimodal.report.alt_text import format_amount
 from multimodal.report.head_rows import head_rows, statistic
 from multimodal.report.heads import Section, kind_section
+from multimodal.report.modalities import modality_rows
 from multimodal.report.plots import Picture, picture
 from multimodal.report.run_files import RunFiles
 from multimodal.report.slices import Slice, by_category, flagged, measured
@@ -49,6 +50,7 @@ def section(run: RunFiles, name: str, slug: str) -> Section:
     found = model_intervals(run, name)
     known = _results_of(run, name, found) | {
         "slug": slug,
+        "modalities": modality_rows(run.metrics, name),
         "ablation": ablation_rows(run.metrics, name),
         "importance": importance_rows(run.importance.heads.get(name)),
         "any_photos": any(run.photos.values()),
@@ -114,7 +116,8 @@ def _contents(known: Section) -> Section:
         ("overlaps", "Box overlap (IoU)", "overlaps" in pictures),
         ("trust", "Calibration", calibrated),
         ("errors", "Where the errors are", known["tenths"] or known["categories"]),
-        ("ablation", "Modality ablation", known["ablation"]),
+        ("modalities", "What each modality adds", known["modalities"]),
+        ("ablation", "Rows without a modality", known["ablation"]),
         ("importance", "Permutation importance", known["importance"]),
         ("worst", "Worst rows", known["worst"]),
         ("best", "Best rows", known["best"]),
@@ -292,7 +295,7 @@ def ablation_rows(record: RunMetrics, head: str) -> list[dict[str, Any]]:
     scores = record.withheld.get(head, {})
     if not scores:
         return []
-    metric = main_metric(record.comparison.get(head, []))
+    metric = main_metric(record.comparison.get(head, []), record.optimised(head))
     shown, full = (metric, *BESIDE.get(metric, ())), scores[FULL].get(metric, np.nan)
     return [
         {

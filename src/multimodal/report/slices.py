@@ -167,6 +167,7 @@ def reliability_bins(probability: ArrayLike, right: ArrayLike) -> Floats:
     [0.95, 1.0, 1.0]
     """
     p, hit = np.asarray(probability, float), np.asarray(right, float)
+    # 1 itself belongs to the last tenth
     tenth = np.minimum((p * 10).astype(int), 9)
     chosen = [tenth == i for i in np.unique(tenth)]
     return np.array([[p[rows].mean(), hit[rows].mean(), rows.sum()] for rows in chosen])

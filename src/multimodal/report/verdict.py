@@ -1,4 +1,7 @@
-"""The finding of a run in words: was reading everything together worth it?
+"""The finding of a run in words: which modalities earned their place, which model is best?
+
+What a modality is worth follows from the recipe with and without it (`report.modalities`), never
+from the baselines, which differ in more than what they read.
 
 A sentence is only as sure as the test rows allow. Where the predictions of both models are kept,
 two results count as equal when the 95 % interval of their difference holds 0. Where they are not,
@@ -19,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Floats
-from multimodal.core.formatting import listed, short_number
+from multimodal.core.formatting import short_number
 from multimodal.evaluation.bootstrap import (
     LEAST_ROWS,
     ConfidenceInterval,
@@ -36,18 +39,23 @@ from multimodal.evaluation.measures import (
 )
 from multimodal.evaluation.records import ModelScore, RunMetrics
 from multimodal.report.head_rows import baseline_rows, head_rows, statistic
+from multimodal.report.modalities import modality_headline, modality_sentences
 from multimodal.report.run_files import RunFiles
 
 MIN_MARGIN = 0.02  # of an error, below which two are equal however many rows there are
 Outcome = Literal["better", "equal", "worse", "unknown"]
-BASELINES = {"sequential": "the best single modality", "trees": "the best gradient boosting"}
+# The baselines that a model is compared with, the best of each line, by their kinds.
+BASELINES = {
+    "the best single modality": ("sequential", "recipe"),
+    "the best gradient boosting": ("trees",),
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A headline, the sentences that support it, and whether the fusion won.
+    """A headline, the sentences that support it, and whether the run's own model won.
 
-    `outcome` is the worst of the fusion's results against the baselines.
+    `outcome` is the worst of its results against the baselines.
     """
 
     outcome: Outcome
@@ -58,7 +66,7 @@ class Verdict:
 def verdict(
     record: RunMetrics, head: str, found: ModelIntervals | None = None, number_format: str = ""
 ) -> Verdict:
-    """Weigh the fusion of `head` against the baselines and the known limit.
+    """Say what the modalities of `head` are worth, and weigh its model against the baselines.
 
     Args:
         record: The results of a run.
@@ -72,20 +80,31 @@ def verdict(
     'No test result for price.'
     """
     scores = record.comparison.get(head, [])
-    metric = main_metric(scores)
+    metric = main_metric(scores, record.optimised(head))
     best_first = ranked(scores, metric)
     fusion = next((score for score in best_first if score.kind == "fusion"), None)
     if fusion is None:
         return _without_comparison(record, head)
-    kinds = [next((s for s in best_first if s.kind == kind), None) for kind in BASELINES]
-    baselines = [baseline for baseline in kinds if baseline is not None]
+    lines = [next((s for s in best_first if s.kind in kinds), None) for kinds in BASELINES.values()]
+    baselines = [baseline for baseline in lines if baseline is not None]
     known = found or ModelIntervals(metric)
     outcomes = [_against(fusion, baseline, known) for baseline in baselines]
     sentences = [_result(record, head, fusion, known, number_format)]
     sentences += [_compared(fusion, baseline, known) for baseline in baselines]
+    sentences += _alone(fusion, best_first, metric)
     sentences += _beside_constant(fusion, best_first, known)
     sentences += _beside_limit(record, head, fusion, metric)
-    return Verdict(_worst(outcomes), _headline(head, fusion, baselines, outcomes), sentences)
+    headline = _headline(head, fusion, baselines, outcomes)
+    worth = modality_headline(record, head)
+    if worth:
+        headline, sentences = worth, [headline, *sentences, *modality_sentences(record, head)]
+    elif _is_fusion(fusion):
+        sentences.append("What each modality adds to the others was not measured.")
+    return Verdict(_worst(outcomes), headline, sentences)
+
+
+def _is_fusion(score: ModelScore) -> bool:
+    return " + " in score.inputs
 
 
 def _against(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> Outcome:
@@ -105,6 +124,7 @@ def _chance(score: ModelScore, metric: str) -> float:
     if metric in ("rmse", "log_rmse"):
         return 1 / math.sqrt(2 * n)
     if metric == "accuracy":
+        # No wrong row at all is no proof of an error of 0: at least one is reckoned with.
         wrong = max(shortfall(metric, score.metrics[metric]), 1 / n)
         return math.sqrt((1 - wrong) / (wrong * n))
     return 1 / math.sqrt(n)
@@ -125,17 +145,20 @@ def _worst(outcomes: Sequence[Outcome]) -> Outcome:
 def _headline(
     head: str, fusion: ModelScore, baselines: Sequence[ModelScore], outcomes: Sequence[Outcome]
 ) -> str:
+    who = "fusion" if _is_fusion(fusion) else "model"
     if not outcomes:
-        return f"The fusion predicts {head}, with nothing to compare it with."
+        return f"The {who} predicts {head}, with nothing to compare it with."
     outcome = _worst(outcomes)
-    names = " and ".join(r.label for r, o in zip(baselines, outcomes, strict=True) if o == outcome)
+    names = " and ".join(
+        each.label[0].lower() + each.label[1:] if each.kind == "recipe" else each.label
+        for each, found in zip(baselines, outcomes, strict=True)
+        if found == outcome
+    )
     if outcome == "better":
-        together = " together" if " + " in fusion.inputs else ""
-        inputs = f"{listed(fusion.inputs.split(' + '))}{together}"
-        return f"Reading {inputs} predicts {head} better than anything else tried."
+        return f"The {who} predicts {head} better than anything else tried."
     if outcome == "equal":
-        return f"Too close to call: for {head} the fusion is no better than {names}."
-    return f"The fusion loses: for {head}, {names} did better."
+        return f"Too close to call: for {head} the {who} is no better than {names}."
+    return f"The {who} loses: for {head}, {names} did better."
 
 
 def _result(
@@ -168,7 +191,8 @@ def _typical(metrics: dict[str, float]) -> str:
 def _compared(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -> str:
     metric, ratio = found.metric, _ratio(fusion, baseline, found.metric)
     value = format_metric(metric, baseline.metrics[metric])
-    who = f"{BASELINES[baseline.kind]} ({baseline.label}, {value})"
+    line = next(words for words, kinds in BASELINES.items() if baseline.kind in kinds)
+    who = f"{line} ({baseline.label}, {value})"
     gain = format_change(metric, found.gains.get(baseline.label))
     if _against(fusion, baseline, found) == "equal":
         between = f" (difference {gain.replace(' (', ', ')}" if gain else ""
@@ -178,6 +202,18 @@ def _compared(fusion: ModelScore, baseline: ModelScore, found: ModelIntervals) -
         return f"That is {'better' if ratio < 1 else 'worse'} than {who}{between}."
     between = f" {gain[gain.index('(') :]}" if gain else ""
     return f"That is {abs(1 - ratio):.0%} {'less' if ratio < 1 else 'more'}{between} than {who}."
+
+
+def _alone(fusion: ModelScore, scores: Sequence[ModelScore], metric: str) -> list[str]:
+    """Say how much of the gain over the other baselines is one modality's by the same recipe."""
+    alone = next((score for score in scores if score.kind == "recipe"), None)
+    other = next((score for score in scores if score.kind in ("sequential", "trees")), None)
+    if alone is None or other is None or _ratio(fusion, other, metric) >= 1:
+        return []
+    error, all_of_it, own = (shortfall(metric, s.metrics[metric]) for s in (other, fusion, alone))
+    share = min(max((error - own) / (error - all_of_it), 0.0), 1.0)
+    recipe = f"the same recipe on {alone.inputs} alone"
+    return [f"Of its gain over {other.label}, {share:.0%} is that of {recipe}."]
 
 
 def _beside_constant(
@@ -202,7 +238,7 @@ def _beside_limit(record: RunMetrics, head: str, score: ModelScore, metric: str)
 def _without_comparison(record: RunMetrics, head: str) -> Verdict:
     metrics = record.heads[head].test if head in record.heads else {}
     score = ModelScore("model", "fusion", "", metrics)
-    metric = main_metric([score])
+    metric = main_metric([score], record.optimised(head))
     if metric not in metrics:
         return Verdict("unknown", f"No test result for {head}.", [])
     headline = f"The model predicts {head}; nothing was compared with it."
@@ -238,7 +274,7 @@ def model_intervals(run: RunFiles, head: str) -> ModelIntervals:
     have none. The best baseline is chosen on these same rows, which favours it a little.
     """
     scores = run.metrics.comparison.get(head, [])
-    metric = main_metric(scores)
+    metric = main_metric(scores, run.metrics.optimised(head))
     own = next((score.label for score in scores if score.kind == "fusion"), "Fusion")
     tables = {own: head_rows(run, head), **baseline_rows(run, head)}
     tables = _shared({name: rows for name, rows in tables.items() if len(rows)})
@@ -337,5 +373,6 @@ def _shared(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return the rows that all tables have, in one order."""
     if not tables:
         return {}
+    # Shared rows alone: the difference of two models is measured row by row.
     index = reduce(lambda a, b: a.intersection(b), (rows.index for rows in tables.values()))
     return {name: rows.loc[index.sort_values()] for name, rows in tables.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multimodal.data.photos.locate import Images
 from multimodal.data.read.readers import Source
 from multimodal.explain.records import Explanation
 from multimodal.report.report import rewrite_report
@@ -11,7 +12,7 @@ from multimodal.runs.run import Run, load
 
 
 def evaluate(
-    run: Run | str | Path, rows: Source, *, images: str | Path | None = None
+    run: Run | str | Path, rows: Source, *, images: Images = None
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of every head of a run on rows that hold the targets.
 
@@ -34,7 +35,7 @@ def explain(
     run: Run | str | Path,
     rows: Source,
     *,
-    images: str | Path | None = None,
+    images: Images = None,
     head: str | None = None,
     label: str | None = None,
     limit: int = 20,
@@ -59,9 +60,7 @@ def explain(
     return _loaded(run).explain(rows, images=images, head=head, label=label, limit=limit)
 
 
-def report(
-    run: Run | str | Path, rows: Source | None = None, *, images: str | Path | None = None
-) -> Path:
+def report(run: Run | str | Path, rows: Source | None = None, *, images: Images = None) -> Path:
     """Write `report.html` and `model_card.md` of a run anew; return the path of the report.
 
     Args:

@@ -18,6 +18,7 @@ from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.errors import RunError
 from multimodal.core.target_transform import TargetTransform
 from multimodal.data.features.preprocess import Arrays
+from multimodal.data.photos.read import decode_rows
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.data.read.sampling import sample_rows
@@ -134,7 +135,7 @@ def _fit_novelty(run: Run, prepared: Prepared, validation: SplitPredictions) -> 
     frame, train = prepared.table.frame, sample_rows(prepared.table.frame, prepared.rows("train"))
     some = train[:: -(-len(train) // MOST_ROWS) or 1]
     statistics = {
-        name: np.concatenate([_photos(prepared, name, some), each])
+        name: np.concatenate([_photos(run, prepared, name, some), each])
         for name, each in validation.statistics.items()
     }
     arrays = Arrays(validation.inputs)
@@ -142,11 +143,19 @@ def _fit_novelty(run: Run, prepared: Prepared, validation: SplitPredictions) -> 
     return fit_novelty(run.preprocessor, known, others, arrays, statistics)
 
 
-def _photos(prepared: Prepared, group: str, rows: Ints) -> NDArray[np.float32]:
+def _photos(run: Run, prepared: Prepared, group: str, rows: Ints) -> NDArray[np.float32]:
     """Return the statistics of the photos of at most 1,000 rows."""
-    cache, some = prepared.source.caches[group], rows[:: -(-len(rows) // MOST_PHOTOS) or 1]
-    starts = range(0, len(some), BATCH)
-    return np.concatenate([photo_statistics(*cache.get(some[i : i + BATCH])) for i in starts])
+    some = rows[:: -(-len(rows) // MOST_PHOTOS) or 1]
+    parts = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
+    cache = prepared.source.caches.get(group)
+    if cache is not None:
+        return np.concatenate([photo_statistics(*cache.get(part)) for part in parts])
+    found = []  # no network reads them: they are read as frozen features
+    for part in parts:
+        frame = in_memory(prepared.table.frame.iloc[part])
+        photos = run.preprocessor.photos(frame, prepared.photo_root)[group]
+        found.append(photo_statistics(*decode_rows(photos)[:2]))
+    return np.concatenate(found)
 
 
 def _constant_width(
@@ -204,6 +213,7 @@ def _check_confidence(
     if not known.any():
         return None
     p, y, w = outputs[known], y_true[known], weight[known]
+    # Undone rather than predicted twice: the outputs came with their temperature.
     before = apply_temperature(task, p, 1 / temperature)
     bins, bins_before = (confidence_bins(y, each, w, ordered=task.ordered) for each in (p, before))
     return ConfidenceCheck(

@@ -19,9 +19,9 @@ import pandas as pd
 from multimodal.core.arrays import Ints
 from multimodal.core.files import write_text
 from multimodal.core.formatting import short_number
-from multimodal.data.columns.cells import photo_paths
 from multimodal.data.features.cell_arrays import texts
 from multimodal.data.labels.boxes import CORNERS
+from multimodal.data.photos.names import cell_photos
 from multimodal.data.prepare import Prepared
 from multimodal.data.read.lazy_text import in_memory
 from multimodal.evaluation.predictions import label_columns
@@ -32,24 +32,29 @@ from multimodal.evaluation.records import (
     ExplainedRows,
     GroupEffect,
 )
-from multimodal.explain.attribution import make_submodels
-from multimodal.explain.neighbours import MOST_ROWS, SHORT, NearRow, load, save
+from multimodal.explain.neighbours import SHORT, NearRow, load, save
 from multimodal.explain.page import page
 from multimodal.explain.records import Explanation
 from multimodal.explain.rows import explain_rows
-from multimodal.explain.submodels import encode_rows, fused_vectors
+from multimodal.explain.submodels import (
+    HeadSubmodels,
+    contribution_vectors,
+    encode_rows,
+    fused_vectors,
+)
 from multimodal.report.head_rows import head_rows, rank_rows
 from multimodal.report.run_files import read_files
 from multimodal.runs.run import Run
 
-EACH = 3  # worst rows, and best ones, of a run with one head; of several heads fewer each
+EACH = 2  # worst rows, and best ones, of a run with one head; of several heads fewer each
 SECONDS = 20.0  # after which no further row is begun
+NEIGHBOURS = 1000  # training rows that are encoded and kept
 MOST_LETTERS = 200
 UNKNOWN = "–"
 
 
 def explain_example_rows(run: Run, prepared: Prepared, tested: Ints) -> None:
-    """Explain up to three of the worst and three of the best predicted test rows, a page each.
+    """Explain up to two of the worst and two of the best predicted test rows, a page each.
 
     Reads the run's `metrics.json` and `predictions.csv`; writes `explanations/*.html` and
     `explanations.json`. On other backends than TensorFlow, where single rows take long, nothing is
@@ -110,7 +115,10 @@ def _short(found: Explanation, head: str, file: str) -> ExplainedRow:
 
 
 def save_neighbours(run: Run, prepared: Prepared) -> None:
-    """Write the vectors of up to 2,000 training rows, drawn at random, and what the rows are.
+    """Write the vectors of up to 1,000 training rows, drawn at random, and what the rows are.
+
+    The vectors are those of the networks where these decide the first head, else what each part of
+    its stacked model adds to its raw outputs.
 
     Args:
         run: The run, which is on disk.
@@ -121,11 +129,15 @@ def save_neighbours(run: Run, prepared: Prepared) -> None:
     """
     rows = prepared.rows("train")
     random = np.random.default_rng(prepared.config.training.seed)
-    rows = np.sort(random.permutation(rows)[:MOST_ROWS])
+    rows = np.sort(random.permutation(rows)[:NEIGHBOURS])
     frame = in_memory(prepared.table.frame.iloc[rows]).reset_index(drop=True)
-    networks = make_submodels(run.model, run.tasks[0].name, run.spec.groups)
-    encoded, faults = encode_rows(networks, run.preprocessor.arrays(frame, prepared.photo_root))
-    vectors = fused_vectors(networks, encoded)
+    head, arrays = run.tasks[0].name, run.preprocessor.arrays(frame, prepared.photo_root)
+    submodels = HeadSubmodels.of(run, head)
+    encoded, faults = encode_rows(submodels.networks, arrays)
+    if submodels.networks_decide:
+        vectors, head = fused_vectors(submodels.networks, encoded), ""
+    else:
+        vectors = contribution_vectors(submodels, encoded, arrays.inputs, frame)
     labels = {task.name: _labels(run, prepared, i, rows) for i, task in enumerate(run.tasks)}
     undamaged = np.setdiff1d(np.arange(len(rows)), list(faults))
     found = [
@@ -133,7 +145,7 @@ def save_neighbours(run: Run, prepared: Prepared) -> None:
         for i in undamaged.tolist()
     ]
     if found:
-        save(run.path, vectors[undamaged], found)
+        save(run.path, vectors[undamaged], found, head)
 
 
 def _row(
@@ -142,13 +154,13 @@ def _row(
     images = [c for g in run.spec.groups if g.modality == "image" for c in g.columns]
     worded = [c for g in run.spec.groups if g.modality == "text" for c in g.columns]
     others = [c for g in run.spec.groups for c in g.columns if c not in images]
-    shown = texts(worded or others, frame) or [""]
+    shown = texts(worded or others, frame, run.schema.readings) or [""]
     text = shown[0] if worded else ", ".join(shown[0].split("\n"))
-    names = [name for column in images for name in photo_paths(frame[column].iloc[0])]
+    names = [name for column in images for name in cell_photos(frame[column].iloc[0])]
     return NearRow(
         line=line,
         labels={name[:SHORT]: each[i] for name, each in labels.items()},
-        photos=[name for name in names if len(name) <= 1024][:4],
+        photos=[name for name in names if isinstance(name, str) and len(name) <= 1024][:4],
         text=" ".join(text.split())[:SHORT],
     )
 

@@ -8,16 +8,22 @@ would look classes up by the names in the file.
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
 import keras
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from multimodal.core.config import Config
@@ -27,15 +33,19 @@ from multimodal.core.interrupted import MODEL, RECORD
 from multimodal.core.manifest import MANIFEST, check_manifest, is_listed, write_manifest
 from multimodal.core.spec import FittedGroup, FittedSpec
 from multimodal.data.columns.schema import Schema
+from multimodal.data.features.series import MAX_STEPS
 from multimodal.evaluation.calibration import CALIBRATION
-from multimodal.layers.backbones import MOST_PARAMETERS
-from multimodal.models.build import assemble
+from multimodal.layers.backbones import MOST_PARAMETERS, layer_configs, read_archive
+from multimodal.models.build import ModelParts, assemble, average, untrained_parts
 from multimodal.models.stack.boosted_models import TREES, BoostedModels, write_boosted_models
 
 CONFIG, SCHEMA, SPEC = "config.json", "schema.json", "spec.json"
 MOST_BYTES = 1 << 26  # of a JSON file
+LEAST_WORDS = 1024  # of a text that any run may read: one that was fine-tuned reads its origin's
 MEMBER = "model.weights.h5"  # what the `.keras` archive holds
 MEMBERS = {"metadata.json", "config.json", MEMBER}
+FIRST_NETWORK = "layers/functional/"  # where Keras puts the first of several fold models
+OTHER_NETWORK = re.compile(r"layers/functional_\d+(/|$)")
 OVERHEAD = 1 << 20, 4096  # bytes in the file besides the numbers: at all, and for each weight
 
 
@@ -85,19 +95,66 @@ def read_declared(folder: Path) -> tuple[Config, Schema, FittedSpec]:
     for group in spec.groups:
         if not (group.columns and _is_whole(group)):
             raise RunError(f"{folder / SPEC}: damaged; group '{group.name:.60}' is not whole.")
+        if why := _contradiction(group, config):
+            raise RunError(
+                f"{folder}: {SPEC} contradicts {CONFIG}; group '{group.name:.60}' {why}."
+            )
     return config, schema, spec
+
+
+def with_architectures(folder: Path, config: Config, spec: FittedSpec) -> FittedSpec:
+    """Return the spec with the architectures of pretrained encoders, as the saved model has them.
+
+    The files that the config names are of the machine that trained, and of no manifest.
+
+    Raises:
+        RunError: The saved model has none of that name.
+    """
+    named = {
+        fitted.name
+        for group, fitted in zip(config.groups, spec.groups, strict=False)
+        if "backbone" in group.encoder.options
+    }
+    if not named:
+        return spec
+    with _damaged(folder):
+        saved, _ = read_archive(str(folder / MODEL))
+        layers = {str(c.get("name")): c for c in layer_configs(saved) if "backbone" in c}
+        found = {name: json.dumps(layers[f"{name}_encoder"]["backbone"]) for name in named}
+    groups = [g.model_copy(update={"backbone": found.get(g.name, "")}) for g in spec.groups]
+    return spec.model_copy(update={"groups": groups})
 
 
 def _is_whole(group: FittedGroup) -> bool:
     """Whether a group has what its modality needs, all of it from its own columns."""
     needs = {
         "tabular": bool(group.numeric or group.categorical),
-        "text": bool(group.lengths),
+        "text": bool(group.lengths or group.pretrained),
         "image": group.photos * group.image_size > 0,
         "series": group.steps * len(group.channels) > 0,
     }
     sources = [*(each.source for each in group.numeric), *(c.source for c in group.categorical)]
     return needs[group.modality] and {*sources} <= {*group.columns}
+
+
+def _contradiction(group: FittedGroup, config: Config) -> str:
+    """Say in what a group is larger than the config lets it be; nothing where it is not.
+
+    Rows take memory by these sizes, which no weight has the shape of.
+    """
+    data = config.data
+    words = max(data.max_words, LEAST_WORDS) + 7  # rounded up to a multiple of eight
+    photos = max(data.max_photos, len(group.columns))
+    size = data.image_size if group.pretrained is None else group.pretrained.size
+    if group.modality == "image" and group.image_size != size:
+        return f"has photos of {group.image_size} pixels, not {size}"
+    if group.photos > photos:
+        return f"has {group.photos} photos, more than {photos}"
+    if max(group.lengths, default=0) > words:
+        return f"has texts of {max(group.lengths):,} words, more than {data.max_words:,}"
+    if group.steps > max(MAX_STEPS, len(group.columns)):
+        return f"has series of {group.steps:,} steps, more than {MAX_STEPS:,}"
+    return ""
 
 
 def _text(path: Path) -> str:
@@ -109,8 +166,11 @@ def _text(path: Path) -> str:
         raise RunError(f"{path}: damaged; not a text file ({error.reason}).") from None
 
 
-def read_model(folder: Path, config: Config, spec: FittedSpec) -> keras.Model:
-    """Return the model that config and spec describe, with the weights in the directory.
+def read_parts(folder: Path, config: Config, spec: FittedSpec) -> ModelParts:
+    """Return the parts of the model that config and spec describe, with the weights in the folder.
+
+    One network is built for all, and the model is not assembled: that takes seconds, and
+    predictions do without.
 
     Raises:
         RunError: The weights are damaged, or not those of such a model.
@@ -118,13 +178,76 @@ def read_model(folder: Path, config: Config, spec: FittedSpec) -> keras.Model:
     with _damaged(folder):
         most = stored_bytes(folder / MODEL)  # a weight takes four bytes
     try:
-        model = assemble(config, spec, most=min(MOST_PARAMETERS, most))
+        parts = untrained_parts(config, spec, most=min(MOST_PARAMETERS, most))
     except Exception as error:
         raise RunError(f"{folder}: not a whole run. {first_line(error)}") from error
     with _damaged(folder):
-        check_weights(folder / MODEL, model)
-        model.load_weights(folder / MODEL)
-    return model
+        shapes = [tuple(each.shape) for weights in parts.weights for each in weights]
+        shapes += [tuple(v.shape) for blend in parts.blends.values() for v in blend.weights]
+        content = _checked_content(folder / MODEL, shapes)
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return _filled(parts, file)
+
+
+def _filled(parts: ModelParts, file: h5py.File) -> ModelParts:
+    """Return parts with the weights in a file, the first network and the last layers filled.
+
+    The file has the fold models one beside the other. Keras finds the places of the first; those of
+    the others are the same but for its name.
+    """
+    whole = len(parts.weights) > 1 or bool(parts.blends)
+    # With one network only, what lies beside it has the same name as beside several.
+    model = average([parts.network], parts.blends) if parts.blends else parts.network
+    inside = FIRST_NETWORK if whole and not parts.blends else ""
+    places = _places(model, file, inside)
+    found = []
+    for i in range(len(parts.weights)):
+        own = FIRST_NETWORK if i == 0 else f"{FIRST_NETWORK[:-1]}_{i}/"
+        network = [places[id(each)] for each in parts.network.weights]
+        found.append([_numbers(file, name.replace(FIRST_NETWORK, own, 1)) for name in network])
+    parts.network.set_weights(found[0])
+    for blend in parts.blends.values():
+        blend.set_weights([_numbers(file, places[id(each)]) for each in blend.weights])
+    return replace(parts, weights=found)
+
+
+def _numbers(file: h5py.File, name: str) -> NDArray[Any]:
+    """Return an array of a file; raise ValueError unless its numbers are finite."""
+    values = np.asarray(file[name])
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(f"'{name}' in it holds numbers that are not finite")
+    return values
+
+
+def _places(model: keras.Model, file: h5py.File, inside: str) -> dict[int, str]:
+    """Return where in a file each weight of a model lies, by its id.
+
+    Args:
+        model: The model; its weights are overwritten.
+        file: The file, which may hold more fold models than `model` does.
+        inside: The group that holds the model, with a slash behind; the file itself by default.
+    """
+    names: list[str] = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "places.weights.h5")
+        with h5py.File(path, "w") as marked:
+
+            def mark(name: str, item: Any) -> None:
+                if not name.startswith(inside) or OTHER_NETWORK.match(name):
+                    return
+                if isinstance(item, h5py.Group):
+                    marked.require_group(name.removeprefix(inside))
+                else:  # without data, so that it takes no room, but its number in each place
+                    options = {"shape": item.shape, "dtype": item.dtype, "fillvalue": len(names)}
+                    marked.create_dataset(name.removeprefix(inside), **options)
+                    names.append(name)
+
+            file.visititems(mark)
+        model.load_weights(path)
+    numbers = [int(each.flat[0]) for each in model.get_weights()]
+    if sorted(numbers) != list(range(len(names))):
+        raise ValueError("its weights lie in other places than those of the model")
+    return {id(each): names[i] for each, i in zip(model.weights, numbers, strict=True)}
 
 
 @contextmanager
@@ -200,7 +323,11 @@ def check_weights(path: Path, model: keras.Model) -> None:
     >>> model.save(path)
     >>> check_weights(path, model)
     """
-    shapes = [tuple(variable.shape) for variable in model.weights]
+    _checked_content(path, [tuple(variable.shape) for variable in model.weights])
+
+
+def _checked_content(path: Path, shapes: Sequence[tuple[int, ...]]) -> bytes:
+    """Return the HDF5 file in a `.keras` file, checked as by `check_weights`."""
     at_all, each = OVERHEAD
     most = 8 * sum(map(math.prod, shapes)) + each * len(shapes) + at_all
     with zipfile.ZipFile(path) as archive:
@@ -214,6 +341,7 @@ def check_weights(path: Path, model: keras.Model) -> None:
         found = Counter(_shapes(file, len(shapes)))
     if found != Counter(shapes):
         raise ValueError("its weights have other shapes than those of the model")
+    return content
 
 
 def _shapes(file: h5py.File, most: int) -> list[tuple[int, ...]]:
@@ -228,6 +356,7 @@ def _shapes(file: h5py.File, most: int) -> list[tuple[int, ...]]:
                 raise ValueError(f"'{name}' in it is a link to elsewhere")
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
+            # Hard links may form a circle, in which a walk would never end.
             if address in seen or depth > 50 or len(seen) > 100 * (most + 10):
                 raise ValueError(f"'{name}' in it is there twice, or too deep")
             seen.add(address)
@@ -239,6 +368,8 @@ def _shapes(file: h5py.File, most: int) -> list[tuple[int, ...]]:
 
 
 def _shape(name: str, item: Any) -> tuple[int, ...]:
+    # External and virtual arrays are read from other files; chunks may be packed, and unpack to
+    # anything. Keras writes none of them.
     plain = isinstance(item, h5py.Dataset) and item.dtype.kind in "fiub"
     if not plain or item.external or item.is_virtual or item.chunks is not None:
         raise ValueError(f"'{name}' in it is no plain array of numbers")

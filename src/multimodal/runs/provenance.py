@@ -19,13 +19,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from multimodal import __version__
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
 from multimodal.core.files import sha256_of
 from multimodal.core.interrupted import digest
+from multimodal.data.photos.locate import Images
 from multimodal.data.prepare import Prepared, Rows
+from multimodal.data.read.lazy_text import on_disk
 from multimodal.evaluation.records import RunMetrics
 
 PACKAGES = ("keras", "tensorflow", "numpy", "pandas", "scikit-learn")
@@ -41,7 +44,7 @@ class Request:
     config: Config
     out: Path
     weight: str | None = None
-    images: str | Path | None = None
+    images: Images = None
     base: str | Path | None = None
     noise: Floats | None = None
     command: str = ""
@@ -55,6 +58,9 @@ def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]
         "weight": request.weight,
         "from": None if request.base is None else str(request.base),
         "backend": keras.backend.backend(),
+        # with others it would not end at the same weights
+        "versions": {name: version for name, version in versions().items() if name != "python"},
+        # shown alone: `check_same` compares all but this
         "command": request.command,
     }
     if prepared is None:
@@ -64,15 +70,45 @@ def record(request: Request, prepared: Prepared | None = None) -> dict[str, Any]
     arrays = {"split": prepared.splits, **source.inputs, **source.targets, "weights": weights}
     found = {n: digest(array) for n, array in arrays.items() if isinstance(array, np.ndarray)}
     stored = [folder.name for folder in prepared.stored]  # each named after what it is made from
-    about = {"rows": prepared.table.rows_read, "photos": prepared.photo_digest, "prepared": stored}
+    about = {
+        "rows": prepared.table.rows_read,
+        "cells": cell_digests(prepared.table.frame),
+        "photos": prepared.photo_digest,
+        "files": file_digests(prepared.config),
+        "prepared": stored,
+    }
     return {**asked, "data": {**about, **found}}
+
+
+def cell_digests(frame: pd.DataFrame) -> dict[str, str]:
+    """Return a digest of the cells of each column as they were read.
+
+    What the model is given of them says less: every number that is no word of the vocabulary is the
+    same to it. Texts that lie on disk are left out: the file they are of names the prepared set.
+
+    Example:
+    >>> one, other = (cell_digests(pd.DataFrame({"a": [text]})) for text in ("123456", "654321"))
+    >>> one == other
+    False
+    """
+    inside = [name for name in frame if name not in on_disk(frame)]
+    return {str(name): digest(frame[name].to_numpy()) for name in inside}
+
+
+def file_digests(config: Config) -> dict[str, str]:
+    """Return a digest of each file that a config names: word vectors, backbones, their weights."""
+    named: list[Any] = [group.vectors for group in config.groups]
+    named += [each for group in config.groups for each in group.encoder.options.values()]
+    paths = [name for name in named if isinstance(name, str) and Path(name).is_file()]
+    return {name: sha256_of(name)[:16] for name in paths}
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of what a run depends on, and the backend."""
-    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    backend = keras.backend.backend()
+    found = {name: importlib.metadata.version(name) for name in dict.fromkeys([*PACKAGES, backend])}
     own = {"python": platform.python_version(), "multimodal": __version__}
-    return {**own, **found, "backend": keras.backend.backend()}
+    return {**own, **found, "backend": backend}
 
 
 def with_provenance(
@@ -152,6 +188,7 @@ def processor(info: Path = _CPU_INFO) -> str:
 
 def cores() -> int:
     """Return how many cores this process may use."""
+    # A container or `taskset` may allow fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

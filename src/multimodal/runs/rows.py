@@ -1,12 +1,12 @@
 """Rows that a run is given, and the table of its predictions for them.
 
-Photos that are not there, labels, weights and metrics before; notes, intervals and counts after.
+Labels, weights and metrics before; notes, intervals and counts after.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,42 +17,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
-from multimodal.core.errors import DataError, RunError
-from multimodal.core.spec import FittedSpec
-from multimodal.data.columns.cells import photo_paths
+from multimodal.core.config import Config
+from multimodal.core.errors import RunError
+from multimodal.core.spec import FittedSpec, slug
 from multimodal.data.columns.numbers import get_column, parse_numbers
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.read import read_y_true
-from multimodal.data.photos.read import locate
+from multimodal.data.photos.locate import PhotoRoot
 from multimodal.data.read.table import Table
 from multimodal.evaluation.calibration import CALIBRATION, Calibration
 from multimodal.evaluation.calibration.intervals import score_quantiles
-from multimodal.evaluation.predictions import prediction_columns
+from multimodal.evaluation.predictions import prediction_columns, typed_classes
 from multimodal.evaluation.task import Task, has_label, has_prediction, measure
+from multimodal.runs.notes import Notes
 
 logger = logging.getLogger(__name__)
 
-
-def without_missing_photos(
-    spec: FittedSpec, table: Table, root: Path
-) -> tuple[pd.DataFrame, dict[int, str], dict[str, int]]:
-    """Return the rows without photos that are not there, notes on those, and counts."""
-    frame = table.frame.copy(deep=False)
-    notes: dict[int, str] = {}
-    columns = [c for g in spec.groups if g.modality == "image" for c in g.columns]
-    absent, named = 0, np.zeros(len(frame), np.int64)
-    for column in (column for column in columns if column in frame):
-        cells, gone = _photos(table, column, root)
-        notes |= {row: f"photo: {paths[0]}: no such photo" for row, paths in gone.items()}
-        absent += sum(map(len, gone.values()))
-        named += np.array([len(cell) for cell in cells], np.int64)
-        frame[column] = pd.Series(cells, dtype=object, index=frame.index)
-    without = int((named == 0).sum()) if columns else 0
-    return frame, notes, {"photos not found": absent, "rows without a photo": without}
+_NULLABLE = {"i": "Int64", "b": "boolean"}  # by NumPy's kind
 
 
 def read_all_labels(
-    spec: FittedSpec, schema: Schema, table: Table, root: Path
+    spec: FittedSpec, schema: Schema, table: Table, root: PhotoRoot
 ) -> dict[str, NDArray[Any]]:
     """Read the labels of the heads whose columns are there, which one must be."""
     there = {h.name for h in spec.heads if set(h.columns) <= set(table.frame.columns)}
@@ -67,7 +52,7 @@ def read_weights(schema: Schema, table: Table) -> Floats:
     """Return the weights (rows,), 1 where there is no such column; a bad one weighs nothing."""
     for name in schema.names("weight"):
         if name in table.frame:
-            found = parse_numbers(get_column(table, name), schema.column(name).unit).values
+            found = parse_numbers(get_column(table, name), schema.column(name)).values
             return np.where(np.isfinite(found) & (found > 0), found, 0.0)
     return np.ones(len(table.frame))
 
@@ -95,42 +80,21 @@ def measure_heads(
     return scores
 
 
-def _photos(table: Table, column: str, root: Path) -> tuple[list[list[str]], dict[int, list[Path]]]:
-    """Return each row's photos that are there, and the paths of those that are not by row."""
-    cells, gone = [], {}
-    for row, cell in enumerate(table.frame[column]):
-        try:
-            paths = {name: locate(name, root) for name in photo_paths(cell)}
-        except DataError as error:
-            raise DataError(f"{table.place(row)}, column '{column}': {error}") from None
-        there = {name: _is_there(path) for name, path in paths.items()}
-        cells.append([name for name in photo_paths(cell) if there[name]])
-        if not all(there.values()):
-            gone[row] = [path for name, path in paths.items() if not there[name]]
-    return cells, gone
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is a file; one that cannot be read is there, too."""
-    try:
-        os.stat(path)  # `Path.exists` takes a file that may not be read for absent
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
 @dataclass(frozen=True)
 class Predictions:
     """Predictions of a table, one line per input row and in its order.
 
+    `predictions["price"]` is the prediction of the head `price`, or else a column of `frame`, which
+    has the index of the DataFrame that came, so that `df["price"] = predictions["price"]` puts each
+    prediction on its row; rows of a file or list are counted from 0.
+
     `frame` has `row`, the identifier column where the model knows one, the predictions of each head
-    as `prediction_columns` names them (blank for a row that could not be read), `note`, the reason
-    or a remark, and `unusual`, why the row is unlike the training rows, empty where it is not; a
-    run without a novelty detector has no such column. With a level, a head that predicts a number
-    also has `<head>_low` and `<head>_high`. Numbers are in the user's units, boxes in pixels of the
-    row's first photo.
+    as `prediction_columns` names them, `note` and `unusual`. Predictions are blank for a row that
+    could not be read, classes of the type they had in training. The `note` is the reason, or a
+    remark: a cell that could not be read, one that is missing as in no training row. `unusual` is
+    why the row is unlike the training rows, empty where it is not; a run without a novelty detector
+    has no such column. With a level, a number also has `<target>_low` and `<target>_high`.
+    Numbers are in the user's units, boxes in pixels of the row's first photo.
     `counts` tells what was out of the ordinary: unseen categories by column, photos that are not
     there, rows without any photo, rows without a prediction, rows unlike the training rows.
     `unused_columns` are those the model never saw.
@@ -139,6 +103,13 @@ class Predictions:
     frame: pd.DataFrame
     counts: dict[str, int]
     unused_columns: list[str]
+
+    def __getitem__(self, name: str) -> pd.Series[Any]:
+        known = [c for c in map(str, self.frame) if slug(c) == slug(f"{name}_prediction")]
+        for column in (f"{name}_prediction", *known[:1]):
+            if column in self.frame:
+                return self.frame[column].rename(name)
+        return self.frame[name]
 
 
 @dataclass(frozen=True)
@@ -150,7 +121,7 @@ class Outputs:
 
     outputs: dict[str, Floats]
     sizes: Floats | None
-    notes: dict[int, str]
+    notes: Notes
     counts: dict[str, int]
     inputs: dict[str, NDArray[Any]]
     unusual: list[str] | None
@@ -189,27 +160,56 @@ def prediction_intervals(
     }
 
 
+def target_names(config: Config, spec: FittedSpec) -> dict[str, str]:
+    """Return what the user calls that which each head predicts: its name, or else its column.
+
+    Heads of a model are named in the letters that every backend accepts, see `slug`.
+    """
+    found = {}
+    for head, fitted in zip(config.heads, spec.heads, strict=True):
+        column = str(head.column)
+        inferred = re.fullmatch(rf"{slug(column)}(_\d+)?", head.name) is not None
+        found[fitted.name] = column if inferred else head.name
+    names = list(found.values())
+    return {head: name if names.count(name) == 1 else head for head, name in found.items()}
+
+
 def predictions_frame(
     table: Table,
     schema: Schema,
     tasks: Sequence[Task],
     predicted: Outputs,
     intervals: Mapping[str, Mapping[str, Floats]],
+    index: pd.Index[Any] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Put predictions, intervals and notes in the order of the source, with rows not read."""
+    """Put predictions, intervals and notes in the order of the source, with rows not read.
+
+    The frame has the `index` of the source, where there is one; columns begin with the `names` of
+    heads, those in the model by default.
+    """
     found: dict[str, Any] = {}
     for name in schema.names("identifier")[:1]:
         if name in table.frame:
             found["id"] = table.frame[name].to_numpy()
     for task in tasks:
         columns = prediction_columns(task, predicted.outputs[task.name], predicted.sizes)
+        if task.kind == "class":
+            columns["prediction"] = typed_classes(task, columns["prediction"])
         columns |= dict(intervals.get(task.name, {}))
-        found |= {f"{task.name}_{ending}": column for ending, column in columns.items()}
-    frame = pd.DataFrame(found, index=table.rows).reindex(range(table.rows_read))
+        name = (names or {}).get(task.name, task.name)
+        found |= {f"{name}_{ending}": column for ending, column in columns.items()}
+    frame = pd.DataFrame(found, index=table.rows)
+    if table.rejected:  # NaN would make floats of integers
+        kinds = {name: _NULLABLE.get(kind.kind) for name, kind in frame.dtypes.items()}
+        frame = frame.astype({name: kind for name, kind in kinds.items() if kind})
+    frame = frame.reindex(range(table.rows_read))
+    # Notes count the rows that could be read, the answer all rows of the source.
     remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}
     remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.rejected}
     frame["note"] = [remarks.get(row, "") for row in range(table.rows_read)]
     if predicted.unusual is not None:
         odd = pd.Series(predicted.unusual, index=table.rows, dtype=object)
         frame["unusual"] = odd.reindex(range(table.rows_read), fill_value="")
-    return frame.rename_axis("row").reset_index()
+    frame = frame.rename_axis("row").reset_index()
+    return frame if index is None else frame.set_axis(index)

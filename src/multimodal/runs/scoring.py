@@ -12,6 +12,7 @@ import pandas as pd
 from multimodal.core.arrays import Floats, Ints
 from multimodal.data.features.preprocess import Arrays
 from multimodal.data.prepare import Prepared
+from multimodal.evaluation.measures import optimised_metric
 from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.evaluation.predictions import label_columns, prediction_columns
 from multimodal.evaluation.records import HeadMetrics, ModelScore
@@ -105,7 +106,11 @@ def head_metrics(
             name: _measured(prepared, task, predictions) for name, predictions in splits.items()
         }
         found[task.name] = HeadMetrics(
-            column=", ".join(head.columns), kind=task.kind, classes=task.classes, **measured
+            column=", ".join(head.columns),
+            kind=task.kind,
+            classes=task.classes,
+            metric=optimised_metric(task, measured["test"]),
+            **measured,
         )
     return found
 
@@ -121,9 +126,10 @@ def fusion_scores(
         heads: The metrics of the run as it is.
         seconds: The time of fitting.
     """
+    own = "Fusion" if len({group.modality for group in run.spec.groups}) > 1 else "Model"
     inputs, count = input_name(prepared.config), run.model.count_params()
     found = {
-        name: [ModelScore("Fusion", "fusion", inputs, head.test, count, seconds)]
+        name: [ModelScore(own, "fusion", inputs, head.test, count, seconds)]
         for name, head in heads.items()
     }
     if run.boosted_models is not None:
@@ -131,7 +137,7 @@ def fusion_scores(
         for task in run.tasks:
             if task.name in run.boosted_models.heads:
                 alone = _measured(prepared, task, predictions)
-                name = "Fusion without trees"
+                name = f"{own} without trees"
                 found[task.name].append(ModelScore(name, "fusion", inputs, alone, count, seconds))
     return found
 

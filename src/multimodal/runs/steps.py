@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import keras
@@ -13,9 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Ints
+from multimodal.core.budget import Budget
 from multimodal.core.errors import first_line
-from multimodal.core.files import write_text
-from multimodal.core.interrupted import claimed, finished, on_signals, write_record
+from multimodal.core.files import replace_file, write_text
+from multimodal.core.interrupted import Plain, claimed, finished, on_signals, write_record
 from multimodal.core.manifest import write_manifest
 from multimodal.data.audit.findings import AUDIT_FILE
 from multimodal.data.audit.table import audit_prepared
@@ -25,13 +27,20 @@ from multimodal.data.read.rejected import write_rejected
 from multimodal.evaluation import records
 from multimodal.evaluation.calibration import write_calibration
 from multimodal.evaluation.predictions import baseline_predictions, write_baseline_predictions
-from multimodal.evaluation.records import ModelScore, RunMetrics
+from multimodal.evaluation.records import ModalityGain, ModelScore, RunMetrics
 from multimodal.evaluation.task import Task
 from multimodal.explain.importance import IMPORTANCE_FILE, MOST_ROWS, importance
-from multimodal.models.build import average, build
+from multimodal.models.build import average, build, fold_models
+from multimodal.models.stack.ablation import ModalityAblation
+from multimodal.models.stack.base_models import (
+    kernel_base_models,
+    linear_base_model,
+    network_base_model,
+)
 from multimodal.models.stack.stack import StackedModel, stack_networks
-from multimodal.models.training.devices import is_chief, lowest_precision
+from multimodal.models.training.devices import is_chief, process_count
 from multimodal.models.training.fit import TrainingState
+from multimodal.models.training.progress import EpochProgress
 from multimodal.report.audit_view import summary
 from multimodal.report.report import photos_of, write_report
 from multimodal.runs.calibrate import (
@@ -42,8 +51,8 @@ from multimodal.runs.calibrate import (
 )
 from multimodal.runs.comparison import ablation_scores, baseline_scores, missing_baselines
 from multimodal.runs.example_rows import explain_example_rows, save_neighbours
-from multimodal.runs.fold_models import FoldModelFits
-from multimodal.runs.load import save_parts
+from multimodal.runs.fold_models import LOG, FittedNetworks, FoldModelFits
+from multimodal.runs.load import CONFIG, SCHEMA, SPEC, save_parts
 from multimodal.runs.provenance import Request, record, versions, with_provenance
 from multimodal.runs.run import Run, load
 from multimodal.runs.scoring import (
@@ -60,7 +69,10 @@ from multimodal.runs.scoring import (
 
 logger = logging.getLogger(__name__)
 
+EXPLAINING = 4  # times what calibration and scoring have taken
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
+# What is written before there is a checkpoint to go on from.
+OWN = (CONFIG, SCHEMA, SPEC, QUARANTINE, AUDIT_FILE, LOG)
 
 
 class RunTraining:
@@ -70,7 +82,8 @@ class RunTraining:
         request: What was asked for.
         prepared: The table, made ready.
         origin: The run to start from.
-        callbacks: Further Keras callbacks of the fit.
+        callbacks: Further Keras callbacks of the fit; an `EpochProgress` shows all steps.
+        budget: The time that they may take; without a limit by default.
     """
 
     def __init__(
@@ -79,10 +92,15 @@ class RunTraining:
         prepared: Prepared,
         origin: Run | None,
         callbacks: Sequence[keras.callbacks.Callback],
+        budget: Budget | None = None,
     ) -> None:
         self.request = request
         self.prepared = prepared
-        self.fits = FoldModelFits(request, prepared, origin, callbacks)
+        self.budget = budget or Budget(prepared.config.training)
+        self.fits = FoldModelFits(request, prepared, origin, callbacks, budget=self.budget)
+        for each in callbacks:
+            if isinstance(each, EpochProgress):
+                each.follow(self.budget)
         self.metrics = RunMetrics(
             data=records.DataSummary(**prepared.summary()),
             versions=versions(),
@@ -98,35 +116,70 @@ class RunTraining:
         if not is_chief():
             return self._follow()
         asked = record(self.request, prepared)
-        with claimed(out, asked), on_signals() as termination:
-            write_record(out, asked)
+        with claimed(out, asked, OWN), on_signals() as termination:
+            self._keep_record(asked)
             self.metrics = with_provenance(self.metrics, prepared.table.source, asked)
             self._save_inputs()
-            networks, fitted = self.fits.run(termination)
-            precision = lowest_precision(networks[0])
-            stacked = self._stack(networks)
+            fits = self.fits.run(termination)
+            self.budget.begin("stacking")
+            stacked, fitted = self._stack(fits), fits.state
             self._save_model(stacked)
-            caches = prepared.source.caches.values()
-            faults = {row: why for cache in caches for row, why in cache.unreadable.items()}
+            faults = prepared.source.unreadable
             out_of_fold = out_of_fold_predictions(prepared, stacked.out_of_fold, faults)
-            run = self._calibrate(load(out), out_of_fold, faults)
-            tested = self._score(run, out_of_fold, fitted, precision, faults)
+            # Loaded, as everybody will: what is measured is what lies on the disk.
+            start = self.budget.seconds()
+            # Frozen features are those of the training, which are kept.
+            loaded = replace(load(out), extractors=prepared.extractors)
+            run = self._calibrate(loaded, out_of_fold, faults)
+            tested = self._score(run, out_of_fold, fitted, fits.precision, faults)
+            wanted = prepared.config.training
             if not fitted.interrupted:
-                self._ablate(run, tested)
-                self._explain(run, tested)
-                if prepared.config.training.baselines:
-                    self._compare(run.tasks)
-            self._report(tested)
-            finished(out)
+                scoring = self.budget.seconds() - start
+                ablation = self._ablation(run, fits, stacked)
+                if wanted.explanations and self._begin("explanations", EXPLAINING * scoring):
+                    self._weigh_modalities(ablation)
+                    self._ablate(run, tested)
+                    self._explain(run, tested)
+                if wanted.baselines:
+                    self._begin("baselines")
+                    self._compare(run.tasks, ablation, fitted.seconds / len(fits.networks))
+            self._note_left_out()
+            if wanted.report:
+                self._begin("report")
+                self._report(tested)
             write_manifest(out)
+            finished(out)
         return run
+
+    def _keep_record(self, asked: Plain) -> None:
+        """Write down what is asked for and, from now on, what is spent of the time for it."""
+        write_record(self.request.out, asked)
+        if self.budget.minutes is not None:
+            self.budget.keep = lambda: write_record(
+                self.request.out, {**asked, "budget": self.budget.record()}
+            )
+
+    def _begin(self, step: str, seconds: float = 0.0) -> bool:
+        """Begin a step that may be left out; return False where so many seconds are too many."""
+        if seconds and not self.budget.allows(step, seconds):
+            return False
+        self.budget.begin(step)
+        left = self.budget.remaining()
+        logger.info(f"{step}{left and f', {left}'}")
+        return True
+
+    def _note_left_out(self) -> None:
+        note = self.budget.note()
+        if note:
+            logger.warning(note)
+            self._save(notes=[*self.metrics.notes, note])
 
     def _follow(self) -> Run:
         """Fit along with the process that leads, which writes everything."""
         prepared = self.prepared
         with on_signals() as termination:
             termination.waiting = True  # the one that leads writes a checkpoint, and ends first
-            networks, _ = self.fits.run(None)
+            networks = self.fits.run(None).networks
         spec = prepared.spec.model_copy(update={"terms": None})
         return Run(prepared.config, prepared.schema, spec, average(networks), path=self.request.out)
 
@@ -143,16 +196,20 @@ class RunTraining:
                 logger.warning(finding.message)
         logger.info(f"audit: {summary(audit)}; see {AUDIT_FILE} and the report")
 
-    def _stack(self, networks: Sequence[keras.Model]) -> StackedModel:
-        """Return the stacked model, its networks built anew, free of what trained them."""
+    def _stack(self, fits: FittedNetworks) -> StackedModel:
+        """Return the stacked model, its networks free of the devices that trained them."""
+        networks = fits.networks
+        # Fewer than asked for after Ctrl-C: what is saved must say how many there are.
         config = self.prepared.config.merge(training={"fold_models": len(networks)})
         self.prepared = replace(self.prepared, config=config)
-        plain = [build(config, self.prepared.spec) for _ in networks]
-        for network, trained in zip(plain, networks, strict=True):
-            network.set_weights(trained.get_weights())
-        stacked = stack_networks(self.prepared, plain)
-        for note in stacked.notes:
+        if fits.on_several_devices:  # what is saved must not depend on them
+            networks = [build(config, self.prepared.spec) for _ in networks]
+            for network, trained in zip(networks, fits.networks, strict=True):
+                network.set_weights(trained.get_weights())
+        stacked = stack_networks(self.prepared, networks, fits.linear_models, fits.held_out)
+        for note in [*stacked.notes, *stacked.findings]:
             logger.info(note)
+        self.fits.notes.extend(stacked.findings)
         return stacked
 
     def _save_model(self, stacked: StackedModel) -> None:
@@ -185,7 +242,8 @@ class RunTraining:
         prepared, out = self.prepared, self.request.out
         tested = predict_split(run, prepared, "test", faults)
         splits = {"validation": calibrated_predictions(run, out_of_fold), "test": tested}
-        predictions_table(prepared, run.tasks, tested).to_csv(out / PREDICTIONS, index=False)
+        with replace_file(out / PREDICTIONS) as beside:
+            predictions_table(prepared, run.tasks, tested).to_csv(beside, index=False)
         heads = head_metrics(prepared, run.tasks, splits)
         summary = records.TrainingSummary(
             epochs=len(fitted.log),
@@ -216,6 +274,38 @@ class RunTraining:
         logger.warning(warning)
         return data.model_copy(update={"warnings": [*data.warnings, warning]})
 
+    def _ablation(self, run: Run, fits: FittedNetworks, stacked: StackedModel) -> ModalityAblation:
+        """Return what measures each modality; nothing is fitted as yet."""
+        prepared, idle = self.prepared, run.parts.idle_networks
+        held_out = () if idle else stacked.held_out
+        networks = fold_models(stacked.model)
+        own = network_base_model(prepared, networks, held_out, fits.epoch_seconds)
+        linear = linear_base_model(prepared, stacked.linear_models)
+        others = [linear] * bool(linear.raw) + kernel_base_models(prepared, stacked.linear_models)
+        return ModalityAblation(
+            prepared,
+            run.tasks,
+            networks[0],
+            stacked.linear_models,
+            models=others if idle else [own, *others],
+            spare=[own] if idle else [],
+            budget=self.budget,
+            network_seconds=fits.state.seconds,
+        )
+
+    def _weigh_modalities(self, ablation: ModalityAblation) -> None:
+        """Measure what each modality adds, by the recipe without it."""
+        if process_count() > 1:  # a fit needs them all, and the others have ended
+            logger.info("what each modality adds is not measured by several processes")
+            return
+        found: dict[str, list[ModalityGain]] = {}
+        try:
+            for head, gain in ablation.gains():
+                found.setdefault(head, []).append(gain)
+        except KeyboardInterrupt:
+            logger.info("interrupted; what the other modalities add is not measured")
+        self._save(modalities=found)
+
     def _ablate(self, run: Run, tested: Ints) -> None:
         """Measure the test rows with each modality ablated."""
         prepared = self.prepared
@@ -236,12 +326,16 @@ class RunTraining:
         write_text(self.request.out / IMPORTANCE_FILE, found.model_dump_json(indent=2))
         save_neighbours(run, prepared)
         write_manifest(self.request.out)  # of what the next step reads
+        if not prepared.config.training.report:
+            return
         try:
             explain_example_rows(run, prepared, tested)
         except (ValueError, TypeError, LookupError) as error:  # a part that has no gradients
             logger.info(f"no rows are explained: {first_line(error)}")
 
-    def _compare(self, tasks: Sequence[Task]) -> None:
+    def _compare(
+        self, tasks: Sequence[Task], ablation: ModalityAblation, network_seconds: float
+    ) -> None:
         """Fit and score the baselines of every head; write what they predict."""
         prepared, comparison = self.prepared, dict(self.metrics.comparison)
         notes = missing_baselines(prepared)
@@ -256,8 +350,11 @@ class RunTraining:
 
         try:
             for i, task in enumerate(tasks):
-                for score in baseline_scores(prepared, i, partial(keep, task)):
+                given = partial(keep, task), self.budget, network_seconds
+                recipes = ablation.scores(task, given[0]) if process_count() == 1 else ()
+                for score in chain(baseline_scores(prepared, i, *given), recipes):
                     comparison[task.name] = [*comparison[task.name], score]
+                self.budget.advance((i + 1) / len(tasks))
         except KeyboardInterrupt:
             logger.info("interrupted; the remaining baselines are left out")
         write_baseline_predictions(self.request.out, kept)

@@ -10,16 +10,19 @@ from pathlib import Path
 import keras
 
 from multimodal.core.arrays import Floats
+from multimodal.core.budget import Budget
 from multimodal.core.config import LabelKind
 from multimodal.core.errors import ConfigError, DataError
-from multimodal.core.interrupted import check_out, check_same
-from multimodal.core.presets import ConfigLike, as_config
+from multimodal.core.interrupted import Plain, check_out, check_same
+from multimodal.core.presets import ConfigLike, as_config, as_names
+from multimodal.data.photos.locate import Images
 from multimodal.data.prepare import Prepared, Rows, prepare
 from multimodal.data.prepared import Base
 from multimodal.layers import registry
 from multimodal.models.build import check_parts
 from multimodal.models.finetune import check_frozen, continue_config
-from multimodal.models.training.devices import is_chief, join
+from multimodal.models.frozen import extractor_of
+from multimodal.models.training.devices import is_chief, join, process_count
 from multimodal.models.training.kfold import check_vectors
 from multimodal.runs.provenance import Request, record
 from multimodal.runs.run import Run, load
@@ -32,16 +35,17 @@ __all__ = ["train"]
 
 def train(
     data: Rows,
-    targets: str | Sequence[str] = (),
+    targets: str | int | Sequence[str | int] = (),
     *,
     out: str | Path,
     config: ConfigLike = None,
     preset: str | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    minutes: float | None = None,
     freeze: Sequence[str] | None = None,
     weight: str | None = None,
-    images: str | Path | None = None,
+    images: Images = None,
     base: str | Path | None = None,
     noise: Floats | None = None,
     command: str = "",
@@ -58,6 +62,7 @@ def train(
         preset: `fast`, `balanced` or `best`, in place of a config.
         epochs: Most epochs to train; the config's `training.epochs` by default.
         seed: Seed of everything random; the config's `training.seed` by default.
+        minutes: All that the training may take; the config's `training.minutes` by default.
         freeze: Groups whose encoders keep the weights of `base`; the config's `training.freeze` by
             default.
         weight: Column of row weights, for training and for every metric.
@@ -78,23 +83,43 @@ def train(
         run = train("products.csv", "price", out="run", preset="fast")
         run.predict("tomorrow.csv").frame
     """
-    columns = [targets] if isinstance(targets, str) else list(targets)
+    columns = as_names(targets)
     chosen = None if freeze is None else list(freeze)
-    asked = as_config(config, preset, epochs=epochs, seed=seed, freeze=chosen)
+    asked = as_config(config, preset, epochs=epochs, seed=seed, minutes=minutes, freeze=chosen)
     request = Request(data, columns, asked, Path(out), weight, images, base, noise, command)
     join()
+    if asked.training.minutes is not None and process_count() > 1:
+        raise ConfigError("`training.minutes` is for a training of one process. Leave it out.")
+    budget = Budget(asked.training, _check_unfinished(request).get("budget"))
+    origin = load(base) if base is not None else None
+    prepared = _prepare_rows_from(request, origin)
+    _tell(prepared)
+    return RunTraining(request, prepared, origin, callbacks, budget).run()
+
+
+def _check_unfinished(request: Request) -> Plain:
+    """Return the record of an unfinished run of the same request, empty where there is none.
+
+    Raises:
+        RunError: The run directory holds anything else.
+    """
     before = check_out(request.out) if is_chief() else None
     if before is not None:
         check_same(request.out, before, record(request))
         logger.info(f"{request.out}: going on with the unfinished run")
-    origin = load(base) if base is not None else None
-    wanted = continue_config(origin, asked, columns) if origin else asked
-    fitted = (origin.schema, origin.spec) if origin else None
-    prepared = prepare_rows(replace(request, config=wanted), fitted)
+    return before or {}
+
+
+def _prepare_rows_from(request: Request, origin: Run | None) -> Prepared:
+    """Prepare the rows with what the run `origin`, if any, has learned; check what results."""
+    config, base = request.config, None
+    if origin is not None:
+        config = continue_config(origin, config, request.targets)
+        base = origin.schema, origin.spec
+    prepared = prepare_rows(replace(request, config=config), base)
     check_frozen(prepared.config, prepared.spec)
     _check_sizes(request, prepared)
-    _tell(prepared)
-    return RunTraining(request, prepared, origin, callbacks).run()
+    return prepared
 
 
 def label_kinds() -> dict[str, LabelKind | None]:
@@ -125,7 +150,9 @@ def prepare_rows(request: Request, base: Base | None = None) -> Prepared:
         images=request.images,
         base=base,
         label_kinds=label_kinds(),
+        extractor_of=extractor_of,
     )
+    # Once more, with the groups and heads that were inferred.
     check_parts(prepared.config)
     return prepared
 

@@ -31,7 +31,13 @@ from multimodal.models import baselines
 from multimodal.models.build import head_layer
 from multimodal.models.stack.stack import stack_networks
 from multimodal.models.training.fit import TrainingState
-from multimodal.models.training.kfold import BATCH, Callbacks, fit_network, new_network
+from multimodal.models.training.kfold import (
+    BATCH,
+    Callbacks,
+    fit_network,
+    network_to_fit,
+    new_network,
+)
 
 META = "facts"  # the name in files of earlier versions
 MOST_META, HEADER = 1 << 20, 256  # bytes of the JSON, and of an array's description
@@ -77,7 +83,8 @@ def fit_rows(
     """
     start, count = time.perf_counter(), int(prepared.config.training.fold_models)
     keras.utils.clear_session()  # else the graphs of all earlier fits stay in memory
-    found = [_fit_network(prepared, i, callbacks) for i in range(count)]
+    fitted_on = network_to_fit(prepared)
+    found = [_fit_network(prepared, i, fitted_on, callbacks) for i in range(count)]
     networks = [network for network, _ in found]
     model = stack_networks(prepared, networks).model
     seconds = time.perf_counter() - start
@@ -114,22 +121,13 @@ def restrict_modalities(prepared: Prepared, modalities: Collection[str]) -> Prep
 
     Arrays and photo caches of the other groups are left out, so that no photo is decoded in vain.
     """
-    pairs = zip(prepared.config.groups, prepared.spec.groups, strict=True)
-    kept = [(group, fitted) for group, fitted in pairs if group.modality in modalities]
-    config = prepared.config.model_copy(update={"groups": [group for group, _ in kept]})
-    spec = prepared.spec.model_copy(update={"groups": [fitted for _, fitted in kept]})
-    source = prepared.source
-    source = replace(
-        source,
-        inputs={key: array for key, array in source.inputs.items() if key in spec.input_keys},
-        caches={g.name: source.caches[g.name] for g in spec.groups if g.name in source.caches},
-        lengths={key: each for key, each in source.lengths.items() if key in spec.input_keys},
+    found = prepared.only(modalities)
+    if prepared.spec.terms is None:
+        return found
+    spec = with_sparse_features(
+        found.config, found.spec, found.schema, found.table, found.splits, found.labels
     )
-    if spec.terms is not None:
-        spec = with_sparse_features(
-            config, spec, prepared.schema, prepared.table, prepared.splits, prepared.labels
-        )
-    return replace(prepared, config=config, spec=spec, source=source)
+    return replace(found, spec=spec)
 
 
 def tasks(prepared: Prepared) -> list[Task]:
@@ -152,11 +150,12 @@ def _raw_outputs(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str
     """Return the raw outputs of rows by head, which are sorted by the length of their texts."""
     sparse: dict[str, NDArray[Any]] = {}
     if prepared.spec.terms is not None and SPARSE_KEYS[0] in model.input:
-        units = {column.name: column.unit for column in prepared.schema.columns}
+        readings = prepared.schema.readings
         frame = prepared.table.frame.iloc[rows]
-        sparse = sparse_inputs(prepared.spec.terms, prepared.spec, units, frame)
+        sparse = sparse_inputs(prepared.spec.terms, prepared.spec, readings, frame)
     found, done = [], 0
-    batches: Any = evaluation_dataset(prepared.source, rows, batch_size=BATCH)
+    # As arrays: JAX's `predict_on_batch` takes no tensors of TensorFlow.
+    batches = evaluation_dataset(prepared.source, rows, batch_size=BATCH).as_numpy_iterator()
     for inputs, _, _ in batches:
         # The n-gram features of a linear model are not in the source: no network reads them.
         size = len(next(iter(inputs.values())))
@@ -166,10 +165,12 @@ def _raw_outputs(model: keras.Model, prepared: Prepared, rows: Ints) -> dict[str
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
-def _fit_network(prepared: Prepared, i: int, callbacks: Callbacks) -> tuple[keras.Model, int]:
+def _fit_network(
+    prepared: Prepared, i: int, fitted_on: keras.Model, callbacks: Callbacks
+) -> tuple[keras.Model, int]:
     """Return network `i` of the best epoch, and how many epochs it took."""
     (model, _), fitted = new_network(prepared, i), TrainingState()
-    fit_network(model, prepared, i, fitted, callbacks=callbacks)
+    fit_network(model, prepared, i, fitted, fitted_on=fitted_on, callbacks=callbacks)
     if fitted.interrupted:
         raise KeyboardInterrupt
     return model, len(fitted.log)

@@ -61,9 +61,13 @@ def test_a_sentence_for_each() -> None:
     column = ColumnAudit(
         name="size", kind="number", type="text", missing=0.0, distinct=3, odd=["below 0: 1 cell"]
     )
-    assert [each.message for each in outlier_findings([column])] == [
+    assert [each.message for each in outlier_findings([column], {})] == [
         "column 'size': below 0: 1 cell."
     ]
+    target = column.model_copy(update={"name": "price", "kind": "target"})
+    other = column.model_copy(update={"name": "mass", "odd": ["far: 9 cells"]})
+    found = outlier_findings([column, other, target], {"column 'mass': far: 9 cells.": 9})
+    assert [each.message.split("'")[1] for each in found] == ["price", "mass", "size"]
     ignored = Column(
         name="id", kind="identifier", missing=0.0, distinct=9, example="a", note="excluded"
     )
@@ -71,11 +75,15 @@ def test_a_sentence_for_each() -> None:
     assert sample_findings(5, 5) == [] and "5 of its 9 rows" in sample_findings(5, 9)[0].message
 
 
-def test_photos_that_are_all_missing_are_a_warning() -> None:
+def test_photos_that_are_missing_are_a_warning() -> None:
     counts = dict.fromkeys(("unreadable", "duplicate", "tiny", "huge", "not_rgb", "rotated"), 0)
-    column = PhotoColumn(name="image", rows=3, photos=3, missing=3, **counts)
-    assert [each.level for each in photo_findings(column)] == ["warning"]
-    some = column.model_copy(update={"missing": 1, "tiny": 2})
+    first = {"missing": "a.jpg: no such photo"}
+    column = PhotoColumn(name="image", rows=3, photos=3, missing=2, first=first, **counts)
+    (warning,) = photo_findings(column)
+    assert warning.level == "warning" and "2 photos of 3 not there" in warning.message
+    assert "a.jpg" in warning.message and "--images" in warning.message
+    assert photo_findings(column, drop=True) == []
+    some = column.model_copy(update={"missing": 0, "tiny": 2})
     (note,) = photo_findings(some)
     assert note.level == "note" and note.message.endswith("less than 32 pixels: 2.")
 

@@ -13,6 +13,9 @@ from multimodal.data.read.readers import read_table
 
 RNG = np.random.default_rng(0)
 SIZES = RNG.lognormal(1, 0.5, 200).round(2).tolist()
+PRICES = [round(20 + 3 * size, 2) for size in SIZES]
+ALIKE = "the same but for case, blanks or Unicode form"
+WRITTEN = [f"{size}" for size in SIZES]
 
 
 def odd(cells: list[Any], kind: Any = None) -> list[str]:
@@ -20,14 +23,14 @@ def odd(cells: list[Any], kind: Any = None) -> list[str]:
     targets = ["x"] if kind == "target" else []
     told = {} if kind in (None, "target") else {"x": kind}
     schema = infer_schema(table, targets=targets, overrides=told)
-    return outliers(table.frame["x"], schema.columns[0], table.lines)
+    return list(outliers(table.frame["x"], schema.columns[0], table.lines))
 
 
 @pytest.mark.parametrize(
     ("cells", "kind", "said"),
     [
         (
-            [*SIZES, "12,50"],
+            [*WRITTEN, "12,50"],
             "number",
             "no numbers, and so taken as missing: 1 cell, such as '12,50' (line 201)",
         ),
@@ -44,10 +47,18 @@ def odd(cells: list[Any], kind: Any = None) -> list[str]:
         (
             ["red", "Red", "red", "blue"],
             "category",
-            "the same but for case or blanks: 'red' (2) / 'Red' (1)",
+            f"{ALIKE}: 'red' (2) / 'Red' (1)",
         ),
-        (["a  b", "a b", "c"], "category", "the same but for case or blanks: 'a  b' (1) / 'a b' "),
-        (["neg", "Neg", "pos"], "target", "the same but for case or blanks: 'neg' (1) / 'Neg' "),
+        (
+            ["a  b", "a b", "c"],
+            "category",
+            "the same but for case, blanks or Unicode form: 'a  b' (1) / 'a b' ",
+        ),
+        (
+            ["neg", "Neg", "pos"],
+            "target",
+            "the same but for case, blanks or Unicode form: 'neg' (1) / 'Neg' ",
+        ),
         (
             ["red", "NA", "blue"],
             "category",
@@ -58,6 +69,11 @@ def odd(cells: list[Any], kind: Any = None) -> list[str]:
             "text",
             "decoded wrongly: 1 cell, such as 'gr\u00c3\u00bcn' (line 1)",
         ),
+        ([*SIZES, *[-999.0] * 20], "number", "-999 comes again and again, far from all others: 20"),
+        ([*SIZES, *[9999.0] * 20], "target", "9999 comes again and again, far from all others: 20"),
+        ([*PRICES, *[0.0] * 6], "target", "0 or below, unlike the others: 6 cells, such as 0.0"),
+        ([*PRICES, -5.0], "target", "0 or below, unlike the others: 1 cell, such as -5.0"),
+        (["5 cm", "3 kg", "7 cm", "8 kg"] * 9, "category", "numbers in several units ('# cm', "),
         (["caf\ufffd", "tea"], "category", "decoded wrongly: 1 cell"),
         (
             ["12,50", "3,75", "9"],
@@ -85,6 +101,12 @@ def test_what_is_odd(cells: list[Any], kind: str, said: str) -> None:
         (["red", "blue"], "category"),
         (["größer als ein Haus", "Ã la carte"], "text"),
         ([None] * 30, "number"),
+        (RNG.lognormal(3, 1.5, 2000).round(1).tolist(), "target"),
+        ([0] * 40 + RNG.pareto(1.1, 2000).round(2).tolist(), "number"),
+        (RNG.poisson(1.2, 300).tolist(), "target"),
+        (RNG.normal(0, 1, 300).tolist(), "target"),
+        ([1, 2, 3, 4, 5] * 40, "number"),
+        ([4.9, 4.8, 5.0, 4.9, 4.7] * 40 + [3.9], "number"),
         ([], "target"),
     ],
 )
@@ -95,5 +117,5 @@ def test_what_is_not(cells: list[Any], kind: str) -> None:
 def test_many_are_shown_shortly() -> None:
     (sentence,) = odd([*(word for c in "abcde" for word in (c, c.upper())), *"xyz"], "category")
     assert sentence.endswith("; and 2 more") and sentence.count(" / ") == 3
-    (sentence,) = odd([*SIZES, *(f"{i},5" for i in range(5))], "number")
+    (sentence,) = odd([*WRITTEN, *(f"{i},5" for i in range(5))], "number")
     assert "5 cells, such as '0,5' (line 201), '1,5' (line 202), '2,5' (line 203), …" in sentence

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.data.columns.cells import as_text, is_missing, photo_paths
+from multimodal.data.columns.cells import as_text, is_missing
 
 
 @pytest.mark.parametrize(
@@ -81,28 +81,3 @@ def test_as_text(cell: Any, text: str | None) -> None:
 def test_a_code_is_spelled_alike_from_every_source() -> None:
     csv, json = pd.Series(["7", None], dtype=object), pd.Series([7, None], dtype=object)
     assert as_text(csv).tolist() == as_text(json).tolist() == as_text(json.astype(float)).tolist()
-
-
-@pytest.mark.parametrize(
-    ("cell", "paths"),
-    [
-        ("a.jpg", ["a.jpg"]),
-        (" a.jpg | b/c.png |", ["a.jpg", "b/c.png"]),
-        ('["a.jpg", "b.jpg"]', ["a.jpg", "b.jpg"]),
-        ("['a.jpg', 'b c.jpg']", ["a.jpg", "b c.jpg"]),
-        ("['a.jpg']", ["a.jpg"]),
-        ("[]", []),
-        ("[draft] a.jpg", ["[draft] a.jpg"]),
-        (["a.jpg", None, ""], ["a.jpg"]),
-        (("a.jpg",), ["a.jpg"]),
-        (np.array(["a.jpg", "b.jpg"], dtype=object), ["a.jpg", "b.jpg"]),
-        (None, []),
-        (float("nan"), []),
-        (pd.NA, []),
-        ("", []),
-        (5, ["5"]),
-        ("[" * 100_000, ["[" * 100_000]),
-    ],
-)
-def test_photo_paths(cell: Any, paths: list[str]) -> None:
-    assert photo_paths(cell) == paths

@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from multimodal.data.columns.dates import DATE_PARTS, date_parts, parse_dates
+from multimodal.core.spec import DATE_PARTS
+from multimodal.data.columns.date_format import date_format
+from multimodal.data.columns.dates import date_parts, parse_dates
+from multimodal.data.columns.reading import Reading
 
 EAST = timezone(timedelta(hours=5, minutes=30))
 
@@ -114,3 +119,71 @@ def test_parts_agree_with_the_calendar(moment: str) -> None:
 def test_unknown_part() -> None:
     with pytest.raises(ValueError, match="must be one of year.*Received: 'minute'"):
         date_parts(np.array([], dtype="datetime64[us]"), "minute")
+
+
+WIDE = Reading(wide=True)
+FORMS = """
+%d/%m/%Y
+%m/%d/%Y
+%d.%m.%Y
+%d-%m-%Y
+%d/%m/%y
+%d-%b-%y
+%d %B %Y
+%B %d, %Y
+%a, %d %b %Y
+%Y%m%d
+%Y-%m-%d
+%Y/%m/%d
+%Y\u5e74%m\u6708%d\u65e5
+%Y. %m. %d.
+""".strip().splitlines()
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %H:%M:%S UTC", " %H:%M:%S GMT", " %H:%M+00:00")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.dates(date(1970, 1, 1), date(2060, 12, 31)), min_size=2, max_size=20),
+    st.sampled_from(FORMS),
+    st.sampled_from(TIMES),
+    st.times(),
+)
+def test_what_is_read_is_what_was_meant_or_in_doubt(
+    days: list[date], form: str, hour: str, time: Any
+) -> None:
+    form += "" if form == "%Y%m%d" else hour
+    moments = [datetime.combine(day, time) for day in days]
+    cells = [moment.strftime(form) for moment in moments]
+    found = date_format(cells, Reading())
+    if found.doubt:
+        return
+    read = parse_dates(cells, found.reading)
+    expected = [datetime.strptime(cell, form).replace(tzinfo=None) for cell in cells]
+    assert not read.bad.any() and read.values.astype(object).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("cell", "moment"),
+    [
+        ("18. M\u00e4rz 2017", "2017-03-18"),
+        ("18 ao\u00fbt 2017", "2017-08-18"),
+        ("18 de agosto de 2017", "2017-08-18"),
+        ("1er janvier 2017", "2017-01-01"),
+        ("2017\u5e748\u670818\u65e5", "2017-08-18"),
+        ("2017\ub144 8\uc6d4 18\uc77c", "2017-08-18"),
+        ("2017-08-18 10:00 Europe/Berlin", "2017-08-18T08:00"),
+        ("2017-08-18 10:00 EST", "2017-08-18T15:00"),
+        ("20170818T103000Z", "2017-08-18T10:30"),
+        (20170818, "2017-08-18"),
+        (pd.Period("2017-08", "M"), "2017-08-01"),
+    ],
+)
+def test_dates_of_the_world(cell: Any, moment: str) -> None:
+    values, bad = parse_dates(pd.Series([cell], dtype=object), WIDE)
+    assert values[0] == np.datetime64(moment) and not bad[0]
+
+
+def test_spreadsheets_count_days() -> None:
+    values, bad = parse_dates(["42965", 42965.5, "x", "?"], Reading(wide=True, serial=True))
+    assert values[:2].tolist() == [datetime(2017, 8, 18), datetime(2017, 8, 18, 12)]
+    assert bad.tolist() == [False, False, True, False]

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.core.config import Kind
+from multimodal.core.config import Data, Kind
+from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.inference import (
     Cells,
     InferredKind,
@@ -18,6 +19,7 @@ from multimodal.data.columns.inference import (
     infer_kind,
 )
 from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.reading import Reading
 from multimodal.data.read.formats import from_frame
 
 N = 200
@@ -25,6 +27,9 @@ RNG = np.random.default_rng(0)
 WOODS = ("oak", "ash", "elm")
 SENTENCES = [f"a sturdy {WOODS[i % 3]} table, number {i} of good make" for i in range(N)]
 DAYS = pd.date_range("2016-01-01", periods=N, freq="D")
+
+GENRES = ["Drama", "Comedy|Drama", "Drama|Comedy|War", "War|Drama", "Comedy|War"] * 40
+PLACES = [("Paris", "France"), ("Lyon", "France"), ("Rome", "Italy"), ("Pisa", "Italy")] * 9
 
 
 def column(values: list[Any], name: str = "c", root: Path = Path("nowhere")) -> Cells:
@@ -34,6 +39,12 @@ def column(values: list[Any], name: str = "c", root: Path = Path("nowhere")) -> 
 CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
     "all missing": ([None, "", " "], "c", "ignored", "all missing"),
     "constant": (["x"] * 5, "c", "ignored", "constant"),
+    "index": (
+        [str(i * 7919 % 100_003) for i in range(N)],
+        "Unnamed: 0",
+        "identifier",
+        "pandas wrote",
+    ),
     "flag": (["x", None, "x"], "c", "category", "one value, or missing"),
     "addresses": ([f"https://h/{i}.jpg" for i in range(N)], "c", "ignored", "not opened"),
     "address lists": ([f'["http://h/{i}.jpg"]' for i in range(N)], "c", "ignored", "not opened"),
@@ -51,8 +62,9 @@ CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
     "floats": ([f"{x:.6f}" for x in RNG.random(N)], "c", "number", ""),
     "unique whole": ((RNG.permutation(9000)[:N] * 7).tolist(), "c", "number", ""),
     "with words": (["1", "2.5", "3", "NA", "-"] * 9, "c", "number", ""),
-    "nearly all": (["1", "2.5", "3", "4"] * 24 + ["?"], "c", "number", "1 cells are no numbers"),
-    "too few": (["1", "2.5", "3", "4"] * 4 + ["?"], "c", "category", "apart from '?'"),
+    "nearly all": (["1", "2.5", "3", "4"] * 24 + ["x"], "c", "number", "1 cells are no numbers"),
+    "too few": (["1", "2.5", "3", "4"] * 4 + ["x"], "c", "category", "apart from 'x'"),
+    "question marks": (["1", "2.5", "3", "?"] * 4, "c", "number", ""),
     "few counts": ([1, 2, 3] * 9, "rooms", "number", ""),
     "small table": ([1, 2, 3, 4], "rooms", "number", ""),
     "phrase": ([f"{i} reviews" for i in range(3, 9)], "c", "number", "number in '# reviews'"),
@@ -76,6 +88,23 @@ CASES: dict[str, tuple[list[Any], str, Kind, str]] = {
     "small texts": (SENTENCES[:8], "c", "text", ""),
     "long labels": (SENTENCES[:5] * 40, "c", "category", ""),
     "unspaced": ([f"赤いオーク材の机{'甲乙丙'[i % 3]}{i}番" for i in range(N)], "c", "text", ""),
+    "sets": (["Comedy, Drama", "Drama", "Comedy; not", "Drama, Comedy"] * 9, "c", "category", ""),
+    "set column": (GENRES, "c", "category", "sets, of which the members become flags: "),
+    "set lists": ([g.split("|") for g in GENRES], "c", "category", "sets, of which the members"),
+    "places": ([f"{c}, {s}" for c, s in PLACES], "c", "category", ""),
+    "sentence lists": ([[f"{t}.", "It is new."] for t in SENTENCES], "c", "text", ""),
+    "mappings": ([{"a": i} for i in range(N)], "c", "ignored", "records are not read"),
+    "objects": ([{i, 1} for i in range(N)], "c", "ignored", "holds set objects"),
+    "html": ([f"<p>{t}</p>" for t in SENTENCES], "c", "text", "HTML, read as its text"),
+    "day first": ([f"{d:%d/%m/%Y}" for d in DAYS], "c", "date", "day first; its parts"),
+    "month first": ([f"{d:%m/%d/%y}" for d in DAYS], "c", "date", "month first; its parts"),
+    "figures": ([f"{d:%Y%m%d}" for d in DAYS], "c", "date", "month, day"),
+    "figures as numbers": ([int(f"{d:%Y%m%d}") for d in DAYS], "c", "date", "month, day"),
+    "serials": (list(range(42_000, 42_000 + N, 2)), "sale_date", "date", "as spreadsheets do"),
+    "no serials": (list(range(42_000, 42_000 + 3 * N, 3)), "price", "number", ""),
+    "periods": (list(pd.period_range("2016-01", periods=N, freq="M")), "c", "date", "month"),
+    "dots": (["03.04.2016", "05.06.2017"] * 9, "c", "date", "day first"),
+    "telephones": ([f"555 {i} {i + 500}" for i in range(200, 400)], "c", "text", ""),
     "brands": ([f"b{int(x)}x" for x in RNG.random(3000) * 2500], "c", "category", "values;"),
     "names": ([f"Ann{i} Lee{i * 7 % 31}" for i in range(N)], "c", "text", ""),
 }
@@ -100,8 +129,38 @@ def test_the_note_says_where_photos_are(tmp_path: Path) -> None:
     assert infer_kind(column(["x" * 5000 + ".jpg", "b.jpg"], root=tmp_path)).kind == "image"
 
 
+@pytest.mark.parametrize(
+    ("values", "doubt"),
+    [
+        (["03/04/2016", "05/06/2016"] * 9, "'03/04/2016' may be day 3 of month 4 or day 4"),
+        (["03.04.2016", "05.06.2016"] * 9, "read with the day first"),
+        (["1.250", "987", "12.400"] * 9, "'1.250' may be 1250 or 1.25"),
+        (["1.5", "1.250"] * 9, ""),
+        (["03/14/2016", "05/06/2016"] * 9, ""),
+        (["3/4", "5/6"] * 9, ""),
+    ],
+)
+def test_what_the_cells_leave_open_is_in_doubt(values: list[str], doubt: str) -> None:
+    found = infer_kind(column(values)).doubt
+    assert doubt in found and bool(doubt) == bool(found)
+
+
+def test_what_is_told_decides() -> None:
+    cells = from_frame(pd.DataFrame({"c": ["03/04/2016", "05/06/2016"] * 9})).frame["c"]
+    for first, month in ((True, 4), (False, 3)):
+        found = infer_kind(Cells("c", cells, Path(), Data(day_first=first)))
+        assert (found.kind, found.doubt) == ("date", "")
+        assert parse_dates(cells, found.reading).values[0].astype(object).month == month
+
+
+def test_sets_become_flags() -> None:
+    found = infer_kind(column(GENRES))
+    assert found.parts == ("has Drama", "has Comedy", "has War")
+    assert found.reading.separator == "|"
+
+
 def test_a_phrase_is_kept_for_reading() -> None:
-    assert infer_kind(column([f"{i} reviews" for i in range(3, 9)])).unit == "# reviews"
+    assert infer_kind(column([f"{i} reviews" for i in range(3, 9)])).reading.unit == "# reviews"
 
 
 def test_date_parts_that_vary() -> None:
@@ -110,20 +169,27 @@ def test_date_parts_that_vary() -> None:
     assert infer_kind(column(list(hours))).parts == ("hour",)
 
 
+WIDE = Reading(wide=True)
+
+
+def _in(kind: Kind, unit: str) -> InferredKind:
+    return InferredKind(kind, f"as told; number in {unit!r}", Reading(wide=True, unit=unit))
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "expected"),
     [
         ([None, ""], "number", InferredKind("number", "as told; all missing")),
         (["x", "y"], "category", InferredKind("category", "as told")),
-        (["1", "2"], "number", InferredKind("number", "as told")),
+        (["1", "2"], "number", InferredKind("number", "as told", WIDE)),
         (
             ["5", "6", "none yet"],
             "number",
-            InferredKind("number", "as told; 1 cells are no numbers and count as missing"),
+            InferredKind("number", "as told; 1 cells are no numbers and count as missing", WIDE),
         ),
-        (["5 cm", "6 cm"], "number", InferredKind("number", "as told; number in '# cm'", "# cm")),
-        (["$5", "$6"], "target", InferredKind("target", "as told; number in '$#'", "$#")),
-        (["neg", "pos"], "target", InferredKind("target", "as told")),
+        (["5 cm", "6 cm"], "number", _in("number", "# cm")),
+        (["$5", "$6"], "target", _in("target", "$#")),
+        (["neg", "pos"], "target", InferredKind("target", "as told", WIDE)),
         (
             ["2016", "2018", "soon"],
             "date",
@@ -131,6 +197,7 @@ def test_date_parts_that_vary() -> None:
                 "date",
                 "as told; its parts become columns: year, days; "
                 "1 cells are no dates and count as missing",
+                WIDE,
                 parts=("year", "days"),
             ),
         ),
@@ -198,7 +265,7 @@ def test_names_of_codes(name: str, expected: bool) -> None:
     ],
 )
 def test_unit(values: list[Any], unit: str | None) -> None:
-    assert cells(values).unit == unit
+    assert cells(values).numbers.reading.unit == unit
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.data.columns.numbers import find_unit, get_column, parse_numbers, parse_target
+from multimodal.data.columns.numbers import get_column, parse_numbers, parse_target
+from multimodal.data.columns.reading import Reading
 from multimodal.data.read.readers import read_table
 
 NAN = float("nan")
 
 
 def parse(cell: Any, unit: str | None = None) -> tuple[float, bool]:
-    values, bad = parse_numbers(pd.Series([cell], dtype=object), unit)
+    values, bad = parse_numbers(pd.Series([cell], dtype=object), Reading(unit=unit))
     return float(values[0]), bool(bad[0])
 
 
@@ -110,40 +111,6 @@ def test_the_column_itself_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "unit"),
-    [
-        (
-            ["8 customer reviews", "1 customer review", "1,040 customer reviews"],
-            "# customer reviews",
-        ),
-        (["4.0 out of 5 stars", "5.0 out of 5 stars", "3.5 out of 5 stars"], "# out of 5 stars"),
-        (["213 cm", "45 cm"], "# cm"),
-        (["Rs. 899", "Rs. 1,299"], "Rs. #"),
-        (["$1,234.50", "$9.99"], "$#"),
-        (["45%", "5 %", "7%", "8%"] + ["9%"] * 20, "#%"),
-        (["-5 °C", "12 °C"], "# °C"),
-        (["213cm", "45cm"], "#cm"),
-        (["SKU123", "SKU124"], None),
-        (["cv-12", "cv-13"], None),
-        (["€ 12,50", "€ 13,50"], None),
-        (["5 cm", "3 kg"], None),
-        (["5", "6"], None),
-        (["1.2.3", "1.2.4"], None),
-        (["red", "blue"], None),
-        (["word " * 20 + "5"] * 3, None),
-        ([], None),
-    ],
-)
-def test_find_unit(texts: list[str], unit: str | None) -> None:
-    assert find_unit(texts) == unit
-
-
-def test_find_unit_wants_nearly_all() -> None:
-    assert find_unit(["5 cm"] * 95 + ["red"] * 5) == "# cm"
-    assert find_unit(["5 cm"] * 94 + ["red"] * 6) is None
-
-
-@pytest.mark.parametrize(
     ("cell", "unit", "expected"),
     [
         ("1 Customer  Review", "# customer reviews", 1),
@@ -203,7 +170,7 @@ def test_long_cells_are_shortened() -> None:
 
 
 def test_a_unit_may_surround_the_target() -> None:
-    values, faults = parse_target(read_table([{"price": "$1,234.50"}]), "price", unit="$#")
+    values, faults = parse_target(read_table([{"price": "$1,234.50"}]), "price", Reading(unit="$#"))
     assert values.tolist() == [1234.5] and faults == {}
 
 

@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from multimodal.core.errors import DataError
+from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.reading import Reading
 from multimodal.data.columns.schema import Column, Schema, infer_schema
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
@@ -156,7 +159,14 @@ def test_real_files(file: str) -> None:
     if not folder:
         pytest.skip("MULTIMODAL_DATA names no folder")
     targets = [name for name, kind in KINDS[file].items() if kind == "target"]
-    schema = infer_schema(read_table(Path(folder) / file), targets=targets)
+    table = read_table(Path(folder) / file)
+    schema = infer_schema(table, targets=targets)
+    for column in schema.columns:  # what a plain reading reads, the column's own reads alike
+        plain = parse_numbers(table.frame[column.name], Reading(unit=column.unit)).values
+        if column.kind in ("number", "target") and column.decimal == ".":
+            own = parse_numbers(table.frame[column.name], column).values
+            np.testing.assert_array_equal(own[~np.isnan(plain)], plain[~np.isnan(plain)])
+            assert column.doubt == ""
     assert {column.name: column.kind for column in schema.columns} == KINDS[file]
     if file.startswith("books"):
         assert schema.column("reviews").unit == "# out of 5 stars"

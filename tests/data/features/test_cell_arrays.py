@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimodal.core.spec import NumericColumn
+from multimodal.core.spec import CategoricalColumn, NumericColumn
+from multimodal.data.columns.reading import Reading
 from multimodal.data.features import cell_arrays
 
 CELLS: dict[str, list[Any]] = {
@@ -33,7 +34,7 @@ def column(source: str, part: Any = None, centre: float = 0, scale: float = 1) -
 @both
 def test_numbers(frame: Any) -> None:
     columns = [column("size"), column("reviews"), column("sold", "year"), column("sold", "month")]
-    found = cell_arrays.numbers(columns, {"reviews": "# reviews"}, frame).values
+    found = cell_arrays.numbers(columns, {"reviews": Reading(unit="# reviews")}, frame).values
     wanted = [
         [5, 8, 2016, 3],
         [NAN, 1, 2017, 1],
@@ -49,14 +50,35 @@ def test_numbers(frame: Any) -> None:
 def test_a_date_is_parsed_once_for_all_parts(frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     parse = cell_arrays.parse_dates
-    monkeypatch.setattr(cell_arrays, "parse_dates", lambda cells: calls.append(1) or parse(cells))
+    monkeypatch.setattr(cell_arrays, "parse_dates", lambda *cells: calls.append(1) or parse(*cells))
     cell_arrays.numbers([column("sold", part) for part in ("year", "month", "days")], {}, frame)
     assert len(calls) == 1
 
 
+def names(categories: list[str], **options: Any) -> CategoricalColumn:
+    return CategoricalColumn(name="c", source="c", categories=categories, **options)
+
+
+def test_categories_are_found_by_their_spellings_where_the_column_says_so() -> None:
+    cells = ["RED", " red", "Re\u200bd", "05", "5.0", None, "blue"]
+    strict = cell_arrays.codes(names(["red", "5"]), cells)
+    assert strict.tolist() == [1, 2, 1, 1, 3, 0, 1]
+    folded = cell_arrays.codes(names(["red", "5"], folded=True, blank="red"), cells)
+    assert folded.tolist() == [2, 2, 2, 3, 3, 2, 1]
+
+
+def test_sets_are_read_as_flags() -> None:
+    columns = [column("genre", "has Comedy"), column("genre", "has Drama")]
+    found = cell_arrays.numbers(
+        columns, {"genre": Reading(separator=",")}, {"genre": ["Drama, comedy", "Comedy", None]}
+    )
+    np.testing.assert_array_equal(found.values, [[1, 1], [1, 0], [NAN, NAN]])
+    assert not found.unreadable
+
+
 @both
 def test_codes(frame: Any) -> None:
-    found = cell_arrays.codes({"red": 2, "5": 3}, frame["colour"])
+    found = cell_arrays.codes(names(["red", "5"]), frame["colour"])
     assert found.dtype == np.int32 and found.tolist() == [2, 0, 1, 0, 3]
 
 
@@ -111,8 +133,8 @@ def test_scaling_keeps_the_order() -> None:
     assert (np.diff(cell_arrays.scaled(values, [column("size")])[:, 0]) > 0).all()
 
 
-def test_unreadable_numbers_are_counted_not_hidden() -> None:
+def test_unreadable_numbers_are_told_not_hidden() -> None:
     frame = {"size": ["3", "12,50", None, "wide"]}
     found = cell_arrays.numbers([column("size")], {}, frame)
-    assert found.unreadable == {"size": 2}
+    assert {name: rows.tolist() for name, rows in found.unreadable.items()} == {"size": [1, 3]}
     assert np.isnan(found.values[:, 0]).tolist() == [False, True, True, True]

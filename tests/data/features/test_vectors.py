@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def test_a_gzip_file_reads_like_a_plain_one(tmp_path: Path) -> None:
     plain = read_vectors(write(tmp_path, GLOVE), ["red", "the"])
     np.testing.assert_array_equal(read_vectors(path, ["red", "the"]).matrix, plain.matrix)
     path.write_bytes(b"no gzip")
-    with pytest.raises(DataError, match="cannot be read as gzip-compressed"):
+    with pytest.raises(DataError, match="not a complete gz file"):
         read_vectors(path, ["red"])
 
 
@@ -66,3 +67,10 @@ def test_dimension_is_that_of_the_first_vector(tmp_path: Path) -> None:
     assert dimension(write(tmp_path, "9 3\n" + GLOVE)) == 3
     with pytest.raises(DataError, match="gone.txt: cannot be read"):
         dimension(tmp_path / "gone.txt")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    for name in ("v.txt", "v.gz"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(DataError, match="expected a file of word vectors, got a folder, pipe"):
+            dimension(tmp_path / name)

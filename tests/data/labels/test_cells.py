@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from multimodal.core.config import LabelKind
@@ -35,6 +38,32 @@ def test_a_class() -> None:
     assert label.names() == ["a", "b"] and label.y_true(["b"]).tolist() == [0, -1, -1, 0]
     assert label.take(np.array([0, 3])).names() == ["b"]
     assert read("class", {"c": ["b", "a"]}, ["x", "b", "a"])[0].names() == ["x", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "in_file", "in_memory"),
+    [
+        ([0, 1, None], "integer", "integer"),
+        ([False, True, None], "flag", "flag"),
+        ([0.5, 2.0, None], "text", "float"),
+        (["0", "-12", None], "integer", "text"),
+        (["007", "1"], "text", "text"),
+        (["True", "False"], "flag", "text"),
+        (["yes", "no", "1"], "text", "text"),
+        ([10**19, 1], "text", "integer"),
+    ],
+)
+def test_a_class_remembers_what_it_was(
+    cells: list[Any], in_file: str, in_memory: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame({"c": pd.Series(cells, dtype=object), "d": "x"})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    rows = [json.dumps(row) + "\n" for row in frame.to_dict("records")]
+    (tmp_path / "t.jsonl").write_text("".join(rows))
+    for source, label_type in [(frame, in_memory), ("t.jsonl", in_memory), ("t.csv", in_file)]:
+        table = read_table(tmp_path / source if isinstance(source, str) else source)
+        schema = infer_schema(table, targets=["c"])
+        assert read_label(table, schema, "class", ["c"], ())[0].label_type == label_type
 
 
 def test_labels_keep_the_order_of_their_columns() -> None:

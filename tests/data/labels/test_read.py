@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_rows_without_a_label_are_set_aside() -> None:
 def test_everything_stays_aligned() -> None:
     columns = {
         "price": [None, *range(1, 60)],
-        "rent": [float(i) if i != 30 else "?" for i in range(60)],
+        "rent": [float(i) if i != 30 else "ask" for i in range(60)],
         "w": [2 * i if i != 50 else -1 for i in range(60)],
     }
     table, labels, found = read(columns, declared("price"), declared("rent"), weight="w")
@@ -81,7 +82,7 @@ def test_everything_stays_aligned() -> None:
     assert labels["price"].values.tolist() == labels["rent"].values.tolist() == kept
     assert found.tolist() == [2 * i for i in kept]
     assert [fault.row for fault in table.rejected] == [0, 30, 50]
-    assert table.rejected[1].reason.startswith("column 'rent': expected a number, got '?'")
+    assert table.rejected[1].reason.startswith("column 'rent': expected a number, got 'ask'")
 
 
 @pytest.mark.parametrize("bad", [-1, "heavy", None, float("inf"), 1e300])
@@ -114,9 +115,17 @@ def test_text_in_the_price_names_line_and_cell(tmp_path: Path) -> None:
     assert "Remove currency signs" in message
 
 
-def test_the_word_missing_in_a_cell_is_text() -> None:
-    with pytest.raises(DataError, match="got 'missing'"):
-        prices(1, 2, "missing")
+def test_an_unknown_word_is_a_fault_and_one_for_missing_is_none() -> None:
+    with pytest.raises(DataError, match="got 'ask'"):
+        prices(1, 2, "ask")
+    table, _, _ = prices(1, 2, "missing")
+    assert table.rejected[0].reason == "column 'price': the target is missing"
+
+
+@pytest.mark.parametrize("cells", [["987", "1.250"], ["12,500", "1,250"]])
+def test_numbers_that_may_be_read_two_ways_are_refused(cells: list[str]) -> None:
+    with pytest.raises(DataError, match="target 'price': .* may be 1250.*`--decimal .`"):
+        prices(*cells * 9)
 
 
 def test_numbers_too_large_to_learn_are_set_aside() -> None:
@@ -370,3 +379,11 @@ def test_labels_of_a_column_that_is_not_there() -> None:
         table = read_table([{"size": 1}])
         fitted = FittedHead(name="price", columns=["price"])
         read_y_true(table, infer_schema(table), fitted, Path())
+
+
+def test_fit_head_knows_what_a_class_was_unless_a_declared_one_is_none() -> None:
+    label = Label("class", ["y"], np.array(["0", "1"], object), [], "integer")
+    head = declared("y", "multiclass")
+    assert fit_head(head, "y", label, np.ones(2, bool)).label_type == "integer"
+    named = replace(label, classes=["0", "1", "other"])
+    assert fit_head(head, "y", named, np.ones(2, bool)).label_type == "text"

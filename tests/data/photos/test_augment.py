@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.data.photos.augment import augment_boxes, augment_photos
+from multimodal.data.photos.augment import WINDOW, augment_boxed, augment_photos
 
 SIDE = 32
 RNG = np.random.default_rng(0)
@@ -86,44 +86,88 @@ def drawn(corners: np.ndarray) -> np.ndarray:
     return photos
 
 
+def boxed(corners: np.ndarray) -> np.ndarray:
+    """The corners in pixels as the box of one head, in fractions, (B, 1, 4)."""
+    return (np.asarray(corners) / SIDE).astype(np.float32)[:, None]
+
+
+def seen(photo: np.ndarray) -> list[int]:
+    """The corners in pixels of what is white in a photo."""
+    white = photo[:, :, 0] > 191  # grey lies beyond the photo, and the edge of white is blurred
+    down, across = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+    return [across[0], down[0], across[-1] + 1, down[-1] + 1]
+
+
 def test_a_drawn_rectangle_and_its_box_stay_together() -> None:
     rng = np.random.default_rng(3)
     low, size = rng.integers(3, 12, (200, 2)), rng.integers(3, 15, (200, 2))
     corners = np.concatenate([low, low + size], axis=1)
     rows = np.arange(200) + 17
-    photos = augment_photos(drawn(corners), (1, 4), rows)[:, 0, :, :, 0] > 0
-    shares = (corners / SIDE).astype(np.float32)
-    boxes = augment_boxes(shares, (1, 4), rows, slots=1, size=(SIDE, SIDE)) * SIDE
-    found = []
-    for photo in photos:
-        down, across = np.flatnonzero(photo.any(axis=1)), np.flatnonzero(photo.any(axis=0))
-        found.append([across[0], down[0], across[-1] + 1, down[-1] + 1])
-    np.testing.assert_allclose(boxes, found, atol=1e-4)
-    assert boxes.dtype == np.float32 and (boxes != corners).any(axis=1).mean() > 0.9
+    photos, boxes = augment_boxed(drawn(corners), boxed(corners), (1, 4), rows)
+    found = np.array([seen(photo) for photo in photos[:, 0]])
+    assert photos.dtype == np.uint8 and boxes.dtype == np.float32
+    assert np.abs(boxes[:, 0] * SIDE - found).max() < 1
+    sizes = np.diff(boxes[:, 0].reshape(-1, 2, 2), axis=1)[:, 0] * SIDE / size
+    assert sizes.min() > 0.99 / WINDOW[1] and sizes.max() <= 1.01 / WINDOW[0]
+    assert np.median(np.abs(np.log(sizes[:, 0] / sizes[:, 1]))) > 0.1  # each side by itself
 
 
-def test_a_box_goes_with_the_first_photo_of_its_row() -> None:
-    corners = np.tile([[5, 8, 11, 20]], (40, 1))
-    pair = np.concatenate([drawn(corners), drawn(corners)], axis=1)
-    photos = augment_photos(pair, (1, 2), ROWS)[:, 0, :, :, 0] > 0
-    boxes = (
-        augment_boxes((corners / SIDE).astype(np.float32), (1, 2), ROWS, slots=2, size=(SIDE, SIDE))
-        * SIDE
-    )
-    for photo, box in zip(photos, boxes, strict=True):
-        left, top, right, bottom = box.round().astype(int)
-        assert photo[top:bottom, left:right].all() and photo.sum() == (right - left) * (
-            bottom - top
-        )
+def test_a_box_is_mirrored_in_every_second_photo() -> None:
+    corners = np.tile([[2, 8, 8, 20]], (400, 1))
+    photos, boxes = augment_boxed(drawn(corners), boxed(corners), (1, 2), np.arange(400))
+    assert all(photo[:, :, 0].max() > 191 for photo in photos[:, 0])
+    assert 150 < np.sum(boxes[:, 0, [0, 2]].mean(axis=1) > 0.5) < 250
 
 
-def test_boxes_are_cut_at_the_edge_of_the_photo() -> None:
-    edge = np.tile(np.array([[0, 0, 0.01, 1]], np.float32), (400, 1))
-    boxes = augment_boxes(edge, (0, 0), np.arange(400), slots=1, size=(64, 64))
-    assert boxes.min() == 0 and boxes.max() == 1 and (boxes[:, 2:] >= boxes[:, :2]).all()
-    gone = boxes[:, 2] == boxes[:, 0]
-    assert 0.3 < gone.mean() < 0.6  # shifted out by up to 4 of 64 pixels, on either side
-    np.testing.assert_array_equal(edge, np.tile(np.array([[0, 0, 0.01, 1]], np.float32), (400, 1)))
+def test_a_window_holds_most_of_a_box_and_other_photos_stay_as_they_were() -> None:
+    rng = np.random.default_rng(4)
+    low = rng.integers(0, 30, (300, 2))
+    corners = np.concatenate([low, rng.integers(low + 2, SIDE + 1)], axis=1)
+    photos = np.concatenate([drawn(corners), drawn(corners)], axis=1)
+    given, rows = photos.copy(), np.arange(300)
+    found, boxes = augment_boxed(photos, boxed(corners), (5, 1), rows)
+    np.testing.assert_array_equal(photos, given)
+    np.testing.assert_array_equal(found[:, 1], augment_photos(photos, (5, 1), rows)[:, 1])
+    assert boxes.min() >= 0 and boxes.max() <= 1
+    sides = boxes[:, 0, 2:] - boxes[:, 0, :2]
+    assert (sides >= 0.84 * (corners[:, 2:] - corners[:, :2]) / SIDE / WINDOW[1]).all()
+
+
+def test_a_window_lies_around_the_boxes_of_all_heads() -> None:
+    both = np.tile(np.array([[[0, 0.1, 0.1, 0.2], [0.8, 0.7, 1, 0.9]]], np.float32), (100, 1, 1))
+    photos = np.zeros((100, 1, SIDE, SIDE, 3), np.uint8)
+    _, boxes = augment_boxed(photos, both, (0, 0), np.arange(100))
+    assert (boxes[..., 2:] > boxes[..., :2]).all()
+
+
+def test_a_missing_box_stays_without_an_area() -> None:
+    both = np.zeros((50, 2, 4), np.float32)
+    both[:, 0] = [0.2, 0.3, 0.6, 0.9]
+    photos = np.zeros((50, 1, SIDE, SIDE, 3), np.uint8)
+    _, boxes = augment_boxed(photos, both, (0, 0), np.arange(50))
+    _, alone = augment_boxed(photos, both[:, :1], (0, 0), np.arange(50))
+    assert (boxes[:, 1, 2:] == boxes[:, 1, :2]).all()
+    np.testing.assert_array_equal(boxes[:, 0], alone[:, 0])
+    _, none = augment_boxed(photos, both[:, 1:], (0, 0), np.arange(50))
+    assert (none[..., 2:] == none[..., :2]).all()
+
+
+def test_the_window_is_of_the_row_not_of_the_batch() -> None:
+    boxes = np.tile(np.array([[[0.2, 0.3, 0.6, 0.9]]], np.float32), (40, 1, 1))
+    whole, moved = augment_boxed(PHOTOS, boxes, (3, 5), ROWS)
+    order = RNG.permutation(40)
+    again, there = augment_boxed(PHOTOS[order], boxes[order], (3, 5), ROWS[order])
+    np.testing.assert_array_equal(again, whole[order])
+    np.testing.assert_array_equal(there, moved[order])
+    later, _ = augment_boxed(PHOTOS, boxes, (3, 6), ROWS)
+    assert (later != whole).any(axis=(1, 2, 3, 4)).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 8, 8, 3), (2, 1, 1, 1, 3), (2, 3, 9, 20, 3)])
+def test_shapes_of_photos_with_boxes(shape: tuple[int, ...]) -> None:
+    boxes = np.tile(np.array([[[0, 0, 1, 1]]], np.float32), (shape[0], 1, 1))
+    photos, moved = augment_boxed(np.zeros(shape, np.uint8), boxes, (0, 0), np.arange(shape[0]))
+    assert photos.shape == shape and moved.shape == boxes.shape
 
 
 EXPECTED = [107, 197, 152, 152, 197, 101]  # runs must stay reproducible across versions

@@ -37,9 +37,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that were decoded, in order."""
     paths: list[str] = []
 
-    def counted(path: str, size: int) -> np.ndarray:
+    def counted(path: str, size: int, *, examined: bool) -> np.ndarray:
         paths.append(path)
-        return decode(path, size)
+        return decode(path, size, examined=examined)
 
     monkeypatch.setattr(module, "decode", counted)
     return paths

@@ -13,15 +13,18 @@ from PIL import Image
 from multimodal.core.errors import DataError
 from multimodal.data.photos import checks
 from multimodal.data.photos.checks import (
+    PhotoScreening,
+    check_any_photo,
     check_rejected_fraction,
     check_row_count,
     count_photos,
+    left_out,
     notes,
     reason_kind,
     reasons,
-    reject_bad_photos,
+    screen_photos,
 )
-from multimodal.data.photos.read import PhotoStatistics
+from multimodal.data.photos.examine import PhotoStatistics
 from multimodal.data.read.readers import read_table
 from multimodal.data.read.table import Table
 
@@ -37,14 +40,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def screened(cells: list[Any], folder: Path, **more: list[Any]) -> Any:
+def screened(
+    cells: list[Any], folder: Path, *, drop: bool = False, others: tuple[str, ...] = (), **more: Any
+) -> PhotoScreening:
     table = read_table(pd.DataFrame({"p": pd.Series(cells, dtype=object), **more}))
-    return reject_bad_photos(table, ["p", *more], folder)
+    slots = {"p": 4, **{name: 4 for name in more if name not in others}}
+    return screen_photos(table, slots, folder, others=others, drop=drop)
 
 
-def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
-    cells = ["0.png", "gone.png", None, "1.png|cut.png", ["1.png", "2.png"], "page.jpg", "copy.png"]
-    table, digests, kept, _ = screened(cells, folder)
+CELLS = ["0.png", "gone.png", None, "1.png|cut.png", ["1.png", "2.png"], "page.jpg", "copy.png"]
+
+
+def test_bad_photos_set_their_rows_aside_if_asked_to(folder: Path) -> None:
+    table, digests, kept, _ = screened(CELLS, folder, drop=True)
     assert kept.tolist() == table.rows.tolist() == [0, 2, 4, 6]
     assert [len(row) for row in digests] == [1, 0, 2, 1]
     assert digests[2][0] == digests[3][0] != digests[0][0]
@@ -60,23 +68,94 @@ def test_bad_photos_set_their_rows_aside(folder: Path) -> None:
     }
 
 
+def test_bad_photos_are_absent_where_the_row_has_anything_else(folder: Path) -> None:
+    size = [1.0, 2.0, 3.0, None, 5.0, None, 7.0]
+    table, digests, kept, photos = screened(CELLS, folder, others=("size",), size=size)
+    assert kept.tolist() == [0, 1, 2, 3, 4, 6]
+    found = table.frame["p"].tolist()
+    assert found == ["0.png", [], None, ["1.png"], ["1.png", "2.png"], "copy.png"]
+    assert [len(row) for row in digests] == [1, 0, 0, 1, 2, 1]
+    assert [fault.row for fault in table.rejected] == [5]
+    assert (photos[0].missing, photos[0].unreadable, photos[0].absent) == (1, 2, 3)
+    assert [said.partition(". First")[0] for said in left_out(photos[0])] == [
+        "column 'p': 1 photo of 7 not there; it counts as absent (`data.missing_photo: drop` "
+        "rejects its row); name its folder with --images",
+        "column 'p': 2 photos of 7 cannot be read; they count as absent "
+        "(`data.missing_photo: drop` rejects their rows)",
+    ]
+    assert left_out(photos[0], drop=True) == []
+
+
+def test_the_callers_table_stays_as_it_is(folder: Path) -> None:
+    table = read_table(pd.DataFrame({"p": ["0.png", "0.png|gone.png"]}))
+    found = screen_photos(table, {"p": 4}, folder)
+    assert table.frame["p"].tolist() == ["0.png", "0.png|gone.png"]
+    assert found.table.frame["p"].tolist() == ["0.png", ["0.png"]]
+
+
 def test_several_columns(folder: Path) -> None:
-    table, digests, kept, _ = screened(["0.png", "1.png"], folder, q=["2.png", "gone.png"])
+    cells, other = ["0.png", "1.png"], ["2.png", "gone.png"]
+    table, digests, kept, _ = screened(cells, folder, drop=True, q=other)
     assert kept.tolist() == [0] and len(digests[0]) == 2 and len(table.rejected) == 1
+    table, digests, kept, _ = screened(cells, folder, q=other)
+    assert kept.tolist() == [0, 1] and len(digests[1]) == 1 and not table.rejected
+    assert table.frame["q"].tolist() == ["2.png", []]
+
+
+def test_photos_that_cells_hold(folder: Path) -> None:
+    content = (folder / "1.png").read_bytes()
+    _, digests, _, photos = screened([content, "1.png", [content, b"BM"]], folder)
+    assert digests[0] == digests[1] == digests[2] and photos[0].photos == 3
+    assert photos[0].first["unreadable"].startswith("photo of 2 bytes: ")
 
 
 def test_each_photo_is_examined_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Path] = []
+    seen: list[Any] = []
     examine = checks.examine
     monkeypatch.setattr(checks, "examine", lambda path: seen.append(path) or examine(path))
     screened(["0.png", "1.png", "0.png|1.png", "./0.png"] * 50, folder)
-    assert sorted(seen) == [folder / "0.png", folder / "1.png"]
+    assert sorted(seen) == [str(folder / "0.png"), str(folder / "1.png")]
 
 
-@pytest.mark.parametrize("name", ["../0.png", "/etc/passwd", "http://x.org/0.png"])
+@pytest.mark.parametrize("name", ["../0.png", "/etc/passwd"])
 def test_photos_that_lead_out_end_it(folder: Path, name: str) -> None:
     with pytest.raises(DataError, match=rf"table, row 2, column 'p': photo '{name}' "):
         screened(["0.png", name], folder)
+
+
+def test_addresses_are_absent_and_told(folder: Path) -> None:
+    cells = ["0.png", "https://x.invalid/1.png", "0.png|https://x.invalid/2.png"]
+    table, _, kept, photos = screened(cells, folder)
+    assert kept.tolist() == [0, 2] and photos[0].addresses == 2 and photos[0].missing == 0
+    assert table.rejected[0].reason == (
+        "photo: https://x.invalid/1.png: an address, which is not opened"
+    )
+    assert (
+        "2 photos of 3 named by addresses, which are not opened (--download DIR"
+        in (left_out(photos[0])[0])
+    )
+
+
+def test_more_photos_than_are_read(folder: Path) -> None:
+    table = read_table(pd.DataFrame({"p": ["0.png", "0.png|1.png", "0.png|1.png|2.png"]}))
+    (found,) = screen_photos(table, {"p": 1}, folder).photos
+    assert found.beyond == 2
+    assert left_out(found) == [
+        "column 'p': 2 rows name more photos than are read of a cell, 1 (`data.max_photos`)."
+    ]
+
+
+def test_that_no_photo_can_be_used_is_an_error(folder: Path) -> None:
+    def check(cells: list[Any]) -> None:
+        found = screened(cells, folder, others=("size",), size=[1, 2])
+        check_any_photo(found.table, found.photos)
+
+    with pytest.raises(DataError, match=r"none of its 2 photos can be used, .*x.png.* --images"):
+        check(["x.png", "y.png"])
+    with pytest.raises(DataError, match=r"none of its 1 photos can be used, .* --download DIR"):
+        check(["https://x.org/a.png", None])
+    check(["0.png", "y.png"])
+    check([None, None])
 
 
 @pytest.mark.parametrize(
@@ -98,7 +177,7 @@ def test_all_unsafe_paths_of_a_column_are_counted(folder: Path, bad: int, said: 
 
 def test_no_photo_columns(folder: Path) -> None:
     table = read_table([{"a": 1}, {"a": 2}])
-    same, digests, kept, photos = reject_bad_photos(table, [], folder)
+    same, digests, kept, photos = screen_photos(table, {}, folder)
     assert same is table and digests == [[], []] and photos == [] and kept.tolist() == [0, 1]
 
 
@@ -178,7 +257,7 @@ def test_real_files(tmp_path: Path) -> None:
     (tmp_path / "page.jpg").write_text("<html>")
     names = [*sorted(path.name for path in tmp_path.iterdir()), "gone.jpg", None, "fine.png"]
     table = read_table([{"p": name, "i": i} for i, name in enumerate(names)])
-    (found,) = reject_bad_photos(table, ["p"], tmp_path).photos
+    (found,) = screen_photos(table, {"p": 1}, tmp_path).photos
     assert found.model_dump(exclude={"first"}) == {
         "name": "p",
         "rows": 10,
@@ -190,6 +269,9 @@ def test_real_files(tmp_path: Path) -> None:
         "huge": 1,
         "not_rgb": 3,
         "rotated": 1,
+        "addresses": 0,
+        "beyond": 0,
+        "slots": 1,
     }
     assert found.first["rotated"] == str(tmp_path / "turned.jpg")
     assert set(found.first) == {"missing", "unreadable", "tiny", "huge", "not_rgb", "rotated"}

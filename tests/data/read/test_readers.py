@@ -56,13 +56,15 @@ def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("t.cvs", "no such file. Did you mean 't.csv'"),
         ("gone/t.csv", "no such file. The folder .*gone does not exist"),
         (".", "expected a file, got a folder. It holds pipe.csv, t.csv"),
-        ("t.xlsx", "cannot tell the format from '.xlsx'.*Valid: .csv"),
+        ("t.xyz", "cannot tell the format from '.xyz'.*Valid: .csv"),
+        ("t.xls", "cannot tell the format from '.xls'. Save it as .xlsx"),
         ("pipe.csv", "expected a regular file, got a pipe"),
     ],
 )
 def test_wrong_paths(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "t.csv").write_text("a\n1\n", encoding="utf-8")
-    (tmp_path / "t.xlsx").touch()
+    (tmp_path / "t.xyz").touch()
+    (tmp_path / "t.xls").touch()
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(DataError, match=message):
         read_table(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,17 @@ def test_drop_twice_keeps_source_positions(table: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "expected"),
+    ("source", "suffix", "expected"),
     [
-        (Path("rows.csv"), "rows.csv, line 5"),
-        (Path("rows.parquet"), "rows.parquet, row 5"),
-        (None, "table, row 5"),
+        (Path("rows.csv"), ".csv", "rows.csv, line 5"),
+        (Path("rows.zip"), ".jsonl", "rows.zip, line 5"),
+        (Path("rows.parquet"), ".parquet", "rows.parquet, row 5"),
+        (Path("rows.xlsx"), ".xlsx", "rows.xlsx, row 5"),
+        (None, "", "table, row 5"),
     ],
 )
-def test_place_names_line_or_row(table: Table, source: Path | None, expected: str) -> None:
-    other = Table(table.frame, table.rows, table.lines, [], source, table.root)
+def test_place_names_line_or_row(
+    table: Table, source: Path | None, suffix: str, expected: str
+) -> None:
+    other = replace(table, rejected=[], source=source, suffix=suffix)
     assert other.place(1) == expected

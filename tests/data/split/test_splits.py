@@ -26,7 +26,6 @@ CLUSTERS = duplicate_groups([[f"k{k}" for k in RNG.integers(0, 400, N)]], N)
 ALONE = np.arange(N)
 FRAME = pd.DataFrame(
     {
-        "seller": [f"s{k % 90}" for k in CLUSTERS],
         "day": [f"2016-{1 + i % 12:02}-{1 + i % 28:02}" for i in RNG.permutation(N)],
         "year": RNG.integers(1990, 2020, N),
     }
@@ -34,7 +33,6 @@ FRAME = pd.DataFrame(
 METHODS = {
     "random": Split(),
     "wide": Split(validation=0.3, test=0.3),
-    "group": Split(method="group", column="seller"),
     "time": Split(method="time", column="day"),
     "year": Split(method="time", column="year"),
 }
@@ -56,9 +54,7 @@ def test_no_group_is_in_two_splits(name: str, groups: Any) -> None:
     assert not len(leaking_rows(splits, groups))
 
 
-@pytest.mark.parametrize(
-    ("name", "tolerance"), [("random", 0.01), ("wide", 0.01), ("group", 0.03), ("time", 0.1)]
-)
+@pytest.mark.parametrize(("name", "tolerance"), [("random", 0.01), ("wide", 0.01), ("time", 0.1)])
 def test_shares_are_as_asked(name: str, tolerance: float) -> None:
     split = METHODS[name]
     splits = draw(split)
@@ -148,17 +144,6 @@ def test_the_seed_decides() -> None:
     assert share(draw(Split(), ALONE), "test") == share(draw(Split(), ALONE, seed=1), "test")
 
 
-def test_values_of_the_group_column_stay_together() -> None:
-    splits = draw(METHODS["group"])
-    assert (pd.Series(splits).groupby(FRAME["seller"]).nunique() == 1).all()
-
-
-def test_a_missing_group_joins_nothing() -> None:
-    frame = FRAME.assign(seller=None)
-    splits = split_rows(METHODS["group"], frame, groups=ALONE, targets=[PRICE], seed=0)
-    assert share(splits, "test") == pytest.approx(0.15, abs=0.01)
-
-
 @pytest.mark.parametrize("column", ["day", "year"])
 def test_time_never_runs_backwards(column: str) -> None:
     splits = draw(Split(method="time", column=column), ALONE)
@@ -226,7 +211,7 @@ def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("split", "change", "message"),
     [
-        (Split(method="group", column="sellers"), {}, "t.csv: split column 'sellers'.*'seller'"),
+        (Split(method="time", column="days"), {}, "t.csv: split column 'days'.*'day'"),
         (METHODS["time"], {"day": "03/04/2016"}, r"^t.csv, row 1, .*got '03/04/2016' \(600 such"),
         (
             METHODS["time"],
@@ -234,7 +219,6 @@ def test_words_that_cannot_be_followed(words: list[Any], message: str) -> None:
             r"^t.csv, row 1, .*got (None|nan)\. Write",
         ),
         (METHODS["year"], {"year": [2016] * 300 + [2017] * 300}, "2 different moments"),
-        (METHODS["group"], {"seller": "one"}, "no rows left.*600 rows in 1 groups"),
     ],
 )
 def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
+from multimodal.models.stack import sparse_linear
 from multimodal.models.stack.sparse_linear import (
     FeatureBlocks,
     LabelledRows,
@@ -160,3 +161,18 @@ def test_a_rows_own_words_do_not_flatter_it():
     )
     found = fit_sparse_linear(rows).out_of_fold[:, 0]
     assert np.ptp(found[:1]) == 0 and np.ptp(found[rows.folds == 0]) < 1e-6
+
+
+def test_of_many_rows_the_first_fold_chooses_the_strength(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = SIGNAL + np.random.default_rng(3).normal(scale=20.0, size=300)
+    for y_true, wanted in ((SIGNAL, 0.3), (noisy, 10.0)):
+        rows = LabelledRows("number", TERMS, y_true, ONES, FOLDS, 1)
+        every = fit_sparse_linear(rows)
+        with monkeypatch.context() as patch:
+            patch.setattr(sparse_linear, "MANY_ROWS", 1)
+            first = fit_sparse_linear(rows)
+        assert first.strength == wanted and not first.robust
+        assert np.isfinite(first.out_of_fold).all()
+        assert raw_loss("number", first.out_of_fold, y_true, ONES) < 1.02 * raw_loss(
+            "number", every.out_of_fold, y_true, ONES
+        )

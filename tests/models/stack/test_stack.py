@@ -11,9 +11,10 @@ from tiny import TRAINING, plain_rows
 
 from multimodal.core.config import Config
 from multimodal.data.prepare import Prepared, prepare
+from multimodal.heads.labels import encode
 from multimodal.models.build import fold_models
 from multimodal.models.fitted import FittedModel
-from multimodal.models.stack.stack import StackedModel, stack_networks
+from multimodal.models.stack.stack import OutOfFold, StackedModel, stack_networks
 from multimodal.models.training.fit import TrainingState
 from multimodal.models.training.kfold import fit_network, new_network
 
@@ -117,6 +118,43 @@ def test_networks_share_the_validation_rows_that_somebody_chose():
     assert list(found.out_of_fold.rows) == list(range(40, 80))
     expected = predict(fitted(prepared, found), rows[40:80])["price"]
     np.testing.assert_allclose(found.out_of_fold.outputs["price"], expected, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def single() -> Prepared:
+    return prepare(ROWS, ["price"], config(fold_models=1))
+
+
+def stacked_with(prepared: Prepared, outputs: np.ndarray) -> StackedModel:
+    """Stack a network that says `outputs` of the validation rows."""
+    rows = prepared.rows("validation")
+    held = OutOfFold(rows, {"price": outputs[rows][:, None]}, {})
+    return stack_networks(prepared, [new_network(prepared, 0)[0]], held_out=[held])
+
+
+def test_a_network_that_adds_nothing_has_no_part_and_all_rows_are_out_of_fold(single):
+    found = stacked_with(single, np.random.default_rng(0).normal(size=len(ROWS)))
+    np.testing.assert_array_equal(found.model.get_layer("price").shares, [[0.0], [1.0]])
+    rows = np.flatnonzero(single.splits != "test")
+    np.testing.assert_array_equal(found.out_of_fold.rows, rows)
+    error = found.out_of_fold.outputs["price"][:, 0] - single.labels["price"][rows]
+    assert np.std(error) < 0.7 * np.std(single.labels["price"][rows])
+
+
+def test_a_network_that_knows_keeps_its_part(single):
+    head = new_network(single, 0)[0].get_layer("price")
+    space = encode(single.labels["price"], head.transform, head.mean, head.scale)
+    found = stacked_with(single, np.asarray(space).ravel())
+    assert np.asarray(found.model.get_layer("price").shares)[0, 0] > 0.5
+    np.testing.assert_array_equal(found.out_of_fold.rows, single.rows("validation"))
+
+
+def test_chosen_validation_rows_are_what_is_measured():
+    split = {"data": {"split": {"method": "column", "column": "side"}}}
+    asked = Config.parse({**config(fold_models=1).model_dump(), **split})
+    rows = ROWS.assign(side=np.repeat(["train", "validation", "test"], 40))
+    found = stacked_with(prepare(rows, ["price"], asked), np.zeros(120))
+    assert list(found.out_of_fold.rows) == list(range(40, 80))
 
 
 @pytest.mark.parametrize("target", ["shop", "words"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multimodal.models.stack.weights import fit_stacking_weights
+from multimodal.models.stack.weights import StackingGain, cross_fitted, fit_stacking_weights
 
 RANDOM = np.random.default_rng(0)
 SIGNAL = RANDOM.normal(size=300) * 3
@@ -60,3 +60,32 @@ def test_a_model_that_is_much_better_wins_with_a_few_rows_against_the_prior_weig
     found = fit_stacking_weights("number", models, y_true, np.ones(27), SECOND)
     assert found[0] > 0.9
     assert found[1] < 0.6
+
+
+@pytest.mark.parametrize("kind", ["number", "binary"])
+def test_a_row_has_no_part_in_the_weights_that_it_is_measured_with(kind):
+    y_true = RANDOM.integers(0, 2, 60)
+    models, folds = [RANDOM.normal(size=(60, 1)) for _ in range(2)], np.arange(60) % 3
+    other = np.where(folds == 1, 1 - y_true, y_true)
+    first, second = (
+        cross_fitted(kind, models, each, np.ones(60), folds, SECOND) for each in (y_true, other)
+    )
+    np.testing.assert_array_equal(first[folds == 1], second[folds == 1])
+    assert np.abs(first - second)[folds != 1].max() > 1e-3
+    whole = cross_fitted(kind, models, y_true, np.ones(60), np.zeros(60, int), SECOND)
+    weights = fit_stacking_weights(kind, models, y_true, np.ones(60), SECOND)
+    np.testing.assert_allclose(whole, weights[0] * models[0] + weights[1] * models[1])
+
+
+def test_what_a_model_of_noise_adds_is_not_above_0():
+    """Weights that are fitted to the rows measured on find something in any noise."""
+    random, gains = np.random.default_rng(2), []
+    for _ in range(40):
+        y_true = random.normal(size=40)
+        models = [random.normal(size=(40, 1)), y_true[:, None] + random.normal(size=(40, 1))]
+        known = "y", "number", models, y_true, np.ones(40)
+        folds = np.arange(40) % 5
+        models[1] = models[1] / 2  # as good as a weight makes it
+        gains.append([StackingGain.of(*known).mean, StackingGain.of(*known, folds).mean])
+    fitted, crossed = np.mean(gains, axis=0)
+    assert fitted > 0.002 and crossed < 0

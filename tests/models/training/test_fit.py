@@ -12,14 +12,14 @@ import keras
 import numpy as np
 import pytest
 
+from multimodal.core.budget import Budget
 from multimodal.core.config import Config, Training
 from multimodal.core.errors import RunError, TrainingError
 from multimodal.core.interrupted import Termination, on_signals
 from multimodal.core.spec import FittedGroup, FittedHead, FittedSpec, NumericColumn
 from multimodal.models.build import build, compile_model
-from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
+from multimodal.models.training.checkpoints import Checkpoint, Checkpoints, FaultTolerance
 from multimodal.models.training.fit import (
-    FaultTolerance,
     TrainingState,
     fit,
     make_optimizer,
@@ -103,7 +103,9 @@ def test_interruption_keeps_the_best_weights() -> None:
 
 def test_interruption_in_the_first_epoch_leaves_a_model() -> None:
     model = linear()
-    result = fit_linear(model, Training(epochs=3), callbacks=[Recorder(interrupt_after=0)])
+    result = fit_linear(
+        model, Training(epochs=3, patience=9), callbacks=[Recorder(interrupt_after=0)]
+    )
     assert result.interrupted and result.log == [] and result.best_epoch == 0
     assert np.isfinite(np.array(model(X))).all()
 
@@ -118,7 +120,13 @@ def test_nan_is_an_error_one_can_mend() -> None:
     model = linear()
     message = r"loss is not a number in epoch 1, step 1\. .*`training.learning_rate`"
     with pytest.raises(TrainingError, match=message):
-        fit(model, Training(epochs=3), train(X * np.nan), batches(epochs=1), steps_per_epoch=2)
+        fit(
+            model,
+            Training(epochs=3, patience=9),
+            train(X * np.nan),
+            batches(epochs=1),
+            steps_per_epoch=2,
+        )
 
 
 def test_other_errors_pass() -> None:
@@ -127,7 +135,7 @@ def test_other_errors_pass() -> None:
             raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match="disk full"):
-        fit_linear(linear(), Training(epochs=2), callbacks=[Failing()])
+        fit_linear(linear(), Training(epochs=2, patience=9), callbacks=[Failing()])
 
 
 def test_the_log_holds_every_metric_of_a_built_model() -> None:
@@ -135,7 +143,7 @@ def test_the_log_holds_every_metric_of_a_built_model() -> None:
         {
             "groups": [{"name": "t", "modality": "tabular", "columns": ["w"], "encoder": "dense"}],
             "heads": [{"name": "price", "column": "p"}],
-            "training": {"epochs": 2, "learning_rate": 0.01},
+            "training": {"epochs": 2, "patience": 2, "learning_rate": 0.01},
         }
     )
     number = NumericColumn(name="w", source="w")
@@ -180,7 +188,7 @@ def test_too_little_memory_suggests_a_batch_size(error: Exception) -> None:
             raise error
 
     with pytest.raises(TrainingError, match="not enough for batches of 64 rows.* to 32"):
-        fit_linear(linear(), Training(epochs=2, batch_size=64), callbacks=[Full()])
+        fit_linear(linear(), Training(epochs=2, patience=9, batch_size=64), callbacks=[Full()])
 
 
 class Broken(Exception):
@@ -225,13 +233,18 @@ def life(
     *callbacks: Any,
     termination: Termination | None = None,
     every: float = 0.0,
+    budget: Budget | None = None,
 ) -> Life:
     """Train from the last checkpoint in `folder` on."""
     checkpoints = Checkpoints(folder)
     start = checkpoints.latest()
     model, state = noisy(training), TrainingState() if start is None else TrainingState.of(start)
     fault_tolerance = FaultTolerance(
-        checkpoints, termination or Termination(), lambda e, s: f"{e}:{s}", every
+        checkpoints,
+        termination or Termination(),
+        lambda e, s: f"{e}:{s}",
+        every,
+        budget or Budget(),
     )
     fit_linear(
         model,
@@ -291,7 +304,7 @@ def test_a_killed_training_goes_on_with_its_averages(averaged: Life, tmp_path: P
 
 def test_checkpoints_come_after_so_many_seconds(tmp_path: Path) -> None:
     with pytest.raises(Broken):
-        life(tmp_path, Training(epochs=3), Break(5), every=3600)
+        life(tmp_path, Training(epochs=3, patience=9), Break(5), every=3600)
     assert not Checkpoints(tmp_path).there
 
 
@@ -305,9 +318,7 @@ def test_sigterm_saves_and_leaves(
     assert "the same command goes on" in capsys.readouterr().err
     start = Checkpoints(tmp_path).latest()
     assert start is not None and (start.progress["epoch"], start.progress["step"]) == (2, 0)
-    ended, _ = life(tmp_path, UNTIL)
-    for found, expected in zip(ended.get_weights(), uninterrupted[0].get_weights(), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    assert_same(life(tmp_path, UNTIL), uninterrupted)
 
 
 def test_ctrl_c_ends_after_the_step_with_the_best_weights(tmp_path: Path) -> None:
@@ -321,6 +332,42 @@ def test_ctrl_c_ends_after_the_step_with_the_best_weights(tmp_path: Path) -> Non
         )
     assert fitted.interrupted and (fitted.epoch, fitted.best_epoch) == (1, 1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class Tick(keras.callbacks.Callback):
+    """Let a clock go on by a second with every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.ended = 0.0, 0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.now += 1
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.ended += 1
+
+
+@pytest.mark.parametrize(
+    ("batches_left", "epochs"),
+    [(1, 0), (2, 1), (5, 2), (99, 6)],  # in the first epoch, at its end, in the third, never
+)
+def test_a_budget_ends_a_fit_with_the_best_weights(
+    batches_left: int, epochs: int, tmp_path: Path
+) -> None:
+    tick = Tick()
+    budget = Budget(Training(minutes=(batches_left - 0.5) / 60 / 0.65), clock=lambda: tick.now)
+    budget.begin("networks")
+    saved: list[float] = []
+    budget.keep = lambda: saved.append(tick.now)
+    model, state = life(tmp_path, UNTIL, tick, budget=budget)
+    assert (state.out_of_time, state.interrupted) == (batches_left < 99, False)
+    assert state.epoch == epochs and bool(state.best_epoch) == bool(epochs)
+    assert tick.now == min(batches_left, 12) and tick.ended == 1
+    assert saved[-1] == tick.now
+    # Taken up again, it ends there at once, with the same weights.
+    assert_same(life(tmp_path, UNTIL, tick, budget=budget), (model, state))
+    assert tick.now == min(batches_left, 12)
 
 
 def test_early_stopping_counts_on_after_a_kill(tmp_path: Path) -> None:
@@ -351,7 +398,7 @@ class Poison(keras.callbacks.Callback):
 def test_nan_names_step_and_rows_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     message = r"epoch 2, step 2, with 1:1\. Lower .*The last good checkpoint is kept"
     with pytest.raises(TrainingError, match=message):
-        life(tmp_path, Training(epochs=5), Poison(4))
+        life(tmp_path, Training(epochs=5, patience=9), Poison(4))
     start = Checkpoints(tmp_path).latest()
     assert start is not None and (start.progress["epoch"], start.progress["step"]) == (1, 1)
     assert all(np.isfinite(array).all() for array in start.arrays)
@@ -361,16 +408,20 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     """The loss of a step is that before its update."""
     fault_tolerance = FaultTolerance(Checkpoints(tmp_path), Termination(), lambda e, s: "", 0.0)
     with pytest.raises(TrainingError, match="in epoch 1, step 2") as caught:
-        fit_linear(linear(learning_rate=1e39), Training(epochs=2), fault_tolerance=fault_tolerance)
+        fit_linear(
+            linear(learning_rate=1e39),
+            Training(epochs=2, patience=9),
+            fault_tolerance=fault_tolerance,
+        )
     assert not fault_tolerance.checkpoints.there and "checkpoint" not in str(caught.value)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Broken):
-        life(tmp_path, Training(epochs=2), Break(3))
+        life(tmp_path, Training(epochs=2, patience=9), Break(3))
     start, model = Checkpoints(tmp_path).latest(), linear()
     with pytest.raises(RunError, match="of another model"):
-        fit_linear(model, Training(epochs=2), state=TrainingState(), start=start)
+        fit_linear(model, Training(epochs=2, patience=9), state=TrainingState(), start=start)
 
 
 def test_the_best_weights_are_averages(averaged: Life, uninterrupted: Life) -> None:
@@ -382,7 +433,7 @@ def test_the_best_weights_are_averages(averaged: Life, uninterrupted: Life) -> N
 
 
 def test_a_fit_that_is_through_is_saved(tmp_path: Path) -> None:
-    _, state = life(tmp_path, Training(epochs=1), every=3600)
+    _, state = life(tmp_path, Training(epochs=1, patience=9), every=3600)
     start = Checkpoints(tmp_path).latest()
     assert start is not None and start.progress["epoch"] == 1
     assert TrainingState.of(start).log == state.log

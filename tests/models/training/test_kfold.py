@@ -14,12 +14,13 @@ from multimodal.core.interrupted import Termination
 from multimodal.data.batches import batch_rows
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.models.training import kfold
-from multimodal.models.training.checkpoints import Checkpoints
-from multimodal.models.training.fit import FaultTolerance, TrainingState
+from multimodal.models.training.checkpoints import Checkpoints, FaultTolerance
+from multimodal.models.training.fit import TrainingState
 from multimodal.models.training.kfold import (
     fit_network,
     named_rows,
     network_seed,
+    network_to_fit,
     new_network,
     stages,
 )
@@ -96,6 +97,19 @@ def test_stages() -> None:
     assert stages(4, 1, ["a"]) == [(0, 1, ["a"]), (1, 4, [])]
 
 
+def test_fold_models_fitted_on_one_network_are_as_those_fitted_on_their_own(
+    plain: Prepared,
+) -> None:
+    fitted_on, found = network_to_fit(plain), []
+    for shared in (fitted_on, fitted_on, None):  # the third is the second anew
+        model, _ = new_network(plain, min(len(found), 1))
+        fit_network(model, plain, min(len(found), 1), TrainingState(), fitted_on=shared)
+        found.append(model.get_weights())
+    for second, own in zip(found[1], found[2], strict=True):
+        np.testing.assert_array_equal(second, own)
+    assert any((one != two).any() for one, two in zip(found[0], found[1], strict=True))
+
+
 def test_killed_fold_models_end_with_the_same_weights(tmp_path: Path) -> None:
     """The first is through when the second is killed within its second epoch."""
     given = prepare(plain_rows(), ["price"], plain_config(fold_models=2, linear=False))
@@ -109,14 +123,21 @@ def test_killed_fold_models_end_with_the_same_weights(tmp_path: Path) -> None:
                 raise ZeroDivisionError("killed")
 
     def fit_both(folder: Path, *callbacks: keras.callbacks.Callback) -> list[keras.Model]:
-        models = []
+        models, fitted_on = [], network_to_fit(given)
         for i in range(2):
             checkpoints, (model, _) = Checkpoints(folder / str(i)), new_network(given, i)
             start = checkpoints.latest()
             state = TrainingState() if start is None else TrainingState.of(start)
             guard = FaultTolerance(checkpoints, Termination(), lambda epoch, step: "", 0.0)
             fit_network(
-                model, given, i, state, fault_tolerance=guard, start=start, callbacks=callbacks
+                model,
+                given,
+                i,
+                state,
+                fitted_on=fitted_on,
+                fault_tolerance=guard,
+                start=start,
+                callbacks=callbacks,
             )
             models.append(model)
         return models

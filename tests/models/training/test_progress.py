@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from multimodal.core.budget import Budget
 from multimodal.models.training.progress import EpochProgress, LogFile
 
 LOGS = {
@@ -70,6 +71,29 @@ def test_a_fit_may_follow_another() -> None:
         two_epochs(progress)
         progress.on_train_end()
     assert len(file.getvalue().splitlines()) == 4
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_whole_training_has_a_bar_with_the_time_left(terminal: bool) -> None:
+    file, now = StringIO(), [0.0]
+    console = Console(file=file, force_terminal=terminal, width=120)
+    budget = Budget(clock=lambda: now[0])
+    with EpochProgress(console) as progress:
+        progress.follow(budget)
+        budget.begin("networks", 0, 2)
+        two_epochs(progress)
+        progress.on_train_end()
+        now[0] = 100.0
+        budget.begin("networks", 1, 2)
+        assert file.getvalue().count(SHOW) == 0  # the bar stays between the networks
+        budget.begin("report")
+    shown = file.getvalue()
+    assert shown.count("epoch 2/2  loss 1.5") == 1
+    if not terminal:
+        assert len(shown.splitlines()) == 2
+        return
+    assert shown.count(HIDE) == shown.count(SHOW) == 1
+    assert "network 1 of 2" in shown and "97 %" in shown and "about 5 s left" in shown
 
 
 def test_the_log_file_has_all_epochs_so_far(tmp_path: Path) -> None:

@@ -114,11 +114,13 @@ def test_each_job_fits_its_modalities_with_its_seed_and_fusion(
         for fit in found.values():
             assert fit.outputs["price"].shape == (30, 1)
             assert np.isfinite(fit.outputs["price"]).all()
-            assert (fit.parameters > 0) == (job.kind in ("sequential", "fusion"))
+            assert (fit.parameters > 0) == (job.kind in ("sequential", "recipe", "fusion"))
         if job.kind == "sequential":  # in the order of the test rows, whatever theirs
             assert found[job.name].outputs["price"][:, 0].tolist() == list(range(29, -1, -1))
-        networks = job.kind in ("sequential", "fusion")
-        assert fitted == ([(job.kind, job.fusion, job.reads, 3)] if networks else [])
+        assert (job.kind == "recipe") == (bool(job.fusion) and len(job.reads) == 1)
+        kind = "fusion" if job.fusion else job.kind
+        networks = kind in ("sequential", "fusion")
+        assert fitted == ([(kind, job.fusion, job.reads, 3)] if networks else [])
 
 
 def test_trees_learn_from_validation_rows_too_and_predict_in_order(prepared: Prepared) -> None:

@@ -68,7 +68,7 @@ def addition(adds: str, found: Difference, to: str = "table") -> Addition:
         family="the concat fusion",
         adds=adds,
         to=to,
-        arm="fusion-concat-x",
+        arm="full",
         without="y",
         difference=found,
     )
@@ -82,7 +82,7 @@ def test_better_and_what_adds_nothing() -> None:
     )
     assert comparison_verdict(found) == (
         "For price, concat on table + text + photos is 12 % better (8 to 16) than the best "
-        "baseline, gradient boosting on table + TF-IDF; over the table alone, text adds 20 % "
+        "baseline, gradient boosting on table + TF-IDF; to the others, text adds 20 % "
         "(15 to 25) and photos add nothing that these rows show (1 %, −2 to 4)."
     )
 

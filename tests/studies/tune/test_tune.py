@@ -40,14 +40,14 @@ def test_the_best_config_trains_to_what_was_measured(tmp_path: Path) -> None:
     targets, config = ["price", "mood"], plain_config(epochs=2)
     table, out = rows.drop(columns="cost"), tmp_path / "tuned"
     record = tune(table, targets, out=out, config=config, minutes=0)
-    assert [head.metric for head in record.heads] == ["log_rmse", "log_loss"]
+    assert [head.metric for head in record.heads] == ["rmse", "log_loss"]
     best = Config.from_yaml(tmp_path / "tuned" / "best.yaml")
     single = best.merge(training={"fold_models": 1, "linear": False})
     train(table, targets, out=tmp_path / "run", config=single)
     found = RunMetrics.read(tmp_path / "run")
     price, mood = record.heads
     for split in ("validation", "test"):
-        measured = getattr(found.heads["price"], split)["log_rmse"]
+        measured = getattr(found.heads["price"], split)["rmse"]
         assert measured == pytest.approx(price.values[split][1], rel=1e-3)
     before = found.confidence["mood"].log_loss_before  # a run tempers its probabilities
     assert before == pytest.approx(mood.values["test"][1], rel=1e-3)
@@ -117,8 +117,8 @@ def test_the_best_is_never_worse_than_the_start(
     assert best.value is not None and start.value is not None and best.value <= start.value
     assert best.value == min(t.value for t in record.trials if t.value is not None)
     (head,) = record.heads
-    assert head.metric == "log_rmse"
-    assert head.values["validation"][0] == pytest.approx(start.metrics["price_log_rmse"])
+    assert head.metric == "rmse"
+    assert head.values["validation"][0] == pytest.approx(start.metrics["price_rmse"])
     assert head.differences["test"].low <= head.differences["test"].high
     found = Config.from_yaml(tmp_path / "best.yaml")
     assert found.training.linear  # trials do without, and with a single network
@@ -220,12 +220,15 @@ def answers(prepared: Prepared, off: float) -> dict[str, np.ndarray]:
 def test_errors_are_those_of_the_side(prepared: Prepared) -> None:
     found, (price, mood) = answers(prepared, 0.1), tasks(prepared)
     assert (tuned_metric(prepared, price), tuned_metric(prepared, mood)) == (
-        "log_rmse",
+        "rmse",
         "log_loss",
     )
     found["price"][: len(prepared.rows("validation"))] *= 2
-    assert split_error(prepared, price, found, "validation") == pytest.approx(np.log(2.2))
-    assert split_error(prepared, price, found, "test") == pytest.approx(np.log(1.1))
+    for split, off in (("validation", 1.2), ("test", 0.1)):
+        rows = prepared.rows(split)
+        squares, weight = prepared.labels["price"][rows] ** 2, prepared.source.weights["price"]
+        expected = off * np.sqrt(np.average(squares, weights=weight[rows]))
+        assert split_error(prepared, price, found, split) == pytest.approx(expected)
     assert split_error(prepared, mood, found, "test") == pytest.approx(-np.log(0.9))
 
 
@@ -238,7 +241,7 @@ def test_one_answer_is_the_yardstick(prepared: Prepared) -> None:
     below = np.cumsum(weight[train][order]) / weight[train].sum()
     median = y_true[train][order][np.searchsorted(below, 0.5)]
     guess = np.full((len(rows), 1), median)
-    expected = measure(price, y_true[rows], guess, weight[rows])["log_rmse"]
+    expected = measure(price, y_true[rows], guess, weight[rows])["rmse"]
     assert found["price"] == pytest.approx(expected, rel=0.02)
     assert found["mood"] > 0.5
 
@@ -246,7 +249,7 @@ def test_one_answer_is_the_yardstick(prepared: Prepared) -> None:
 def test_two_configs_side_by_side(prepared: Prepared) -> None:
     price, mood = tasks(prepared)
     head = tuned_head(prepared, price, answers(prepared, 0.2), answers(prepared, 0.1))
-    share = 1 - np.log(1.1) / np.log(1.2)
+    share = 1 - 0.1 / 0.2  # of an error that is a share of each price
     assert head.differences["test"].gain == pytest.approx(share)
     assert head.values["test"][2] == len(prepared.rows("test"))
     worse = tuned_head(prepared, mood, answers(prepared, 0.1), answers(prepared, 0.2))

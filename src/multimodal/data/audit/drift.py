@@ -95,7 +95,7 @@ def _binned(series: pd.Series[Any], column: Column, train: Bools) -> Ints:
 
 def _numbers(series: pd.Series[Any], column: Column) -> Floats:
     if column.kind == "date":
-        return date_parts(parse_dates(series).values, "days")
+        return date_parts(parse_dates(series, column).values, "days")
     if column.kind == "text":
         return np.array([np.nan if t is None else len(t) for t in as_text(series)], np.float64)
-    return parse_numbers(series, column.unit).values
+    return parse_numbers(series, column).values

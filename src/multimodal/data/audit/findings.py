@@ -6,21 +6,25 @@ them: `set_aside` are rejected rows, `odd` outliers, `suspects` label issues, `s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from multimodal.core.arrays import Ints
 from multimodal.core.errors import RunError, first_line
+from multimodal.core.formatting import joined
 from multimodal.core.records import Record
 from multimodal.data.audit.drift import MIN_PSI, Drift
 from multimodal.data.audit.label_noise import MOST
+from multimodal.data.columns.numbers import is_missing_word
 from multimodal.data.columns.schema import Schema
-from multimodal.data.photos.checks import PhotoColumn
+from multimodal.data.photos.checks import PhotoColumn, left_out
 from multimodal.data.split.splits import leaking_rows
 
 AUDIT_FILE = "audit.json"
@@ -32,6 +36,9 @@ _PHOTO_COUNTS = {
     "not_rgb": "photos that are grey, transparent, CMYK or 16 bits deep, and read as RGB",
     "rotated": "photos that EXIF turns, and that are read upright",
 }
+MOST_WORDS = 10
+_COSTS = ("leakage", "split", "rows", "photos", "labels", "column", "duplicates", "drift")
+_LEVELS = {"error": 0, "warning": 1, "note": 2}
 Level = Literal["error", "warning", "note"]
 
 
@@ -83,7 +90,8 @@ class LabelIssueAudit(Record):
 class Audit(Record):
     """The file `audit.json`; `read` = `kept` + `quarantined`.
 
-    `set_aside` holds the first rejected rows, `quarantine.csv` all of them.
+    `set_aside` holds the first rejected rows, `quarantine.csv` all of them; where its digest is not
+    `rejected_sha256`, somebody has mended it since.
 
     Example:
     >>> audit = Audit(source="a.csv", read=3, kept=2, quarantined=1)
@@ -98,6 +106,7 @@ class Audit(Record):
     unit: str = "line"
     reasons: dict[str, int] = {}
     set_aside: list[RejectedAudit] = []
+    rejected_sha256: str = ""
     sides: dict[str, int] = {}
     columns: list[ColumnAudit] = []
     photos: list[PhotoColumn] = []
@@ -180,25 +189,63 @@ def label_findings(suspects: Sequence[LabelIssueAudit]) -> list[Finding]:
     return found
 
 
-def outlier_findings(columns: Sequence[ColumnAudit]) -> list[Finding]:
-    """Say which values of each column are outliers."""
-    return [
-        finding("warning", "column", f"column '{column.name}': {said}.")
+def outlier_findings(columns: Sequence[ColumnAudit], cells: Mapping[str, int]) -> list[Finding]:
+    """Say which values of each column are outliers, those first that touch most of what is learned.
+
+    Args:
+        columns: The columns.
+        cells: How many cells each sentence of `odd` is about, by the message.
+    """
+    found = [
+        (column.kind != "target", -cells.get(message, 0), message)
         for column in columns
-        for said in column.odd
+        for message in outlier_messages(column.name, column.odd)
     ]
+    return [finding("warning", "column", message) for *_, message in sorted(found)]
 
 
-def photo_findings(column: PhotoColumn) -> list[Finding]:
-    """Say what the photos of a column are like."""
-    shown = [
+def outlier_messages(column: str, odd: Iterable[str]) -> list[str]:
+    """Return what is said of the outliers of a column, as findings have it."""
+    return [f"column '{column}': {said}." for said in odd]
+
+
+def missing_word_findings(frame: pd.DataFrame, schema: Schema) -> list[Finding]:
+    """Say which words of columns of numbers and dates are read as missing, and how often."""
+    found = []
+    for column in schema.columns:
+        if column.kind not in ("number", "date", "weight") or not column.wide:
+            continue
+        words = Counter(cell for cell in frame[column.name] if is_missing_word(cell, column))
+        if words:
+            said = joined([f"{word!r:.20} ({n:,})" for word, n in words.most_common()], MOST_WORDS)
+            message = f"column '{column.name}': read as missing: {said}."
+            found.append(finding("note", "column", message))
+    return found
+
+
+def ranked(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with the dearest first: what makes results untrue, then what loses rows.
+
+    Example:
+    >>> found = [finding("warning", "drift", "b"), finding("warning", "leakage", "a")]
+    >>> [each.message for each in ranked(found)]
+    ['a', 'b']
+    """
+    costs = {topic: i for i, topic in enumerate(_COSTS)}
+    return sorted(findings, key=lambda f: (_LEVELS[f.level], costs.get(f.topic, len(costs))))
+
+
+def photo_findings(column: PhotoColumn, *, drop: bool = False) -> list[Finding]:
+    """Say which photos of a column are not read, and what the others are like.
+
+    `drop` is whether rows with photos that cannot be used were rejected, which is told elsewhere.
+    """
+    shown = [finding("warning", "photos", said) for said in left_out(column, drop=drop)]
+    shown += [
         finding("note", "photos", f"column '{column.name}': {said}: {count:,}.")
         for key, said in _PHOTO_COUNTS.items()
         if (count := getattr(column, key))
     ]
-    if column.photos and column.missing == column.photos:
-        said = f"column '{column.name}': none of its photos is there; name their folder with "
-        shown.insert(0, finding("warning", "photos", said + "--images."))
     return shown
 
 
@@ -209,6 +256,11 @@ def unused_column_findings(schema: Schema) -> list[Finding]:
         for column in schema.columns
         if column.kind in ("ignored", "identifier")
     ]
+
+
+def reading_findings(notes: Sequence[str]) -> list[Finding]:
+    """Say how the file was read, where it is not as most files are."""
+    return [finding("note", "file", f"{note}.") for note in notes]
 
 
 def sample_findings(seen: int, rows: int) -> list[Finding]:

@@ -91,7 +91,7 @@ def _features(frame: pd.DataFrame, schema: Schema) -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     codes = [
-        1 + quantile_bins(parse_numbers(frame[name], schema.column(name).unit).values, _BINS)
+        1 + quantile_bins(parse_numbers(frame[name], schema.column(name)).values, _BINS)
         for name in schema.names("number")
     ]
     codes += [_commonest(frame[name]) for name in schema.names("category")]

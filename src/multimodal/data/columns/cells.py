@@ -1,4 +1,4 @@
-"""Cells of any type: whether they are missing, their text, the photos they name.
+"""Cells of any type: whether they are missing, and their text.
 
 Cells are judged one by one rather than by `isna` and `astype(str)` of pandas, for which blanks and
 empty lists are values, and 85255.0 is another code than 85255.
@@ -6,7 +6,7 @@ empty lists are values, and 85255.0 is another code than 85255.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -19,8 +19,6 @@ from multimodal.core.arrays import Bools
 
 Column: TypeAlias = "pd.Series[Any] | Sequence[Any]"
 _INTEGER = re.compile(r"[+-]?\d+\.0", re.ASCII)
-_QUOTED = re.compile(r"'([^']*)'")
-_PRINTED = re.compile(r"\['[^']*'(?:,\s*'[^']*')*\]")
 
 
 def is_missing(series: Column) -> Bools:
@@ -36,7 +34,7 @@ def is_missing(series: Column) -> Bools:
     if isinstance(dtype, np.dtype) and dtype.kind != "O":
         return np.asarray(pd.Series(series).isna(), dtype=np.bool_)
     found = [
-        not value or value.isspace() if type(value) is str else _blank(value) for value in series
+        not value or value.isspace() if type(value) is str else is_blank(value) for value in series
     ]
     return np.array(found, dtype=np.bool_)
 
@@ -57,7 +55,7 @@ def as_text(series: Column) -> npt.NDArray[np.object_]:
     known: dict[str, str | None] = {}  # texts repeat, and spelling one costs a search
     for place, value in enumerate(cells):
         if type(value) is not str:
-            found[place] = None if _blank(value) else _spell(value)
+            found[place] = None if is_blank(value) else _spell(value)
         elif value in known:
             found[place] = known[value]
         else:
@@ -65,35 +63,11 @@ def as_text(series: Column) -> npt.NDArray[np.object_]:
     return found
 
 
-def photo_paths(cell: Any) -> list[str]:
-    """Return the paths a cell names: a list, "a.jpg|b.jpg", '["a.jpg"]', one path, or nothing.
-
-    Example:
-    >>> photo_paths("a.jpg | b.jpg"), photo_paths('["a.jpg"]'), photo_paths(None)
-    (['a.jpg', 'b.jpg'], ['a.jpg'], [])
-    """
-    if isinstance(cell, str):
-        items = _listed(cell) if cell.lstrip().startswith("[") else cell.split("|")
-    elif isinstance(cell, list | tuple | np.ndarray | pd.Series):
-        items = list(cell)
-    else:
-        items = [cell]
-    return [str(item).strip() for item in items if not _blank(item)]
-
-
-def _listed(text: str) -> list[Any]:
-    """Read a list written as JSON or as Python prints it; other text is one path."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = _QUOTED.findall(text) if _PRINTED.fullmatch(text.strip()) else None
-    return value if isinstance(value, list) else text.split("|")
-
-
-def _blank(value: Any) -> bool:
+def is_blank(value: Any) -> bool:
+    """Whether one cell says nothing; see `is_missing`."""
     if isinstance(value, str):
         return not value or value.isspace()
-    if isinstance(value, list | tuple | np.ndarray):
+    if isinstance(value, list | tuple | np.ndarray | bytes):
         return len(value) == 0
     if isinstance(value, float):
         return value != value
@@ -107,5 +81,14 @@ def _spell(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, list | tuple | np.ndarray):
-        return "|".join(str(item) for item in value)
+        return "|".join(_spell(item) if isinstance(item, bytes) else str(item) for item in value)
+    if isinstance(value, bytes):  # a photo: its repr would be four times as long, in every cell
+        return f"{len(value):,} bytes, {hashlib.blake2b(value, digest_size=8).hexdigest()}"
     return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+
+
+def is_record(cell: Any) -> bool:
+    """Whether a cell is an object with fields, or a list of such objects."""
+    if isinstance(cell, list | tuple):
+        return bool(cell) and isinstance(cell[0], dict)
+    return isinstance(cell, dict)

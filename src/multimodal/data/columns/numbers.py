@@ -1,4 +1,4 @@
-"""Parsing of numbers, plain or inside a fixed phrase such as "8 customer reviews".
+"""Parsing of columns of numbers, plain or inside a fixed phrase such as "8 customer reviews".
 
 `pandas.to_numeric` refuses "1,234.50", and takes "1e400" and "inf" for numbers.
 """
@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -16,16 +15,18 @@ import pandas as pd
 
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.errors import DataError, choices
+from multimodal.data.columns import numerals
 from multimodal.data.columns.cells import Column, is_missing
+from multimodal.data.columns.numerals import LONGEST, phrase_key
+from multimodal.data.columns.reading import PLAIN, Reading
 from multimodal.data.read.table import Table
 
+# Of numbers alone: in other columns such a word is a value, as NA is of countries.
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "-"})
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d+(?:[eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?", re.ASCII)
 _INSIDE = re.compile(r"(?:(?:^|(?<=\s))[+-])?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?", re.ASCII)
-_PLURAL = re.compile(r"(?<=[^\W\d_]{3})s\b")
-_LONGEST = 60  # letters of a text in which a phrase is looked for
-_MOST = 0.95  # least fraction of the texts that must share a phrase
 
 
 class Numbers(NamedTuple):
@@ -35,73 +36,90 @@ class Numbers(NamedTuple):
     bad: Bools
 
 
-def parse_numbers(series: Column, unit: str | None = None) -> Numbers:
+def parse_numbers(series: Column, reading: Reading = PLAIN) -> Numbers:
     """Read a column as numbers.
 
-    Accepted: plain numbers with exponent and blanks around, and commas between groups of three
-    digits ("1,234.50"). Unreadable: "12,50", inf, 1e400, other text. The words NA, N/A, nan,
-    null, None and "-" are missing.
+    Plain are numbers with exponent and blanks around, and commas between groups of three digits
+    ("1,234.50"). Unreadable: "12,50", inf, 1e400, other text. The words NA, N/A, nan, null, None
+    and "-" are missing. A wide reading takes the forms of all countries, by its decimal mark, and
+    more such words.
 
     Args:
         series: any column, or a list of cells.
-        unit: a phrase with `#` for the number, as `find_unit` returns it; singular and plural
-            are one, and plain numbers are accepted beside it.
+        reading: how the column is read; its unit is a phrase with `#` for the number, singular
+            and plural are one, and plain numbers are accepted beside it.
 
     Example:
     >>> parse_numbers(["1,234.50", "12,50", "NA"]).values.tolist()
     [1234.5, nan, nan]
+    >>> parse_numbers(["1.234,50", "−7"], Reading(wide=True, decimal=",")).values.tolist()
+    [1234.5, -7.0]
     """
     missing = is_missing(series)
     dtype = getattr(series, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
         values = np.array(series, dtype=np.float64)
     else:
-        key, memo = None if unit is None else _key(unit), dict[str, float]()
+        read, memo = _text_reader(reading), dict[str, float]()
         cells = zip(series, missing.tolist(), strict=True)
-        read = [np.nan if gone else _number(v, key, memo) for v, gone in cells]
-        values = np.array(read, np.float64)
+        found = [np.nan if gone else _number(cell, read, memo) for cell, gone in cells]
+        values = np.array(found, np.float64)
         bad = np.flatnonzero(np.isnan(values) & ~missing).tolist()
         kept = series.to_numpy() if isinstance(series, pd.Series) else series
-        words = [place for place in bad if is_missing_word(kept[place])]
+        words = [place for place in bad if is_missing_word(kept[place], reading)]
         missing = missing | np.isin(np.arange(len(missing)), words)
+    # An infinity is unreadable rather than missing: one would make every mean infinite.
     values[np.isinf(values)] = np.nan
+    if reading.missing_words:
+        sentinels = parse_numbers(reading.missing_words).values
+        missing |= np.isin(values, sentinels[~np.isnan(sentinels)])
+        values[missing] = np.nan
     return Numbers(values, np.isnan(values) & ~missing)
 
 
-def is_missing_word(value: Any) -> bool:
+def is_missing_word(value: Any, reading: Reading = PLAIN) -> bool:
     """Whether a cell of a number column says that there is no number."""
-    return isinstance(value, str) and value.strip().lower() in MISSING_WORDS
+    if not isinstance(value, str):
+        return False
+    word = value.strip().lower()
+    if word in MISSING_WORDS or not reading.wide:
+        return word in MISSING_WORDS
+    return numerals.is_missing_word(word) or word in map(str.lower, reading.missing_words)
 
 
-def find_unit(texts: Iterable[str]) -> str | None:
-    """Return the phrase around one number that at least 95 % of `texts` share, or None.
+def _text_reader(reading: Reading) -> Callable[[str], float]:
+    """Return what reads the number of a text."""
+    key = None if reading.unit is None else phrase_key(reading.unit)
+    points = reading.decimal == "."
 
-    Example:
-    >>> find_unit(["8 customer reviews", "1 customer review", "3 customer reviews"])
-    '# customer reviews'
-    """
-    counts, variants, total = Counter[str](), dict[str, Counter[str]](), 0
-    for text, count in Counter(texts).items():
-        total += count
-        for phrase in {phrase for phrase, _ in _phrases(text)}:
-            counts[_key(phrase)] += count
-            variants.setdefault(_key(phrase), Counter())[phrase] += count
-    if not counts:
-        return None
-    key, count = counts.most_common(1)[0]
-    return variants[key].most_common(1)[0][0] if count >= _MOST * total else None
+    def plain(text: str) -> float:
+        value = _read(text.strip())
+        if key is not None and np.isnan(value):
+            found = (number for phrase, number in _phrases(text) if phrase_key(phrase) == key)
+            value = next(found, np.nan)
+        return value
+
+    def wide(text: str) -> float:
+        stripped = text.strip()
+        if _PLAIN.fullmatch(stripped) if points else _WHOLE.fullmatch(stripped):
+            return float(stripped)
+        value = numerals.read_numeral(text, reading)
+        # Programs write the same number with a point. Where three digits follow, the column's own
+        # rule has read it already.
+        if not points and np.isnan(value) and _PLAIN.fullmatch(stripped):
+            return float(stripped)
+        return value
+
+    return wide if reading.wide else plain
 
 
-def _number(value: Any, key: str | None, memo: dict[str, float]) -> float:
+def _number(value: Any, read: Callable[[str], float], memo: dict[str, float]) -> float:
     """Return one cell's number; NaN if it has none."""
     if not isinstance(value, str):
         plain = isinstance(value, int | float | Decimal | np.number | np.bool_)
         return _finite(value) if plain else np.nan
     if value not in memo:
-        memo[value] = _read(value.strip())
-        if key is not None and np.isnan(memo[value]):
-            found = (number for phrase, number in _phrases(value) if _key(phrase) == key)
-            memo[value] = next(found, np.nan)
+        memo[value] = read(value)
     return memo[value]
 
 
@@ -121,16 +139,11 @@ def _finite(value: Any) -> float:
 def _phrases(text: str) -> Iterator[tuple[str, float]]:
     """Yield (phrase with `#`, number) for each number that stands free in a short text."""
     text = text.strip()
-    for match in _INSIDE.finditer(text) if len(text) <= _LONGEST else ():
+    for match in _INSIDE.finditer(text) if len(text) <= LONGEST else ():
         before, after = text[: match.start()], text[match.end() :]
         free = not re.search(r"(?:[\w-]|\d[.,:])$", before) and not re.match(r"[.,:-]?\d", after)
         if free and (before or after):
             yield f"{before}#{after}", _read(match.group())
-
-
-def _key(phrase: str) -> str:
-    """Fold case, blanks and plural endings."""
-    return _PLURAL.sub("", " ".join(phrase.casefold().split()))
 
 
 def get_column(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
@@ -142,14 +155,14 @@ def get_column(table: Table, name: str, role: str = "column") -> pd.Series[Any]:
 
 
 def parse_target(
-    table: Table, column: str, unit: str | None = None
+    table: Table, column: str, reading: Reading = PLAIN
 ) -> tuple[Floats, dict[int, str]]:
     """Read a column of numbers to learn.
 
     Args:
         table: the rows.
         column: the target's name.
-        unit: a phrase around the number, as for `parse_numbers`.
+        reading: how the column is read, as for `parse_numbers`.
 
     Returns:
         float64 (N,), NaN where missing or at faults, and position in the frame -> what is wrong
@@ -159,7 +172,7 @@ def parse_target(
         DataError: no such column.
     """
     series = get_column(table, column, "target")
-    values, bad = parse_numbers(series, unit)
+    values, bad = parse_numbers(series, reading)
     faults = {}
     for position in np.flatnonzero(bad):
         cell = series.iloc[position]

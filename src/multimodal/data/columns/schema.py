@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import ValidationError
 
-from multimodal.core.config import KINDS, Kind
+from multimodal.core.config import KINDS, Data, Kind
 from multimodal.core.errors import DataError, choices
 from multimodal.core.formatting import rough_percent, shortened
 from multimodal.core.records import Record
 from multimodal.data.columns.inference import Cells, InferredKind, declared_kind, infer_kind
 from multimodal.data.columns.numbers import get_column, is_missing_word
+from multimodal.data.columns.reading import Reading
+from multimodal.data.photos.locate import PhotoRoot
 from multimodal.data.read.table import Table
 
 _EXAMPLE = 40
 
 
-class Column(Record):
-    """One column: what it is for, and why. The names of the fields are keys in saved runs.
+class Column(Reading):
+    """One column: what it is for, why, and how it is read. The names of the fields are keys.
 
     `missing` is the fraction of rows without a value, `distinct` the number of different values,
-    `unit` the phrase around a number (`# customer reviews`), `parts` the numbers made of a date.
+    `parts` the numbers made of a date, `doubt` what the cells leave open of how they are read.
     """
 
     name: str
@@ -31,8 +34,8 @@ class Column(Record):
     distinct: int
     example: str
     note: str = ""
-    unit: str | None = None
     parts: list[str] = []
+    doubt: str = ""
 
 
 class Schema(Record):
@@ -54,9 +57,22 @@ class Schema(Record):
         known = [column.name for column in self.columns]
         raise DataError(f"column '{name}' is not in the schema. {choices(name, known)}")
 
-    def names(self, kind: Kind) -> list[str]:
-        """Return the names of the columns of one kind, in order."""
-        return [column.name for column in self.columns if column.kind == kind]
+    def names(self, kind: Kind | None = None) -> list[str]:
+        """Return the names of the columns of one kind, or of all, in order."""
+        return [column.name for column in self.columns if kind in (None, column.kind)]
+
+    @property
+    def readings(self) -> dict[str, Reading]:
+        """How each column is read, by its name."""
+        return {column.name: column for column in self.columns}
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for every column, targets apart, whose cells may be read two ways."""
+        return [
+            f"column '{column.name}': {column.doubt}."
+            for column in self.columns
+            if column.doubt and column.kind != "target"
+        ]
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """Return (name, kind, missing, distinct, example, note) per column, for printing."""
@@ -99,7 +115,8 @@ def infer_schema(
     weight: str | None = None,
     split: str | None = None,
     overrides: Mapping[str, Kind] | None = None,
-    photo_root: Path | None = None,
+    photo_root: PhotoRoot | None = None,
+    data: Data | None = None,
 ) -> Schema:
     """Say what each column is for; `note` gives the reason.
 
@@ -123,6 +140,8 @@ def infer_schema(
         split: column that a split goes by.
         overrides: column -> kind, where the user knows better.
         photo_root: folder of the photos; None is the table's.
+        data: how cells are read where a column leaves it open: the decimal mark, the order of day
+            and month; words for missing.
 
     Raises:
         DataError: a column that is not in the table, one with two roles, or an unknown kind.
@@ -135,12 +154,22 @@ def infer_schema(
     """
     declared = _declared(table, targets, weight, split, overrides or {})
     root = table.root if photo_root is None else photo_root
+    told = _told(data or Data(), table)
     columns = []
     for name in map(str, table.frame.columns):
-        cells = Cells(name, table.frame[name], root)
+        cells = Cells(name, table.frame[name], root, told)
         kind = declared_kind(cells, declared[name]) if name in declared else infer_kind(cells)
         columns.append(_column(cells, kind))
     return Schema(columns=columns)
+
+
+def _told(data: Data, table: Table) -> Data:
+    """Return what is told of all columns, with the decimal comma that others of the file have.
+
+    A decimal point of others tells nothing: programs write it beside thousands with dots.
+    """
+    comma = data.decimal == "auto" and table.dialect.decimal == ","
+    return data.model_copy(update={"decimal": ","}) if comma else data
 
 
 def _declared(
@@ -171,7 +200,9 @@ def _declared(
 def _column(cells: Cells, found: InferredKind) -> Column:
     missing = cells.missing
     if found.kind in ("number", "weight"):
-        missing = missing | [is_missing_word(cell) for cell in cells.series]
+        # elsewhere such a word is a value
+        words = [is_missing_word(cell, found.reading) for cell in cells.series]
+        missing = missing | np.array(words, np.bool_)
     example = str(cells.texts[0]) if len(cells.texts) else ""
     return Column(
         name=cells.name,
@@ -180,6 +211,7 @@ def _column(cells: Cells, found: InferredKind) -> Column:
         distinct=cells.distinct,
         example=shortened(" ".join(example.split()), _EXAMPLE),
         note=found.note,
-        unit=found.unit,
         parts=list(found.parts),
+        doubt=found.doubt,
+        **found.reading.model_dump(),
     )

@@ -21,10 +21,12 @@ from multimodal.core.spec import (
     slug,
     unique_slugs,
 )
+from multimodal.core.spelling import PANDAS_MISSING, Spellings, one_spelling
 from multimodal.data.columns.cells import as_text, is_missing
 from multimodal.data.columns.schema import Column, Schema
 from multimodal.data.features import bins, cell_arrays, series, text
-from multimodal.data.features.cell_arrays import Units
+from multimodal.data.features.cell_arrays import Readings
+from multimodal.data.features.pretrained import with_landmarks
 from multimodal.data.labels import read
 from multimodal.data.prepared import Base, Labels
 from multimodal.data.read.lazy_text import in_memory
@@ -42,7 +44,7 @@ class _Rows(NamedTuple):
 
     config: Config
     schema: Schema
-    units: Units
+    readings: Readings
     frame: pd.DataFrame
     target: NDArray[Any] | None
 
@@ -74,8 +76,9 @@ def fit_spec(
     """
     names = unique_slugs([group.name for group in config.groups] + [h.name for h in config.heads])
     known = {group.name: group for group in (base.groups if base else [])}
-    rows = _Rows(config, schema, {c.name: c.unit for c in schema.columns}, frame, target)
+    rows = _Rows(config, schema, schema.readings, frame, target)
     groups = []
+    # not strict: the names of the heads follow those of the groups
     for group, name in zip(config.groups, names, strict=False):
         start = known.get(name)
         if start is None or start.modality != group.modality:
@@ -99,12 +102,10 @@ def capped_columns(spec: FittedSpec, schema: Schema) -> list[str]:
 
 def _fit_tabular(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
     columns = [rows.schema.column(name) for name in group.columns]
-    numeric = _fit_numbers(rows, [c for c in columns if c.kind in _NUMERIC], base)
+    numeric = _fit_numbers(rows, [c for c in columns if _is_numeric(c)], base)
     old = {column.source: column.categories for column in base.categorical}
     categorical = [
-        _fit_categories(rows, c.name, old.get(c.name, []))
-        for c in columns
-        if c.kind not in _NUMERIC
+        _fit_categories(rows, c.name, old.get(c.name, [])) for c in columns if not _is_numeric(c)
     ]
     if not numeric and not categorical:
         raise DataError(
@@ -113,7 +114,7 @@ def _fit_tabular(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
         )
     there: list[Bools] = [~is_missing(rows.frame[column.source]) for column in categorical]
     if numeric:
-        found = cell_arrays.numbers(numeric, rows.units, rows.frame).values
+        found = cell_arrays.numbers(numeric, rows.readings, rows.frame).values
         there.append(np.asarray(~np.isnan(found).all(axis=1)))
     absent = not bool(np.any(there, axis=0).all())
     return _learned(group, base, absent, numeric=numeric, categorical=categorical)
@@ -131,12 +132,12 @@ def _fit_numbers(rows: _Rows, columns: Sequence[Column], base: FittedGroup) -> l
     known = [column for column in base.numeric if column.source in sources]
     sources -= {column.source for column in known}
     fresh = [n for column in columns if column.name in sources for n in _drafts(column)]
-    found = cell_arrays.numbers(fresh, rows.units, rows.frame).values
+    found = cell_arrays.numbers(fresh, rows.readings, rows.frame).values
     fitted = [_fit_scale(column, found[:, i]) for i, column in enumerate(fresh)]
     vary = [i for i, column in enumerate(fitted) if column.scale > 0]
     fitted = _fit_bins(rows, [fitted[i] for i in vary], found[:, vary])
     if not all(column.bins for column in known):
-        found = cell_arrays.numbers(known, rows.units, rows.frame).values
+        found = cell_arrays.numbers(known, rows.readings, rows.frame).values
         pairs = zip(known, _fit_bins(rows, known, found), strict=True)
         known = [old if old.bins else new for old, new in pairs]
     return [*known, *fitted]
@@ -152,8 +153,13 @@ def _fit_bins(rows: _Rows, columns: Sequence[NumericColumn], found: Floats) -> l
     ]
 
 
+def _is_numeric(column: Column) -> bool:
+    """Whether a column becomes numbers: those of its cells, parts of dates, or flags of sets."""
+    return column.kind in _NUMERIC or bool(column.separator)
+
+
 def _drafts(column: Column) -> list[NumericColumn]:
-    """Return one numeric column, or one for each part of a date."""
+    """Return one numeric column, or one for each part of a date or member of sets."""
     if column.kind == "number":
         return [NumericColumn(name=slug(column.name), source=column.name)]
     return [
@@ -182,16 +188,44 @@ def _fit_scale(column: NumericColumn, found: Floats) -> NumericColumn:
 
 def _fit_categories(rows: _Rows, source: str, known: Sequence[str]) -> CategoricalColumn:
     """Keep categories seen often enough; rarer ones train the out-of-vocabulary row."""
-    counts = Counter(name for name in as_text(rows.frame[source]) if name is not None)
-    least, old = rows.config.data.min_count, set(known)
+    names, data = as_text(rows.frame[source]), rows.config.data
+    counts = Counter(name for name in names if name is not None)
+    if data.merge_spellings:
+        spelled = {**one_spelling(counts), **_known_spellings(counts, known)}
+        counts = _joined(counts, spelled)
+    least, old = data.min_count, set(known)
     fresh = [(n, count) for n, count in counts.items() if count >= least and n not in old]
+    # By name where counts are equal: a code must not depend on the order of the rows.
     fresh.sort(key=lambda item: (-item[1], item[0]))
+    # Known ones first and all of them: trained weights stand at their places.
     kept = [*known, *(name for name, _ in fresh)][: max(MAX_CATEGORIES, len(known))]
-    return CategoricalColumn(name=slug(source), source=source, categories=kept)
+    blanks = [name for name in kept if name in PANDAS_MISSING]
+    complete = len(blanks) == 1 and all(name is not None for name in names)
+    return CategoricalColumn(
+        name=slug(source),
+        source=source,
+        categories=kept,
+        folded=data.merge_spellings,
+        blank=blanks[0] if complete else None,
+    )
+
+
+def _known_spellings(counts: Mapping[str, int], known: Sequence[str]) -> dict[str, str]:
+    """Return the known category that each name is another spelling of."""
+    spellings = Spellings(known)
+    return {name: old for name in counts if (old := spellings.known(name)) is not None}
+
+
+def _joined(counts: Counter[str], spelled: Mapping[str, str]) -> Counter[str]:
+    """Return how often each name occurs in all its spellings."""
+    found = Counter[str]()
+    for name, count in counts.items():
+        found[spelled[name]] += count
+    return found
 
 
 def _fit_text(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
-    texts, data = cell_arrays.texts(group.columns, rows.frame), rows.config.data
+    texts, data = cell_arrays.texts(group.columns, rows.frame, rows.readings), rows.config.data
     found = text.fit_vocabulary(texts, size=data.vocabulary_size, min_count=data.min_count)
     counts, old = np.array([len(text.words(each)) for each in texts]), set(base.vocabulary)
     return _learned(
@@ -219,7 +253,7 @@ def _fit_series(rows: _Rows, group: Group, base: FittedGroup) -> FittedGroup:
     same = same if lists else len(base.channels) == 1  # all steps are of one channel
     steps = series.longest(group.columns, rows.frame) if lists else len(group.columns)
     steps = base.steps or steps if lists else steps
-    found, _ = series.read_series(group.columns, len(channels), steps, rows.units, rows.frame)
+    found, _ = series.read_series(group.columns, len(channels), steps, rows.readings, rows.frame)
     if np.isnan(found).all():
         raise DataError(
             f"group '{group.name}': no cell holds a number or a list of numbers "
@@ -279,18 +313,22 @@ def with_sparse_features(
     splits: NDArray[Any],
     labels: Mapping[str, NDArray[Any]],
 ) -> FittedSpec:
-    """Return the spec with the sparse features that all rows but the test rows hold.
+    """Return the spec with what is fitted beside networks, on all rows but the test rows.
+
+    That are the sparse features that the rows hold, and the number of landmarks of kernel
+    regressions on frozen features, where there are any.
 
     Args:
         config: Its heads say how labels are transformed.
         spec: The fitted groups and heads.
-        schema: Kinds and units of the columns.
+        schema: Kinds and readings of the columns.
         table: The rows.
         splits: Split of each row, object (N,).
         labels: Labels of all rows by fitted head, which categories are encoded by.
     """
-    units = {column.name: column.unit for column in schema.columns}
+    readings = schema.readings
+    # Validation rows too, which the linear model learns from (see `models.stack.stack`).
     rows = np.flatnonzero(splits != "test")
     targets = random_feature_targets(config.heads, spec.heads, labels)[rows]
-    features = fit_sparse_features(spec, units, table.frame.iloc[rows], targets)
-    return spec.model_copy(update={"terms": features})
+    features = fit_sparse_features(spec, readings, table.frame.iloc[rows], targets)
+    return with_landmarks(spec.model_copy(update={"terms": features}), len(rows))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multimodal.core.arrays import Ints
 from multimodal.core.config import Modality
 from multimodal.core.errors import DataError
 from multimodal.core.spec import (
-    FIRST_CODE,
     MISSING,
     OUT_OF_VOCABULARY,
     PADDING,
@@ -25,7 +24,9 @@ from multimodal.core.spec import (
 from multimodal.data.columns.schema import Schema
 from multimodal.data.features import cell_arrays, series, text
 from multimodal.data.features.cell_arrays import Frame
-from multimodal.data.photos.read import PhotoPaths, locate
+from multimodal.data.features.pretrained import NO_EXTRACTORS, Extractors
+from multimodal.data.photos.locate import PhotoRoot, locate
+from multimodal.data.photos.read import PhotoPaths
 from multimodal.data.sparse.blocks import sparse_inputs
 
 __all__ = ["Arrays", "Frame", "Preprocessor"]
@@ -37,14 +38,14 @@ BLOCK = 2**14  # rows whose texts are in memory together
 class Arrays:
     """Rows as the model takes them: everything but pixels, and the photos' paths by group.
 
-    `unseen` counts, by column, the cells with a category that the model does not know,
-    `unreadable` those that should hold a number or a date and do not; they count as missing.
+    By column, `unseen` has the rows with a category that the model does not know, `unreadable`
+    those whose cell should hold a number or a date and does not; it counts as missing.
     """
 
     inputs: dict[str, NDArray[Any]]
     photos: dict[str, PhotoPaths] = field(default_factory=dict)
-    unseen: dict[str, int] = field(default_factory=dict)
-    unreadable: dict[str, int] = field(default_factory=dict)
+    unseen: dict[str, Ints] = field(default_factory=dict)
+    unreadable: dict[str, Ints] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -59,8 +60,10 @@ class Preprocessor:
     Args:
         spec: What was learned from the training rows.
         schema: Kinds and number formats of the columns.
+        extractors: The pretrained models, by group, of groups that are read as frozen features.
 
     Example:
+    >>> from pathlib import Path
     >>> number = {"name": "size", "source": "size", "centre": 5.0, "scale": 2.0}
     >>> group = {"name": "t", "modality": "tabular", "columns": ["size"], "numeric": [number]}
     >>> spec = FittedSpec.model_validate({"groups": [group], "heads": []})
@@ -69,24 +72,20 @@ class Preprocessor:
     [[0.0], [nan]]
     """
 
-    def __init__(self, spec: FittedSpec, schema: Schema) -> None:
+    def __init__(
+        self, spec: FittedSpec, schema: Schema, extractors: Extractors = NO_EXTRACTORS
+    ) -> None:
         self.spec = spec
         self.schema = schema
-        self.units = {column.name: column.unit for column in schema.columns}
+        self.extractors = extractors
+        self.readings = schema.readings
         self._words = {group.name: text.index(group.vocabulary) for group in spec.groups}
-        self._categories = {
-            (group.name, column.source): {
-                name: i for i, name in enumerate(column.categories, FIRST_CODE)
-            }
-            for group in spec.groups
-            for column in group.categorical
-        }
 
     def columns(self) -> list[str]:
         """Return the source columns the model reads, in order, each once."""
         return list(dict.fromkeys(column for group in self.spec.groups for column in group.columns))
 
-    def arrays(self, frame: Frame, root: Path) -> Arrays:
+    def arrays(self, frame: Frame, root: PhotoRoot) -> Arrays:
         """Return the arrays of every row of `frame`; photos are looked up below `root`.
 
         Args:
@@ -108,14 +107,14 @@ class Preprocessor:
         """Return the sparse features of every row as `arrays` does, as if it lacked some groups."""
         if self.spec.terms is None:
             return {}
-        return sparse_inputs(self.spec.terms, self.spec, self.units, frame, without=groups)
+        return sparse_inputs(self.spec.terms, self.spec, self.readings, frame, without=groups)
 
-    def _block(self, frame: Frame, root: Path) -> Arrays:
+    def _block(self, frame: Frame, root: PhotoRoot) -> Arrays:
         result = Arrays({})
         for group in self.spec.groups:
             _TRANSFORMERS[group.modality](self, group, frame, root, result)
         if self.spec.terms is not None:
-            result.inputs |= sparse_inputs(self.spec.terms, self.spec, self.units, frame)
+            result.inputs |= sparse_inputs(self.spec.terms, self.spec, self.readings, frame)
         return result
 
     def _joined(self, blocks: list[Arrays]) -> Arrays:
@@ -130,21 +129,21 @@ class Preprocessor:
         for name, photos in blocks[0].photos.items():
             rows = [row for block in blocks for row in block.photos[name].paths]
             result.photos[name] = PhotoPaths(rows, photos.size)
-        for block in blocks:
-            for total, counts in (
-                (result.unseen, block.unseen),
-                (result.unreadable, block.unreadable),
-            ):
-                total.update({name: total.get(name, 0) + n for name, n in counts.items()})
+        result.unseen = _moved_rows([block.unseen for block in blocks])
+        result.unreadable = _moved_rows([block.unreadable for block in blocks])
         return result
 
-    def photos(self, frame: Frame, root: Path) -> dict[str, PhotoPaths]:
+    def photos(self, frame: Frame, root: PhotoRoot) -> dict[str, PhotoPaths]:
         """Return the photos of every row by group, as `arrays` does."""
-        result = Arrays({})
-        for group in self.spec.groups:
-            if group.modality == "image":
-                self._image(group, frame, root, result)
-        return result.photos
+        groups = [group for group in self.spec.groups if group.modality == "image"]
+        return {group.name: self._photos_of(group, frame, root) for group in groups}
+
+    def _photos_of(self, group: FittedGroup, frame: Frame, root: PhotoRoot) -> PhotoPaths:
+        rows = []
+        for names in cell_arrays.photo_names(group.columns, frame):
+            paths = [name and locate(name, root) for name in names[: group.photos]]
+            rows.append(paths + [None] * (group.photos - len(paths)))
+        return PhotoPaths(rows, group.image_size)
 
     def _check(self, frame: Frame) -> None:
         absent = [column for column in self.columns() if column not in frame]
@@ -154,45 +153,57 @@ class Preprocessor:
                 f"{', '.join(self.columns())}. Came: {', '.join(map(str, frame)) or '(none)'}."
             )
 
-    def _tabular(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
+    def _tabular(self, group: FittedGroup, frame: Frame, root: PhotoRoot, result: Arrays) -> None:
         there = np.zeros(cell_arrays.row_count(frame), bool)
         if group.numeric:
-            found, bad = cell_arrays.numbers(group.numeric, self.units, frame)
+            found, bad = cell_arrays.numbers(group.numeric, self.readings, frame)
             result.unreadable.update(bad)
             result.inputs[f"{group.name}_numeric"] = cell_arrays.scaled(found, group.numeric)
             there |= ~np.isnan(found).all(axis=1)
         if group.categorical:
             codes = np.empty((len(there), len(group.categorical)), np.int32)
             for i, column in enumerate(group.categorical):
-                ids = self._categories[group.name, column.source]
-                codes[:, i] = cell_arrays.codes(ids, frame[column.source])
-                unseen = int((codes[:, i] == OUT_OF_VOCABULARY).sum())
-                if unseen:
+                codes[:, i] = cell_arrays.codes(column, frame[column.source])
+                unseen = np.flatnonzero(codes[:, i] == OUT_OF_VOCABULARY)
+                if len(unseen):
                     result.unseen[column.source] = unseen
             result.inputs[f"{group.name}_categorical"] = codes
             there |= (codes != MISSING).any(axis=1)
         if group.optional:
+            # Only of an optional group: the keys of a batch are the model's inputs, exactly. A key
+            # too many Keras feeds to another input, with a warning at most.
             result.inputs[f"{group.name}_present"] = there
 
-    def _text(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
-        ids, limit = self._words[group.name], group.lengths[-1]
-        rows = [text.word_ids(each, ids, limit) for each in cell_arrays.texts(group.columns, frame)]
-        longest = max((len(row) for row in rows), default=0)
-        tokens = text.pad(rows, text.fixed_length(longest, group.lengths))
+    def _text(self, group: FittedGroup, frame: Frame, root: PhotoRoot, result: Arrays) -> None:
+        texts = cell_arrays.texts(group.columns, frame, self.readings)
+        if group.pretrained is not None:
+            result.inputs[f"{group.name}_features"] = self.extractors[group.name].texts(texts)
+            if group.optional:
+                result.inputs[f"{group.name}_present"] = np.array([bool(t.strip()) for t in texts])
+            return
+        tokens = self.tokens(group, texts)
         result.inputs[f"{group.name}_tokens"] = tokens
         if group.optional:
             result.inputs[f"{group.name}_present"] = (tokens != PADDING).any(axis=1)
 
-    def _image(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
-        rows = []
-        for names in cell_arrays.photo_names(group.columns, frame):
-            paths = [name and str(locate(name, root)) for name in names[: group.photos]]
-            rows.append(paths + [None] * (group.photos - len(paths)))
-        result.photos[group.name] = PhotoPaths(rows, group.image_size)
+    def tokens(self, group: FittedGroup, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Return the word ids (rows, length) of a group's texts."""
+        ids, limit = self._words[group.name], group.lengths[-1]
+        rows = [text.word_ids(each, ids, limit) for each in texts]
+        longest = max((len(row) for row in rows), default=0)
+        return text.pad(rows, text.fixed_length(longest, group.lengths))
 
-    def _series(self, group: FittedGroup, frame: Frame, root: Path, result: Arrays) -> None:
+    def _image(self, group: FittedGroup, frame: Frame, root: PhotoRoot, result: Arrays) -> None:
+        photos = result.photos[group.name] = self._photos_of(group, frame, root)
+        if group.pretrained is not None:
+            cells = group.pretrained.cells
+            features, present = self.extractors[group.name].photos(photos, cells)
+            result.inputs[f"{group.name}_features"] = features
+            result.inputs[f"{group.name}_present"] = present
+
+    def _series(self, group: FittedGroup, frame: Frame, root: PhotoRoot, result: Arrays) -> None:
         channels, steps = group.channels, group.steps
-        found, bad = series.read_series(group.columns, len(channels), steps, self.units, frame)
+        found, bad = series.read_series(group.columns, len(channels), steps, self.readings, frame)
         result.unreadable.update(bad)
         result.inputs[f"{group.name}_series"] = series.scaled(found, channels)
         if group.optional:
@@ -200,7 +211,16 @@ class Preprocessor:
             result.inputs[f"{group.name}_present"] = np.asarray(there, bool)
 
 
-_Transformer = Callable[[Preprocessor, FittedGroup, Frame, Path, Arrays], None]
+def _moved_rows(blocks: Sequence[Mapping[str, Ints]]) -> dict[str, Ints]:
+    """Return the rows by column of blocks of `BLOCK` rows that lie one below the other."""
+    found: dict[str, list[Ints]] = {}
+    for i, block in enumerate(blocks):
+        for name, rows in block.items():
+            found.setdefault(name, []).append(rows + i * BLOCK)
+    return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
+_Transformer = Callable[[Preprocessor, FittedGroup, Frame, PhotoRoot, Arrays], None]
 _TRANSFORMERS: dict[str, _Transformer] = {
     "tabular": Preprocessor._tabular,
     "text": Preprocessor._text,
@@ -209,10 +229,12 @@ _TRANSFORMERS: dict[str, _Transformer] = {
 }
 
 
+# As a row that lacks the group is read, so that an ablated model answers what it would for it.
 _EMPTY: dict[str, Any] = {
     "numeric": np.nan,
     "categorical": MISSING,
     "tokens": PADDING,
+    "features": 0.0,
     "series": np.nan,
     "present": False,
 }

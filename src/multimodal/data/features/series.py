@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Floats
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import NumericColumn, slug
 from multimodal.data.columns.cells import Column, is_missing
 from multimodal.data.columns.numbers import parse_numbers
 from multimodal.data.features import cell_arrays
-from multimodal.data.features.cell_arrays import Frame, Units
+from multimodal.data.features.cell_arrays import Frame, Readings
 
 MAX_STEPS = 1024
 _SAMPLE = 1000  # cells of a column that are looked at for a list
@@ -48,8 +48,8 @@ def longest(names: Sequence[str], frame: Frame) -> int:
 
 
 def read_series(
-    names: Sequence[str], channels: int, steps: int, units: Units, frame: Frame
-) -> tuple[Floats, dict[str, int]]:
+    names: Sequence[str], channels: int, steps: int, readings: Readings, frame: Frame
+) -> cell_arrays.Read:
     """Return the windows float64 (rows, steps, channels), NaN where missing, and unreadable cells.
 
     Args:
@@ -57,7 +57,7 @@ def read_series(
         channels: How many channels there are.
         steps: Length of the window. A longer list loses its first numbers; a shorter one has
             missing numbers before it.
-        units: Phrase around the number by column, for columns of steps.
+        readings: How each column of steps is read.
         frame: The rows.
 
     Example:
@@ -66,11 +66,11 @@ def read_series(
     """
     if channels < len(names):
         columns = [NumericColumn(name=name, source=name) for name in names]
-        found, bad = cell_arrays.numbers(columns, units, frame)
-        return found[:, :, None], bad
+        found, bad = cell_arrays.numbers(columns, readings, frame)
+        return cell_arrays.Read(found[:, :, None], bad)
     read = {name: _windows(frame[name], steps) for name in names}
-    bad = {name: count for name, (_, count) in read.items() if count}
-    return np.stack([values for values, _ in read.values()], axis=2), bad
+    bad = {name: rows for name, (_, rows) in read.items() if len(rows)}
+    return cell_arrays.Read(np.stack([values for values, _ in read.values()], axis=2), bad)
 
 
 def scaled(found: Floats, channels: Sequence[NumericColumn]) -> NDArray[np.float32]:
@@ -78,15 +78,15 @@ def scaled(found: Floats, channels: Sequence[NumericColumn]) -> NDArray[np.float
     return cell_arrays.scaled(found.reshape(-1, len(channels)), channels).reshape(found.shape)
 
 
-def _windows(cells: Column, steps: int) -> tuple[Floats, int]:
-    """Return (rows, steps) and the number of cells that hold something else than numbers."""
+def _windows(cells: Column, steps: int) -> tuple[Floats, Ints]:
+    """Return (rows, steps) and the rows whose cells hold something else than numbers."""
     result = np.full((len(cells), steps), np.nan)
     rows = [_items(cell)[-steps:] for cell in cells]
     lengths = np.array([len(row) for row in rows], np.int64)
     flat = parse_numbers([item for row in rows for item in row])
     kept = np.arange(steps) >= (steps - lengths)[:, None]
     result[kept] = flat.values
-    return result, len(np.unique(np.repeat(np.arange(len(rows)), lengths)[flat.bad]))
+    return result, np.unique(np.repeat(np.arange(len(rows)), lengths)[flat.bad])
 
 
 def _is_list(cell: Any) -> bool:

@@ -28,6 +28,8 @@ _WORD = re.compile(
     rf"{_NUMBER}|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*|['’]{_LETTERS}+)*"
     rf"|[{_UNSPACED}]|[%€$£₹+&#]"
 )
+# The same for texts of ASCII in lower case, which most are: half the time.
+_PLAIN_WORD = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[a-z]+(?:'[a-z]+)*|[%$+&#]")
 MAX_LENGTHS = 4  # each is a shape of its own, which XLA compiles anew
 MANY_CUT = 0.1  # fraction of the texts, from which a sentence says that they are cut
 _CHARACTERS = 16  # of a word with the blanks around, seldom more
@@ -57,6 +59,8 @@ def tokenise(text: str) -> list[Word]:
 
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, without offsets."""
+    if text.isascii():
+        return _PLAIN_WORD.findall(text.lower())
     return [word.lower() for word in _WORD.findall(text)]
 
 
@@ -93,6 +97,7 @@ def fit_vocabulary(texts: Iterable[str], *, size: int, min_count: int) -> list[s
             shapes[shape] += count
     counts.update(shapes)
     kept = [(word, count) for word, count in counts.items() if count >= min_count]
+    # By name where counts are equal: an id must not depend on the order of the rows.
     return [word for word, _ in sorted(kept, key=lambda item: (-item[1], item[0]))[:size]]
 
 
@@ -128,6 +133,7 @@ def fit_lengths(counts: NDArray[np.integer], limit: int) -> list[int]:
     if not len(present):
         return [8]
     levels = np.minimum(np.quantile(present, [0.25, 0.5, 0.8, 0.98]), limit)
+    # 98 % and not all: a single long text would lengthen every batch that it is in.
     return sorted({int(-(-max(level, 1) // 8) * 8) for level in levels})[:MAX_LENGTHS]
 
 

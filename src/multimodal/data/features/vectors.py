@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from multimodal.core.arrays import Bools
 from multimodal.core.errors import DataError
 from multimodal.data.features.text import index
-from multimodal.data.read.encodings import text_lines
+from multimodal.data.read.encodings import spoiled, text_lines
+from multimodal.data.read.packed import content_of
 
 
 class Vectors(NamedTuple):
@@ -52,14 +53,44 @@ def read_vectors(path: str | Path, vocabulary: Sequence[str]) -> Vectors:
     matrix = np.zeros((len(ids) + 2, dim), np.float32)
     found = np.zeros(len(matrix), bool)
     for number, line in _vector_lines(Path(path)):
-        word, *rest = line.rsplit(None, dim)
-        if len(rest) != dim:
-            raise DataError(_malformed(path, number, dim, f"{len(rest)} numbers"))
+        word, numbers = _split(path, number, dim, line)
         row = ids.get(word)
         if row is not None and not found[row]:
-            matrix[row] = _numbers(path, number, dim, rest)
+            matrix[row] = _numbers(path, number, dim, numbers)
             found[row] = True
     return Vectors(matrix, found)
+
+
+class FrequentVectors(NamedTuple):
+    """Rows of words in lower case, and the vectors, float32 (words, dim)."""
+
+    ids: dict[str, int]
+    matrix: NDArray[np.float32]
+
+
+def read_frequent(path: str | Path, most: int) -> FrequentVectors:
+    """Read the first `most` vectors of a file, which are those of the most frequent words.
+
+    The format is that of `read_vectors`. Of words that differ in case alone, the first counts.
+
+    Raises:
+        DataError: As `read_vectors`.
+
+    Example:
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "tiny.txt"
+    >>> _ = path.write_text("Red 1 2\\nred 3 4\\nblue 5 6\\n")
+    >>> read_frequent(path, most=2)
+    FrequentVectors(ids={'red': 0}, matrix=array([[1., 2.]], dtype=float32))
+    """
+    dim, rows = dimension(path), []
+    ids: dict[str, int] = {}
+    for number, line in islice(_vector_lines(Path(path)), most):
+        word, numbers = _split(path, number, dim, line)
+        if word.lower() not in ids:
+            ids[word.lower()] = len(ids)
+            rows.append(_numbers(path, number, dim, numbers))
+    return FrequentVectors(ids, np.stack(rows))
 
 
 def dimension(path: str | Path) -> int:
@@ -85,14 +116,21 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    if path.suffix != ".gz":
-        yield from text_lines(path)
-        return
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            yield from file
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as gzip-compressed UTF-8 ({error}).") from None
+    if path.exists() and not path.is_file():  # to open a pipe would wait for ever
+        raise DataError(f"{path}: expected a file of word vectors, got a folder, pipe or device.")
+    for number, line in enumerate(text_lines(content_of(path), "utf-8-sig"), 1):
+        if reason := spoiled(line, "utf-8"):
+            raise DataError(f"{path}, line {number}: {reason}.")
+        yield line
+
+
+def _split(path: str | Path, number: int, dim: int, line: str) -> tuple[str, list[str]]:
+    """Return the word of a line, and its numbers."""
+    # From the right, since a word may hold blanks, as a few in GloVe's file of 840 billion do.
+    word, *numbers = line.rsplit(None, dim)
+    if len(numbers) != dim:
+        raise DataError(_malformed(path, number, dim, f"{len(numbers)} numbers"))
+    return word, numbers
 
 
 def _is_header(line: str) -> bool:

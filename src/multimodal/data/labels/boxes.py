@@ -8,7 +8,6 @@ size before a model sees them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,12 +17,14 @@ from multimodal.core.config import Group
 from multimodal.core.errors import DataError
 from multimodal.core.spec import FittedGroup
 from multimodal.data.features.cell_arrays import Frame, photo_names, row_count
-from multimodal.data.photos.read import locate, photo_size
+from multimodal.data.photos.locate import PhotoRoot, locate
+from multimodal.data.photos.names import Photo
+from multimodal.data.photos.read import photo_size
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def photo_sizes(frame: Frame, groups: Sequence[Group | FittedGroup], root: Path) -> Floats:
+def photo_sizes(frame: Frame, groups: Sequence[Group | FittedGroup], root: PhotoRoot) -> Floats:
     """Return the width and height of each row's first photo, to which its box refers.
 
     The photo is that in the first slot of the first image group; its size is that of the photo as
@@ -42,11 +43,11 @@ def photo_sizes(frame: Frame, groups: Sequence[Group | FittedGroup], root: Path)
     """
     columns = next((group.columns for group in groups if group.modality == "image"), [])
     sizes = np.full((row_count(frame), 2), np.nan)
-    known: dict[str, tuple[int, int]] = {}
+    known: dict[Photo, tuple[int, int]] = {}
     for row, names in enumerate(photo_names(columns, frame) if columns else []):
         if not names or names[0] is None:
             continue
-        path = str(locate(names[0], root))
+        path = locate(names[0], root)
         try:
             sizes[row] = known[path] if path in known else known.setdefault(path, photo_size(path))
         except DataError:
@@ -182,6 +183,7 @@ def mean_average_precision(
 def _average_precision(right: Bools, scores: Floats, positives: int) -> float:
     """Return the area under precision over recall; equal scores count as one step."""
     order = np.argsort(-scores, kind="stable")
+    # Between equal scores the order is that of the rows, which must not change a metric.
     ends = np.append(np.diff(scores[order]) != 0, True)[: len(order)]
     hits = np.cumsum(right[order])[ends]
     precision = hits / (np.flatnonzero(ends) + 1)

@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Floats
 from multimodal.core.config import LabelKind
+from multimodal.core.errors import DataError
+from multimodal.core.spec import LabelType
 from multimodal.data.columns.cells import as_text
 from multimodal.data.columns.numbers import get_column, parse_target
 from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.boxes import box_faults
-from multimodal.data.labels.classes import encode_classes, encode_labels, label_names, order_classes
+from multimodal.data.labels.classes import (
+    encode_classes,
+    encode_labels,
+    label_names,
+    label_type,
+    order_classes,
+)
 from multimodal.data.read.table import Table
 
 Faults = dict[int, str]
@@ -34,12 +42,14 @@ class Label:
         values: (N,) numbers; object (N,) of class names, or of tuples of names; (N, 4) boxes, in
             pixels as they are read. NaN or None where the label is missing.
         classes: names in the order of the outputs, where they are fixed.
+        label_type: what a class is in the table.
     """
 
     kind: LabelKind
     columns: list[str]
     values: NDArray[Any]
     classes: list[str]
+    label_type: LabelType = "text"
 
     @property
     def known(self) -> Bools:
@@ -90,17 +100,23 @@ def read_label(
         is merely missing, or of a class not in `classes`, is no fault.
 
     Raises:
-        DataError: A column is not in the table.
+        DataError: A column is not in the table, or its numbers may be read two ways.
     """
     values, faults = _READERS[kind](table, schema, columns)
     several = kind == "labels" and len(columns) > 1
-    return Label(kind, list(columns), values, list(columns if several else classes)), faults
+    names = list(columns if several else classes)
+    if kind != "class":
+        return Label(kind, list(columns), values, names), faults
+    what = label_type(table.frame[columns[0]], written=table.holds_texts)
+    return Label(kind, list(columns), values, names, what), faults
 
 
 def _read_number(table: Table, schema: Schema, columns: Sequence[str]) -> tuple[Floats, Faults]:
     column = columns[0]
     get_column(table, column, "target")  # before the schema is asked for it, which may lack it, too
-    values, faults = parse_target(table, column, schema.column(column).unit)
+    if doubt := schema.column(column).doubt:
+        raise DataError(f"{table.name}: target '{column}': {doubt}.")
+    values, faults = parse_target(table, column, schema.column(column))
     for row in np.flatnonzero(np.abs(values) > LARGEST):
         faults[int(row)] = (
             f"column '{column}': expected a number of at most {LARGEST:g}, got {values[row]:g}"

@@ -7,11 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats, Ints
+from multimodal.core.spec import LabelType
 from multimodal.data.columns.numbers import parse_numbers
 
+_LABEL_TYPES: dict[str, LabelType] = {
+    "boolean": "flag",
+    "integer": "integer",
+    "floating": "float",
+    "mixed-integer-float": "float",
+}
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)  # as `int` writes it, in 64 bits
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _BELOW = re.compile(r"[<≤]|under\b|below\b|up to\b|less\b", re.IGNORECASE)
 _ABOVE = re.compile(r"[>≥]|over\b|above\b|more\b", re.IGNORECASE)
@@ -39,7 +48,41 @@ def order_classes(names: Iterable[str]) -> list[str]:
 def _band(name: str) -> tuple[float, int, str]:
     match = _NUMBER.search(name)
     start = float(match.group()) if match else 0.0
+    # "<10" comes before "10-19", and "over 100" behind "100": their first numbers are equal.
     return start, bool(_ABOVE.search(name)) - bool(_BELOW.search(name)), name
+
+
+def label_type(cells: pd.Series[Any], *, written: bool) -> LabelType:
+    """Return what the classes in a column are, so that predictions are the same.
+
+    Args:
+        cells: the column.
+        written: whether they come from a text file, where all cells are texts: those are taken for
+            what pandas would read.
+
+    Example:
+    >>> label_type(pd.Series([0, 1]), written=False), label_type(pd.Series(["01"]), written=True)
+    ('integer', 'text')
+    """
+    found = pd.api.types.infer_dtype(cells, skipna=True)
+    if found == "string" and written:
+        texts = {text.strip() for text in cells.dropna().unique()} - {""}
+        if texts <= {"True", "False"}:
+            return "flag"
+        return "integer" if all(_INTEGER.fullmatch(text) for text in texts) else "text"
+    return _LABEL_TYPES.get(found, "text")
+
+
+def can_be(kind: LabelType, classes: Sequence[str]) -> bool:
+    """Return whether all class names are spelled as values of that type.
+
+    Example:
+    >>> can_be("integer", ["1", "2"]), can_be("integer", ["1", "other"])
+    (True, False)
+    """
+    if kind == "flag":
+        return {name.lower() for name in classes} <= {"true", "false", "1", "0"}
+    return kind == "text" or bool(np.isfinite(parse_numbers(list(classes)).values).all())
 
 
 def encode_classes(names: NDArray[np.object_], classes: Sequence[str]) -> Ints:

@@ -17,6 +17,8 @@ from multimodal.data.columns.schema import Schema
 from multimodal.data.labels.cells import LARGEST
 from multimodal.data.read.table import Table
 
+# Once more beside the heads' own `label_kind`: the data half loads no Keras. `runs.train` passes
+# what is registered.
 LABEL_KINDS: dict[str, LabelKind | None] = {
     "regression": "number",
     "quantile": "number",
@@ -153,14 +155,14 @@ def _infer_head(table: Table, schema: Schema, column: str, declared: str | None)
 
 def _looks_numeric(cells: Cells, schema: Schema) -> bool:
     """Whether half of the present cells are numbers, or would be if they were written plainly."""
-    numbers = parse_numbers(cells.sample, schema.column(cells.name).unit).values
+    numbers = parse_numbers(cells.sample, schema.column(cells.name)).values
     texts = (str(cell).strip() for cell in cells.sample)
     amounts = np.array([bool(_AMOUNT.fullmatch(text)) for text in texts])
     return bool(np.mean(np.isfinite(numbers) | amounts) >= 0.5)
 
 
 def _regression(table: Table, schema: Schema, column: str) -> Component:
-    values = parse_numbers(table.frame[column], schema.column(column).unit).values
+    values = parse_numbers(table.frame[column], schema.column(column)).values
     transform = "log1p" if _prefers_log(values) else "standardise"
     return Component(name="regression", options={"transform": transform})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,8 @@ from multimodal.data.labels.checks import (
     check_varies,
     columns_phrase,
 )
+from multimodal.data.labels.classes import can_be
+from multimodal.data.photos.locate import PhotoRoot
 from multimodal.data.read.table import Table
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def read_labels(
     """
     found = {head.name: _read_head(table, schema, head, kinds[head.name]) for head in heads}
     for head in heads:
+        # On all cells, before any row goes: a wrong column should be told as one, not row by row.
         check_label(table, head, *found[head.name])
     faults = _row_faults(heads, found)
     weights, bad = _read_weights(table, schema, weight)
@@ -85,7 +87,7 @@ def read_y_true(
     table: Table,
     schema: Schema,
     head: FittedHead,
-    root: Path,
+    root: PhotoRoot,
     *,
     groups: Sequence[FittedGroup] = (),
 ) -> NDArray[Any]:
@@ -134,7 +136,15 @@ def fit_head(head: Head, name: str, label: Label, rows: Bools) -> FittedHead:
         rows: bool (N,), the rows that statistics of numbers are taken from; they lie in the head's
             transformed space.
     """
-    fitted = FittedHead(name=name, columns=head.columns, kind=label.kind, classes=label.names())
+    classes = label.names()
+    fitted = FittedHead(
+        name=name,
+        columns=head.columns,
+        kind=label.kind,
+        classes=classes,
+        # a class that the config names may be no such value
+        label_type=label.label_type if can_be(label.label_type, classes) else "text",
+    )
     values = label.values[rows & label.known]
     if label.kind != "number" or not len(values):
         return fitted
@@ -208,7 +218,7 @@ def _read_weights(table: Table, schema: Schema, weight: str | None) -> tuple[Flo
     if weight is None:
         return np.ones(len(table.frame)), {}
     cells = get_column(table, weight, "weight")
-    weights = parse_numbers(cells, schema.column(weight).unit).values
+    weights = parse_numbers(cells, schema.column(weight)).values
     wrong = np.flatnonzero(~((weights >= 0) & (weights <= LARGEST)))
     return weights, {
         int(row): f"column '{weight}': expected a weight of at least 0, got {cells[row]!r:.60}"

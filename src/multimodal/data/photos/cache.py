@@ -7,12 +7,12 @@ nothing to the process's own memory. Photos that were decoded beforehand are rea
 
 from __future__ import annotations
 
+import os
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Ints
 from multimodal.core.errors import DataError
-from multimodal.data.photos.read import PhotoPaths, Pixels, decode
+from multimodal.data.photos.names import Photo
+from multimodal.data.photos.read import PhotoPaths, Pixels, aligned_pixels, decode
 from multimodal.data.shards import ShardedArray
 
 _EMPTY, _KEPT, _NONE = 0, 1, 2
-_THREADS = 2
-_ALIGNMENT = 64  # TensorFlow takes arrays over without a copy only if they start here
+_THREADS = os.cpu_count() or 1
 
 
 class _Memory:
@@ -33,6 +33,8 @@ class _Memory:
         self._pixels = np.empty((max(photos, 1), *shape), np.uint8)
 
     def read(self, photos: Ints, into: Pixels) -> None:
+        # With "raise", NumPy copies by way of a buffer. The place of no photo, -1, is clipped to 0,
+        # and blanked in `get`.
         np.take(self._pixels, photos, axis=0, out=into, mode="clip")
 
     def write(self, photo: int, pixels: Pixels) -> None:
@@ -45,21 +47,17 @@ class _File:
         self._file = tempfile.TemporaryFile(prefix="multimodal-photos-", buffering=0)
         self._bytes = int(np.prod(shape))
         weakref.finalize(self, self._file.close)
-        self._lock = Lock()  # a place in the file is sought, then read
 
+    # At a place, not from where the file stands: threads need not wait for each other.
     def read(self, photos: Ints, into: Pixels) -> None:
         for photo, pixels in zip(photos.tolist(), into, strict=True):
             if photo >= 0:
-                with self._lock:
-                    self._file.seek(photo * self._bytes)
-                    self._file.readinto(pixels)
+                os.preadv(self._file.fileno(), [pixels], photo * self._bytes)
 
     def write(self, photo: int, pixels: Pixels) -> None:
         content = pixels.tobytes()
-        with self._lock:
-            self._file.seek(photo * self._bytes)
-            if self._file.write(content) != len(content):
-                raise OSError("the disk is full")
+        if os.pwrite(self._file.fileno(), content, photo * self._bytes) != len(content):
+            raise OSError("the disk is full")
 
 
 class _Shards:
@@ -116,7 +114,7 @@ class PhotoCache:
         flat = wanted.ravel()
         new = dict.fromkeys(flat[self._state[flat] == _EMPTY].tolist())
         loose = {photo: pixels for photo in new if (pixels := self._decode(photo)) is not None}
-        pixels = _aligned((len(flat), *self.photos.shape[2:]))
+        pixels = aligned_pixels((len(flat), *self.photos.shape[2:]))
         self._store.read(flat, pixels)
         present = self._state[flat] == _KEPT
         if not present.all():
@@ -135,7 +133,7 @@ class PhotoCache:
     def _decode(self, photo: int) -> Pixels | None:
         """Decode and keep a photo; return its pixels only where the disk has no room for them."""
         try:
-            pixels = decode(self._paths[photo], self.photos.size)
+            pixels = decode(self._paths[photo], self.photos.size, examined=True)
         except DataError as error:
             self._faults[photo] = str(error)
             self._state[photo] = _NONE
@@ -148,13 +146,13 @@ class PhotoCache:
         return None
 
 
-def decode_shard(paths: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
-    """Decode photos by two threads: `pixels` (N, size, size, 3), and whether each is `readable`."""
+def decode_shard(paths: Sequence[Photo], size: int) -> dict[str, NDArray[Any]]:
+    """Decode photos, a thread per core: `pixels` (N, size, size, 3), and whether `readable`."""
     pixels, readable = np.zeros((len(paths), size, size, 3), np.uint8), np.zeros(len(paths), bool)
 
     def fill(photo: int) -> None:
         with suppress(DataError):
-            pixels[photo] = decode(paths[photo], size)
+            pixels[photo] = decode(paths[photo], size, examined=True)
             readable[photo] = True
 
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -162,19 +160,12 @@ def decode_shard(paths: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
     return {"pixels": pixels, "readable": readable}
 
 
-def unique_paths(photos: PhotoPaths) -> tuple[list[str], Ints]:
+def unique_paths(photos: PhotoPaths) -> tuple[list[Photo], Ints]:
     """Return the different paths, and each row's positions among them, (rows, K), -1 for none."""
-    found: dict[str, int] = {}
+    found: dict[Photo, int] = {}
     index = [
         -1 if path is None else found.setdefault(path, len(found))
         for row in photos.paths
         for path in row
     ]
     return list(found), np.array(index, np.int64).reshape(photos.shape[:2])
-
-
-def _aligned(shape: tuple[int, ...]) -> Pixels:
-    size = int(np.prod(shape))
-    room = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    return room[start : start + size].reshape(shape)

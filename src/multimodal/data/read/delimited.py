@@ -10,133 +10,244 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import chain
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from multimodal.core.arrays import Ints
+from multimodal.core.config_fields import Decimal
 from multimodal.core.errors import DataError
-from multimodal.data.read.encodings import text_lines
-from multimodal.data.read.table import RejectedRow
+from multimodal.data.read.dialect import (
+    SAMPLE_LINES,
+    SEPARATORS,
+    Layout,
+    find_decimal_comma,
+    find_layout,
+    is_numeric,
+)
+from multimodal.data.read.encodings import (
+    find_encoding,
+    mended,
+    shown_encoding,
+    spoiled,
+    text_lines,
+)
+from multimodal.data.read.header import without_unnamed
+from multimodal.data.read.packed import Content
+from multimodal.data.read.table import AUTO, Dialect, Parsed, RejectedRow
 
-SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 _FIELD_LIMIT = 100_000_000  # the csv module's own limit of 131,072 characters refuses long texts
 _SHORT = 24  # characters up to which a value is likely to come again and is kept once
+_MOST_QUOTES = 1_000  # quotes that may be mended by reading lines again, before it is an error
+_ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+_REST = 0.8  # fraction of the lines behind a stray quote that must be rows by themselves
 
 
-class Parsed(NamedTuple):
-    """Kept rows as a frame, their positions and lines, and the rejected rows."""
+class _Record(NamedTuple):
+    """A record of a file: the line it starts on, its values, or why it has none, and its text."""
 
-    frame: pd.DataFrame
-    rows: Ints
-    lines: Ints
-    rejected: list[RejectedRow]
+    line: int
+    cells: list[str]
+    fault: str = ""
+    raw: str = ""
 
 
-def read_delimited(path: Path, encoding: str = "utf-8", separator: str | None = None) -> Parsed:
+def read_delimited(content: Content, asked: Dialect = AUTO) -> Parsed:
     """Read a text file with a header and one row per record.
 
     Values stay strings ("NA" and "00501" too); an empty cell is None. Blank lines are no rows.
-    A row with too few or too many values is rejected. Blanks around column names go.
+    Blanks around column names go. A row is rejected that has too few or too many values, a faulty
+    quote, a NUL, or a byte that is no text.
 
     Args:
-        path: an existing file.
-        encoding: how its bytes become text.
-        separator: one character; None takes tabs for `.tsv`, tabs or commas for `.txt` by its
-            header, and commas otherwise.
+        content: an existing file.
+        asked: its separator and encoding, where the file does not decide.
 
     Raises:
-        DataError: no header, an empty or repeated column name, an unclosed quote, the wrong
-            separator, no row that fits the header, or bytes that are not text.
+        DataError: no header, an empty or repeated column name, no row that fits the header, or a
+            separator or encoding that the file does not decide.
     """
-    lines = text_lines(path, encoding)
-    first = next(lines, "")
-    suffix = path.suffix.lower()
-    tabs = suffix == ".tsv" or (suffix == ".txt" and "\t" in first)
-    chosen = separator or ("\t" if tabs else ",")
-    records = _records(path, chain([first], lines), chosen)
-    start, header = next(records, (1, []))
-    if not header:
-        raise DataError(f"{path}: the file is empty. Expected a header line with column names.")
-    names = check_names([name.strip() for name in header], f"{path}, line {start}")
-    if separator is None:
-        _check_separator(path, start, names, chosen)
-    return _collect(path, names, records)
-
-
-def check_names(names: list[str], place: str) -> list[str]:
-    """Return `names`; raise DataError if one is empty or occurs twice."""
-    for number, name in enumerate(names, start=1):
-        if not name:
-            raise DataError(
-                f"{place}: column {number} of {len(names)} has no name. Name it, or delete it "
-                "(a table saved with its row numbers has such a first column)."
-            )
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        at = [number for number, name in enumerate(names, start=1) if name == twice[0]]
-        raise DataError(
-            f"{place}: column name '{twice[0]}' occurs {len(at)} times (columns "
-            f"{', '.join(map(str, at))}). Rename all but one."
-        )
-    return names
-
-
-def _records(path: Path, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (starting line, cells) of each record that is not a blank line."""
-    # Without strict=True a quote left open swallows the rest of the file in silence.
-    reader = csv.reader(lines, delimiter=separator, strict=True)
-    limit, start = csv.field_size_limit(_FIELD_LIMIT), 1
+    limit = csv.field_size_limit(_FIELD_LIMIT)
     try:
-        for cells in reader:
-            if cells:
-                yield start, cells
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(_quote_fault(path, start, reader.line_num, str(error))) from None
+        return _read(content, asked)
     finally:
         csv.field_size_limit(limit)  # it is one for the whole process
 
 
-def _quote_fault(path: Path, start: int, line: int, error: str) -> str:
-    if "expected after" in error:
-        return (
-            f"{path}, row starting at line {start}: a quoted value goes on after its closing "
-            f"quote (line {line}). Either a quote is left open on line {start}, or a quote inside "
-            'a value is not doubled ("").'
+def _read(content: Content, asked: Dialect) -> Parsed:
+    encoding = find_encoding(content, asked.encoding)
+    lines = text_lines(content, encoding.codec)
+    sample = list(islice(lines, SAMPLE_LINES))
+    layout = find_layout(content.path, content.suffix, sample, asked.separator)
+    records = _Records(content.path, chain(sample, lines), layout, encoding.codec)
+    start, header, fault, _ = next(records, _Record(1, []))
+    if not any(name.strip() for name in header) and not fault:
+        raise DataError(
+            f"{content.path}: the file is empty. Expected a header line with column names."
         )
-    return (
-        f"{path}, row starting at line {start}: a quote is opened and never closed (read on to "
-        f'line {line}). Close it, or double a quote that belongs to the text ("").'
-    )
+    place = f"{content.path}, line {start}"
+    if fault:
+        raise DataError(f"{place}, the header: {fault}.")
+    parsed = _collect(place, content.path, [name.strip() for name in header], records)
+    comma = asked.decimal == "auto" and find_decimal_comma(parsed.frame)
+    decimal: Decimal = "," if comma else asked.decimal
+    found = Dialect(layout.separator, shown_encoding(encoding.codec).lower(), decimal)
+    return parsed._replace(dialect=found, notes=[*_told(found, encoding.note), *parsed.notes])
 
 
-def _check_separator(path: Path, line: int, names: list[str], chosen: str) -> None:
-    for other, plural in SEPARATORS.items():
-        if len(names) == 1 and other != chosen and other in names[0]:
+def _told(found: Dialect, encoding_note: str) -> list[str]:
+    """Say in a line how a file is written, where it is not as most are: commas and UTF-8."""
+    parts = []
+    if found.separator != ",":
+        parts.append(f"separated by {SEPARATORS.get(found.separator, repr(found.separator))}")
+    if found.encoding != "utf-8":
+        parts.append(f"encoding {found.encoding} {encoding_note}".strip())
+    if found.decimal == ",":
+        parts.append("decimal commas")
+    return [", ".join(parts)] if parts else []
+
+
+class _Records:
+    """The records of a file that are no blank lines, with the reason where one cannot be read.
+
+    Where a quote is open or closed amid a value, its line is set aside and those behind it, which
+    the quote has swallowed, are read again, as far as they are rows.
+    """
+
+    def __init__(self, path: Path, lines: Iterator[str], layout: Layout, codec: str) -> None:
+        self._path, self._layout, self._codec = path, layout, codec
+        self._lines = islice(lines, layout.skipped, None)
+        self._again: list[str] = []  # lines to read before others, the last one first
+        self._taken: list[str] = []  # lines of the record that is being read
+        self._read = layout.skipped
+        self._mended = 0
+        self._reader = self._new_reader()
+
+    def _new_reader(self) -> Iterator[list[str]]:
+        # Without strict=True a quote left open swallows the rest of the file in silence.
+        return csv.reader(self._next_lines(), delimiter=self._layout.separator, strict=True)
+
+    def _next_lines(self) -> Iterator[str]:
+        while True:
+            line = self._again.pop() if self._again else next(self._lines, None)
+            if line is None:
+                return
+            self._taken.append(line)
+            self._read += 1
+            yield line
+
+    def __iter__(self) -> Iterator[_Record]:
+        return self
+
+    def __next__(self) -> _Record:
+        while True:
+            self._taken.clear()
+            start, fault, cells = self._read + 1, "", []
+            try:
+                cells = next(self._reader)
+                if len(self._taken) > 1 and self._has_swallowed(cells):
+                    fault = "closed in a line that is a row by itself"
+            except csv.Error as error:
+                fault = _fault(str(error))
+            if fault or cells and len(cells) != self._layout.width:
+                escaped = self._with_escaped_quotes()
+                cells, fault = escaped or cells, "" if escaped else fault
+            if fault:
+                return self._set_aside(start, fault)
+            found = next((why for line in self._taken if (why := spoiled(line, self._codec))), "")
+            if found:
+                return _Record(start, [], found, self._text(self._taken))
+            if cells:
+                return _Record(start, cells)
+
+    def _with_escaped_quotes(self) -> list[str]:
+        r"""Return the values of a record that has \" for its quotes, as databases do, or []."""
+        text = "".join(self._taken)
+        if '\\"' not in text:
+            return []
+        doubled = _ESCAPED_QUOTE.sub(r'\1""', text).splitlines(keepends=True)
+        try:
+            found = list(csv.reader(doubled, delimiter=self._layout.separator, strict=True))
+        except csv.Error:
+            return []
+        if len(found) != 1 or len(found[0]) != self._layout.width:
+            return []
+        self._reader = self._new_reader()
+        return found[0]
+
+    def _set_aside(self, start: int, fault: str) -> _Record:
+        """Return the faulty record, and go back to the line behind the one it starts on."""
+        taken = list(self._taken)
+        last = start + len(taken) - 1
+        self._mended += 1
+        if self._mended > _MOST_QUOTES:
             raise DataError(
-                f"{path}, line {line}: expected columns separated by {SEPARATORS[chosen]}, but "
-                f"the header is one column with {plural} in it: {names[0][:60]!r}. Save the file "
-                f"with {SEPARATORS[chosen]}, or read it from Python with separator={other!r} "
-                "(`multimodal.read_table`)."
+                f"{self._path}, line {start}: a quote is opened and {fault}, as in "
+                f'{_MOST_QUOTES:,} lines before. Double each quote that belongs to a text ("").'
             )
+        reason = f"a quote is opened and {fault}"
+        if len(taken) > 1 and self._are_rows(taken[1:]):
+            reason += f"; lines {start + 1} to {last} are read as rows of their own"
+            self._again += reversed(taken[1:])
+            self._read = start
+            taken = taken[:1]
+        elif len(taken) > 1:
+            reason += f"; lines {start} to {last} are set aside with it"
+        self._reader = self._new_reader()
+        advice = 'close it, or double a quote that belongs to the text ("")'
+        return _Record(start, [], f"{reason}. To mend it, {advice}", self._text(taken))
+
+    def _text(self, lines: list[str]) -> str:
+        return mended("".join(lines)).rstrip("\r\n")
+
+    def _are_rows(self, lines: list[str]) -> bool:
+        """Whether lines that one value has taken up are rows, not lines of its text."""
+        if self._layout.width < 2:
+            return False
+        # up to the quote at which the value ended there is none in them
+        plain = [line for line in lines[:-1] if line.strip()]
+        fits = sum(len(_split(line, self._layout)) == self._layout.width for line in plain)
+        return fits >= _REST * len(plain)
+
+    def _has_swallowed(self, cells: list[str]) -> bool:
+        """Whether a record of several lines holds rows in a value that a stray quote opens.
+
+        It has as many values as the header, and so has each of its lines, with numbers where the
+        table has them.
+        """
+        numeric = self._layout.numeric
+        if len(cells) != self._layout.width or not numeric:
+            return False
+        rows = [_split(line, self._layout) for line in self._taken if line.strip()]
+        return len(rows) > 1 and all(
+            len(row) == self._layout.width and all(is_numeric([row[at]]) for at in numeric)
+            for row in rows
+        )
 
 
-def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str]]]) -> Parsed:
+def _split(line: str, layout: Layout) -> list[str]:
+    """Split a line at each separator, whatever its quotes."""
+    return line.rstrip("\r\n").split(layout.separator)
+
+
+def _fault(error: str) -> str:
+    if "expected after" in error:
+        return "goes on after its closing quote"
+    return "never closed" if "end of data" in error else error
+
+
+def _collect(place: str, path: Path, names: list[str], records: Iterator[_Record]) -> Parsed:
     columns: list[list[str | None]] = [[] for _ in names]
     memo: dict[str, str] = {}  # one object per short repeated value
     rows, lines, rejected = [], [], []
-    for row, (line, cells) in enumerate(records):
-        if len(cells) != len(names):
-            reason = f"expected {len(names)} values, got {len(cells)}"
-            raw = io.StringIO()
-            csv.writer(raw, lineterminator="").writerow(cells)
-            rejected.append(RejectedRow(row, line, reason, raw=raw.getvalue()))
+    for row, (line, cells, fault, raw) in enumerate(records):
+        if fault or len(cells) != len(names):
+            reason = fault or f"expected {len(names)} values, got {len(cells)}"
+            rejected.append(RejectedRow(row, line, reason, raw=raw or _written(cells)))
             continue
         rows.append(row)
         lines.append(line)
@@ -146,11 +257,19 @@ def _collect(path: Path, names: list[str], records: Iterator[tuple[int, list[str
         raise DataError(
             f"{path}: the header names {len(names)} columns, but no row has as many values "
             f"(line {rejected[0].line}: {rejected[0].reason}). Name every column in the "
-            "header, or quote values that contain the separator."
+            "header, or quote values that contain the separator; the separator is set by "
+            "--separator."
         )
+    kept, notes = without_unnamed(names, columns, place)
     series = {
         name: pd.Series([cell or None for cell in column], dtype=object)
-        for name, column in zip(names, columns, strict=True)
+        for name, column in kept.items()
     }
     frame = pd.DataFrame(series, index=pd.RangeIndex(len(rows)))
-    return Parsed(frame, np.array(rows, np.int64), np.array(lines, np.int64), rejected)
+    return Parsed(frame, np.array(rows, np.int64), np.array(lines, np.int64), rejected, notes=notes)
+
+
+def _written(cells: list[str]) -> str:
+    raw = io.StringIO()
+    csv.writer(raw, lineterminator="").writerow(cells)
+    return raw.getvalue()

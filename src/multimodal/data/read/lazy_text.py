@@ -57,6 +57,7 @@ class TextFile:
 
     def __init__(self, *, lists: bool = False) -> None:
         self._lists = lists
+        # unbuffered, as it is read by `mmap`, which sees only what has left Python's buffer
         self._file = tempfile.TemporaryFile(prefix="multimodal-text-", buffering=0)
         weakref.finalize(self, self._file.close)
         self._ends: list[Ints] = [np.zeros(1, np.int64)]
@@ -69,6 +70,8 @@ class TextFile:
             DataError: The disk has no room.
         """
         if self._lists:
+            # lists as JSON: their offsets would be a second level, which one file of texts does not
+            # hold
             cells = pa.array(
                 [None if c is None else json.dumps(c, default=str) for c in cells.to_pylist()]
             )
@@ -164,6 +167,7 @@ class DiskText(ExtensionArray):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.object_]:
         cells = np.empty(len(self), object)
+        # by assignment: NumPy would stack lists of equal length into two axes
         cells[:] = list(self)
         return cells
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from multimodal.core.errors import DataError
 from multimodal.data.columns.cells import as_text, is_missing
+from multimodal.data.photos.embedded import as_data_uri
 from multimodal.data.read.table import Table
 
 REJECTED_FILE = "quarantine.csv"
@@ -52,6 +53,7 @@ def write_rejected(table: Table, path: str | Path) -> None:
     names = [str(name) for name in table.frame.columns]
     marks = [LINE, REASON, *([RAW] if any(fault.raw for fault in table.rejected) else [])]
     try:
+        # newline="": the csv module ends lines by itself
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow([*marks, *names])
@@ -96,8 +98,11 @@ def _unmended(reason: str | None) -> str:
 
 def _written(cell: Any) -> str:
     """Write a cell as the readers take it back: a list as JSON, a date in ISO, missing as ""."""
+    if isinstance(cell, bytes):
+        return as_data_uri(cell)
     if isinstance(cell, list | tuple | np.ndarray):
-        return json.dumps(list(cell), ensure_ascii=False, default=str)
+        items = [as_data_uri(item) if isinstance(item, bytes) else item for item in cell]
+        return json.dumps(items, ensure_ascii=False, default=str)
     if bool(is_missing([cell])[0]):
         return cell if isinstance(cell, str) else ""
     return str(cell.isoformat()) if hasattr(cell, "isoformat") else str(cell)

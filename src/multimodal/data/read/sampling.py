@@ -41,6 +41,7 @@ def sample_rows(frame: pd.DataFrame, rows: Ints | None = None) -> Ints:
     most = min(SAMPLE_ROWS, int(SAMPLE_BYTES * len(frame) / max(content, 1)) + 1)
     if len(rows) <= most:
         return rows
+    # A fixed seed, not the run's: whatever the run, a table has the same kinds and scales.
     chosen = np.random.default_rng(0).choice(len(rows), most, replace=False)
     return np.asarray(rows[np.sort(chosen)], np.int64)
 
@@ -76,6 +77,7 @@ def repeated_content(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
     """
     if not on_disk(frame):
         return content_keys(frame, schema)
+    # 16 bytes a row, where the keys as strings would take five times as much
     digests = np.zeros((len(frame), _KEY), np.uint8)
     known = np.zeros(len(frame), bool)
     for start in range(0, len(frame), _BLOCK):

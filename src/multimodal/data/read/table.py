@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from multimodal.core.arrays import Ints
+from multimodal.core.config import Data
+from multimodal.core.config_fields import Decimal
 
-BINARY_SUFFIXES = (".parquet", ".pq")
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+EXCEL_SUFFIXES = (".xlsx", ".xlsm")
+
+
+class Dialect(NamedTuple):
+    """How a file is written: as it is asked for, or, of a table, as it was found.
+
+    Args:
+        separator: the character between the values of a text file.
+        encoding: how its bytes become text.
+        decimal: the mark before the decimals of numbers written as text; of a table, `auto` says
+            that the file leaves it open.
+        sheet: the sheet of an Excel file; None is the first.
+    """
+
+    separator: str = "auto"
+    encoding: str = "auto"
+    decimal: Decimal = "auto"
+    sheet: str | None = None
+
+    @classmethod
+    def of(cls, data: Data) -> Dialect:
+        """Return what a config asks for.
+
+        Example:
+        >>> Dialect.of(Data(decimal=",")).decimal
+        ','
+        """
+        return cls(*(getattr(data, name) for name in cls._fields))
+
+
+AUTO = Dialect()  # everything as the file says
 
 
 @dataclass(frozen=True)
@@ -35,6 +70,22 @@ class RejectedRow:
     raw: str = field(default="", compare=False, repr=False)
 
 
+class Parsed(NamedTuple):
+    """What a reader gives: kept rows as a frame, their positions and lines, and the rejected rows.
+
+    `dialect` is that of the file, `notes` what there is to say of how it was read, and `faults`
+    why rows of the frame must be set aside, by position.
+    """
+
+    frame: pd.DataFrame
+    rows: Ints
+    lines: Ints
+    rejected: list[RejectedRow]
+    dialect: Dialect = AUTO
+    notes: Sequence[str] = ()
+    faults: Mapping[int, str] = {}
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of a file or frame; `len(frame) + len(rejected)` is the number of rows read.
@@ -46,6 +97,10 @@ class Table:
         rejected: the rows set aside, in source order.
         source: the file, or None for rows from memory.
         root: folder that relative photo paths start from.
+        dialect: how the file is written; `dialect.decimal` holds for columns that do not decide
+            themselves where their decimals start.
+        notes: what there is to say of how the file was read.
+        suffix: what the name of the file ends in, once unpacked; "" for rows from memory.
     """
 
     frame: pd.DataFrame
@@ -54,6 +109,9 @@ class Table:
     rejected: list[RejectedRow]
     source: Path | None
     root: Path
+    dialect: Dialect = AUTO
+    notes: Sequence[str] = ()
+    suffix: str = ""
 
     @property
     def name(self) -> str:
@@ -68,7 +126,12 @@ class Table:
     @property
     def unit(self) -> str:
         """What `lines` counts: the lines of a text file, else rows."""
-        return "row" if self.source is None or self.source.suffix in BINARY_SUFFIXES else "line"
+        return "line" if self.suffix in (*TEXT_SUFFIXES, *JSON_SUFFIXES) else "row"
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether all cells are texts as they were written, since the source knows no other."""
+        return self.suffix in TEXT_SUFFIXES
 
     def place(self, position: int) -> str:
         """Name the source and line of the row at `position` of the frame.
@@ -101,6 +164,7 @@ class Table:
             return self
         keep = np.ones(len(self.frame), dtype=bool)
         keep[list(faults)] = False
+        # Rows are counted by position in all arrays: the frame keeps a RangeIndex.
         gone = self.frame.iloc[list(faults)]
         moved = [
             RejectedRow(int(self.rows[i]), int(self.lines[i]), why, _Cells(gone, at))

@@ -10,13 +10,13 @@ a short one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Floats, Ints, decode
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.spec import (
     PADDING,
     SPARSE_KEYS,
@@ -27,28 +27,29 @@ from multimodal.core.spec import (
     SparseFeatures,
 )
 from multimodal.data.features import cell_arrays, text
-from multimodal.data.features.cell_arrays import Frame, Units
+from multimodal.data.features.cell_arrays import Frame, Readings
+from multimodal.data.sparse.hashing import hash_names
 from multimodal.data.sparse.ngrams import (
-    ABSENT,
     BY_RARITY,
     LEAST_ROWS,
     OF_TEXTS,
     Amounts,
     FeatureNames,
+    HashedFeatures,
     Matrix,
+    RawRows,
     absent_hash,
-    block_features,
-    feature_names,
+    counted,
     filled,
-    hashed,
     letters_of,
     names_in,
     random_feature_hashes,
     statistic_fractions,
     text_statistics,
 )
-from multimodal.data.sparse.random_features import baseline_cells, random_features_of, read_cells
+from multimodal.data.sparse.random_features import baseline_cells, random_features_of
 
+ROWS = 1024  # whose features are made together
 # SciPy and scikit-learn are imported where they are used: they take longer to load than a row to
 # predict, and a model without a linear part needs neither.
 
@@ -56,7 +57,7 @@ from multimodal.data.sparse.random_features import baseline_cells, random_featur
 def block_matrices(
     features: SparseFeatures,
     spec: FittedSpec,
-    units: Units,
+    readings: Readings,
     frame: Frame,
     *,
     without: Collection[str] = (),
@@ -65,28 +66,15 @@ def block_matrices(
 
     The blocks of the groups `without` are as in rows that lack those groups.
     """
-    hashes, weights = feature_hashes(features), decode(features.weights, "<f4")
-    for i, block in enumerate(features.blocks):
-        if block.group in without:
-            rows = cell_arrays.row_count(frame)
-            yield weighted_features(features, i, [[ABSENT]] * rows)
-        elif block.waves is not None:
-            cells = read_cells(spec.group(block.group), units, frame)
-            found = random_feature_matrix(features, i, random_features_of(block.waves, cells))
-            if not cells.there.all():
-                absent = [[] if there else [ABSENT] for there in cells.there]
-                found = found + weighted_features(features, i, absent)
-            yield found
-        else:
-            names, amounts = block_features(block, spec, units, frame)
-            counts = _known(hashed(feature_names(i, names), amounts), hashes)
-            yield _weighted(counts, block, weights)
+    rows = RawRows(spec, readings, frame)
+    for position in range(len(features.blocks)):
+        yield _stacked(features, rows, [position], without)
 
 
 def sparse_matrix(
     features: SparseFeatures,
     spec: FittedSpec,
-    units: Units,
+    readings: Readings,
     frame: Frame,
     *,
     without: Collection[str] = (),
@@ -94,17 +82,65 @@ def sparse_matrix(
     """Return all features of all rows, float32 (rows, features), sparse."""
     import scipy.sparse as sparse
 
-    shape = cell_arrays.row_count(frame), len(feature_hashes(features))
-    total = sparse.csr_matrix(shape, dtype=np.float32)
-    for matrix in block_matrices(features, spec, units, frame, without=without):
-        total = total + matrix
-    return total
+    parts = []
+    for part in cell_arrays.parts(frame, ROWS):
+        rows, positions = RawRows(spec, readings, part), range(len(features.blocks))
+        stacked = _stacked(features, rows, positions, without)
+        owners = np.tile(np.arange(rows.count), len(positions))
+        at = np.repeat(owners, np.diff(stacked.indptr))
+        total = sparse.csr_matrix(
+            (stacked.data, (at, stacked.indices)), (rows.count, features.num_terms)
+        )
+        total.eliminate_zeros()
+        parts.append(total)
+    return parts[0] if len(parts) == 1 else sparse.vstack(parts, "csr")
+
+
+def _stacked(
+    features: SparseFeatures, rows: RawRows, positions: Sequence[int], without: Collection[str]
+) -> Matrix:
+    """Return the weighted features of blocks, one block's rows below those of the one before."""
+    blocks = [features.blocks[position] for position in positions]
+    hashed = HashedFeatures(rows, list(zip(positions, blocks, strict=True)), without)
+    found = hashed.matrix(_columns(features, hashed.hashes), features.num_terms)
+    return _weighted(found, blocks, features.arrays[1])
+
+
+def _columns(features: SparseFeatures, hashes: Ints) -> Ints:
+    """Return the column of each hash, -1 for an unknown one."""
+    known = features.arrays[0]
+    places = np.minimum(np.searchsorted(known, hashes.astype(np.uint32)), len(known) - 1)
+    return np.where(known[places] == hashes, places, -1)
+
+
+def _weighted(counts: Matrix, blocks: Sequence[FeatureBlock], weights: NDArray[Any]) -> Matrix:
+    """Weight the features of blocks whose rows lie one below the other.
+
+    By rarity, with sublinear frequency and a fixed length of each row, or by the block's scale.
+    """
+    import scipy.sparse as sparse
+
+    each = counts.shape[0] // max(len(blocks), 1)
+    # Random features come scaled: they are rounded to float32 once.
+    scales = [1.0 if block.waves is not None else block.scale for block in blocks]
+    scale = np.repeat(np.array(scales, np.float32), each)
+    rare = np.repeat([block_length(block) is not None for block in blocks], each)
+    lengths = np.diff(counts.indptr)
+    values, at = counts.data.copy(), np.flatnonzero(np.repeat(rare, lengths))
+    values[at] = (1 + np.log(values[at])) * weights[counts.indices[at]]
+    norms, there = np.zeros_like(scale), np.flatnonzero(lengths)
+    if len(there):
+        norms[there] = np.sqrt(np.add.reduceat(values * values, counts.indptr[there]))
+    np.divide(scale, norms, out=scale, where=rare & (norms > 0))
+    scale[rare & (norms == 0)] = 0
+    found = (values * np.repeat(scale, lengths), counts.indices, counts.indptr)
+    return sparse.csr_matrix(found, counts.shape)
 
 
 def sparse_inputs(
     features: SparseFeatures,
     spec: FittedSpec,
-    units: Units,
+    readings: Readings,
     frame: Frame,
     *,
     without: Collection[str] = (),
@@ -114,16 +150,19 @@ def sparse_inputs(
     An id is 1 + the position of a feature's hash; a row longer than the greatest fixed length loses
     the features of least weight. The groups `without` are as in rows that lack them.
     """
-    matrix = sparse_matrix(features, spec, units, frame, without=without)
+    matrix = sparse_matrix(features, spec, readings, frame, without=without)
     counts = np.diff(matrix.indptr)
     length = text.fixed_length(int(counts.max(initial=0)), features.lengths)
+    kept = np.ones(matrix.nnz, bool)
+    for row in np.flatnonzero(counts > length):
+        start, end = matrix.indptr[row : row + 2]
+        kept[start:end] = False
+        kept[start + largest(matrix.data[start:end], length)] = True
+    counts = np.minimum(counts, length)
     ids = np.full((len(counts), length), PADDING, np.int32)
     weights = np.zeros((len(counts), length), np.float32)
-    for row, (start, end) in enumerate(pairwise(matrix.indptr)):
-        columns, values = matrix.indices[start:end], matrix.data[start:end]
-        kept = largest(values, length)
-        columns, values = columns[kept], values[kept]
-        ids[row, : len(columns)], weights[row, : len(columns)] = columns + 1, values
+    filled = np.arange(length) < counts[:, None]
+    ids[filled], weights[filled] = matrix.indices[kept] + 1, matrix.data[kept]
     return dict(zip(SPARSE_KEYS, (ids, weights), strict=True))
 
 
@@ -158,7 +197,11 @@ def feature_counts(
     features: SparseFeatures, position: int, names: FeatureNames, amounts: Amounts | None = None
 ) -> Matrix:
     """Return how often rows hold the features of a block, or how much of them, (rows, features)."""
-    return _known(hashed(feature_names(position, names), amounts), feature_hashes(features))
+    flat = list(chain.from_iterable(names))
+    owners = np.repeat(np.arange(len(names)), list(map(len, names)))
+    given = np.ones(len(flat)) if amounts is None else list(chain.from_iterable(amounts))
+    columns = _columns(features, hash_names(position, flat))
+    return counted(owners, columns, given, (len(names), features.num_terms))
 
 
 def weighted_features(
@@ -166,32 +209,31 @@ def weighted_features(
 ) -> Matrix:
     """Return named features of a block as `block_matrices` does those of rows, (rows, features)."""
     counts = feature_counts(features, position, names, amounts)
-    return _weighted(counts, features.blocks[position], decode(features.weights, "<f4"))
+    return _weighted(counts, [features.blocks[position]], features.arrays[1])
 
 
 def random_feature_matrix(features: SparseFeatures, position: int, values: Floats) -> Matrix:
     """Return a block's random Fourier features (rows, count) as columns, (rows, features)."""
     import scipy.sparse as sparse
 
-    hashes = feature_hashes(features)
-    places = np.searchsorted(hashes, random_feature_hashes(position, values.shape[1]))
-    places = places.clip(0, len(hashes) - 1)
+    places = _columns(features, random_feature_hashes(position, values.shape[1]))
     starts = np.arange(len(values) + 1) * len(places)
     scaled = (values * features.blocks[position].scale).astype(np.float32).ravel()
-    shape = len(values), len(hashes)
+    shape = len(values), features.num_terms
     found = sparse.csr_matrix((scaled, np.tile(places, len(values)), starts), shape)
     found.sort_indices()
+    # a row without any cell has zeros, which are no features
     found.eliminate_zeros()
     return found
 
 
 def feature_hashes(features: SparseFeatures) -> NDArray[np.uint32]:
     """Return the rising hashes of the features; their number is that of the columns."""
-    return decode(features.hashes, "<u4")
+    return features.arrays[0]
 
 
 def absent_contributions(
-    features: SparseFeatures, spec: FittedSpec, units: Units, frame: Frame, kernel: Floats
+    features: SparseFeatures, spec: FittedSpec, readings: Readings, frame: Frame, kernel: Floats
 ) -> dict[int, Floats]:
     """Return what the kernel (features, outputs) of an absent cell should be, by its row.
 
@@ -199,7 +241,7 @@ def absent_contributions(
     contributes what it contributes on average, so that an ablated column changes little.
     """
     found, hashes = {}, feature_hashes(features)
-    for i, matrix in enumerate(block_matrices(features, spec, units, frame)):
+    for i, matrix in enumerate(block_matrices(features, spec, readings, frame)):
         place = int(np.searchsorted(hashes, absent_hash(i)))
         absent = matrix[:, place].count_nonzero()
         there = matrix.shape[0] - absent
@@ -210,33 +252,9 @@ def absent_contributions(
     return found
 
 
-def _known(counts: Matrix, hashes: NDArray[np.uint32]) -> Matrix:
-    """Return the columns of known hashes, (rows, features)."""
-    import scipy.sparse as sparse
-
-    places = np.searchsorted(hashes, counts.indices)
-    places = np.minimum(places, max(len(hashes) - 1, 0))
-    known = hashes[places] == counts.indices
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    shape = counts.shape[0], len(hashes)
-    return sparse.csr_matrix((counts.data[known], (rows[known], places[known])), shape)
-
-
 def block_length(block: FeatureBlock) -> float | None:
     """Return the L2 norm of the features of each row, None where rows differ."""
     return block.scale if block.kind in BY_RARITY else None
-
-
-def _weighted(counts: Matrix, block: FeatureBlock, weights: NDArray[np.float32]) -> Matrix:
-    if block_length(block) is None:
-        return counts * block.scale
-    import scipy.sparse as sparse
-
-    found = counts.copy()
-    found.data = (1 + np.log(found.data)) * weights[found.indices]  # sublinear frequency
-    norms = np.sqrt(np.asarray(found.multiply(found).sum(axis=1)).ravel())
-    scales = np.divide(block.scale, norms, out=np.zeros_like(norms), where=norms > 0)
-    return sparse.csr_matrix(sparse.diags(scales.astype(np.float32)) @ found)
 
 
 def word_matrix(features: SparseFeatures, position: int, cell: str) -> Matrix:

@@ -16,19 +16,15 @@ from multimodal.core.spec import (
     FittedSpec,
     SparseFeatures,
 )
-from multimodal.data.features import cell_arrays
 from multimodal.data.features.bins import fit_bins
-from multimodal.data.features.cell_arrays import Units
+from multimodal.data.features.cell_arrays import Readings
 from multimodal.data.sparse.blocks import sparse_matrix
 from multimodal.data.sparse.ngrams import (
     LEAST_ROWS,
-    Matrix,
+    HashedFeatures,
+    RawRows,
     absent_hash,
-    block_features,
-    feature_names,
-    hashed,
     random_feature_hashes,
-    text_statistics,
 )
 from multimodal.data.sparse.random_features import MOST_ROWS, fit_random_features, read_cells
 
@@ -51,13 +47,13 @@ SCALES = {
 
 
 def fit_sparse_features(
-    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None = None
+    spec: FittedSpec, readings: Readings, frame: pd.DataFrame, targets: Floats | None = None
 ) -> SparseFeatures | None:
     """Learn which features the rows of `frame` hold, and how rare each is.
 
     Args:
         spec: Fitted groups; tabular and text groups give features.
-        units: Phrase around the number by source column, where there is one.
+        readings: How each source column is read.
         frame: The training rows.
         targets: Those of `random_feature_targets`; None for no random Fourier features.
 
@@ -67,13 +63,13 @@ def fit_sparse_features(
     """
     blocks: list[FeatureBlock] = []
     hashes, weights = [], []
-    for block in [*_blocks(spec, frame), *_random_feature_blocks(spec, units, frame, targets)]:
+    raw = RawRows(spec, readings, frame)
+    for block in [*_blocks(raw), *_random_feature_blocks(spec, readings, frame, targets)]:
         if block.waves is not None:
             kept = np.sort(random_feature_hashes(len(blocks), block.waves.count))
             rows = np.full(len(kept), len(frame))
         else:
-            names, amounts = block_features(block, spec, units, frame)
-            kept, rows = _kept(hashed(feature_names(len(blocks), names), amounts))
+            kept, rows = _kept(HashedFeatures(raw, [(len(blocks), block)]))
         blocks.append(block)
         hashes.append(np.append(kept, absent_hash(len(blocks) - 1)))
         weights.append(np.append(np.log((1 + len(frame)) / (1 + rows)) + 1, 1.0))
@@ -81,27 +77,29 @@ def fit_sparse_features(
         return None
     known, first = np.unique(np.concatenate(hashes), return_index=True)
     idf = np.concatenate(weights)[first]
+    # The record asks for a length; the real ones are counted with these very features.
     features = SparseFeatures(
         blocks=blocks, hashes=encode(known, "<u4"), weights=encode(idf, "<f4"), lengths=[1]
     )
-    counts = np.diff(sparse_matrix(features, spec, units, frame).indptr)
+    counts = np.diff(sparse_matrix(features, spec, readings, frame).indptr)
     levels = np.quantile(counts, [0.25, 0.5, 0.8, 1.0])
     lengths = sorted({int(-(-max(level, 1) // 64) * 64) for level in levels})
     return features.model_copy(update={"lengths": lengths})
 
 
-def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[FeatureBlock]:
-    for group in spec.groups:
+def _blocks(rows: RawRows) -> Iterator[FeatureBlock]:
+    for group in rows.spec.groups:
         if group.modality == "text":
-            cells = cell_arrays.texts(group.columns, frame)
-            letters = sum(map(len, cells))
+            source = rows.source(_block(group, group.name, "words"))
+            letters = sum(len(cell or "") for cell in source.cells)
             most = {"words": letters, "triples": MOST_FOR_TRIPLES, "letters": MOST_LETTERS}
             for kind in (kind for kind, limit in most.items() if letters <= limit):
                 yield _block(group, group.name, kind)
             for kind in TEXT_STATISTICS:
-                bins = fit_bins(text_statistics(kind, cells), STATISTIC_BINS)
+                block = _block(group, group.name, kind)
+                bins = fit_bins(rows.numbers(block), STATISTIC_BINS)
                 if len(bins) > 2:
-                    yield _block(group, group.name, kind, bins=bins)
+                    yield block.model_copy(update={"bins": bins})
         for category in group.categorical:
             yield _block(group, category.source, "value")
             if len(category.categories) > MANY_VALUES:
@@ -112,13 +110,14 @@ def _blocks(spec: FittedSpec, frame: pd.DataFrame) -> Iterator[FeatureBlock]:
 
 
 def _random_feature_blocks(
-    spec: FittedSpec, units: Units, frame: pd.DataFrame, targets: Floats | None
+    spec: FittedSpec, readings: Readings, frame: pd.DataFrame, targets: Floats | None
 ) -> Iterator[FeatureBlock]:
     if targets is None or not targets.shape[1] or len(frame) > MOST_ROWS:
         return
     for group in spec.groups:
+        # A group of one column bends in that alone, which its bins tell already.
         if group.modality == "tabular" and len(group.numeric) + len(group.categorical) > 1:
-            fourier = fit_random_features(group, read_cells(group, units, frame), targets)
+            fourier = fit_random_features(group, read_cells(group, readings, frame), targets)
             yield _block(group, group.name, "waves", waves=fourier)
 
 
@@ -126,9 +125,11 @@ def _block(group: FittedGroup, source: str, kind: Any, **options: Any) -> Featur
     return FeatureBlock(group=group.name, source=source, kind=kind, scale=SCALES[kind], **options)
 
 
-def _kept(counts: Matrix) -> tuple[Ints, Ints]:
+def _kept(features: HashedFeatures) -> tuple[Ints, Ints]:
     """Return the hashes worth keeping, rising, and the number of rows that hold each."""
-    hashes, rows = np.unique(counts.indices, return_counts=True)
+    hashes, columns = np.unique(features.hashes, return_inverse=True)
+    held = features.matrix(columns, len(hashes)).indices
+    rows = np.bincount(held, minlength=len(hashes))
     common = np.flatnonzero(rows >= LEAST_ROWS)
     common = np.sort(common[np.argsort(-rows[common], kind="stable")[:MOST_FEATURES]])
-    return hashes[common].astype(np.int64), rows[common]
+    return hashes[common], rows[common]

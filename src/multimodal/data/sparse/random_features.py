@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Bools, Floats, Ints, decode, encode
+from multimodal.core.arrays import Bools, Floats, Ints, encode
 from multimodal.core.config import Head
 from multimodal.core.spec import FIRST_CODE, MISSING, FittedGroup, FittedHead, FourierFeatures
 from multimodal.core.target_transform import TargetTransform
 from multimodal.data.features import cell_arrays
-from multimodal.data.features.cell_arrays import Frame, Units
+from multimodal.data.features.cell_arrays import Frame, Readings
 
 COUNT = 256
 MOST_ROWS = 20_000  # beyond, the networks learn by themselves what these features tell
@@ -64,6 +64,7 @@ def target_encoding(codes: Ints, count: int, targets: Floats, weight: Floats) ->
     weighted, total = targets * weights, weights.sum(axis=0)
     mean = np.divide(weighted.sum(axis=0), total, out=np.zeros(len(total)), where=total > 0)
     sums, totals = np.tile(PRIOR * mean, (count, 1)), np.full((count, len(mean)), PRIOR)
+    # `np.add.at` and not `sums[column] +=`, which adds once where a code occurs several times.
     for column in codes.T:
         np.add.at(sums, column, weighted)
         np.add.at(totals, column, weights)
@@ -128,6 +129,7 @@ def fit_random_features(group: FittedGroup, cells: Cells, targets: Floats) -> Fo
         cells: Its training rows.
         targets: Those of `random_feature_targets`, (N, T).
     """
+    # Not the run's seed: runs that differ in it alone have the same features.
     random = np.random.default_rng(0)
     width = cells.numbers.shape[1] + cells.codes.shape[1] * targets.shape[1]
     frequencies = random.normal(size=(width, COUNT)) / np.sqrt(width)
@@ -147,14 +149,13 @@ def _zero_filled(targets: Floats) -> tuple[Floats, Floats]:
     return np.where(known, targets, 0.0), known.astype(float)
 
 
-def read_cells(group: FittedGroup, units: Units, frame: Frame) -> Cells:
+def read_cells(group: FittedGroup, readings: Readings, frame: Frame) -> Cells:
     """Return the numbers and categories of a group in raw rows."""
     rows = cell_arrays.row_count(frame)
     codes = np.zeros((rows, len(group.categorical)), np.int32)
     for i, column in enumerate(group.categorical):
-        ids = {name: place for place, name in enumerate(column.categories, FIRST_CODE)}
-        codes[:, i] = cell_arrays.codes(ids, frame[column.source])
-    read = cell_arrays.numbers(group.numeric, units, frame).values
+        codes[:, i] = cell_arrays.codes(column, frame[column.source])
+    read = cell_arrays.numbers(group.numeric, readings, frame).values
     return to_cells(group, cell_arrays.scaled(read, group.numeric), codes)
 
 
@@ -181,14 +182,17 @@ def random_features_of(
         cells: The rows.
         encoded: The encoding of each row's categories, (N, C, T); the fitted one by default.
     """
-    if encoded is None:
-        fitted = decode(fourier.meanings, "<f4")
-        width = fourier.targets
-        encoded = fitted.reshape(len(fitted) // max(width, 1), width)[cells.codes]
+    frequencies, phases, _ = fourier.arrays
+    encoded = _fitted_encoding(fourier, cells) if encoded is None else encoded
     row = np.hstack([cells.numbers, encoded.reshape(len(encoded), np.prod(encoded.shape[1:]))])
-    phases = decode(fourier.phases, "<f4")
-    angles = row @ decode(fourier.frequencies, "<f4").reshape(-1, len(phases)) + phases
+    angles = row @ frequencies.reshape(-1, len(phases)) + phases
     return np.asarray(np.cos(angles) * np.sqrt(2 / len(phases)) * cells.there[:, None])
+
+
+def _fitted_encoding(fourier: FourierFeatures, cells: Cells) -> Floats:
+    """Return the categories of each row as they will be predicted from, (N, C, T)."""
+    (_, _, fitted), width = fourier.arrays, fourier.targets
+    return fitted.reshape(len(fitted) // max(width, 1), width)[cells.codes]
 
 
 def random_features_out_of_fold(
@@ -203,7 +207,9 @@ def random_features_out_of_fold(
         targets: Those of `random_feature_targets`, (N, T).
         folds: Fold of each row (N,), -1 for none.
     """
-    known = _zero_filled(targets)
-    count = category_count([group])
+    known, count = _zero_filled(targets), category_count([group])
     encoded = out_of_fold_target_encoding(cells.codes, count, *known, folds)
+    # A row of no fold is to be equal to what is predicted from, which is kept in float32.
+    none = folds < 0
+    encoded[none] = _fitted_encoding(fourier, cells)[none]
     return random_features_of(fourier, cells, encoded)

@@ -17,6 +17,7 @@ from multimodal.data.columns.schema import Column, Schema
 _CONTENT = ("number", "category", "text", "date")
 # A key of more than ten rows and 1 % of the rows means nothing, such as a "no photo" picture.
 _PLACEHOLDER_ROWS, _PLACEHOLDER_FRACTION = 10, 0.01
+Edges = tuple[Ints, Ints]  # positions of rows, and codes of their keys, -1 for no edge
 
 
 def duplicate_groups(
@@ -40,7 +41,7 @@ def duplicate_groups(
         _codes(column, np.inf if number in always else _most(rows))
         for number, column in enumerate(keys)
     ]
-    return _connected(rows, [(np.arange(rows), each) for each in codes])
+    return connected(rows, [(np.arange(rows), each) for each in codes])
 
 
 def photo_keys(digests: Sequence[Sequence[str | None]]) -> list[str | None]:
@@ -62,7 +63,7 @@ def photo_keys(digests: Sequence[Sequence[str | None]]) -> list[str | None]:
     entries = [(i, digest) for i, row in enumerate(digests) for digest in {*row} - {None}]
     rows = np.array([row for row, _ in entries], np.int64)
     codes = _codes([digest for _, digest in entries], _most(len(digests)))
-    groups, tied = _connected(len(digests), [(rows, codes)]), set(rows[codes >= 0].tolist())
+    groups, tied = connected(len(digests), [(rows, codes)]), set(rows[codes >= 0].tolist())
     return [f"photos {group}" if i in tied else None for i, group in enumerate(groups.tolist())]
 
 
@@ -77,11 +78,10 @@ def _codes(keys: Sequence[str | None], most: float) -> Ints:
     return np.where(counts[codes] > most, -1, codes)
 
 
-def _connected(rows: int, columns: Sequence[tuple[Ints, Ints]]) -> Ints:
-    """Return each row's connected component, numbered by first row.
+def connected(rows: int, columns: Sequence[Edges]) -> Ints:
+    """Return int64 (N,): each row's connected component, numbered by first row.
 
-    The graph's nodes are the rows and the keys; each of `columns` holds edges, positions of rows
-    and codes of keys, -1 for no edge.
+    The graph's nodes are the rows and the keys; keys of two `columns` are different ones.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -105,8 +105,8 @@ def content_keys(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
     a coincidence of few values rather than copies.
     """
     columns = [column for column in schema.columns if column.kind in _CONTENT]
-    spelled = [_spelled(frame[column.name], column) for column in columns]
-    rows = list(zip(*spelled, strict=True)) if spelled else [()] * len(frame)
+    cells = [spelled(frame[column.name], column) for column in columns]
+    rows = list(zip(*cells, strict=True)) if cells else [()] * len(frame)
     keys = [_digest(row) if any(row) else None for row in rows]
     if 2 * len(set(keys)) >= len(keys):
         return keys
@@ -117,12 +117,12 @@ def content_keys(frame: pd.DataFrame, schema: Schema) -> list[str | None]:
     ]
 
 
-def _spelled(series: pd.Series[Any], column: Column) -> list[str]:
+def spelled(series: pd.Series[Any], column: Column) -> list[str]:
     """Return one spelling per cell, "" where missing."""
     texts = [" ".join((text or "").casefold().split()) for text in as_text(series)]
     if column.kind != "number":
         return texts
-    values = parse_numbers(series, column.unit).values
+    values = parse_numbers(series, column).values
     return [
         text if np.isnan(value) else repr(float(value))
         for text, value in zip(texts, values, strict=True)
@@ -130,4 +130,6 @@ def _spelled(series: pd.Series[Any], column: Column) -> list[str]:
 
 
 def _digest(cells: Sequence[str]) -> str:
+    # The separator stands in no cell that was typed: joined by a blank, "a b" and "c" would equal
+    # "a" and "b c".
     return hashlib.blake2b("\x1f".join(cells).encode(), digest_size=16).hexdigest()

@@ -17,6 +17,7 @@ from multimodal.data.batches import Source
 from multimodal.data.columns.cells import as_text
 from multimodal.data.features.fit import fit_rows, fitted_labels, with_sparse_features
 from multimodal.data.features.preprocess import Preprocessor
+from multimodal.data.features.pretrained import with_pretrained
 from multimodal.data.labels.cells import Label
 from multimodal.data.labels.checks import check_splits
 from multimodal.data.labels.read import label_arrays
@@ -182,12 +183,14 @@ def resplit(prepared: Prepared, splits: Splits) -> Prepared:
     weights = row_weights(prepared)
     spec = fit_rows(config, prepared.schema, table, found, weights, splits == "train", None)
     labels = fitted_labels(config, spec, found)
-    arrays = Preprocessor(spec, prepared.schema).arrays(table.frame, prepared.photo_root)
-    caches = _caches(prepared.source.caches, arrays.photos, config.data.cache_mb * 2**20)
+    spec = with_pretrained(spec, prepared.extractors)
+    preprocessor = Preprocessor(spec, prepared.schema, prepared.extractors)
+    arrays = preprocessor.arrays(table.frame, prepared.photo_root)
+    pixels = {n: each for n, each in arrays.photos.items() if n not in prepared.extractors}
+    caches = _caches(prepared.source.caches, pixels, config.data.cache_mb * 2**20)
     given = label_arrays(spec.heads, labels, weights)
     source = Source.of(spec, arrays.inputs, caches, *given)
-    groups = prepared.groups if prepared.groups is not None else np.arange(len(splits))
-    folds = training_folds(config, groups, splits, found, prepared.k_fold)
+    folds = training_folds(config, prepared.groups, splits, found, prepared.k_fold)
     if config.training.linear:
         spec = with_sparse_features(config, spec, prepared.schema, table, splits, labels)
     return replace(prepared, spec=spec, splits=splits, source=source, labels=labels, folds=folds)

@@ -13,10 +13,11 @@ from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.config import Split
 from multimodal.core.errors import DataError, choices
 from multimodal.data.columns.cells import as_text
+from multimodal.data.columns.date_format import date_format
 from multimodal.data.columns.dates import parse_dates
 from multimodal.data.columns.numbers import parse_numbers
+from multimodal.data.columns.reading import PLAIN
 from multimodal.data.features.bins import quantile_edges
-from multimodal.data.split.duplicates import duplicate_groups
 
 SPLITS = ("train", "validation", "test")
 Splits = npt.NDArray[np.object_]
@@ -44,19 +45,18 @@ def split_rows(
 ) -> Splits:
     """Assign every row to a split.
 
-    - `random`: stratified by target decile (or class), duplicates together. Of several targets,
+    - `random`: stratified by target decile (or class), groups together. Of several targets,
       the first that a row has decides, and the others as far as there are rows enough. A class in
       fewer than three groups stays in training.
-    - `group`: the same, and rows with one value of the column stay together too.
     - `time`: the latest rows test, those before validate; rows of one moment stay together, and
-      duplicates go with the latest of them.
+      a group goes with the latest of its rows.
     - `column`: as its words say (train, validation or val, test); without validation rows, some
-      training rows become them, at random. Duplicates are not moved: see `leaking_rows`.
+      training rows become them, at random. Groups are not moved: see `leaking_rows`.
 
     Args:
         split: Method, column and fractions.
         frame: The rows.
-        groups: int64 (N,) of `duplicate_groups`.
+        groups: int64 (N,) of `row_groups`.
         targets: Each (N,) numbers, or objects for classes; NaN and None are a stratum of their
             own.
         seed: Fixes the draw.
@@ -82,7 +82,6 @@ def split_rows(
     elif split.method == "time":
         splits = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
-        groups = joined_groups(split, frame, groups, named)
         splits = random_splits(split.validation, split.test, groups, targets, seed)
     return _complete(splits, groups, named)
 
@@ -90,19 +89,6 @@ def split_rows(
 def names_validation(cells: pd.Series[Any]) -> bool:
     """Tell whether a split column names validation rows itself."""
     return any(_WORDS.get((text or "").lower()) == "validation" for text in as_text(cells))
-
-
-def joined_groups(split: Split, frame: pd.DataFrame, groups: Ints, named: str = "") -> Ints:
-    """Return `groups` (N,), with rows of one value of the column together under method `group`.
-
-    Raises:
-        DataError: No such column.
-    """
-    if split.method != "group":
-        return groups
-    told = as_text(_cells(split, frame, named)).tolist()
-    joined = [[str(group) for group in groups], told]
-    return duplicate_groups(joined, len(frame), always=(0, 1))
 
 
 def cells_without_split(cells: pd.Series[Any]) -> Ints | None:
@@ -182,6 +168,7 @@ def deal(
     chance = np.random.default_rng(seed).random(len(sizes))
     wanted = np.asarray(fractions, np.float64)
     dealt, part = np.zeros(len(wanted)), np.zeros(len(sizes), dtype=np.int64)
+    # Large groups first, while small ones are left to even them out.
     for group in np.lexsort((chance, -sizes, strata)):
         lack = wanted * (dealt.sum() + sizes[group]) - dealt
         open_to_all = rare is None or not small[group]
@@ -265,9 +252,10 @@ def _by_time(
 
 def _moments(cells: pd.Series[Any], place: Callable[[int], str]) -> Floats:
     """Return each row's moment as a number: seconds of a date, or the number itself."""
+    # Numbers first: years and counters are moments, too, and need no date.
     numbers = parse_numbers(cells)
     if np.isnan(numbers.values).any():
-        dates = parse_dates(cells).values
+        dates = parse_dates(cells, date_format(cells, PLAIN).reading).values
         seconds = dates.astype("datetime64[s]").astype(np.int64).astype(np.float64)
         numbers = numbers._replace(values=np.where(np.isnat(dates), np.nan, seconds))
     gone = np.flatnonzero(np.isnan(numbers.values))

@@ -173,7 +173,9 @@ def _fit(
     error, (down, up) = y - values[:, score.middle], score.distances(values)
     relative = np.where(error > 0, error / up, error / down)
     features = np.hstack([score.features(values), more])
+    # Evenly spread: the same rows every time.
     some = np.flatnonzero(np.arange(len(y)) % max(-(-len(y) // MOST_ROWS), 1) == 0)
+    # Chosen once for all folds: one number, which single rows hardly move.
     penalty = best_penalty(relative[some], features[some], w[some])
     scale = fit_conditional_scale(relative[some], features[some], w[some], penalty)
     size, fold = scale.of(features), folds_of(len(some))

@@ -163,6 +163,7 @@ def score_quantiles(record: NumberCalibration, level: float) -> tuple[float, flo
             f"intervals at level {level:g} take more than the {record.rows:,} rows there were to "
             f"calibrate on; they allow {math.floor(1000 * record.most) / 1000:g} at most."
         )
+    # Each side misses half of what may be missed: 95 % upwards and downwards make 90 %.
     if record.lower:
         q = (1 + level) / 2
         return conformal_quantile(record.lower, q), conformal_quantile(record.upper, q)

@@ -146,9 +146,12 @@ def _fit(
     The Fisher information of a log scale does not depend on it: its inverse is computed once.
     """
     hats, widths = np.hstack(basis), [part.shape[1] for part in basis]
+    # so that the penalty is in rows, whatever the unit of the weights
     w = w / w.mean()
     tie = np.zeros((sum(widths), sum(widths)))
     for start, width in zip(np.cumsum([0, *widths[:-1]]), widths, strict=True):
+        # Differences do not see a constant: the tiny penalty on heights makes the matrix
+        # invertible.
         steps = np.diff(np.eye(width), axis=0) * np.sqrt(width - 1)
         tie[start : start + width, start : start + width] = steps.T @ steps + 1e-6 * np.eye(width)
     level, heights = _level(size, w), np.zeros(sum(widths))
@@ -160,6 +163,7 @@ def _fit(
         level = float(np.log(np.average(size * np.exp(-logs), weights=w)))
         slope = hats.T @ (w * (size * np.exp(-level - logs) - 1)) - penalty * (tie @ heights)
         step = matrix @ slope
+        # Half a unit of the logarithm at most: far from the optimum a whole step overshoots.
         heights = heights + step * min(1.0, 0.5 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-4:
             break

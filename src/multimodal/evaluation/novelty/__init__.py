@@ -85,8 +85,8 @@ def fit_novelty(
         if group.modality == "tabular":
             each = _fit_table(group, preprocessor, both, arrays)
         elif group.modality == "text":
-            texts = cell_arrays.texts(group.columns, both)
-            words = arrays.inputs[_key(group, "tokens")]
+            texts = cell_arrays.texts(group.columns, both, preprocessor.readings)
+            words = _tokens(group, preprocessor, held_out, arrays.inputs)
             each = GroupNovelty(group=group.name, texts=fit_texts(group.name, words, texts))
         elif group.name in statistics:
             photos = fit_photos(group.name, statistics[group.name])
@@ -140,7 +140,7 @@ def reasons(novelties: Sequence[NoveltyReason], rows: int) -> list[str]:
 def _fit_table(
     group: FittedGroup, preprocessor: Preprocessor, frame: pd.DataFrame, arrays: Arrays
 ) -> GroupNovelty:
-    values = cell_arrays.numbers(group.numeric, preprocessor.units, frame).values
+    values = cell_arrays.numbers(group.numeric, preprocessor.readings, frame).values
     ranges = [fit_range(column, values[:, i]) for i, column in enumerate(group.numeric)]
     names = []
     for i, column in enumerate(group.categorical):
@@ -159,16 +159,29 @@ def _group_reasons(
     statistics: NDArray[np.float32] | None,
 ) -> Iterator[NoveltyReason]:
     if group.modality == "tabular":
-        yield from novel_numbers(known.ranges, group, preprocessor.units, frame)
+        yield from novel_numbers(known.ranges, group, preprocessor.readings, frame)
         if known.names and group.categorical:
             codes = inputs[_key(group, "categorical")]
             yield from novel_categories(known.names, group, codes, frame)
     if known.texts is not None and group.modality == "text":
-        texts = cell_arrays.texts(group.columns, frame)
-        words, tokens = ", ".join(group.columns), inputs[_key(group, "tokens")]
-        yield from novel_texts(known.texts, words, tokens, texts)
+        texts = cell_arrays.texts(group.columns, frame, preprocessor.readings)
+        tokens = _tokens(group, preprocessor, frame, inputs)
+        yield from novel_texts(known.texts, ", ".join(group.columns), tokens, texts)
     if known.photos is not None and statistics is not None:
         yield from novel_photos(known.photos, group.columns, statistics)
+
+
+def _tokens(
+    group: FittedGroup,
+    preprocessor: Preprocessor,
+    frame: pd.DataFrame,
+    inputs: Mapping[str, NDArray[Any]],
+) -> NDArray[Any]:
+    """Return the word ids of a group's texts, which networks may not read."""
+    if group.pretrained is None:
+        return inputs[_key(group, "tokens")]
+    texts = cell_arrays.texts(group.columns, frame, preprocessor.readings)
+    return preprocessor.tokens(group, texts)
 
 
 def _key(group: FittedGroup, kind: str) -> str:

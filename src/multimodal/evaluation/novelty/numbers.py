@@ -12,7 +12,7 @@ from multimodal.core.arrays import Floats
 from multimodal.core.records import Record
 from multimodal.core.spec import OUT_OF_VOCABULARY, FittedGroup, NumericColumn
 from multimodal.data.columns.cells import as_text
-from multimodal.data.features.cell_arrays import Frame, Units, numbers
+from multimodal.data.features.cell_arrays import Frame, Readings, numbers
 
 FAR = 3.0  # times as far from the median as the outermost hundredth of the rows
 _OUTER, _OFTEN, _MARGIN = 0.01, 0.001, 0.1
@@ -81,14 +81,14 @@ def fit_range(column: NumericColumn, values: Floats) -> NumberRange | None:
 
 
 def novel_numbers(
-    ranges: Sequence[NumberRange], group: FittedGroup, units: Units, frame: Frame
+    ranges: Sequence[NumberRange], group: FittedGroup, readings: Readings, frame: Frame
 ) -> Iterator[NoveltyReason]:
     """Yield the numbers of a group that lie far outside their range."""
     known = {(each.source, each.part): each for each in ranges}
     columns = [column for column in group.numeric if (column.source, column.part) in known]
     if not columns:
         return
-    found = numbers(columns, units, frame).values
+    found = numbers(columns, readings, frame).values
     for i, column in enumerate(columns):
         limits = known[column.source, column.part]
         with np.errstate(invalid="ignore"):

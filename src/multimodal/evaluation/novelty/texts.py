@@ -92,6 +92,7 @@ def main_script(text: str) -> str | None:
     ('LATIN', 'CYRILLIC', None)
     """
     text = text[:_LOOKED_AT]
+    # Most texts: no name of a letter needs to be looked up.
     if text.isascii():
         return "LATIN" if sum(map(str.isalpha, text)) >= _LETTERS else None
     found = Counter(_script(letter) for letter in text if letter.isalpha())

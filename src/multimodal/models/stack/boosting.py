@@ -34,6 +34,7 @@ MANY = {
     "n_iter_no_change": 20,
 }
 RARE = -10.0  # the logit of a class that no row has
+# trees of at most 63 leaves are no deeper; what a damaged file holds ends there, too
 MOST_DEPTH = 64
 CHUNK = 256  # rows that walk through all trees together
 
@@ -90,6 +91,8 @@ class Forest:
         """Raise ValueError unless these are trees over so many features, with so many outputs."""
         nodes, trees = len(self.feature), len(self.roots)
         shapes = {"start": (outputs,), "roots": (trees,), "outputs": (trees,)}
+        # What a walk does with the arrays is checked here, not as it walks: they may come from
+        # anybody.
         for field in fields(self):
             array = getattr(self, field.name)
             if array.shape != shapes.get(field.name, (nodes,)) or not np.isfinite(array).all():
@@ -185,6 +188,7 @@ def _classify(
 def _forest(model: Any, classes: Ints, outputs: int) -> Forest:
     """Return the trees of a fitted model; tree k of an iteration adds to output `classes[k]`."""
     start = np.full(outputs, RARE if len(classes) < outputs else 0.0)
+    # Private attributes: scikit-learn has no public way to the trees that it has grown.
     start[classes] = np.ravel(model._baseline_prediction)
     trees = [
         _tree(tree.nodes, output)

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.data.sparse.ngrams import LEAST_ROWS, Matrix
-from multimodal.models.stack.linear_solvers import Fit, fit_regularised
+from multimodal.models.stack.linear_solvers import Fit, fit_regularised, one_blas_thread
 from multimodal.models.stack.weights import raw_loss
 
+# in this order, since `fit_sparse_linear` steps to the next weaker one by its place
 RIDGE = (10.0, 3.0, 1.0, 0.3)  # strengths of regularisation, the strongest first
 LOGISTIC = (1 / 3, 1 / 30, 1 / 300)
-ROBUST_ROWS = 3_000  # at most, for a second search to be worth its time
+# Beyond, one fold tells strengths apart, and a second search is not worth its time.
+MANY_ROWS = 3_000
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class FeatureBlocks:
 def _known(block: Matrix, length: float | None, learned: Bools) -> Matrix:
     """Return a block, 0 where too few of the rows learned from hold the feature."""
     rows = np.repeat(np.arange(block.shape[0], dtype=np.int32), np.diff(block.indptr))
+    # As the vocabulary of these rows alone would be: counted over all rows, a word of the fold
+    # would be known to a model that has never seen it.
     counts = np.bincount(block.indices[learned[rows]], minlength=block.shape[1])
     kept = np.where(counts[block.indices] >= LEAST_ROWS, block.data, 0)
     if length is not None:
@@ -126,29 +130,35 @@ class _Measured:
     out_of_fold: Floats
 
 
+@one_blas_thread()
 def fit_sparse_linear(rows: LabelledRows) -> SparseLinearModel | None:
     """Fit ridge regression, or logistic regression, with the strength that is best out of fold.
 
     Numbers of few rows are fitted with Huber's loss, too, from the next weaker strength on, as
-    far-off rows need a strong one no more; the squared error out of fold decides.
+    far-off rows need a strong one no more; the squared error out of fold decides. Of many rows, the
+    strength is that which is best on the first fold.
 
     Returns:
         The model of all rows, None where no row can be measured.
     """
-    strengths = RIDGE if rows.kind == "number" else LOGISTIC
-    found = _measured(rows, strengths, robust=False)
+    strengths: Sequence[float] = RIDGE if rows.kind == "number" else LOGISTIC
+    many = len(rows.folds) > MANY_ROWS
+    if many and rows.fold_names:
+        strengths = _best_on_first_fold(rows, strengths) or strengths
+    found = _measured(rows, strengths)
     if not found:
         return None
-    if rows.kind == "number" and len(rows.folds) <= ROBUST_ROWS:
-        plain = min(found, key=lambda each: each.loss)
+    if rows.kind == "number" and not many:
+        plain = min(found, key=_loss)
         weaker = min(strengths.index(plain.strength) + 1, len(strengths) - 1)
         found += _measured(rows, strengths[weaker:], robust=True)
-    best = min(found, key=lambda each: each.loss)
+    best = min(found, key=_loss)
     fits = _fits(rows, rows.features.all, rows.without(), [best.strength], best.robust)
     kernel, bias = next(fits)
     return SparseLinearModel(kernel, bias, best.out_of_fold, best.strength, best.robust)
 
 
+@one_blas_thread()
 def nested_out_of_fold(rows: LabelledRows, linear: SparseLinearModel) -> dict[int, Floats]:
     """Return, for each fold, the outputs of all rows by models that have not learned from it.
 
@@ -173,7 +183,30 @@ def nested_out_of_fold(rows: LabelledRows, linear: SparseLinearModel) -> dict[in
     return found
 
 
-def _measured(rows: LabelledRows, strengths: Sequence[float], *, robust: bool) -> list[_Measured]:
+def _loss(measured: _Measured) -> float:
+    return measured.loss
+
+
+def _best_on_first_fold(rows: LabelledRows, strengths: Sequence[float]) -> list[float]:
+    """Return the strength after which the loss of the first fold rises; none without rows."""
+    learned, own = rows.without(rows.fold_names[0]), rows.folds == rows.fold_names[0]
+    own &= rows.weight > 0
+    if not (learned.any() and own.any()):
+        return []
+    features, best, least = rows.features.known_from(learned), strengths[0], np.inf
+    fits = _fits(rows, features, learned, strengths, robust=False)
+    for strength, (kernel, bias) in zip(strengths, fits, strict=True):
+        found = features[own] @ kernel + bias
+        loss = raw_loss(rows.kind, found, rows.y_true[own], rows.weight[own])
+        if loss > least:  # weaker ones take longest
+            break
+        best, least = strength, loss
+    return [best]
+
+
+def _measured(
+    rows: LabelledRows, strengths: Sequence[float], *, robust: bool = False
+) -> list[_Measured]:
     """Measure each strength on rows predicted without their fold; none where no row can be."""
     outputs = [np.full((len(rows.folds), rows.outputs), np.nan) for _ in strengths]
     for fold in rows.fold_names:
@@ -197,6 +230,7 @@ def _fits(
     rows: LabelledRows, features: Matrix, learned: Bools, strengths: Sequence[float], robust: bool
 ) -> Iterator[Fit]:
     """Yield a fit on the rows learned from, per strength."""
+    # The penalty is in units of rows: weights of another scale must not change what it means.
     weight = rows.weight / rows.weight[rows.weight > 0].mean()
     known = features[learned], rows.y_true[learned], weight[learned]
     return fit_regularised(rows.kind, *known, strengths, rows.outputs, robust=robust)

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multimodal.core.budget import Budget
 from multimodal.core.errors import RunError, first_line
 from multimodal.core.files import force, sha256_of
+from multimodal.core.interrupted import Termination
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self._best is None or self._best[0] is not best:
                 self._best = best, self._write(f"best-{number:09d}", {}, best)
+            # The best weights first: a kill between the two leaves no checkpoint that names a
+            # missing file. Numbers have leading zeros, so that names sort as numbers do.
             self._write(f"{number:09d}", {**progress, "best_file": self._best[1]}, arrays)
         except OSError as error:
             raise RunError(
@@ -119,6 +123,7 @@ class Checkpoints:
         """Write a file beside its place, flush and rename it; return its name."""
         beside = self.folder / f"{stem}{PARTIAL}"
         text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+        # Leading zeros: `_read` restores the order by sorting the names.
         named = {f"array_{i:06d}": array for i, array in enumerate(arrays)}
         try:
             with beside.open("wb") as file:
@@ -129,6 +134,7 @@ class Checkpoints:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+        # A rename survives a power cut only once the folder itself is on the disk.
         force(self.folder)
         return place.name
 
@@ -141,6 +147,7 @@ class Checkpoints:
         kept = self._files()[: self.keep]
         needed = {path.name for path in kept} | {_best_of(path) for path in kept}
         for path in self.folder.iterdir():
+            # whatever else lies in the folder is not ours
             if path.name not in needed and path.suffix in (SUFFIX, PARTIAL):
                 path.unlink(missing_ok=True)
 
@@ -162,3 +169,22 @@ def _best_of(path: Path) -> str:
             return str(json.loads(content["progress"].tobytes())["best_file"])
     except Exception:
         return ""
+
+
+@dataclass(frozen=True)
+class FaultTolerance:
+    """What guards a training: where checkpoints go, who asks for its end, which rows a batch holds.
+
+    Args:
+        checkpoints: Where checkpoints go.
+        termination: Whether someone has asked for the end.
+        rows: Names the rows of the batch at (epoch, step), for an error.
+        every: Seconds of training between checkpoints.
+        budget: Ends the training where its time is over, and is told of every checkpoint.
+    """
+
+    checkpoints: Checkpoints
+    termination: Termination
+    rows: Callable[[int, int], str]
+    every: float
+    budget: Budget = field(default_factory=Budget)

@@ -29,9 +29,13 @@ from multimodal.core.errors import ConfigError, RunError, first_line
 ADDRESSES = "KERAS_DISTRIBUTION_JOB_ADDRESSES"
 PROCESSES = "KERAS_DISTRIBUTION_NUM_PROCESSES"
 PROCESS = "KERAS_DISTRIBUTION_PROCESS_ID"
+# flags of Linux; elsewhere `/proc/cpuinfo` is not there, and the precision is float32
 NATIVE_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 # What the errors of a lost connection hold; JAX gives them no class of their own.
 LOST = ("gloo", "nccl", "coordination service", "heartbeat", "connection closed", "socket closed")
+
+# What the errors of an exhausted device hold: of JAX, of PyTorch, of TensorFlow.
+OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
 
 
 def choose_precision(wanted: str) -> str:
@@ -130,6 +134,15 @@ def process_count() -> int:
     return int(jax.process_count())
 
 
+def on_several_devices() -> bool:
+    """Tell whether what is built now is spread over several devices or processes."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.distribute.has_strategy())
+    return process_count() > 1 or keras.distribution.distribution() is not None
+
+
 @contextmanager
 def all_devices() -> Iterator[None]:
     """Build, compile and fit the model inside on all devices there are; with one, do nothing.
@@ -169,12 +182,10 @@ def shard(batches: Any) -> Any:
     Args:
         batches: `tf.data` batches, complete in every process.
     """
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return batches.map(_without_bools) if tf.distribute.has_strategy() else batches
-    if process_count() == 1 and keras.distribution.distribution() is None:
+    if not on_several_devices():
         return batches
+    if keras.backend.backend() == "tensorflow":
+        return batches.map(_without_bools)
     devices, count, process = len(keras.distribution.list_devices()), process_count(), _process()
     return batches.map(lambda *batch: _slice(batch, devices, count, process))
 
@@ -234,6 +245,11 @@ def _end_at_once(error: BaseException) -> None:
         os._exit(codes.get(type(error), 2))
 
     atexit.register(end)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the memory was not enough, be it of a device or of the machine."""
+    return isinstance(error, MemoryError) or any(m in str(error) for m in OUT_OF_MEMORY)
 
 
 def _lost(error: BaseException) -> str:

@@ -4,16 +4,15 @@ A training is a function of its config, data and seed: after a kill it goes on f
 checkpoint, in the middle of an epoch if need be, and ends with the same weights on a processor.
 """
 
-# Keras' own callbacks cannot do that. `BackupAndRestore` restores weights, optimizer and epoch, but
-# not the batch, the seeds of dropout or the state of callbacks: `EarlyStopping` counts anew,
-# `ModelCheckpoint` forgets the best. Hence one callback for all three.
+# Keras' `BackupAndRestore` restores weights, optimizer and epoch, but not the batch, the seeds of
+# dropout or callbacks: `EarlyStopping` counts anew, `ModelCheckpoint` forgets the best.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +22,14 @@ from numpy.typing import NDArray
 
 from multimodal.core.config import Training
 from multimodal.core.errors import RunError, TrainingError
-from multimodal.core.interrupted import Termination
-from multimodal.models.training.checkpoints import Checkpoint, Checkpoints
+from multimodal.models.training.checkpoints import Checkpoint, FaultTolerance
+from multimodal.models.training.devices import is_out_of_memory
 
 Batches = Callable[[int, int], Any]
 Weights = list[NDArray[Any]]
+# AdamW looks for these anywhere in a variable's name. A row of an embedding that a batch does not
+# hold would shrink all the same.
 NO_DECAY = ["bias", "gamma", "beta", "embedding", "missing"]
-OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "OOM when allocating")
 
 
 @keras.saving.register_keras_serializable(package="multimodal")
@@ -92,6 +92,7 @@ class TrainingState:
         best_loss: Its validation loss.
         seconds: Seconds of training, those before a kill included.
         interrupted: Whether Ctrl-C ended it.
+        out_of_time: Whether its budget ended it; no part of a checkpoint, which may have more.
         stage: Number of the stage, from 0 (see `kfold.stages`).
         epoch: Epochs that are done.
         step: Batches of the next epoch that are done.
@@ -104,6 +105,7 @@ class TrainingState:
     best_loss: float = math.inf
     seconds: float = 0.0
     interrupted: bool = False
+    out_of_time: bool = False
     stage: int = 0
     epoch: int = 0
     step: int = 0
@@ -122,8 +124,8 @@ class TrainingState:
         return cls(**start.progress, best=start.best)
 
     def progress(self) -> dict[str, Any]:
-        """Return all but the weights, as plain JSON."""
-        return {name: value for name, value in vars(self).items() if name != "best"}
+        """Return all but the weights and the end, as plain JSON."""
+        return {k: value for k, value in vars(self).items() if k not in ("best", "out_of_time")}
 
     def followed_by(self, later: TrainingState) -> TrainingState:
         """Return the sum of fits: all epochs and seconds, and the best epoch of the first."""
@@ -132,24 +134,8 @@ class TrainingState:
             best_epoch=self.best_epoch or later.best_epoch,
             seconds=self.seconds + later.seconds,
             interrupted=later.interrupted,
+            out_of_time=later.out_of_time,
         )
-
-
-@dataclass(frozen=True)
-class FaultTolerance:
-    """What guards a training: where checkpoints go, who asks for its end, which rows a batch holds.
-
-    Args:
-        checkpoints: Where checkpoints go.
-        termination: Whether someone has asked for the end.
-        rows: Names the rows of the batch at (epoch, step), for an error.
-        every: Seconds of training between checkpoints.
-    """
-
-    checkpoints: Checkpoints
-    termination: Termination
-    rows: Callable[[int, int], str]
-    every: float
 
 
 def fit(
@@ -167,7 +153,7 @@ def fit(
 ) -> TrainingState:
     """Fit a compiled model with early stopping; leave it with the weights of its best epoch.
 
-    Ctrl-C ends the fit with the best weights so far.
+    Ctrl-C ends the fit with the best weights so far; so does the end of a budget.
 
     Args:
         model: A compiled model.
@@ -191,38 +177,65 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     if start is not None:
         callback.restore(model, start, validation)
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_no_retracing)
-    try:
-        if fault_tolerance is not None:
-            fault_tolerance.termination.waiting = True
-        while state.epoch < last and state.wait < training.patience:
-            model.fit(  # first the rest of an epoch
-                train(state.epoch, state.step),
-                validation_data=validation,
-                verbose=0,
-                epochs=last,
-                steps_per_epoch=steps_per_epoch - state.step,
-                initial_epoch=state.epoch,
-                shuffle=False,
-                callbacks=[callback, *callbacks],
-            )
-        callback.finish(model)
-    except KeyboardInterrupt:
-        state.interrupted = True
-    except Exception as error:
-        # An exhausted device is a class of its own on each backend; the message tells.
-        if not isinstance(error, MemoryError) and not any(m in str(error) for m in OUT_OF_MEMORY):
-            raise
-        raise TrainingError(_too_large(training, fault_tolerance)) from None
-    finally:
-        logger.removeFilter(_is_no_retracing)
-        if fault_tolerance is not None:
-            fault_tolerance.termination.waiting = False
+    with _waiting(fault_tolerance):
+        try:
+            _fit_epochs(model, train, validation, callback, last, callbacks)
+            callback.finish(model)
+        except _OutOfTime:
+            state.out_of_time = True
+            for each in callbacks:
+                each.on_train_end()
+        except KeyboardInterrupt:
+            state.interrupted = True
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(_too_large(training, fault_tolerance)) from None
     if state.best:
         model.set_weights(state.best)
     state.seconds = callback.elapsed()
     return state
+
+
+def _fit_epochs(
+    model: keras.Model,
+    train: Batches,
+    validation: Any,
+    callback: EarlyStoppingCheckpoint,
+    last: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Fit until epoch `last` or until patience ends: the rest of an epoch first, then the others.
+
+    Each is a fit of its own, since Keras can begin a fit at an epoch but not at a step.
+    """
+    state = callback.state
+    while state.epoch < last and state.wait < callback.patience:
+        if (state.epoch or state.step) and callback.is_out_of_time():
+            state.out_of_time = True
+            return
+        model.fit(
+            train(state.epoch, state.step),
+            validation_data=validation,
+            verbose=0,
+            epochs=last,
+            steps_per_epoch=callback.steps - state.step,
+            initial_epoch=state.epoch,
+            shuffle=False,
+            callbacks=[callback, *callbacks],
+        )
+
+
+@contextmanager
+def _waiting(fault_tolerance: FaultTolerance | None) -> Iterator[None]:
+    """Let signals wait for the end of a step."""
+    try:
+        if fault_tolerance is not None:
+            fault_tolerance.termination.waiting = True
+        yield
+    finally:
+        if fault_tolerance is not None:
+            fault_tolerance.termination.waiting = False
 
 
 class EarlyStoppingCheckpoint(keras.callbacks.Callback):
@@ -248,17 +261,19 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         super().__init__()
         self.state = state
         self.training = training
+        self.patience = int(training.patience)
         self.steps = steps
         self.fault_tolerance = fault_tolerance
         self._pending: Weights = []
         self._swapped: Weights = []  # during validation the raw weights, after it the averages
         self._raw: Weights = []
         self._offset = 0
-        self._since = self._saved = time.monotonic()
+        self._clock = fault_tolerance.budget.clock if fault_tolerance else time.monotonic
+        self._since = self._saved = self._clock()
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before a kill included."""
-        now = time.monotonic()
+        now = self._clock()
         self.state.seconds += now - self._since
         self._since = now
         return self.state.seconds
@@ -286,6 +301,8 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
     def _take_over(self, model: keras.Model) -> None:
         _assign(_variables(model), self._pending)
         self._pending = []
+        if not self.state.step:  # the metrics are those of the last validation
+            model.reset_metrics()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._offset = self.state.step
@@ -301,6 +318,9 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         self.state.step = step + 1
         if self.state.step < self.steps:  # the end of an epoch comes after its validation
             self._save_if_due()
+            if self.is_out_of_time():
+                self.save(self.model)  # taken up again, the fit ends here at once
+                raise _OutOfTime
 
     # `SwapEMAWeights` swaps by adding and subtracting on TensorFlow, which rounds the raw weights.
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -316,6 +336,10 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         if self.fault_tolerance is not None and self.fault_tolerance.termination.interrupted:
             raise KeyboardInterrupt
 
+    def is_out_of_time(self) -> bool:
+        """Whether a budget for the networks is over."""
+        return self.fault_tolerance is not None and self.fault_tolerance.budget.networks_left() <= 0
+
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._swapped:
             averages = [_value(v) for v in self.model.trainable_variables]
@@ -327,12 +351,15 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         entry = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         state.log.append(entry)
         state.epoch, state.step, state.wait = epoch + 1, 0, state.wait + 1
+        # The first epoch counts as best even where its loss is NaN, so that there are weights to
+        # end with.
         better = entry["val_loss"] < state.best_loss  # never true of NaN
         if better or not state.best:
             state.best_loss = entry["val_loss"] if better else math.inf
             state.best_epoch, state.wait, state.best = epoch + 1, 0, self._measured_weights()
         # The rest of an epoch has fewer `steps_per_epoch`; what follows is a fit of its own.
-        self.model.stop_training = state.wait >= self.training.patience or self._offset > 0
+        ends = state.wait >= self.patience or self._offset > 0
+        self.model.stop_training = ends or self.is_out_of_time()
         self._save_if_due()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -343,10 +370,9 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         """Return the weights that validation has measured."""
         weights: Weights = self.model.get_weights()
         if self._swapped:
-            places = {id(w): i for i, w in enumerate(self.model.weights)}
-            pairs = zip(self.model.trainable_variables, self._swapped, strict=True)
-            for variable, average in pairs:
-                weights[places[id(variable)]] = average
+            places = {id(each): i for i, each in enumerate(self.model.weights)}
+            for weight, average in zip(self.model.trainable_variables, self._swapped, strict=True):
+                weights[places[id(weight)]] = average
         return weights
 
     def _save_if_due(self) -> None:
@@ -354,7 +380,7 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         if fault_tolerance is None:
             return
         asked = fault_tolerance.termination.asked
-        if asked or time.monotonic() - self._saved >= fault_tolerance.every:
+        if asked or self._clock() - self._saved >= fault_tolerance.every:
             self.save(self.model)
         if asked:
             fault_tolerance.termination.leave()
@@ -369,7 +395,8 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
             self.fault_tolerance.checkpoints.save(
                 number, self.state.progress(), arrays, self.state.best
             )
-        self._saved = time.monotonic()
+            self.fault_tolerance.budget.keep()
+        self._saved = self._clock()
 
     def _not_finite(self, step: int) -> str:
         rows, kept = "", ""
@@ -384,9 +411,8 @@ class EarlyStoppingCheckpoint(keras.callbacks.Callback):
         )
 
 
-def _is_no_retracing(record: logging.LogRecord) -> bool:
-    """Leave out TensorFlow's warning of retracing: a further network is compiled anew."""
-    return "retracing" not in str(record.msg)
+class _OutOfTime(Exception):
+    """The budget of a fit is over."""
 
 
 def _too_large(training: Training, fault_tolerance: FaultTolerance | None) -> str:

@@ -23,14 +23,14 @@ from multimodal.layers import registry
 from multimodal.models.build import build, compile_model, fold_models
 from multimodal.models.finetune import carry_over, freeze_groups
 from multimodal.models.fitted import FittedModel
-from multimodal.models.training.checkpoints import Checkpoint
+from multimodal.models.training.checkpoints import Checkpoint, FaultTolerance
 from multimodal.models.training.devices import (
     choose_precision,
     compiler_options,
     fixed_batch_size,
     shard,
 )
-from multimodal.models.training.fit import FaultTolerance, TrainingState, fit, make_optimizer
+from multimodal.models.training.fit import TrainingState, fit, make_optimizer
 
 BATCH = 256  # rows of a batch that nothing is learned from
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -72,12 +72,21 @@ def new_network(
     """
     config, spec = prepared.config, prepared.spec
     keras.utils.set_random_seed(network_seed(config.training.seed, i))
-    model = build(config, spec, precision=choose_precision(config.training.precision))
+    model = build(config, spec)
     notes = start_from_vectors(model, config, spec)
     if origin is not None:
         known = fold_models(origin.model)
         notes += carry_over(known[i % len(known)], origin.spec, model, spec)
     return model, notes
+
+
+def network_to_fit(prepared: Prepared) -> keras.Model:
+    """Return a network in the precision of the training, on which all fold models are fitted.
+
+    Its graph is traced once, where each network of its own would be traced anew: several seconds.
+    """
+    precision = choose_precision(prepared.config.training.precision)
+    return build(prepared.config, prepared.spec, precision=precision)
 
 
 def fit_network(
@@ -86,6 +95,7 @@ def fit_network(
     i: int,
     state: TrainingState,
     *,
+    fitted_on: keras.Model | None = None,
     fault_tolerance: FaultTolerance | None = None,
     start: Checkpoint | None = None,
     callbacks: Callbacks = (),
@@ -93,10 +103,12 @@ def fit_network(
     """Fit fold model `i` in stages, from where `state` is; the weights of the best epoch stay.
 
     Args:
-        model: The network.
+        model: The network, of `new_network`.
         prepared: Rows, split, and the config and spec of the network.
         i: Number of the fold model, from 0.
         state: How far its training has come; this fit is added.
+        fitted_on: What `network_to_fit` returned for all fold models: it takes the place of each
+            during its fit. By default one is built for this one.
         fault_tolerance: What guards the training.
         start: The checkpoint to go on from.
         callbacks: Further Keras callbacks of the fit.
@@ -104,14 +116,45 @@ def fit_network(
     Raises:
         TrainingError: The loss is not a number, or the memory is not enough.
     """
-    training = prepared.config.training
+    training, fitted_on = prepared.config.training, fitted_on or network_to_fit(prepared)
     middle = training.unfreeze_epoch if training.freeze else None
+    copy_variables(model, fitted_on)
     for number, stage in enumerate(stages(int(training.epochs), middle, training.freeze)):
-        if number >= state.stage and not state.interrupted:
+        if number >= state.stage and not (state.interrupted or state.out_of_time):
             if number > state.stage:
                 state.stage, state.epoch, state.step, state.wait = number, stage[0], 0, 0
                 start = None
-            _fit_stage(model, prepared, i, stage, state, fault_tolerance, start, callbacks)
+            _prepare_optimizer(fitted_on, prepared, stage)
+            _fit_stage(fitted_on, prepared, i, stage, state, fault_tolerance, start, callbacks)
+    copy_variables(fitted_on, model)
+
+
+def copy_variables(source: keras.Model, to: keras.Model) -> None:
+    """Give a network all that another one of the same config holds, seeds of dropout included."""
+    for variable, known in zip(to.variables, source.variables, strict=True):
+        variable.assign(known)
+
+
+def _prepare_optimizer(model: keras.Model, prepared: Prepared, stage: Stage) -> None:
+    """Compile the network for a stage, or start the optimizer of an earlier fold model anew."""
+    config, (first, last, frozen) = prepared.config, stage
+    if getattr(model, "optimizer", None) is not None and not config.training.freeze:
+        for variable in model.optimizer.variables:  # AdamW starts with zeros
+            variable.assign(keras.ops.zeros_like(variable))
+        return
+    # `trainable` takes effect in `compile`
+    freeze_groups(model, config, prepared.spec, frozen)
+    # A schedule for each stage: one over all would unfreeze encoders at a rate that has fallen
+    # already. It is that of all folds, which may differ by a batch.
+    steps = max(_steps(prepared, i) for i in range(int(config.training.fold_models)))
+    optimizer = make_optimizer(config.training, (last - first) * steps)
+    compile_model(model, config, optimizer, **compiler_options())
+
+
+def _steps(prepared: Prepared, i: int) -> int:
+    """Return the number of batches of an epoch of fold model `i`."""
+    rows, _ = prepared.fold_rows(i)
+    return math.ceil(len(rows) / int(prepared.config.training.batch_size))
 
 
 def _fit_stage(
@@ -125,13 +168,7 @@ def _fit_stage(
     callbacks: Callbacks,
 ) -> None:
     config, (rows, held_out) = prepared.config, prepared.fold_rows(i)
-    training, (first, last, frozen) = config.training, stage
-    steps = math.ceil(len(rows) / int(training.batch_size))
-    freeze_groups(
-        model, config, prepared.spec, frozen
-    )  # before `compile`, where `trainable` takes effect
-    optimizer = make_optimizer(training, (last - first) * steps)
-    compile_model(model, config, optimizer, **compiler_options())
+    training, (_, last, _) = config.training, stage
 
     def train(epoch: int, step: int) -> Any:
         batches = training_dataset(
@@ -147,6 +184,7 @@ def _fit_stage(
         )
         return shard(batches)
 
+    # Sorted, since nothing is learned from the order, and short texts go without padding.
     checked = by_length(prepared.source, held_out)
     validation = shard(evaluation_dataset(prepared.source, checked, batch_size=BATCH))
     fit(
@@ -156,7 +194,7 @@ def _fit_stage(
         validation,
         last=last,
         state=state,
-        steps_per_epoch=steps,
+        steps_per_epoch=_steps(prepared, i),
         fault_tolerance=fault_tolerance,
         start=start,
         callbacks=callbacks,
@@ -219,7 +257,7 @@ def start_from_vectors(model: keras.Model, config: Config, spec: FittedSpec) -> 
 
 
 def _check_group(group: Group, path: str) -> None:
-    cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
+    cls = registry.get(registry.encoder_kind(group), group.encoder.name)
     if not hasattr(cls, "load_vectors"):
         raise ConfigError(
             f"group '{group.name}': `vectors` are for text encoders with word embeddings of their "

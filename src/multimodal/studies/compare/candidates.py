@@ -18,8 +18,15 @@ from multimodal.data.prepare import Prepared
 from multimodal.evaluation.records import ModelScore
 from multimodal.evaluation.task import Task
 from multimodal.layers import registry
-from multimodal.models.baselines import NAMES, Keep, constant_score, serves, tree_scores
-from multimodal.runs.comparison import INPUT_NAMES, sequential_score
+from multimodal.models.baselines import (
+    INPUT_NAMES,
+    NAMES,
+    Keep,
+    constant_score,
+    serves,
+    tree_scores,
+)
+from multimodal.runs.comparison import sequential_score
 from multimodal.studies.compare.results import Candidate, Kind
 from multimodal.studies.fits import Fit, fit_rows, restrict_modalities, tasks
 
@@ -34,7 +41,8 @@ class Job:
 
     Attributes:
         name: Its name in files.
-        kind: A kind of baseline, or `fusion`.
+        kind: A kind of baseline, or `fusion`; `recipe` is a baseline of one modality that is fitted
+            as the fusion is.
         label: What it is called in news and notes.
         reads: The modalities that it is given.
         fusion: The fusion of a candidate that has one.
@@ -76,8 +84,12 @@ def jobs(prepared: Prepared, fusions: Sequence[Component]) -> list[Job]:
     subsets = [each for size in sizes for each in combinations(modalities, size)]
     # Those that the verdict needs come first, for a comparison that runs out of time.
     subsets.sort(key=lambda reads: ("tabular" not in reads, len(reads)))
-    found += [_fusion_job(fusions[0], reads) for reads in (tuple(modalities), *subsets)]
-    return found + [_fusion_job(fusion, tuple(modalities)) for fusion in fusions[1:]]
+    everything = tuple(modalities)
+    found.append(_fusion_job(fusions[0], everything))
+    for reads in subsets:
+        job = _fusion_job(fusions[0], reads)
+        found.append(job if len(reads) > 1 else replace(job, kind="recipe"))
+    return found + [_fusion_job(fusion, everything) for fusion in fusions[1:]]
 
 
 def chosen_fusions(config: Config, names: Sequence[str]) -> list[Component]:
@@ -146,7 +158,7 @@ def additions(found: Sequence[Job]) -> list[tuple[str, str]]:
     They say what each modality adds to the table alone and to everything else, for the first
     fusion, and what TF-IDF adds to the table in gradient boosting.
     """
-    reads = [job.reads for job in found if job.kind == "fusion"]
+    reads = [job.reads for job in found if job.fusion]
     first = next(job.fusion.name for job in found if job.fusion)
     most = max(reads, key=len)
     pairs: list[tuple[Reads, Reads]]
@@ -171,7 +183,7 @@ def fit_job(job: Job, prepared: Prepared, seed: int) -> dict[str, Fit]:
     training = prepared.config.training.model_copy(update={"seed": seed})
     update = {"training": training, **({"fusion": job.fusion} if job.fusion else {})}
     prepared = replace(prepared, config=prepared.config.model_copy(update=update))
-    if job.kind == "fusion":
+    if job.fusion:
         return {job.name: fit_rows(restrict_modalities(prepared, job.reads))}
     kept: dict[str, Fit] = {}
     for number, task in enumerate(tasks(prepared)):
@@ -191,6 +203,7 @@ def _keep(
     """Add the predictions of one head to those of the heads before it."""
     name = _tree_name(score.inputs) if job.kind == "trees" else job.name
     values = np.empty(outputs.shape, np.float64)
+    # A baseline predicts in an order of its own, such as by the length of texts.
     values[np.searchsorted(prepared.rows("test"), rows)] = outputs
     known = kept.get(name, Fit({}))
     kept[name] = Fit(

@@ -9,16 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from multimodal.core.arrays import Ints
-from multimodal.core.config import Config
+from multimodal.core.config import Component, Config
 from multimodal.core.errors import ConfigError
 from multimodal.core.interrupted import digest
-from multimodal.core.presets import ConfigLike, as_config
+from multimodal.core.presets import ConfigLike, as_config, as_names
+from multimodal.data.photos.locate import Images
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.data.split.folds import MOST_FOLDS, deal_folds, read_folds, strata
-from multimodal.data.split.splits import joined_groups, leaking_rows
+from multimodal.data.split.splits import leaking_rows
 from multimodal.runs.provenance import Request, record
 from multimodal.runs.train import prepare_rows
 from multimodal.studies.compare.candidates import chosen_fusions, jobs
@@ -33,7 +32,7 @@ MOST_SEEDS = 100
 
 def compare(
     data: Rows,
-    targets: str | Sequence[str] = (),
+    targets: str | int | Sequence[str | int] = (),
     *,
     out: str | Path,
     config: ConfigLike = None,
@@ -42,7 +41,7 @@ def compare(
     seeds: int = 3,
     fusions: Sequence[str] = (),
     weight: str | None = None,
-    images: str | Path | None = None,
+    images: Images = None,
     minutes: float | None = None,
     command: str = "",
 ) -> ComparisonRecord:
@@ -61,7 +60,8 @@ def compare(
         config: What the user wants, as a Config, a dict or the path of a file; what it leaves open
             is inferred. `data.split` says which share of the rows validates, and by `group` what
             stays in one fold.
-        folds: Number of folds; duplicates share one, targets are spread evenly.
+        folds: Number of folds; duplicates and near duplicates share one, targets are spread
+            evenly.
         folds_column: Column that names each row's fold, in place of `folds`; no model reads it.
         seeds: Number of seeds, from the config's on.
         fusions: Names of fusions; the first reads every subset. The config's by default.
@@ -81,30 +81,41 @@ def compare(
         record = compare("products.csv", "price", out="comparison", minutes=60)
         record.verdicts["price"]
     """
-    columns = [targets] if isinstance(targets, str) else list(targets)
-    start, given = time.monotonic(), as_config(config)
-    request = Request(data, columns, given, Path(out), weight, images, command=command)
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    columns = as_names(targets)
+    request = Request(data, columns, as_config(config), Path(out), weight, images, command=command)
     _check_counts(folds, seeds)
-    wanted = given if folds_column is None else _without_folds_column(given, folds_column)
-    if folds_column is None:
-        _check_split(wanted)
+    wanted = _config_for_folds(request.config, folds_column)
     chosen = chosen_fusions(wanted, fusions)
     prepared = prepare_rows(replace(request, config=wanted))
     numbers, groups = _folds(prepared, folds, folds_column)
-    first = wanted.training.seed
-    experiment = Experiment(
-        out=request.out,
-        prepared=prepared,
-        folds=numbers,
-        groups=groups,
-        jobs=jobs(prepared, chosen),
-        seeds=range(first, first + seeds),
-        deadline=math.inf if minutes is None else start + 60 * minutes,
-        command=command,
-    )
+    experiment = _experiment(request, prepared, numbers, groups, chosen, seeds, deadline)
+    # Fits lie under the number of a fold: with other folds, those that are there would not fit.
     of_folds = {"folds": folds_column or folds, "folds of rows": digest(numbers)}
     with study_folder(request.out, record(request, prepared) | of_folds):
         return experiment.run()
+
+
+def _experiment(
+    request: Request,
+    prepared: Prepared,
+    folds: Ints,
+    groups: Ints,
+    fusions: Sequence[Component],
+    seeds: int,
+    deadline: float,
+) -> Experiment:
+    first = request.config.training.seed
+    return Experiment(
+        out=request.out,
+        prepared=prepared,
+        folds=folds,
+        groups=groups,
+        jobs=jobs(prepared, fusions),
+        seeds=range(first, first + seeds),
+        deadline=deadline,
+        command=request.command,
+    )
 
 
 def _check_counts(folds: int, seeds: int) -> None:
@@ -115,14 +126,18 @@ def _check_counts(folds: int, seeds: int) -> None:
         )
 
 
-def _check_split(config: Config) -> None:
+def _config_for_folds(config: Config, column: str | None) -> Config:
+    """Return the config that the folds are dealt by, or with which they are read from `column`."""
+    if column is not None:
+        return _without_folds_column(config, column)
     method = config.data.split.method
     if method in ("time", "column"):
         raise ConfigError(
             f"`data.split` is by {method}, which gives one test split, not folds. Name the column "
-            "that holds each row's fold (--folds-column), or split at random or by group; "
+            "that holds each row's fold (--folds-column), or split at random; "
             "`multimodal train` compares models on one given split."
         )
+    return config
 
 
 def _without_folds_column(config: Config, column: str) -> Config:
@@ -138,17 +153,15 @@ def _without_folds_column(config: Config, column: str) -> Config:
     ignored = {column, *([str(split.column)] if split.method == "column" else [])}
     data = config.data.model_dump() | {
         "columns": {**config.data.columns, **dict.fromkeys(ignored, "ignored")},
-        "split": {"validation": split.validation, "test": split.test},
+        "split": split.model_dump() | {"method": "random", "column": None},
     }
     return config.merge(data=data)
 
 
 def _folds(prepared: Prepared, folds: int, column: str | None) -> tuple[Ints, Ints]:
     """Return each row's fold, and the groups that stay together, both (N,)."""
-    table, split = prepared.table, prepared.config.data.split
-    alone = np.arange(len(table.frame))
-    duplicates = alone if prepared.groups is None else prepared.groups
-    groups = joined_groups(split, table.frame, duplicates, f"{table.name}: ")
+    table = prepared.table
+    groups = prepared.groups
     if column is None:
         seed = prepared.config.training.seed
         return deal_folds(folds, groups, strata(prepared), seed), groups
@@ -156,7 +169,8 @@ def _folds(prepared: Prepared, folds: int, column: str | None) -> tuple[Ints, In
     apart = leaking_rows(numbers, groups)
     if len(apart):
         logger.warning(
-            f"{len(apart):,} rows have a duplicate in another fold of column '{column}', "
+            f"{len(apart):,} rows have a duplicate, or another row of their group, in another fold "
+            f"of column '{column}', "
             f"the first in {table.place(int(apart[0]))}; models have seen what they are tested on."
         )
     return numbers, groups

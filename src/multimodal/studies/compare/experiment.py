@@ -74,6 +74,7 @@ class Experiment:
         """Fit what is not there yet, sum up, and write it down."""
         plan = [
             (job, fold, seed)
+            # seed by seed, so that a comparison that ends early has all candidates with one seed
             for seed, job, fold in product(self.seeds, self.jobs, range(self.count))
         ]
         self._take_up(plan)
@@ -129,6 +130,7 @@ class Experiment:
                 config.data.split.validation,
                 config.training.seed,
             )
+            # Kept for all seeds: models differ by their seed alone, not by what they are given.
             self.splits[fold] = resplit(self.prepared, splits)
         return self.splits[fold]
 

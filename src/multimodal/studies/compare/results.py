@@ -35,8 +35,8 @@ from multimodal.studies.fits import Fit
 
 RECORD_FILE, TABLE_FILE, OUT_OF_FOLD_FILE = "comparison.json", "comparison.csv", "out_of_fold.csv"
 MOST_BYTES = 1 << 26  # of comparison.json, before it is parsed
-Kind = Literal["constant", "trees", "sequential", "fusion"]
-BASELINES: tuple[Kind, ...] = ("constant", "trees", "sequential")
+Kind = Literal["constant", "trees", "sequential", "recipe", "fusion"]
+BASELINES: tuple[Kind, ...] = ("constant", "trees", "sequential", "recipe")
 CONSTANTS: dict[LabelKind, str] = {
     "number": "Median",
     "class": "Class shares",
@@ -55,7 +55,7 @@ class Candidate:
 
     Attributes:
         name: Its name in files, such as `fusion-concat-tabular`.
-        kind: A kind of baseline, or `fusion`.
+        kind: A kind of baseline, or `fusion`; `recipe` is what a fusion is on one modality alone.
         inputs: What it reads, such as "table + text".
         label: What it is called in tables.
         fusion: The name of its fusion; empty for baselines.
@@ -380,6 +380,7 @@ def _difference(metric: str, mine: _Scores, other: _Scores) -> Difference:
         low=found.low,
         high=found.high,
         p=found.p,
+        # of K folds of like size, one tests for K - 1 that train
         p_folds=corrected_t_test(folds - folds_2, 1 / max(1, len(folds) - 1)),
         folds_won=int((folds < folds_2).sum()),
     )

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from rich.table import Table as Printed
 
 
+NETWORKS = ("sequential", "recipe")  # kinds of baselines whose labels are names
+
+
 def comparison_verdict(head: Leaderboard) -> str:
-    """Say whether reading everything was worth it, and what each modality adds to the table.
+    """Say which modalities earned their place, and whether the model beats the best baseline.
 
     A difference counts where its 95 % interval leaves zero out.
 
@@ -41,16 +44,14 @@ def comparison_verdict(head: Leaderboard) -> str:
     """
     full = next((each for each in head.standings if each.name == head.full), None)
     if full is None:
-        return f"For {head.head} the fusion of everything is not finished; there is no verdict."
+        return f"For {head.head} the model of everything is not finished; there is no verdict."
     baseline = next((each for each in head.standings if each.name == head.reference), None)
     first = f"For {head.head}, {full.label} {_against(full, baseline, head.rows)}"
-    over_table = [a for a in head.additions if a.to == "table" and a.arm.startswith("fusion")]
-    if not over_table:
-        over_table = [a for a in head.additions if a.arm == head.full]
-    if not over_table:
+    # Of models that differ in one modality and nothing else.
+    added = [each for each in head.additions if each.arm == head.full]
+    if not added:
         return f"{first}."
-    to = "the table alone" if over_table[0].to == "table" else "the rest"
-    return f"{first}; over {to}, {listed([addition_words(a) for a in over_table])}."
+    return f"{first}; to the others, {listed([addition_words(each) for each in added])}."
 
 
 def addition_words(addition: Addition) -> str:
@@ -89,7 +90,7 @@ def _against(full: LeaderboardRow, baseline: LeaderboardRow | None, rows: int) -
     found = full.versus
     if baseline is None or found is None:
         return "has no baseline to be compared with"
-    name = baseline.label if baseline.kind == "sequential" else baseline.label.lower()
+    name = baseline.label if baseline.kind in NETWORKS else baseline.label.lower()
     than = f"the best baseline, {name.replace('tf-idf', 'TF-IDF')}"
     if found.low > 0:
         return f"is {_share(found.gain)} better ({_range(found)}) than {than}{_doubt(found)}"

@@ -179,7 +179,7 @@ def _set_options(
     """Give encoders and fusion the further options of a class, its part and its group."""
 
     def changed(group: Group) -> Group:
-        cls = registry.get(f"{group.modality}_encoder", group.encoder.name)
+        cls = registry.get(registry.encoder_kind(group), group.encoder.name)
         encoder = _extended(group.encoder, options(cls, group.encoder, group))
         return group.model_copy(update={"encoder": encoder})
 

@@ -24,7 +24,8 @@ from multimodal.core.config import Config
 from multimodal.core.errors import MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
-from multimodal.core.presets import ConfigLike, as_config
+from multimodal.core.presets import ConfigLike, as_config, as_names
+from multimodal.data.photos.locate import Images
 from multimodal.data.prepare import Prepared, Rows
 from multimodal.evaluation.bootstrap import bootstrap_metrics, metric_by_cluster, relative_gain
 from multimodal.evaluation.measures import RatioTerms, compared_metrics, ratio_terms, shortfall
@@ -78,13 +79,13 @@ def single_network(prepared: Prepared, config: Config) -> Prepared:
 
 def tune(
     data: Rows,
-    targets: str | Sequence[str] = (),
+    targets: str | int | Sequence[str | int] = (),
     *,
     out: str | Path,
     config: ConfigLike = None,
     minutes: float = 30.0,
     weight: str | None = None,
-    images: str | Path | None = None,
+    images: Images = None,
     command: str = "",
 ) -> TuningRecord:
     """Search for a config that does better on the validation rows, and write it as `best.yaml`.
@@ -117,7 +118,7 @@ def tune(
         multimodal.train("products.csv", "price", out="run", config="tuned/best.yaml")
     """
     optuna()
-    columns = [targets] if isinstance(targets, str) else list(targets)
+    columns = as_names(targets)
     start, given = time.monotonic(), as_config(config)
     request = Request(data, columns, given, Path(out), weight, images, command=command)
     prepared = prepare_rows(request)
@@ -187,6 +188,8 @@ class Search:
         try:
             trial = self._fit(trial, watch)
         except TrialEnded as end:
+            # Out of time is no result: the trial is not kept, and a search that goes on draws it
+            # anew.
             if not end.pruned:
                 return False
             trial = trial.model_copy(update={"state": "pruned"})
@@ -217,6 +220,7 @@ class Search:
             metric = tuned_metric(self.prepared, task)
             error = split_error(self.prepared, task, fit.outputs, VALIDATION)
             found[f"{task.name}_{metric}"] = shortfall(metric, error)
+            # Relative to a constant, so that heads of other units count alike.
             relative.append(error / max(self.constant[task.name], 1e-12))
         value = float(np.mean(relative))
         return {"state": "complete", "value": value, "metrics": found, "parameters": fit.parameters}
@@ -346,6 +350,6 @@ def _parts(
         values = values[: len(rows)] if split == VALIDATION else values[-len(rows) :]
     y_true, weight = prepared.labels[task.name][rows], prepared.source.weights[task.name][rows]
     counts = has_label(task, y_true) & (weight > 0)
-    clusters = rows if prepared.groups is None else prepared.groups[rows]
+    clusters = prepared.groups[rows]
     each = ratio_terms(metric, task, y_true[counts], values[counts])
     return each, weight[counts], clusters[counts]

@@ -1,0 +1,1 @@
+"""Pretrained models by name, as extractors of features of photos and texts."""

@@ -1,0 +1,123 @@
+"""Pretrained networks of photos, with their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import isqrt
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from multimodal.core.errors import ConfigError, DataError, first_line
+from multimodal.core.files import sha256_of
+from multimodal.core.pretrained import Pretrained
+from multimodal.layers.pooling import GridPooling
+from multimodal.models.pretrained.batched import batches, filled, forward_of
+from multimodal.models.pretrained.files import only_file, read_state
+from multimodal.models.pretrained.states import dinov2_of, efficientnet_lite0_of, siglip_of
+
+Features = NDArray[np.float32]
+SMALLEST = 32  # pixels a side, from which the last map has a place
+APPLICATIONS = {
+    "mobilenet_v3_small": "MobileNetV3Small",
+    "efficientnet_v2_b0": "EfficientNetV2B0",
+    "convnext_tiny": "ConvNeXtTiny",
+}
+PATCHES = {"dinov2_small": 14, "siglip": 16}  # pixels a side
+HEADS = {"dinov2_small": 6, "siglip": 12}
+
+
+class Network(NamedTuple):
+    """A network with its weights, their SHA-256, and what it makes of its inputs."""
+
+    network: keras.Model | None
+    checksum: str
+    features: Callable[..., Features]
+    dim: int
+
+
+def photo_network(name: str, model: Pretrained, path: Path, size: int) -> Network:
+    """Return a pretrained network of photos.
+
+    Args:
+        name: Its name in the table.
+        model: Its row of the table.
+        path: File or folder of its weights.
+        size: Pixels a side of the photos.
+
+    Raises:
+        ConfigError: The size does not suit.
+        DataError: The weights are damaged, or those of another model.
+    """
+    check_size(name, size)
+    if name in APPLICATIONS:
+        file = only_file(model, path)
+        network, checksum = _application(APPLICATIONS[name], file, size), sha256_of(file)
+    else:
+        state = read_state(model, path)
+        checksum = state.checksum
+        if name == "dinov2_small":
+            network = dinov2_of(state.tensors, HEADS[name], size, state.place)
+        elif name == "siglip":
+            network = siglip_of(state.tensors, HEADS[name], size, state.place)
+        else:
+            network = efficientnet_lite0_of(state.tensors, state.place)
+    features = partial(_features, forward_of(network), network.output.shape[-1])
+    return Network(network, checksum, features, network.output.shape[-1])
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise ConfigError for a size of photos that a network does not take."""
+    patch = PATCHES.get(name, 1)
+    if size < SMALLEST or size % patch:
+        steps = f" and a multiple of {patch}" if patch > 1 else ""
+        raise ConfigError(
+            f"{name}: expected photos of {SMALLEST} pixels or more{steps}; got {size}."
+        )
+
+
+def _application(architecture: str, file: Path, size: int) -> keras.Model:
+    """Return a model of `keras.applications`, which scales its photos itself."""
+    if not file.is_file():
+        raise DataError(f"{file}: expected a file of pretrained weights; it is none.")
+    make = getattr(keras.applications, architecture)
+    try:
+        return make(include_top=False, weights=str(file), input_shape=(size, size, 3))
+    except Exception as error:  # a reader met with damaged bytes raises anything
+        raise DataError(
+            f"{file}: expected weights of keras.applications.{architecture} without its top "
+            f"({first_line(error)}). Get it anew."
+        ) from None
+
+
+def _features(
+    forward: Callable[[NDArray[np.float32]], Features],
+    dim: int,
+    photos: NDArray[np.uint8],
+    side: int = 0,
+) -> Features:
+    """Return float32 (N, dim): the mean of a map's places, or the first token.
+
+    With a `side`, (N, side * side, dim): the mean of the places in each part of a grid.
+    """
+    found = np.zeros((len(photos), side**2, dim) if side else (len(photos), dim), np.float32)
+    for rows in batches(len(photos)):
+        output = forward(filled(photos[rows].astype(np.float32)))[: len(rows)]
+        if side:
+            found[rows] = _parts(output, side)
+        else:
+            found[rows] = output.mean(axis=(1, 2)) if output.ndim == 4 else output[:, 0]
+    return found
+
+
+def _parts(output: Features, side: int) -> Features:
+    """Return the means over the parts of a grid, of a map or of tokens after a first one."""
+    places = output.reshape(len(output), -1, output.shape[-1])
+    if isqrt(places.shape[1]) ** 2 == places.shape[1] - 1:  # the token of the photo is no place
+        places = places[:, 1:]
+    pooled = keras.ops.convert_to_numpy(GridPooling(grid_size=side)(places))
+    return np.asarray(pooled.reshape(len(output), side**2, -1), np.float32)
