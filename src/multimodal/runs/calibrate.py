@@ -89,7 +89,14 @@ def fit_calibration(
     layers = {task.name: head_layer(run.model, task.name) for task in run.tasks}
     labels, weights = labels_of(prepared, out_of_fold.rows)
     calibration = calibrate(
-        run.tasks, layers, run.spec, out_of_fold.outputs, labels, weights, out_of_fold.inputs
+        run.tasks,
+        layers,
+        run.spec,
+        out_of_fold.outputs,
+        labels,
+        weights,
+        out_of_fold.inputs,
+        prepared.groups[out_of_fold.rows],
     )
     return calibration.model_copy(update={"usual": _fit_novelty(run, prepared, validation)})
 

@@ -199,3 +199,27 @@ def test_many_rows_are_thinned_without_missing_the_level() -> None:
     assert len(record.upper) == 5000
     assert share(record, "growing", 0.9) == pytest.approx(0.9, abs=0.01)
     assert share(record, "growing", 0.99) == pytest.approx(0.99, abs=0.004)
+
+
+def drawn_groups(seed: int) -> tuple[np.ndarray, ...]:
+    """Return groups of 20 rows that share features and the size of their errors."""
+    random = np.random.default_rng(seed)
+    group = np.repeat(np.arange(30), 20)
+    features, size = random.normal(size=(30, 6))[group], np.exp(random.normal(size=30))[group]
+    guess = random.uniform(0, 9, len(group))
+    return group, features, guess[:, None], guess + size * random.normal(size=len(group))
+
+
+def test_intervals_hold_rows_of_new_groups() -> None:
+    held = []
+    for seed in range(0, 12, 2):
+        (group, features, outputs, y_true), new = drawn_groups(seed), drawn_groups(seed + 1)
+        for groups in (None, group):
+            record = calibrate_intervals(
+                outputs, y_true, np.ones(600), TargetTransform(), features=features, groups=groups
+            )
+            low, high = prediction_interval(record, new[2], 0.9, new[1])
+            held.append(((low <= new[3]) & (new[3] <= high)).mean())
+    by_row, by_group = np.reshape(held, (6, 2)).mean(axis=0)
+    # Features that name a group tell the sizes of its errors, and nothing of another group's.
+    assert by_group > 0.88 > by_row + 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
@@ -95,5 +96,8 @@ def test_a_damaged_record_is_refused(values: dict[str, object], match: str) -> N
 
 
 def test_folds_are_the_same_each_time_and_of_one_size() -> None:
-    assert (folds_of(103) == folds_of(103)).all()
-    assert np.bincount(folds_of(103)).tolist() == [21, 21, 21, 20, 20]
+    rows = np.arange(103)
+    assert (folds_of(rows) == folds_of(rows)).all()
+    assert np.bincount(folds_of(rows)).tolist() == [21, 21, 21, 20, 20]
+    groups = rows // 4
+    assert (pd.Series(folds_of(groups)).groupby(groups).nunique() == 1).all()

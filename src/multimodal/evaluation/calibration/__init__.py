@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from multimodal.core.arrays import Floats
+from multimodal.core.arrays import Floats, Ints
 from multimodal.core.errors import RunError
 from multimodal.core.files import write_text
 from multimodal.core.records import Record, read_json
@@ -182,6 +182,7 @@ def calibrate(
     labels: Arrays,
     weights: Arrays,
     inputs: Inputs,
+    groups: Ints | None = None,
 ) -> Calibration:
     """Calibrate all heads on rows that the model did not learn from.
 
@@ -193,6 +194,7 @@ def calibrate(
         labels: Labels by head, as `evaluation.measure` takes them.
         weights: Row weights by head.
         inputs: Arrays of the rows, as the model reads them; those of tabular groups at least.
+        groups: Numbers (N,) of what belongs together and is in one fold; without them, single rows.
     """
     chosen = choose_features(spec, inputs)
     features = row_features(chosen, inputs)
@@ -202,7 +204,9 @@ def calibrate(
         known = outputs[task.name], labels[task.name], weights[task.name]
         if task.kind == "number":
             space = TargetTransform.of(layers[task.name])
-            found = calibrate_intervals(*known, space, quantiles=task.quantiles, features=features)
+            found = calibrate_intervals(
+                *known, space, quantiles=task.quantiles, features=features, groups=groups
+            )
             numbers |= {} if found is None else {task.name: found}
         else:
             best = fit_temperature(task, *known)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multimodal.core.arrays import Bools, Floats
+from multimodal.core.arrays import Bools, Floats, Ints
 from multimodal.core.target_transform import TargetTransform
 from multimodal.evaluation.calibration.intervals import (
     MOST_SCORES,
@@ -65,6 +65,7 @@ def calibrate_intervals(
     *,
     quantiles: Sequence[float] = (),
     features: ArrayLike | None = None,
+    groups: Ints | None = None,
 ) -> NumberCalibration | None:
     """Learn the record that `prediction_interval` takes, from calibration rows.
 
@@ -80,6 +81,7 @@ def calibrate_intervals(
         space: The space the head learns in.
         quantiles: What the outputs of a quantile head stand for.
         features: What else may tell how large an error is (N, F), finite numbers.
+        groups: Rows of one number (N,) are in one fold; without it, each row is its own group.
 
     Returns:
         The record; None where no row has a prediction, a label and a weight.
@@ -104,14 +106,15 @@ def calibrate_intervals(
         return None
     values, y, w, kept = known
     scores, none = _scores_to_try(values, quantiles), np.zeros((len(y), 0))
-    best = _fit(values, y, w, scores[0], none)
+    together = np.arange(len(y)) if groups is None else groups[kept]
+    best = _fit(values, y, w, scores[0], none, together)
     for score in scores[1:]:
-        best = _better(best, _fit(values, y, w, score, none), w)
+        best = _better(best, _fit(values, y, w, score, none, together), w)
     if features is not None and np.shape(features)[1]:
         more = np.asarray(features, np.float64)[kept]
-        best = _better(best, _fit(values, y, w, best.score, more), w)
+        best = _better(best, _fit(values, y, w, best.score, more, together), w)
     above, below = best.scores
-    if _is_skewed(best, w):
+    if _is_skewed(best, w, folds_of(together)):
         upper, lower = _weighted_quantiles(above, w), _weighted_quantiles(below, w)
     else:
         upper, lower = _weighted_quantiles(np.maximum(above, below), w), []
@@ -165,7 +168,7 @@ def _scores_to_try(values: Floats, quantiles: Sequence[float]) -> list[Nonconfor
 
 
 def _fit(
-    values: Floats, y: Floats, w: Floats, score: NonconformityScore, more: Floats
+    values: Floats, y: Floats, w: Floats, score: NonconformityScore, more: Floats, groups: Ints
 ) -> _Candidate:
     """Fit the sizes of errors; with more than 5,000 rows, on that many of them."""
     # One width for all rows holds too many of the small numbers and too few of the large ones, even
@@ -175,10 +178,11 @@ def _fit(
     features = np.hstack([score.features(values), more])
     # Evenly spread: the same rows every time.
     some = np.flatnonzero(np.arange(len(y)) % max(-(-len(y) // MOST_ROWS), 1) == 0)
+    fold = folds_of(groups[some])
     # Chosen once for all folds: one number, which single rows hardly move.
-    penalty = best_penalty(relative[some], features[some], w[some])
+    penalty = best_penalty(relative[some], features[some], w[some], fold)
     scale = fit_conditional_scale(relative[some], features[some], w[some], penalty)
-    size, fold = scale.of(features), folds_of(len(some))
+    size = scale.of(features)
     for left_out in range(FOLDS) if scale.knots else ():
         kept, rest = some[fold != left_out], some[fold == left_out]
         part = fit_conditional_scale(relative[kept], features[kept], w[kept], penalty)
@@ -197,11 +201,11 @@ def _better(first: _Candidate, other: _Candidate, w: Floats) -> _Candidate:
     return other if _above_chance(gain, w) else first
 
 
-def _is_skewed(candidate: _Candidate, w: Floats) -> bool:
+def _is_skewed(candidate: _Candidate, w: Floats, fold: Ints) -> bool:
     """Return whether a quantile for each side has a better score than one, by more than chance."""
     if effective_rows(w) < LEAST_TWO_SIDED:  # each side has half of the scores
         return False
-    fold, gain = folds_of(len(w)), np.zeros(len(w))
+    gain = np.zeros(len(w))
     above, below = candidate.scores
     for left_out in range(FOLDS):
         kept, rest = fold != left_out, fold == left_out

@@ -97,16 +97,20 @@ def fit_conditional_scale(
     )
 
 
-def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> float:
+def best_penalty(
+    errors: ArrayLike, features: ArrayLike, weights: ArrayLike, fold: Ints | None = None
+) -> float:
     """Return the penalty of `fit_conditional_scale` with the best likelihood in cross-validation.
 
-    It is infinite where the features tell nothing, or there are fewer than 60 rows.
+    It is infinite where the features tell nothing, or there are fewer than 60 rows. `fold` (N,)
+    numbers the fold of each row, 0 to 4; without it, rows go to folds one by one.
     """
     size, x, w = _sizes(errors), np.asarray(features, np.float64), np.asarray(weights, np.float64)
     knots = [_knots(column) for column in x.T]
     if len(size) < LEAST_ROWS or all(len(each) < 2 for each in knots):
         return math.inf
-    basis, fold = _basis(x, knots), folds_of(len(size))
+    basis = _basis(x, knots)
+    fold = folds_of(np.arange(len(size))) if fold is None else fold
     losses = dict.fromkeys((*PENALTIES, math.inf), 0.0)
     for left_out in range(FOLDS):
         kept = fold != left_out
@@ -115,9 +119,11 @@ def best_penalty(errors: ArrayLike, features: ArrayLike, weights: ArrayLike) -> 
     return min(losses, key=lambda penalty: losses[penalty])
 
 
-def folds_of(rows: int, folds: int = FOLDS) -> Ints:
-    """Number the fold (N,) of each row: at random, the same every time."""
-    return np.asarray(np.random.default_rng(0).permutation(rows) % folds, np.int64)
+def folds_of(groups: Ints, folds: int = FOLDS) -> Ints:
+    """Number the fold (N,) of each row: at random, the same every time, one for each group."""
+    found, group = np.unique(groups, return_inverse=True)
+    fold = np.random.default_rng(0).permutation(len(found)) % folds
+    return np.asarray(fold[group], np.int64)
 
 
 def _sizes(errors: ArrayLike) -> Floats:
