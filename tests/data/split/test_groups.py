@@ -53,6 +53,14 @@ def test_a_long_text_up_to_some_words_joins_rows() -> None:
     assert found.notes[0].startswith("120 rows share a long text")
 
 
+def test_a_changed_word_in_thirty_parts_no_rows() -> None:
+    frame = flats().drop(columns="host")
+    for i, text in enumerate(frame["text"].str.split().str[:30]):
+        text[8 + i % 15] = f"own{i}"
+        frame.loc[i, "text"] = " ".join(text)
+    np.testing.assert_array_equal(groups_of(frame).together, np.arange(N) % 30)
+
+
 def test_half_of_a_text_joins_nothing() -> None:
     found = groups_of(flats(own=40).drop(columns="host"))
     np.testing.assert_array_equal(found.together, np.arange(N))

@@ -23,7 +23,9 @@ from multimodal.data.columns.schema import Schema
 from multimodal.data.sparse.hashing import Words, hash_slices
 from multimodal.data.split.duplicates import Edges, connected, spelled
 
-SHARED = 0.7  # of the shingles of two texts together
+# Of the shingles of two texts together: a changed word parts five of them, so that one in a text of
+# thirty words leaves two thirds.
+SHARED = 0.5
 _WORDS = 5  # of a shingle
 _LEAST = 20  # shingles of a long text; short ones are alike by chance
 _NEXT = 3  # rows after it in a shingle's list that a row is compared with
@@ -38,7 +40,7 @@ _GROUP_ROWS, _GROUP_FRACTION = 10, 0.1  # a larger group is no group: it is what
 def near_duplicate_groups(frame: pd.DataFrame, schema: Schema, groups: Ints) -> Ints:
     """Return int64 (N,): `groups`, those joined whose rows are near duplicates.
 
-    Two rows are if 70 % of the runs of five words that stand in either's text stand in both, in
+    Two rows are if half of the runs of five words that stand in either's text stand in both, in
     texts of at least twenty such runs; or if, of five or more numbers, categories and dates, all
     but one are equal, and so rare that this is no coincidence. What more than ten rows and a tenth
     of all share joins nothing, and groups that would become larger than that stay as they are.
