@@ -26,7 +26,7 @@ from multimodal.core.config import Config
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md"] + [
-    f"docs/{name}.md" for name in ("tables", "explain", "fine_tune", "own_models")
+    f"docs/{name}.md" for name in ("tables", "explain", "fine_tune", "own_models", "sklearn")
 ]
 EVERY_PAGE = [
     "README.md",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
     from multimodal.fusion import ConcatFusion
     from multimodal.heads import RegressionHead, losses, metrics
+    from multimodal.integrations import sklearn
     from multimodal.layers.registry import list_parts, register
     from multimodal.models.build import build
     from multimodal.runs.api import evaluate, explain, report
@@ -75,7 +76,11 @@ _HOMES = {
     "write_manifest": "core.manifest",
 }
 _SUBPACKAGES = ("encoders", "explain", "fusion", "heads", "layers", "models", "report")
-_ALIASES = {"losses": "multimodal.heads.losses", "metrics": "multimodal.heads.metrics"}
+_ALIASES = {
+    "losses": "multimodal.heads.losses",
+    "metrics": "multimodal.heads.metrics",
+    "sklearn": "multimodal.integrations.sklearn",
+}
 
 __all__ = [
     "ConcatFusion",
@@ -113,6 +118,7 @@ __all__ = [
     "read_table",
     "register",
     "report",
+    "sklearn",
     "train",
     "tune",
     "write_manifest",

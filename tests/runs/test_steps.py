@@ -130,6 +130,19 @@ class Break(keras.callbacks.Callback):
         raise RuntimeError("broken")
 
 
+def test_without_test_rows_all_rows_are_learned_from(tmp_path: Path) -> None:
+    config = plain_config(baselines=True, fold_models=1).merge(data={"split": {"test": 0}})
+    run = train.train(plain_rows(60), "price", out=tmp_path / "run", config=config)
+    record = RunMetrics.read(tmp_path / "run")
+    assert (record.data.train, record.data.validation, record.data.test) == (54, 6, 0)
+    assert record.heads["price"].validation["rmse"] > 0 and record.heads["price"].metric
+    assert not record.heads["price"].test and not record.comparison and not record.intervals
+    assert steps.NO_TESTS in record.notes
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert not names & {"report.html", "predictions.csv", "importance.json", "unfinished.json"}
+    assert run.predict(plain_rows(3), level=0.8).frame["price_low"].notna().all()
+
+
 def test_a_failed_fit_leaves_things_as_they_were(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
     with pytest.raises(RuntimeError, match="broken"):

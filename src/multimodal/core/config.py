@@ -182,7 +182,7 @@ class Split(Record):
         near_duplicates: Whether rows that share a long text up to some words, or all values but
             one, stay together, too, as duplicates do.
         validation: Fraction of the rows.
-        test: Fraction of the rows.
+        test: Fraction of the rows; with 0 there are no test rows, and all rows are learned from.
     """
 
     method: Literal["random", "time", "column"] = "random"
@@ -190,7 +190,7 @@ class Split(Record):
     group: str | None = None
     near_duplicates: bool = True
     validation: float = Field(0.1, gt=0, lt=0.5)
-    test: float = Field(0.15, gt=0, lt=0.5)
+    test: float = Field(0.15, ge=0, lt=0.5)
 
     @model_validator(mode="before")
     @classmethod

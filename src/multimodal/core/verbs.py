@@ -46,7 +46,9 @@ class Alias(ModuleType):
         self._home = home
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("__path__", "__file__"):  # not a package, and no file of its own
+        # Not a package, and no file of its own; and who looks through all modules, as for warnings,
+        # must load none.
+        if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
         return getattr(importlib.import_module(self._home), name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +98,15 @@ class Predictions:
     `counts` tells what was out of the ordinary: unseen categories by column, photos that are not
     there, rows without any photo, rows without a prediction, rows unlike the training rows.
     `unused_columns` are those the model never saw.
+    `outputs` are the plain numbers of each head, float64 (rows, width), NaN for a row without a
+    prediction: a number or its quantiles, probabilities of all classes or labels, however many, or
+    a box as fractions of its photo.
     """
 
     frame: pd.DataFrame
     counts: dict[str, int]
     unused_columns: list[str]
+    outputs: dict[str, Floats] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pd.Series[Any]:
         known = [c for c in map(str, self.frame) if slug(c) == slug(f"{name}_prediction")]
@@ -172,6 +176,17 @@ def target_names(config: Config, spec: FittedSpec) -> dict[str, str]:
         found[fitted.name] = column if inferred else head.name
     names = list(found.values())
     return {head: name if names.count(name) == 1 else head for head, name in found.items()}
+
+
+def outputs_of_all_rows(
+    table: Table, outputs: Mapping[str, Floats], names: Mapping[str, str]
+) -> dict[str, Floats]:
+    """Return outputs (rows, width) of all rows of the source, NaN of those not read, by name."""
+    found = {}
+    for head, values in outputs.items():
+        found[names[head]] = np.full((table.rows_read, values.shape[1]), np.nan)
+        found[names[head]][table.rows] = values
+    return found
 
 
 def predictions_frame(

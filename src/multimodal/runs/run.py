@@ -56,6 +56,7 @@ from multimodal.runs.rows import (
     Predictions,
     check_level,
     measure_heads,
+    outputs_of_all_rows,
     prediction_intervals,
     predictions_frame,
     read_all_labels,
@@ -161,7 +162,8 @@ class Run(FittedModel):
         frame = predictions_frame(table, self.schema, self.tasks, found, intervals, index, names)
         known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
         unused = [str(name) for name in table.frame if name not in known]
-        return Predictions(frame, found.counts, unused)
+        outputs = outputs_of_all_rows(table, found.outputs, names)
+        return Predictions(frame, found.counts, unused, outputs)
 
     def inputs(self, rows: Source, *, images: Images = None) -> dict[str, NDArray[Any]]:
         """Return the inputs of `model` for raw rows, as `keras.Model.predict` takes them.

@@ -99,7 +99,7 @@ def predictions_table(
 def head_metrics(
     prepared: Prepared, tasks: Sequence[Task], splits: Mapping[str, SplitPredictions]
 ) -> dict[str, HeadMetrics]:
-    """Return the metrics of each head on the splits `validation` and `test`."""
+    """Return the metrics of each head on the splits `validation` and, where given, `test`."""
     found = {}
     for task, head in zip(tasks, prepared.spec.heads, strict=True):
         measured = {
@@ -109,7 +109,7 @@ def head_metrics(
             column=", ".join(head.columns),
             kind=task.kind,
             classes=task.classes,
-            metric=optimised_metric(task, measured["test"]),
+            metric=optimised_metric(task, measured.get("test", measured["validation"])),
             **measured,
         )
     return found

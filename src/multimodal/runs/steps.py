@@ -71,6 +71,10 @@ logger = logging.getLogger(__name__)
 
 EXPLAINING = 4  # times what calibration and scoring have taken
 PREDICTIONS, QUARANTINE = "predictions.csv", "quarantine.csv"
+NO_TESTS = (
+    "no test rows were set aside (`data.split.test` is 0), so nothing is compared, explained or "
+    "reported; the errors of validation are of rows out of fold, which chose weights and epochs"
+)
 # What is written before there is a checkpoint to go on from.
 OWN = (CONFIG, SCHEMA, SPEC, QUARANTINE, AUDIT_FILE, LOG)
 
@@ -133,7 +137,7 @@ class RunTraining:
             run = self._calibrate(loaded, out_of_fold, faults)
             tested = self._score(run, out_of_fold, fitted, fits.precision, faults)
             wanted = prepared.config.training
-            if not fitted.interrupted:
+            if not fitted.interrupted and self._tests:
                 scoring = self.budget.seconds() - start
                 ablation = self._ablation(run, fits, stacked)
                 if wanted.explanations and self._begin("explanations", EXPLAINING * scoring):
@@ -144,12 +148,17 @@ class RunTraining:
                     self._begin("baselines")
                     self._compare(run.tasks, ablation, fitted.seconds / len(fits.networks))
             self._note_left_out()
-            if wanted.report:
+            if wanted.report and self._tests:
                 self._begin("report")
                 self._report(tested)
             write_manifest(out)
             finished(out)
         return run
+
+    @property
+    def _tests(self) -> bool:
+        """Whether there are test rows, on which all is measured that tells how good a run is."""
+        return bool(len(self.prepared.rows("test")))
 
     def _keep_record(self, asked: Plain) -> None:
         """Write down what is asked for and, from now on, what is spent of the time for it."""
@@ -238,12 +247,17 @@ class RunTraining:
         precision: str,
         faults: dict[int, str],
     ) -> Ints:
-        """Predict the test rows as `predict` would, and measure; return the rows tested."""
+        """Predict the test rows as `predict` would, and measure; return the rows tested.
+
+        Where there are none, rows out of fold are all that is measured.
+        """
         prepared, out = self.prepared, self.request.out
-        tested = predict_split(run, prepared, "test", faults)
-        splits = {"validation": calibrated_predictions(run, out_of_fold), "test": tested}
-        with replace_file(out / PREDICTIONS) as beside:
-            predictions_table(prepared, run.tasks, tested).to_csv(beside, index=False)
+        splits = {"validation": calibrated_predictions(run, out_of_fold)}
+        tested = predict_split(run, prepared, "test", faults) if self._tests else None
+        if tested is not None:
+            splits["test"] = tested
+            with replace_file(out / PREDICTIONS) as beside:
+                predictions_table(prepared, run.tasks, tested).to_csv(beside, index=False)
         heads = head_metrics(prepared, run.tasks, splits)
         summary = records.TrainingSummary(
             epochs=len(fitted.log),
@@ -254,16 +268,16 @@ class RunTraining:
             interrupted=fitted.interrupted,
             seed=prepared.config.training.seed,
         )
-        self._save(
-            heads=heads,
-            training=summary,
-            comparison=fusion_scores(run, prepared, heads, fitted.seconds),
-            notes=self.fits.notes,
-            limit=known_limit(prepared, self.request.noise, tested.rows),
-            data=self._with_damage(faults),
-            **check_calibration(run, prepared, out_of_fold, tested),
-        )
-        return tested.rows
+        found: dict[str, Any] = {"notes": [*self.fits.notes, NO_TESTS]}
+        if tested is not None:
+            found = {
+                "comparison": fusion_scores(run, prepared, heads, fitted.seconds),
+                "notes": self.fits.notes,
+                "limit": known_limit(prepared, self.request.noise, tested.rows),
+                **check_calibration(run, prepared, out_of_fold, tested),
+            }
+        self._save(heads=heads, training=summary, data=self._with_damage(faults), **found)
+        return prepared.rows("test") if tested is None else tested.rows
 
     def _with_damage(self, faults: dict[int, str]) -> records.DataSummary:
         """Return the data summary, with a warning if photos proved damaged."""

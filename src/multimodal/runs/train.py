@@ -164,7 +164,9 @@ def _check_sizes(request: Request, prepared: Prepared) -> None:
         raise DataError(f"`noise` must have one value per row: {len(request.noise)} for {read}.")
     for split in ("train", "validation", "test"):
         rows = prepared.rows(split)
-        if any(not weights[rows].any() for weights in prepared.source.weights.values()):
+        if len(rows) and any(
+            not weights[rows].any() for weights in prepared.source.weights.values()
+        ):
             raise DataError(
                 f"{prepared.table.name}: weight '{request.weight}' is 0 in all {len(rows):,} rows "
                 f"of the {split} split; expected some above 0. Use more rows or another split."

@@ -228,6 +228,20 @@ def test_splits_that_cannot_be_made(split: Split, change: dict[str, Any], messag
         )
 
 
+def test_without_test_rows_all_others_train_or_validate() -> None:
+    for name in ("random", "time", "year"):
+        splits = draw(METHODS[name].model_copy(update={"test": 0.0}))
+        assert set(splits) == {"train", "validation"} and not len(leaking_rows(splits, CLUSTERS))
+        assert share(splits, "validation") == pytest.approx(0.1, abs=0.1)
+    two = FRAME.assign(year=[2016] * 400 + [2017] * 200)
+    split = Split(method="time", column="year", test=0)
+    found = split_rows(split, two, groups=ALONE, targets=[PRICE], seed=0)
+    assert found.tolist() == ["train"] * 400 + ["validation"] * 200
+    words = FRAME.assign(part=["train"] * 400 + ["val"] * 200)
+    split = Split(method="column", column="part", test=0)
+    assert "test" not in split_rows(split, words, groups=ALONE, targets=[PRICE], seed=0)
+
+
 def test_messages_name_the_line_of_a_table() -> None:
     frame = FRAME.assign(part=["train"] * 400 + ["tset"] * 200, day=[*FRAME["day"][1:], "soon"])
     for method, column, line in (("column", "part", 402), ("time", "day", 601)):

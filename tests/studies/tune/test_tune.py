@@ -56,6 +56,8 @@ def test_the_best_config_trains_to_what_was_measured(tmp_path: Path) -> None:
 def test_what_cannot_be_searched_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no target is named"):
         tune(plain_rows(60), out=tmp_path / "out", config=Config())
+    with pytest.raises(ConfigError, match="`data.split.test` is 0"):
+        tune(plain_rows(60), "price", out=tmp_path / "out", config={"data": {"split": {"test": 0}}})
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(RunError, match="already there"):
         tune(plain_rows(60), "price", out=tmp_path, config=plain_config(epochs=1), minutes=0)

@@ -99,7 +99,7 @@ def check_splits(
     for head in heads:
         for split in SPLITS:
             here = splits == split
-            if not found[head.name].known[here].any():
+            if here.any() and not found[head.name].known[here].any():
                 raise DataError(
                     f"{table.name}: head '{head.name}' (column '{head.columns[0]}'): none of the "
                     f"{int(here.sum()):,} {split} rows has its label. Use more rows with this "

@@ -64,7 +64,8 @@ def split_rows(
         place: Names the table and line of the row at a position, for messages; None counts rows.
 
     Returns:
-        object (N,) of "train", "validation" and "test", each at least once.
+        object (N,) of "train", "validation" and "test", each at least once; but for "test", where
+        its fraction is 0.
 
     Raises:
         DataError: Fewer than ten rows, no such column, a cell that cannot be read, or rows that
@@ -83,7 +84,7 @@ def split_rows(
         splits = _by_time(split, _cells(split, frame, named), groups, named, place)
     else:
         splits = random_splits(split.validation, split.test, groups, targets, seed)
-    return _complete(splits, groups, named)
+    return _complete(split, splits, groups, named)
 
 
 def names_validation(cells: pd.Series[Any]) -> bool:
@@ -237,13 +238,16 @@ def _by_time(
     latest = np.full(int(groups.max()) + 1, -np.inf)
     np.maximum.at(latest, groups, moments)
     values, counts = np.unique(latest[groups], return_counts=True)
-    if len(values) < len(SPLITS):
+    needed = len(SPLITS) if split.test else len(SPLITS) - 1
+    if len(values) < needed:
         raise DataError(
-            f"{named}split column '{split.column}' has {len(values)} different moments; three are "
-            "needed. Split at random, or by a finer date."
+            f"{named}split column '{split.column}' has {len(values)} different moments; {needed} "
+            "are needed. Split at random, or by a finer date."
         )
+    values, counts = np.append(values, np.inf), np.append(counts, 0)  # behind all of them: no test
     after = np.cumsum(counts[::-1])[::-1] / len(cells)  # fraction of rows from each moment on
-    test = 2 + int(np.argmin(np.abs(after[2:] - split.test)))
+    last = len(values) - bool(split.test)
+    test = 2 + int(np.argmin(np.abs(after[2:last] - split.test)))
     wanted = after[test] + split.validation
     validation = 1 + int(np.argmin(np.abs(after[1:test] - wanted)))
     codes = np.searchsorted(values[[validation, test]], latest[groups], side="right")
@@ -295,9 +299,10 @@ def _more(rows: Sized) -> str:
     return f" ({len(rows):,} such rows)" if len(rows) > 1 else ""
 
 
-def _complete(splits: Splits, groups: Ints, named: str) -> Splits:
-    """Return `splits` if each has a row."""
-    empty = [split for split in SPLITS if not (splits == split).any()]
+def _complete(split: Split, splits: Splits, groups: Ints, named: str) -> Splits:
+    """Return `splits` if each that is asked for has a row."""
+    wanted = SPLITS if split.test else SPLITS[:2]
+    empty = [name for name in wanted if not (splits == name).any()]
     if empty:
         largest = int(np.bincount(groups).max())
         raise DataError(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
-from multimodal.core.errors import MultimodalError
+from multimodal.core.errors import ConfigError, MultimodalError
 from multimodal.core.files import replace_file, write_text
 from multimodal.core.manifest import write_manifest
 from multimodal.core.presets import ConfigLike, as_config, as_names
@@ -122,6 +122,11 @@ def tune(
     start, given = time.monotonic(), as_config(config)
     request = Request(data, columns, given, Path(out), weight, images, command=command)
     prepared = prepare_rows(request)
+    if not len(prepared.rows(TEST)):
+        raise ConfigError(
+            "`data.split.test` is 0; a search needs test rows, which tell what the best config is "
+            "worth. Give them a fraction, and train without them afterwards."
+        )
     with study_folder(request.out, record(request, prepared)):
         return Search(request.out, prepared, start + 60 * minutes, command).run()
 

@@ -1,0 +1,2 @@
+from multimodal.integrations.sklearn import MultimodalClassifier as MultimodalClassifier
+from multimodal.integrations.sklearn import MultimodalRegressor as MultimodalRegressor
