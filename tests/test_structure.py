@@ -54,8 +54,9 @@ TABLE = {
     "report": Row(("core", "data", "evaluation", "explain"), ("keras",)),
     "runs": Row(LOWER[:10]),
     "studies": Row(LOWER[:11]),
+    "serve": Row(LOWER[:11], NO_KERAS),
     "integrations": Row(LOWER),
-    "cli": Row((*LOWER, "integrations"), (*NO_KERAS, "pandas", "numpy", "pydantic")),
+    "cli": Row((*LOWER, "serve", "integrations"), (*NO_KERAS, "pandas", "numpy", "pydantic")),
 }
 MOST_LINES = 450
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from multimodal import __version__
-from multimodal.cli import data, runs, studies, training, weights
+from multimodal.cli import data, runs, serve, studies, training, weights
 from multimodal.cli.options import (
     free_folder,
     load_backend,
@@ -48,6 +48,7 @@ COMMANDS = (
     runs.explain,
     runs.predict,
     runs.report,
+    serve.serve,
 )
 for _command in COMMANDS:
     app.command()(_command)

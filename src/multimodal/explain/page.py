@@ -38,7 +38,7 @@ Context = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """The scores that have the full colour and the full width of a bar, for the whole page."""
 
     colour: float
@@ -76,7 +76,7 @@ def page(explanation: Explanation, root: PhotoRoot) -> str:
     target = explanation.target
     known: Context = {"e": explanation, "groups": [], "texts": [], "columns": [], "photos": []}
     if target is not None:
-        scale = _scale(explanation, target)
+        scale = scale_of(explanation, target)
         known["colour"], known["width"] = (
             f"{target.effect(full)} or {target.effect(-full)}"
             for full in (scale.colour, scale.width)
@@ -113,7 +113,7 @@ def _listed(explanation: Explanation) -> Context:
     }
 
 
-def _scale(explanation: Explanation, target: ExplanationTarget) -> _Scale:
+def scale_of(explanation: Explanation, target: ExplanationTarget) -> Scale:
     """Return the scale of a page: what its colours and bars are a part of.
 
     Full colour is the strongest word, column or place in a photo, full width the largest effect,
@@ -126,11 +126,11 @@ def _scale(explanation: Explanation, target: ExplanationTarget) -> _Scale:
     places = [float(np.abs(scores).max()) for scores in maps if scores is not None]
     width = max([*bars, *(abs(group.score) for group in explanation.groups)], default=0.0)
     digit = DIGIT * width if target.unit == "amount" else DIGIT / target.scale
-    return _Scale(max([*bars, *places, digit]) or 1.0, width or 1.0)
+    return Scale(max([*bars, *places, digit]) or 1.0, width or 1.0)
 
 
 def _bars(
-    scores: Sequence[tuple[str, float]], target: ExplanationTarget, scale: _Scale
+    scores: Sequence[tuple[str, float]], target: ExplanationTarget, scale: Scale
 ) -> list[Context]:
     """Return name, effect and the bar of each score: where it begins and how wide it is, in %."""
     return [
@@ -145,7 +145,7 @@ def _bars(
     ]
 
 
-def _columns(found: ColumnScores, target: ExplanationTarget, scale: _Scale) -> list[Context]:
+def _columns(found: ColumnScores, target: ExplanationTarget, scale: Scale) -> list[Context]:
     ranked = sorted(found.columns, key=lambda column: -abs(column.score))
     bars = _bars([(column.name, column.score) for column in ranked], target, scale)
     return [
@@ -167,7 +167,7 @@ def _apart(explanation: Explanation, names: Sequence[str], moved: float) -> Cont
     return {"names": listed(names), "effect": target.effect(sum(own))}
 
 
-def _text(words: WordScores, target: ExplanationTarget, scale: _Scale) -> Context:
+def _text(words: WordScores, target: ExplanationTarget, scale: Scale) -> Context:
     """Cut a text into pieces, each a word with its colour or what stands between words.
 
     `near` are the pieces that the networks read, `far` those that only the linear model does.
@@ -205,7 +205,7 @@ def _text(words: WordScores, target: ExplanationTarget, scale: _Scale) -> Contex
     }
 
 
-def _photo(photo: PhotoMaps, target: ExplanationTarget, scale: _Scale) -> Context:
+def _photo(photo: PhotoMaps, target: ExplanationTarget, scale: Scale) -> Context:
     maps = [
         ("Where the model looks", photo.gradients),
         ("What hiding a patch takes away", photo.hidden),
