@@ -17,6 +17,49 @@ LITE0 = [
     *[(1, 3, 1, 1), (2, 3, 2, 6), (2, 5, 2, 6), (3, 3, 2, 6)],
     *[(3, 5, 1, 6), (4, 5, 2, 6), (1, 3, 1, 6)],
 ]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "shoe", "##s", "cafe", "é", "!"]
+TOKENIZER = {
+    "version": "1.0",
+    "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
+    "padding": {
+        "strategy": {"Fixed": 9},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "[PAD]",
+    },
+    "added_tokens": [],
+    "normalizer": {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": None,
+        "lowercase": True,
+    },
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "post_processor": {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+        ],
+        "pair": [],
+        "special_tokens": {
+            name: {"id": name, "ids": [WORDS.index(name)], "tokens": [name]}
+            for name in ("[CLS]", "[SEP]")
+        },
+    },
+    "decoder": None,
+    "model": {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": {word: i for i, word in enumerate(WORDS)},
+    },
+}
 FILTERS = (16, 24, 40, 80, 112, 192, 320)
 
 

@@ -21,7 +21,8 @@ import multimodal
 PACKAGE = Path(str(multimodal.__file__)).parent
 TESTS = Path(__file__).parent
 GRAPH = ("core", "layers", "encoders", "fusion", "heads")
-LOWER = (*GRAPH, "data", "evaluation", "models", "explain", "report", "runs", "studies")
+UPPER = ("models", "explain", "report", "export", "runs", "studies")
+LOWER = (*GRAPH, "data", "evaluation", "runtime", *UPPER)
 STUBS = ("sklearn.pyi",)  # what type checkers read of the aliases of modules in `integrations`
 
 
@@ -49,12 +50,14 @@ TABLE = {
     "heads": Row(("core", "layers"), names_no=KERAS_ALONE),
     "data": Row(("core",), names_no=("keras",)),
     "evaluation": Row(("core", "data"), ("keras",)),
-    "models": Row((*GRAPH, "data", "evaluation")),
-    "explain": Row(LOWER[:8]),
+    "runtime": Row(("core", "data", "evaluation"), NO_KERAS),
+    "models": Row(LOWER[:8]),
+    "explain": Row(LOWER[:9]),
     "report": Row(("core", "data", "evaluation", "explain"), ("keras",)),
-    "runs": Row(LOWER[:10]),
-    "studies": Row(LOWER[:11]),
-    "serve": Row(LOWER[:11], NO_KERAS),
+    "export": Row(("core", "data", "evaluation", "models", "runtime")),
+    "runs": Row(LOWER[:12]),
+    "studies": Row(LOWER[:13]),
+    "serve": Row(LOWER[:13], NO_KERAS),
     "integrations": Row(LOWER),
     "cli": Row((*LOWER, "serve", "integrations"), (*NO_KERAS, "pandas", "numpy", "pydantic")),
 }

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from multimodal.layers.registry import list_parts, register
     from multimodal.models.build import build
     from multimodal.runs.api import evaluate, explain, report
+    from multimodal.runs.open import load
     from multimodal.runs.rows import Predictions
-    from multimodal.runs.run import Run, load
+    from multimodal.runs.run import Run
     from multimodal.runs.train import train
     from multimodal.studies.compare.compare import compare
     from multimodal.studies.tune.tune import tune
@@ -66,7 +67,7 @@ _HOMES = {
     "evaluate": "runs.api",
     "infer_schema": "data.columns.schema",
     "list_parts": "layers.registry",
-    "load": "runs.run",
+    "load": "runs.open",
     "prepare": "data.prepare",
     "preset": "core.presets",
     "read_table": "data.read.readers",

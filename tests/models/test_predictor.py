@@ -13,7 +13,8 @@ from multimodal.data.features.preprocess import Arrays
 from multimodal.data.photos.read import PhotoPaths
 from multimodal.models import predictor as module
 from multimodal.models.build import average, build
-from multimodal.models.predictor import BATCH, Predictor
+from multimodal.models.predictor import Predictor
+from multimodal.runtime.batches import BATCH
 
 SPEC = FittedSpec.model_validate(
     {

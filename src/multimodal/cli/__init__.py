@@ -46,6 +46,7 @@ COMMANDS = (
     studies.tune,
     runs.evaluate,
     runs.explain,
+    runs.export,
     runs.predict,
     runs.report,
     serve.serve,

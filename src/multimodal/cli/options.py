@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from multimodal.core.config import Config
     from multimodal.data.photos.locate import PhotoFolder
     from multimodal.data.read.table import Table
+    from multimodal.runs.exported import ExportedRun
     from multimodal.runs.run import Run
 
 
@@ -334,9 +335,15 @@ def photo_folder(images: Path | None, data: Mapping[str, Any]) -> Path | PhotoFo
     return PhotoFolder(images, bool(data.get("follow_links")), data.get("download"))
 
 
-def load_run(run: Path) -> Run:
-    """Return the run in a folder; raise RunError where there is none."""
-    load_backend()
-    from multimodal.runs.run import load
+def load_run(run: Path) -> Run | ExportedRun:
+    """Return the run or export in a folder; raise RunError where there is none.
+
+    Keras is loaded for a run alone.
+    """
+    from multimodal.runtime.export_record import is_export
+
+    if not is_export(run):
+        load_backend()
+    from multimodal.runs.open import load
 
     return load(run)

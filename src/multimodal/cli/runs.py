@@ -18,7 +18,6 @@ from multimodal.cli.options import (
     RunFolder,
     console_on,
     free_folder,
-    load_backend,
     load_run,
     photo_folder,
     rows_of,
@@ -77,15 +76,14 @@ def explain(
     if file is None:
         raise RunError("FILE is missing; expected the rows to explain, or --importance.")
     photos = photo_folder(images, data)
-    load_backend()
-    from multimodal.data.photos.locate import photo_root
-    from multimodal.explain.neighbours import VECTORS_FILE
-    from multimodal.explain.page import write_pages
-
     with show_news():
         fitted = load_run(run)
         table = rows_of(file, fitted.config, data, allow_empty=True)
     found = fitted.explain(table, images=photos, head=head, label=label, limit=limit)
+    from multimodal.data.photos.locate import photo_root
+    from multimodal.explain.neighbours import VECTORS_FILE
+    from multimodal.explain.page import write_pages
+
     for fault in table.rejected[:MOST]:
         say(f"{table.place_of(fault)}: not explained; {fault.reason}")
     if len(table.frame) > limit:
@@ -180,6 +178,33 @@ def predict(
 
 
 @takes(DIALECT, PHOTOS)
+def export(
+    run: RunFolder,
+    form: Annotated[
+        str, typer.Option("--format", help="onnx, saved_model, litert or openvino.")
+    ] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option(help="New folder; default: RUN-FORMAT beside RUN, numbered.")
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="Table to compare on; default: that of the training, or drawn rows."),
+    ] = None,
+    images: Images = None,
+    *,
+    data: Mapping[str, Any],
+) -> None:
+    """Write RUN for another engine; an export to onnx is used as RUN is, without TensorFlow."""
+    with show_news():
+        fitted = load_run(run)
+        place = run.resolve()
+        out = out or free_folder(place.with_name(f"{place.name}-{form}"), "")
+        table = None if rows is None else rows_of(rows, fitted.config, data)
+        with written(out):
+            fitted.export(out, form, rows=table, images=photo_folder(images, data))
+
+
+@takes(DIALECT, PHOTOS)
 def report(
     run: RunFolder,
     file: Annotated[
@@ -193,7 +218,9 @@ def report(
     """Write the report and the model card of RUN anew, as after an upgrade."""
     from multimodal.core.config import Config
     from multimodal.report.report import rewrite_report
+    from multimodal.runtime.export_record import refuse_export
 
+    refuse_export(run)
     # without options, the file is read as the run says
     rows = rows_of(file, Config(), data) if file is not None and data else file
     with written(run):

@@ -30,7 +30,7 @@ from multimodal.explain.attribution import (
 from multimodal.explain.kernels import KernelSubmodel, kernel_submodels, network_weight
 from multimodal.explain.linear import LinearScores, LinearSubmodel, linear_submodel
 from multimodal.models.fitted import FittedModel
-from multimodal.models.predictor import BATCH, batches
+from multimodal.runtime.batches import BATCH, batches
 
 FEW = 256  # up to so many rows, encoding them is done sooner than compiling how to
 Inputs = dict[str, NDArray[Any]]

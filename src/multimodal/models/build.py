@@ -245,6 +245,12 @@ class ModelParts:
             for name in names
         )
 
+    def linear_model(self, head: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return kernel and bias of the sparse linear model of a head that has one."""
+        blend = self.blends[head]
+        kernel, bias = (keras.ops.convert_to_numpy(each) for each in (blend.kernel, blend.bias))
+        return kernel, bias
+
     def assembled(self, config: Config, spec: FittedSpec) -> keras.Model:
         """Return the Keras model that the parts make, as `assemble` does."""
         networks = [self.network]

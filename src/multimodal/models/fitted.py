@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Self
 
 import keras
-import numpy as np
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
@@ -21,7 +20,7 @@ from multimodal.evaluation.task import Task
 from multimodal.models.build import ModelParts, decoded
 from multimodal.models.frozen import extractors_of
 from multimodal.models.predictor import Predictor
-from multimodal.models.stack.boosted_models import BoostedModels, sparse_features_of
+from multimodal.runtime.boosted_models import BoostedModels, with_trees
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,6 @@ class FittedModel:
         self, arrays: Arrays, boosted_models: BoostedModels, watch: Callable[..., None] | None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         raw, faults = self._raw_predictor.predict(arrays, watch)
-        assert self.spec.terms is not None
-        inputs, sparse = arrays.inputs, sparse_features_of(arrays.inputs, self.spec.terms.num_terms)
-        for name in boosted_models.heads:
-            layer = self.parts.blends[name]
-            kernel, bias = (keras.ops.convert_to_numpy(w) for w in (layer.kernel, layer.bias))
-            # Row 0 of the kernel is padding, which a sparse matrix has no column for.
-            linear = np.asarray(sparse @ kernel[1:] + bias, np.float64)
-            raw[name] = boosted_models.raw(name, self.spec, inputs, sparse, linear, raw[name])
+        kernels = {name: self.parts.linear_model(name) for name in boosted_models.heads}
+        raw = with_trees(boosted_models, self.spec, arrays.inputs, kernels, raw)
         return {name: decoded(self.parts.network, name, each) for name, each in raw.items()}, faults

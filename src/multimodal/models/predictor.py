@@ -7,23 +7,26 @@ where XLA would compile each shape anew, for seconds. Other backends get batches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from multimodal.core.arrays import Floats, Ints
+from multimodal.core.arrays import Floats
 from multimodal.core.spec import PADDING, SPARSE_KEYS, FittedGroup, FittedSpec
 from multimodal.data.features.preprocess import Arrays
-from multimodal.data.photos.read import PhotoPaths, decode_rows
 from multimodal.models.build import ModelParts
+from multimodal.runtime.batches import (
+    BATCH,
+    Inputs,
+    Watch,
+    cut_words,
+    fixed_lengths,
+    predict_batches,
+)
 
-BATCH = 64  # with fewer rows a batch is filled up: each other number would be traced anew
 MOST_CONSTANT = 2**18  # values of a weight that a graph holds as a constant
-Inputs = dict[str, NDArray[Any]]
 Forward = Callable[[Any, Any], Any]
 Run = Callable[[Inputs], Mapping[str, Any]]
 
@@ -48,12 +51,10 @@ class Predictor:
             name: int(np.prod(network.output[name].shape[1:])) if raw else _width(network, name)
             for name in network.output_names
         }
-        self._lengths = {k: each for g in spec.groups for k, each in g.token_lengths.items()}
-        if spec.terms is not None:
-            self._lengths |= dict.fromkeys(SPARSE_KEYS, spec.terms.lengths)
+        self._lengths = fixed_lengths(spec)
         self._any_shape = keras.backend.backend() == "tensorflow"
         idle = self.parts.idle_networks
-        self._forward = _zeros_of(network) if idle else _forward_of(network)
+        self._forward = zero_outputs(network) if idle else _forward_of(network)
         self._run = _all_networks(self.parts, self._forward, raw=raw)
 
     def warm(self) -> None:
@@ -61,7 +62,7 @@ class Predictor:
         self._predict(_zeros(self.spec), 1, alone=True)
 
     def predict(
-        self, arrays: Arrays, watch: Callable[[Ints, Inputs], None] | None = None
+        self, arrays: Arrays, watch: Watch | None = None
     ) -> tuple[dict[str, Floats], dict[int, str]]:
         """Return decoded outputs (rows, width) by head, and faults of photos by row.
 
@@ -69,15 +70,12 @@ class Predictor:
         its quantiles, probabilities of classes or labels, or the corners of a box as fractions of
         the photo. `watch` is called with the rows of each batch and its inputs, pixels among them.
         """
-        found = {name: np.zeros((arrays.rows, width)) for name, width in self.widths.items()}
-        faults: dict[int, str] = {}
-        for rows, (batch, wrong) in batches(arrays):
-            faults |= wrong
-            if watch is not None:
-                watch(rows, batch)
-            for head, values in self._predict(batch, len(rows), alone=arrays.rows == 1).items():
-                found[head][rows] = values
-        return found, faults
+        alone = arrays.rows == 1
+
+        def predict(batch: Inputs, rows: int) -> dict[str, Floats]:
+            return self._predict(batch, rows, alone=alone)
+
+        return predict_batches(arrays, self.widths, predict, watch)
 
     def _predict(self, batch: Inputs, rows: int, *, alone: bool) -> dict[str, Floats]:
         if self._any_shape:
@@ -85,6 +83,7 @@ class Predictor:
         elif alone:
             batch = self._fixed(batch)
         else:
+            # with fewer rows a batch is filled up: each other number would be traced anew
             filler = [0] * (BATCH - rows)
             batch = {k: np.concatenate([v, v[filler]]) for k, v in self._cut(batch).items()}
         return {
@@ -100,48 +99,7 @@ class Predictor:
         return batch
 
     def _cut(self, batch: Inputs) -> Inputs:
-        """Cut the words of the batch to the smallest fixed length that holds them."""
-        for key, lengths in self._lengths.items():
-            # by ids for both: padding is known by its id, whatever a weight may be
-            ids = batch[SPARSE_KEYS[0]] if key in SPARSE_KEYS else batch[key]
-            longest = int((ids != PADDING).sum(axis=1).max())
-            fixed = next((length for length in lengths if length >= longest), lengths[-1])
-            if self._any_shape and key in SPARSE_KEYS:  # no kernel is prepared for their length
-                fixed = min(fixed, max(longest, 1))
-            batch[key] = batch[key][:, :fixed]
-        return batch
-
-
-def batches(arrays: Arrays) -> Iterator[tuple[Ints, tuple[Inputs, dict[int, str]]]]:
-    """Yield the rows of each batch and the batch; the next one is decoded meanwhile.
-
-    Rows with texts of like length share a batch, so that short ones are not padded to long ones.
-    """
-    words = [(v != PADDING).sum(axis=1) for k, v in arrays.inputs.items() if k.endswith("_tokens")]
-    # Stable, so that the same rows share a batch, and have the same last digits, every time.
-    order = np.argsort(sum(words, np.zeros(arrays.rows, int)), kind="stable")
-    chunks = [order[start : start + BATCH] for start in range(0, arrays.rows, BATCH)]
-    if len(chunks) < 2:
-        yield from ((rows, _batch(arrays, rows)) for rows in chunks)
-        return
-    # One thread, one batch ahead: more would hold the pixels of more batches in memory.
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_batch, arrays, chunks[0])
-        for rows, following in zip(chunks, [*chunks[1:], None], strict=True):
-            batch = waiting.result()
-            if following is not None:
-                waiting = pool.submit(_batch, arrays, following)
-            yield rows, batch
-
-
-def _batch(arrays: Arrays, rows: Ints) -> tuple[Inputs, dict[int, str]]:
-    batch = {key: array[rows] for key, array in arrays.inputs.items()}
-    faults: dict[int, str] = {}
-    for group, photos in arrays.photos.items():
-        chosen = PhotoPaths([photos.paths[row] for row in rows], photos.size)
-        batch[f"{group}_pixels"], batch[f"{group}_present"], wrong = decode_rows(chosen)
-        faults |= {int(rows[i]): why for i, why in wrong.items()}
-    return batch, faults
+        return cut_words(batch, self._lengths, any_shape=self._any_shape)
 
 
 def _width(network: keras.Model, head: str) -> int:
@@ -163,7 +121,7 @@ def _forward_of(network: keras.Model) -> Forward:
         import tensorflow as tf
 
         weights = [tf.TensorSpec(each.shape, each.dtype) for each in network.weights]
-        inputs = _signature(network, sparse=False)
+        inputs = network_signature(network, sparse=False)
         compiled = tf.function(forward, input_signature=[weights, inputs], autograph=False)
     elif keras.backend.backend() == "jax":
         import jax
@@ -172,7 +130,7 @@ def _forward_of(network: keras.Model) -> Forward:
     return compiled
 
 
-def _zeros_of(network: keras.Model) -> Forward:
+def zero_outputs(network: keras.Model) -> Forward:
     """Return zeros in place of the raw outputs of networks that have no part in the predictions."""
     shapes = {name: tuple(network.output[name].shape)[1:] for name in network.output_names}
 
@@ -183,10 +141,9 @@ def _zeros_of(network: keras.Model) -> Forward:
     return forward
 
 
-def _joined(parts: ModelParts, *, raw: bool) -> Callable[[Sequence[Any], Any], dict[str, Any]]:
-    """Return what joins the outputs of all networks, and decodes them unless they stay raw."""
+def joined_heads(parts: ModelParts) -> Callable[[Sequence[Any], Any], dict[str, Any]]:
+    """Return what joins the outputs of all networks: their raw outputs and the inputs, by head."""
     network = parts.network
-    heads = {name: network.get_layer(name) for name in network.output_names}
 
     def join(name: str, outputs: Sequence[Any], inputs: Any) -> Any:
         values = [keras.ops.cast(each[name], "float32") for each in outputs]
@@ -195,11 +152,20 @@ def _joined(parts: ModelParts, *, raw: bool) -> Callable[[Sequence[Any], Any], d
             return blend([*values, *(inputs[key] for key in blend.input_keys)])
         return sum(values[1:], values[0]) / len(values)
 
-    def joined(outputs: Sequence[Any], inputs: Any) -> dict[str, Any]:
-        found = {name: join(name, outputs, inputs) for name in heads}
-        return found if raw else {name: heads[name].decode(each) for name, each in found.items()}
+    return lambda outputs, inputs: {
+        name: join(name, outputs, inputs) for name in network.output_names
+    }
 
-    return joined
+
+def _joined(parts: ModelParts, *, raw: bool) -> Callable[[Sequence[Any], Any], dict[str, Any]]:
+    """Return what joins the outputs of all networks, and decodes them unless they stay raw."""
+    join, network = joined_heads(parts), parts.network
+
+    def decoded(outputs: Sequence[Any], inputs: Any) -> dict[str, Any]:
+        found = join(outputs, inputs)
+        return {name: network.get_layer(name).decode(each) for name, each in found.items()}
+
+    return join if raw else decoded
 
 
 def _all_networks(parts: ModelParts, forward: Forward, *, raw: bool) -> Run:
@@ -222,12 +188,13 @@ def _all_networks(parts: ModelParts, forward: Forward, *, raw: bool) -> Run:
         return joined(outputs, inputs)
 
     linear = any(blend.num_terms for blend in parts.blends.values())
-    signature = [_signature(parts.network, sparse=linear)]
+    signature = [network_signature(parts.network, sparse=linear)]
     compiled = tf.function(run, input_signature=signature, autograph=False)
     return lambda inputs: compiled({name: tf.constant(inputs[name]) for name in signature[0]})
 
 
-def _signature(network: keras.Model, *, sparse: bool) -> dict[str, Any]:
+def network_signature(network: keras.Model, *, sparse: bool) -> dict[str, Any]:
+    """Return a `tf.TensorSpec` for each input of a network, and of sparse features beside it."""
     import tensorflow as tf
 
     found = {

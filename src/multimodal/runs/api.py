@@ -8,16 +8,19 @@ from multimodal.data.photos.locate import Images
 from multimodal.data.read.readers import Source
 from multimodal.explain.records import Explanation
 from multimodal.report.report import rewrite_report
-from multimodal.runs.run import Run, load
+from multimodal.runs.exported import ExportedRun
+from multimodal.runs.open import load
+from multimodal.runs.run import Run
+from multimodal.runtime.export_record import refuse_export
 
 
 def evaluate(
-    run: Run | str | Path, rows: Source, *, images: Images = None
+    run: Run | ExportedRun | str | Path, rows: Source, *, images: Images = None
 ) -> dict[str, dict[str, float]]:
     """Return the metrics of every head of a run on rows that hold the targets.
 
     Args:
-        run: A run, or the directory of one.
+        run: A run or an export, or the directory of one.
         rows: A CSV, TSV, Parquet or JSON Lines file, a DataFrame, or a list of dicts.
         images: Folder that photo paths are relative to; the file's folder by default.
 
@@ -75,8 +78,9 @@ def report(run: Run | str | Path, rows: Source | None = None, *, images: Images 
     Example:
         multimodal.report("run", "products.csv")
     """
+    refuse_export(run.path if isinstance(run, Run) else Path(run))
     return rewrite_report(run.path if isinstance(run, Run) else run, rows, images=images)
 
 
-def _loaded(run: Run | str | Path) -> Run:
-    return run if isinstance(run, Run) else load(run)
+def _loaded(run: Run | ExportedRun | str | Path) -> Run | ExportedRun:
+    return load(run) if isinstance(run, str | Path) else run

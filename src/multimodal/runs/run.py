@@ -10,24 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Floats
-from multimodal.core.errors import DataError, first_line
 from multimodal.core.manifest import is_listed
-from multimodal.data.columns.usage import in_known_usage
-from multimodal.data.features.cell_arrays import Frame
-from multimodal.data.features.preprocess import Arrays
-from multimodal.data.labels.boxes import photo_sizes
-from multimodal.data.photos.locate import Images, PhotoRoot, photo_root
-from multimodal.data.read.readers import Source, open_table
+from multimodal.data.photos.locate import Images, PhotoRoot
+from multimodal.data.read.readers import Source
 from multimodal.data.read.sampling import sampled
-from multimodal.data.read.table import Dialect, Table
 from multimodal.evaluation.calibration import CALIBRATION, read_calibration
-from multimodal.evaluation.novelty import novel_rows, reasons
-from multimodal.evaluation.novelty.photos import watch_photos
-from multimodal.evaluation.predictions import one_prediction
 from multimodal.evaluation.records import Importance
 from multimodal.explain import neighbours
 from multimodal.explain.importance import MOST_ROWS, importance
@@ -37,31 +26,22 @@ from multimodal.explain.submodels import whole_inputs
 from multimodal.models.build import blended
 from multimodal.models.fitted import FittedModel
 from multimodal.models.frozen import check_weights_are_here
-from multimodal.models.stack.boosted_models import (
-    TREES,
-    read_boosted_models,
-)
-from multimodal.runs.load import check_folder, read_declared, read_parts, with_architectures
+from multimodal.runs import raw_rows
+from multimodal.runs.declared import check_folder, read_declared
+from multimodal.runs.load import read_parts, with_architectures
 from multimodal.runs.notes import (
-    Notes,
-    cell_notes,
-    failing_rows,
     joined_notes,
-    missing_rows,
-    prediction_notes,
 )
 from multimodal.runs.photos import without_missing_photos
+from multimodal.runs.raw_rows import opened
 from multimodal.runs.rows import (
-    Outputs,
     Predictions,
-    check_level,
-    measure_heads,
-    outputs_of_all_rows,
-    prediction_intervals,
-    predictions_frame,
     read_all_labels,
     read_weights,
-    target_names,
+)
+from multimodal.runtime.boosted_models import (
+    TREES,
+    read_boosted_models,
 )
 
 logger = logging.getLogger(__name__)
@@ -95,37 +75,7 @@ class Run(FittedModel):
                 model gives no finite number.
             RunError, ConfigError: As `predict`, of the level.
         """
-        if level is not None:
-            check_level(self.path, self.calibration, self.tasks, level)
-        cells = {key: [value] for key, value in row.items()}
-        arrays = self._arrays_of_row(cells, photo_root(images, Path()))
-        outputs, damaged = self.decoded(arrays)
-        faults = prediction_notes(outputs) | (damaged if self._needs_photos() else {})
-        if faults:
-            raise DataError(faults[0])
-        sizes = self._sizes(cells, photo_root(images, Path()))
-        found = {task.name: one_prediction(task, outputs[task.name], sizes) for task in self.tasks}
-        intervals = prediction_intervals(
-            self.calibration, self.tasks, outputs, arrays.inputs, level
-        )
-        for name, interval in intervals.items():
-            plain = found[name] if isinstance(found[name], dict) else {"prediction": found[name]}
-            found[name] = plain | {end: float(values[0]) for end, values in interval.items()}
-        names = target_names(self.config, self.spec)
-        found = {names[name]: value for name, value in found.items()}
-        notes = joined_notes(
-            {row: f"{ABSENT}{why}" for row, why in damaged.items()},
-            cell_notes(self.preprocessor, cells, arrays),
-        )
-        return {"note": notes[0], **found} if notes else found
-
-    def _arrays_of_row(self, cells: Frame, root: PhotoRoot) -> Arrays:
-        try:
-            return self.preprocessor.arrays(cells, root)
-        except DataError:
-            raise
-        except Exception as error:  # of a cell nobody has thought of
-            raise DataError(f"the row cannot be read: {first_line(error)}") from error
+        return raw_rows.predict_row(self, row, images, level)
 
     def predict(
         self, rows: Source, *, images: Images = None, level: float | None = None
@@ -150,20 +100,7 @@ class Run(FittedModel):
                 would have been needed to calibrate on.
             ConfigError: The level is not between 0 and 1.
         """
-        if level is not None:
-            check_level(self.path, self.calibration, self.tasks, level)
-        table, root = self._opened(rows, images, allow_empty=True)
-        found = self._outputs(table, root)
-        intervals = prediction_intervals(
-            self.calibration, self.tasks, found.outputs, found.inputs, level
-        )
-        index = rows.index if isinstance(rows, pd.DataFrame) else None
-        names = target_names(self.config, self.spec)
-        frame = predictions_frame(table, self.schema, self.tasks, found, intervals, index, names)
-        known = {*self.preprocessor.columns(), *(column.name for column in self.schema.columns)}
-        unused = [str(name) for name in table.frame if name not in known]
-        outputs = outputs_of_all_rows(table, found.outputs, names)
-        return Predictions(frame, found.counts, unused, outputs)
+        return raw_rows.predict(self, rows, images, level)
 
     def inputs(self, rows: Source, *, images: Images = None) -> dict[str, NDArray[Any]]:
         """Return the inputs of `model` for raw rows, as `keras.Model.predict` takes them.
@@ -174,10 +111,50 @@ class Run(FittedModel):
         Raises:
             DataError: As `predict`.
         """
-        table, root = self._opened(rows, images, allow_empty=True)
+        table, root = opened(self, rows, images, allow_empty=True)
         frame = without_missing_photos(self.spec, table, root).frame
         found, _ = whole_inputs(self.preprocessor.arrays(frame, root))
         return {key: found[key] for key in self.model.input}
+
+    def export(
+        self,
+        out: str | Path,
+        format: str = "onnx",
+        *,
+        rows: Source | None = None,
+        images: Images = None,
+    ) -> Path:
+        """Write the run for another engine into a new folder; return the folder.
+
+        Outputs are in the user's units, inputs named as those of the networks; `export.json` says
+        what each holds. With "onnx" all that belongs to raw rows lies beside the network, so that
+        `multimodal.load(out)` predicts them by ONNX Runtime, without Keras and TensorFlow. The
+        others are the network alone, for engines that are given arrays.
+
+        What is written is loaded in a fresh process and predicts rows, which must be within 1e-5 of
+        what the run predicts; else nothing is kept.
+
+        Args:
+            out: The folder, which must not be there yet.
+            format: "onnx", "saved_model", "litert" or "openvino".
+            rows: Rows to compare on, up to 64 are taken; by default those of the table that the run
+                was trained on, if it is still there, else rows drawn from what the run knows.
+            images: Folder that photo paths are relative to; the file's folder by default.
+
+        Raises:
+            RunError: There is no such format, something is at `out`, the format has no operator for
+                a part of the model, or the export predicts something else than the run.
+            ConfigError: A package that the format needs is not installed, or Keras runs on another
+                backend than TensorFlow.
+            DataError: The rows cannot be read.
+            OSError: The disk is full or cannot be written.
+
+        Example:
+            run.export("run-onnx"); multimodal.load("run-onnx").predict("tomorrow.csv")
+        """
+        from multimodal.runs.exporting import export
+
+        return export(self, out, format, rows=rows, images=images)
 
     def explain(
         self,
@@ -202,7 +179,7 @@ class Run(FittedModel):
         Raises:
             DataError: As `predict`, or there is no such head or class.
         """
-        table, root = self._opened(rows, images, allow_empty=True)
+        table, root = opened(self, rows, images, allow_empty=True)
         first = sampled(table, np.arange(min(limit, len(table.frame))))
         photos = without_missing_photos(self.spec, first, root)
         notes = joined_notes(photos.notes, photos.lost)
@@ -220,7 +197,7 @@ class Run(FittedModel):
         Raises:
             DataError: As `evaluate`.
         """
-        table, root = self._opened(rows, images)
+        table, root = opened(self, rows, images)
         if len(table.frame) > MOST_ROWS:
             logger.info(f"{MOST_ROWS:,} of {len(table.frame):,} rows are taken, at random")
             drawn = np.random.default_rng(0).permutation(len(table.frame))[:MOST_ROWS]
@@ -244,97 +221,7 @@ class Run(FittedModel):
         Raises:
             DataError: As `predict`, or no head's target column is there or holds a label.
         """
-        table, root = self._opened(rows, images)
-        labels = read_all_labels(self.spec, self.schema, table, root)
-        found = self._outputs(table, root)
-        weights = read_weights(self.schema, table)
-        scores = measure_heads(self.tasks, labels, found.outputs, weights, table)
-        if not scores:
-            columns = " or ".join(f"'{', '.join(head.columns)}'" for head in self.spec.heads)
-            raise DataError(f"{table.name}: no row has both a {columns} and a prediction.")
-        return scores
-
-    def _opened(
-        self, rows: Source, images: Images, *, allow_empty: bool = False
-    ) -> tuple[Table, PhotoRoot]:
-        """Read rows that are written as the config says, where a file does not decide."""
-        asked = Dialect.of(self.config.data)
-        table, root = open_table(rows, images, asked, allow_empty=allow_empty)
-        if not len(table.frame.columns):  # of no rows at all, which name no columns
-            columns = self.preprocessor.columns()
-            table = replace(table, frame=pd.DataFrame(columns=columns, dtype=object))
-        table, told = in_known_usage(table, self.schema)
-        for note in told:
-            logger.info(f"{table.name}: {note}")
-        return table, root
-
-    def _outputs(self, table: Table, root: PhotoRoot) -> Outputs:
-        photos = without_missing_photos(self.spec, table, root)
-        frame, arrays, unread = self._readable(photos.frame, root, table.name)
-        detector = None if self.calibration is None else self.calibration.usual
-        statistics, watch = watch_photos(self.spec, len(frame))
-        outputs, damaged = self.decoded(arrays, watch if detector else None)
-        needed = self._needs_photos()
-        damaged = {r: f"{'photo: ' if needed else ABSENT}{why}" for r, why in damaged.items()}
-        lost = joined_notes(photos.lost, damaged if needed else {})
-        faults = joined_notes(unread, lost, prediction_notes(outputs))
-        for values in outputs.values():
-            values[list(faults)] = np.nan
-        novel = None
-        if detector is not None:
-            found = novel_rows(detector, self.preprocessor, frame, arrays, statistics)
-            novel = reasons(found, len(frame))
-        told = cell_notes(self.preprocessor, table.frame, arrays, novel)
-        told = {row: note for row, note in told.items() if row not in unread}
-        counts = self._counts(table, arrays) | photos.counts
-        counts["rows without a prediction"] = len(faults) + len(table.rejected)
-        if novel is not None:
-            counts["rows unlike the training rows"] = sum(map(bool, novel))
-        counts["photos that cannot be read"] = len(damaged)
-        notes = joined_notes(faults, {} if needed else damaged, photos.notes, told)
-        return Outputs(outputs, self._sizes(frame, root), notes, counts, arrays.inputs, novel)
-
-    def _needs_photos(self) -> bool:
-        """Whether a row has no prediction whose photo cannot be read.
-
-        That is where such rows had no part in training, nothing else is read, or a box would lie on
-        nothing.
-        """
-        alone = all(group.modality == "image" for group in self.spec.groups)
-        boxes = any(task.kind == "box" for task in self.tasks)
-        return alone or boxes or self.config.data.missing_photo == "drop"
-
-    def _readable(
-        self, frame: pd.DataFrame, root: PhotoRoot, source: str
-    ) -> tuple[Any, Arrays, Notes]:
-        """Return the rows, those that no arrays can be made of blank, the arrays, and why."""
-
-        def make(rows: pd.DataFrame) -> Arrays:
-            return self.preprocessor.arrays(rows, root)
-
-        try:
-            return frame, make(frame), {}
-        except DataError as error:
-            raise DataError(f"{source}: {error}") from None
-        except Exception:
-            faults = failing_rows(make, frame)
-            blank = frame.astype(object)
-            blank.iloc[list(faults)] = None
-            return blank, make(blank), faults
-
-    def _counts(self, table: Table, arrays: Arrays) -> dict[str, int]:
-        """Return how many cells of each column are unknown, unreadable, or missing as never."""
-        found = {f"unseen in '{name}'": len(rows) for name, rows in arrays.unseen.items()}
-        for name, rows in arrays.unreadable.items():
-            found[f"taken for missing, since no number or date, in '{name}'"] = len(rows)
-        for name, rows in missing_rows(self.preprocessor, table.frame, arrays).items():
-            found[f"missing in '{name}', which training rows have"] = len(rows)
-        return found
-
-    def _sizes(self, frame: Frame, root: PhotoRoot) -> Floats | None:
-        """Return the sizes of the photos that boxes lie on, None where no head predicts a box."""
-        boxes = any(task.kind == "box" for task in self.tasks)
-        return photo_sizes(pd.DataFrame(frame), self.spec.groups, root) if boxes else None
+        return raw_rows.evaluate(self, rows, images)
 
 
 def load(path: str | Path) -> Run:

@@ -17,11 +17,11 @@ from multimodal.evaluation.novelty.photos import watch_photos
 from multimodal.evaluation.predictions import label_columns, prediction_columns
 from multimodal.evaluation.records import HeadMetrics, ModelScore
 from multimodal.evaluation.task import Task, measure
-from multimodal.models.predictor import batches
 from multimodal.models.stack.stack import OutOfFold
 from multimodal.runs.calibrate import SplitPredictions
 from multimodal.runs.comparison import input_name
 from multimodal.runs.run import Run
+from multimodal.runtime.batches import batches
 
 
 def predict_split(

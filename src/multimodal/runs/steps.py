@@ -50,9 +50,10 @@ from multimodal.runs.calibrate import (
     labels_of,
 )
 from multimodal.runs.comparison import ablation_scores, baseline_scores, missing_baselines
+from multimodal.runs.declared import CONFIG, SCHEMA, SPEC
 from multimodal.runs.example_rows import explain_example_rows, save_neighbours
 from multimodal.runs.fold_models import LOG, FittedNetworks, FoldModelFits
-from multimodal.runs.load import CONFIG, SCHEMA, SPEC, save_parts
+from multimodal.runs.load import save_parts
 from multimodal.runs.provenance import Request, record, versions, with_provenance
 from multimodal.runs.run import Run, load
 from multimodal.runs.scoring import (

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import pytest
 from pretrained_references import (
+    TOKENIZER,
+    WORDS,
     bert_tokens,
     dinov2_features,
     lite0_features,
@@ -32,49 +34,6 @@ from multimodal.models.pretrained.extractors import FeatureExtractor, load_extra
 from multimodal.models.pretrained.photos import HEADS, PATCHES
 from multimodal.models.pretrained.states import _resized
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "shoe", "##s", "cafe", "é", "!"]
-TOKENIZER = {
-    "version": "1.0",
-    "truncation": {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0},
-    "padding": {
-        "strategy": {"Fixed": 9},
-        "direction": "Right",
-        "pad_to_multiple_of": None,
-        "pad_id": 0,
-        "pad_type_id": 0,
-        "pad_token": "[PAD]",
-    },
-    "added_tokens": [],
-    "normalizer": {
-        "type": "BertNormalizer",
-        "clean_text": True,
-        "handle_chinese_chars": True,
-        "strip_accents": None,
-        "lowercase": True,
-    },
-    "pre_tokenizer": {"type": "BertPreTokenizer"},
-    "post_processor": {
-        "type": "TemplateProcessing",
-        "single": [
-            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
-            {"Sequence": {"id": "A", "type_id": 0}},
-            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
-        ],
-        "pair": [],
-        "special_tokens": {
-            name: {"id": name, "ids": [WORDS.index(name)], "tokens": [name]}
-            for name in ("[CLS]", "[SEP]")
-        },
-    },
-    "decoder": None,
-    "model": {
-        "type": "WordPiece",
-        "unk_token": "[UNK]",
-        "continuing_subword_prefix": "##",
-        "max_input_chars_per_word": 100,
-        "vocab": {word: i for i, word in enumerate(WORDS)},
-    },
-}
 PHOTOS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype("uint8")
 PHOTOS[4] = 255
 BERT = random_bert(len(WORDS), 384, 2)

@@ -21,17 +21,16 @@ from multimodal.evaluation.records import RunMetrics
 from multimodal.explain.page import page
 from multimodal.models.stack import boosted_models as module
 from multimodal.models.stack import boosting
-from multimodal.models.stack.boosted_models import (
+from multimodal.models.stack.boosted_models import fit_projection, relative_to_blend
+from multimodal.models.stack.boosting import grow
+from multimodal.runtime.boosted_models import (
     TREES,
     BoostedModel,
     BoostedModels,
     codes_as_numbers,
-    fit_projection,
     read_boosted_models,
-    relative_to_blend,
     write_boosted_models,
 )
-from multimodal.models.stack.boosting import grow
 
 ROWS = plain_rows(240)
 ROWS["words"] = np.where(ROWS["size"] > 5, "a large one", "some small ones")

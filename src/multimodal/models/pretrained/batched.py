@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from multimodal.core.arrays import Ints
 from multimodal.models.predictor import MOST_CONSTANT
 
 Array = NDArray[Any]
 Forward = Callable[[Any], Array]
-BATCH = 32
 ANY_SHAPE = keras.backend.backend() == "tensorflow"  # one graph; others compile each shape
 
 
 def forward_of(network: keras.Model) -> Forward:
     """Return a network as a function of arrays, compiled once; nothing is trained with it."""
-    if not ANY_SHAPE:
-        predict: Forward = network.predict_on_batch
+    if not ANY_SHAPE:  # shapes must be few
+
+        def predict(inputs: Any) -> Array:
+            rows = len(keras.tree.flatten(inputs)[0])
+            batch = keras.tree.map_structure(filled, inputs)
+            return np.asarray(network.predict_on_batch(batch))[:rows]
+
         return predict
     import tensorflow as tf
 
@@ -40,15 +43,7 @@ def forward_of(network: keras.Model) -> Forward:
     return lambda inputs: np.asarray(compiled(inputs))
 
 
-def batches(count: int) -> Iterator[Ints]:
-    """Yield the rows of each batch."""
-    for start in range(0, count, BATCH):
-        yield np.arange(start, min(start + BATCH, count))
-
-
 def filled(rows: Array) -> Array:
-    """Fill a batch up to a power of two with copies of its first row, where shapes must be few."""
-    if ANY_SHAPE:
-        return rows
+    """Fill a batch up to a power of two with copies of its first row."""
     wanted = 1 << (len(rows) - 1).bit_length()
     return np.concatenate([rows, np.repeat(rows[:1], wanted - len(rows), axis=0)])

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from multimodal.core.errors import ConfigError
 from multimodal.core.pretrained import Pretrained, find_weights, pretrained
-from multimodal.models.pretrained.photos import Features, Network, check_size, photo_network
-from multimodal.models.pretrained.texts import MOST_PIECES, text_network
+from multimodal.data.features.vectors import FrequentVectors
+from multimodal.models.pretrained.photos import Network, check_size, photo_network
+from multimodal.models.pretrained.texts import text_network
+from multimodal.runtime.features import MOST_PIECES, Features
 
 
 class FeatureExtractor:
@@ -34,11 +36,17 @@ class FeatureExtractor:
             compute the same.
         network: The Keras model inside: photos to a map or tokens, or token ids to tokens; None of
             word vectors.
+        tokenizer: The file of the tokenizer of a network of texts, else empty.
+        vectors: Word vectors, None of a network.
     """
+
+    tokenizer: bytes
+    vectors: FrequentVectors | None
 
     def __init__(self, name: str, model: Pretrained, size: int, found: Network) -> None:
         self.name, self.modality, self.size = name, model.modality, size
         self.dim, self.checksum, self.network = found.dim, found.checksum, found.network
+        self.tokenizer, self.vectors = found.tokenizer, found.vectors
         told = [name, found.checksum, model.preprocessing, size, MOST_PIECES]
         self.key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
         self._features = found.features

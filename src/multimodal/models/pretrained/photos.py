@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from math import isqrt
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from multimodal.core.errors import ConfigError, DataError, first_line
 from multimodal.core.files import sha256_of
 from multimodal.core.pretrained import Pretrained
+from multimodal.data.features.vectors import FrequentVectors
 from multimodal.layers.pooling import GridPooling
-from multimodal.models.pretrained.batched import batches, filled, forward_of
+from multimodal.models.pretrained.batched import forward_of
 from multimodal.models.pretrained.files import only_file, read_state
 from multimodal.models.pretrained.states import dinov2_of, efficientnet_lite0_of, siglip_of
+from multimodal.runtime.features import Features, batches
 
-Features = NDArray[np.float32]
 SMALLEST = 32  # pixels a side, from which the last map has a place
 APPLICATIONS = {
     "mobilenet_v3_small": "MobileNetV3Small",
@@ -32,12 +34,17 @@ HEADS = {"dinov2_small": 6, "siglip": 12}
 
 
 class Network(NamedTuple):
-    """A network with its weights, their SHA-256, and what it makes of its inputs."""
+    """A network with its weights, their SHA-256, and what it makes of its inputs.
+
+    One of texts has the file of its tokenizer; word vectors are in place of a network.
+    """
 
     network: keras.Model | None
     checksum: str
     features: Callable[..., Features]
     dim: int
+    tokenizer: bytes = b""
+    vectors: FrequentVectors | None = None
 
 
 def photo_network(name: str, model: Pretrained, path: Path, size: int) -> Network:
@@ -66,7 +73,7 @@ def photo_network(name: str, model: Pretrained, path: Path, size: int) -> Networ
             network = siglip_of(state.tensors, HEADS[name], size, state.place)
         else:
             network = efficientnet_lite0_of(state.tensors, state.place)
-    features = partial(_features, forward_of(network), network.output.shape[-1])
+    features = partial(photo_features, forward_of(network), network.output.shape[-1])
     return Network(network, checksum, features, network.output.shape[-1])
 
 
@@ -94,7 +101,7 @@ def _application(architecture: str, file: Path, size: int) -> keras.Model:
         ) from None
 
 
-def _features(
+def photo_features(
     forward: Callable[[NDArray[np.float32]], Features],
     dim: int,
     photos: NDArray[np.uint8],
@@ -106,7 +113,7 @@ def _features(
     """
     found = np.zeros((len(photos), side**2, dim) if side else (len(photos), dim), np.float32)
     for rows in batches(len(photos)):
-        output = forward(filled(photos[rows].astype(np.float32)))[: len(rows)]
+        output = forward(photos[rows].astype(np.float32))
         if side:
             found[rows] = _parts(output, side)
         else:
@@ -115,9 +122,16 @@ def _features(
 
 
 def _parts(output: Features, side: int) -> Features:
-    """Return the means over the parts of a grid, of a map or of tokens after a first one."""
-    places = output.reshape(len(output), -1, output.shape[-1])
+    return np.asarray(keras.ops.convert_to_numpy(grid_parts(output, side)), np.float32)
+
+
+def grid_parts(output: Any, side: int) -> Any:
+    """Return the means (B, side * side, dim) over the parts of a grid of an output of a network.
+
+    That is a map, or tokens of which a first one is no place.
+    """
+    shape = output.shape
+    places = keras.ops.reshape(output, (-1, math.prod(shape[1:-1]), shape[-1]))
     if isqrt(places.shape[1]) ** 2 == places.shape[1] - 1:  # the token of the photo is no place
         places = places[:, 1:]
-    pooled = keras.ops.convert_to_numpy(GridPooling(grid_size=side)(places))
-    return np.asarray(pooled.reshape(len(output), side**2, -1), np.float32)
+    return keras.ops.reshape(GridPooling(grid_size=side)(places), (-1, side**2, shape[-1]))

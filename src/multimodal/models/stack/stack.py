@@ -25,11 +25,7 @@ from multimodal.data.sparse.ngrams import Matrix
 from multimodal.heads.labels import encode
 from multimodal.layers.stacking import Blend
 from multimodal.models.build import assemble, average, blended, decoded
-from multimodal.models.stack.boosted_models import (
-    BoostedModels,
-    fit_boosted_model,
-    fit_projection,
-)
+from multimodal.models.stack.boosted_models import fit_boosted_model, fit_projection
 from multimodal.models.stack.kernel_regression import FittedKernel, fit_kernel_regression
 from multimodal.models.stack.mean_box import raw_boxes, weigh_boxes, worse_than_mean_box
 from multimodal.models.stack.sparse_features import known_targets, sparse_features
@@ -45,6 +41,7 @@ from multimodal.models.stack.weights import (
     fit_stacking_weights,
 )
 from multimodal.models.training.kfold import BATCH
+from multimodal.runtime.boosted_models import BoostedModels
 
 
 @dataclass(frozen=True)
