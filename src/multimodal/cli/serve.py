@@ -37,7 +37,7 @@ def serve(
     max_queue: Annotated[int, typer.Option(min=1, help="Rows that wait; more get 503.")] = 2000,
     deadline: Annotated[float, typer.Option(min=0.01, help="Seconds to a prediction.")] = 30,
 ) -> None:
-    """Answer over HTTP what RUN predicts: Open Inference Protocol v2 and /predict."""
+    """Answer over HTTP what RUN predicts: Open Inference Protocol v2, /predict, and a page at /."""
     absent = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if absent:
         raise ConfigError(

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.types import Receive, Scope, Send
 
-from multimodal.serve import inference_protocol, predict
+from multimodal.serve import inference_protocol, page, predict
 from multimodal.serve.context import Context, context_of
 from multimodal.serve.exchange import Bodies
 from multimodal.serve.guard import Guard, answer_errors
@@ -56,7 +56,7 @@ class Application:
             title="multimodal", lifespan=self._lifespan, openapi_url=None, redirect_slashes=False
         )
         app.state.context = Context(self.repository, Bodies(settings.limits), metrics)
-        for routes in (inference_protocol.router, predict.router, router):
+        for routes in (inference_protocol.router, predict.router, page.router, router):
             app.include_router(routes)
         answer_errors(app)
         self._guard = Guard(app, settings.token(), metrics)
