@@ -18,10 +18,10 @@ from multimodal.cli.options import (
     free_folder,
     say,
     show_news,
-    written,
 )
 from multimodal.core.errors import RunError
 from multimodal.core.interrupted import write_record
+from multimodal.runs.tables import written
 
 
 def test_a_reader_that_has_seen_enough() -> None:

@@ -19,7 +19,7 @@ from multimodal.data.photos import cache
 from multimodal.data.photos.read import decode
 from multimodal.data.prepare import Prepared, prepare
 from multimodal.data.prepared_sets import default_folder, is_complete, set_bytes, stored_inputs
-from multimodal.data.read import formats, sampling
+from multimodal.data.read import parquet, sampling
 from multimodal.data.shards import ALONE, ShardedArray, Worker
 
 ROWS = 60
@@ -95,7 +95,7 @@ def test_batches_are_bit_equal_from_memory_and_from_shards(
     plain = ready(file, training={"linear": False})
     assert not plain.stored and not (tmp_path / "cache").exists()
     if large:
-        monkeypatch.setattr(formats, "LARGE", 0)
+        monkeypatch.setattr(parquet, "LARGE", 0)
     stored = ready(file, tmp_path / "prepared", training={"linear": False})
     assert len(stored.stored) == 2 and all(map(is_complete, stored.stored))
     assert len(list(stored.stored[0].glob("title_tokens-*.npy"))) > 1
@@ -174,7 +174,7 @@ def _facts(path: Path) -> Any:
 def test_a_large_table_goes_to_the_cache_folder_and_says_so(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "LARGE", 0)
+    monkeypatch.setattr(parquet, "LARGE", 0)
     monkeypatch.setattr(sampling, "SAMPLE_ROWS", 40)
     prepared = ready(file)
     assert default_folder() == tmp_path / "cache" / "multimodal" / "prepared"

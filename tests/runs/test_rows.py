@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,14 @@ NAMED = Schema(columns=[Column(name="id", kind="identifier", missing=0, distinct
 
 
 def outputs(unusual: list[str] | None = None) -> Outputs:
-    return Outputs({"price": np.array([[1.0], [3.0]])}, None, {1: "photo: gone"}, {}, {}, unusual)
+    return Outputs({"price": np.array([[1.0], [3.0]])}, None, {1: "photo: gone"}, {}, unusual)
 
 
 def test_rows_stand_in_the_order_of_the_source() -> None:
     table = read_table(pd.DataFrame({"id": [7, 8, 9]})).drop({1: "no number"})
     intervals = {"price": {"low": np.array([0.0, 2.0]), "high": np.array([2.0, 4.0])}}
-    found = predictions_frame(table, NAMED, [Task("price")], outputs(["", "large"]), intervals)
+    said = replace(outputs(["", "large"]), intervals=intervals)
+    found = predictions_frame(table, NAMED, [Task("price")], said)
     assert list(found) == [
         "row",
         "id",
@@ -114,8 +116,8 @@ INDEXES = [
 @pytest.mark.parametrize("index", INDEXES)
 def test_the_index_of_a_frame_comes_back(index: pd.Index) -> None:
     frame = pd.DataFrame({"size": [1, 2, 3]}, index=index)
-    said = Outputs({"price": np.array([[1.0], [3.0], [2.0]])}, None, {}, {}, {}, None)
-    made = predictions_frame(read_table(frame), NAMED, [Task("price")], said, {}, frame.index)
+    said = Outputs({"price": np.array([[1.0], [3.0], [2.0]])}, None, {}, {}, None)
+    made = predictions_frame(read_table(frame), NAMED, [Task("price")], said, frame.index)
     pd.testing.assert_index_equal(made.index, index)
     frame["price"] = Predictions(made, {}, [])["price"]
     assert frame["price"].tolist() == [1.0, 3.0, 2.0]
@@ -134,18 +136,18 @@ def test_classes_are_what_they_were(label_type: Any, classes: list[str], wanted:
     table = read_table(pd.DataFrame({"size": [1, 2]}))
     task = Task("y", "class", classes, label_type=label_type)
     values = np.array([[0.2, 0.8], [0.9, 0.1]])
-    said = Outputs({"y": values}, None, {}, {}, {}, None)
-    found = predictions_frame(table, NAMED, [task], said, {})["y_prediction"]
+    said = Outputs({"y": values}, None, {}, {}, None)
+    found = predictions_frame(table, NAMED, [task], said)["y_prediction"]
     assert found.tolist() == wanted and type(found.tolist()[0]) is type(wanted[0])
     assert (found == pd.Series(wanted)).all()
     values[1] = np.nan
-    found = predictions_frame(table, NAMED, [task], said, {})["y_prediction"]
+    found = predictions_frame(table, NAMED, [task], said)["y_prediction"]
     assert found[0] == wanted[0] and pd.isna(found[1])
 
 
 def test_what_is_not_known_has_no_column() -> None:
     table = read_table(pd.DataFrame({"size": [1, 2]}))
-    found = predictions_frame(table, NAMED, [Task("price")], outputs(), {})
+    found = predictions_frame(table, NAMED, [Task("price")], outputs())
     assert list(found) == ["row", "price_prediction", "note"]
 
 

@@ -28,11 +28,11 @@ from multimodal.cli.options import (
     say,
     show_news,
     takes,
-    written,
 )
 from multimodal.cli.output import check_output
 from multimodal.core.errors import RunError
 from multimodal.core.files import replace_any_file
+from multimodal.runs.tables import written
 
 
 @takes(DIALECT, PHOTOS, COLUMNS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from multimodal.core.errors import ConfigError, MultimodalError, RunError, choices, first_line
+from multimodal.core.errors import ConfigError, MultimodalError, choices, first_line
 from multimodal.core.formatting import visible
 
 if TYPE_CHECKING:
@@ -215,16 +215,6 @@ def command_line() -> str:
     """Return the command of this process as a person would give it again."""
     # `sys.argv[0]` is a path of this machine, and another one under `python -m`.
     return shlex.join(["multimodal", *sys.argv[1:]])
-
-
-@contextmanager
-def written(out: Path) -> Iterator[None]:
-    """Raise RunError, which names `out`, where something inside cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"{out}: cannot be written ({reason}). Name another --out.") from None
 
 
 def free_folder(wanted: Path, command: str, record: str = "unfinished.json") -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +24,10 @@ from multimodal.cli.options import (
     say,
     show_news,
     takes,
-    written,
 )
 from multimodal.cli.output import STANDARD, check_output, named_input, write_table
 from multimodal.core.errors import RunError
+from multimodal.runs.tables import written
 
 
 @takes(DIALECT, PHOTOS)
@@ -137,7 +137,10 @@ def show_importance(
 @takes(DIALECT, PHOTOS)
 def predict(
     run: RunFolder,
-    file: File,
+    file: Annotated[
+        list[Path],
+        typer.Argument(help="CSV, Excel, Parquet or JSON Lines files, folders or 'patterns*'."),
+    ],
     images: Images = None,
     out: Annotated[
         Path | None,
@@ -154,27 +157,83 @@ def predict(
             help="Put a ' before texts in CSV that a spreadsheet would run as formulas.",
         ),
     ] = True,
+    worker: Annotated[
+        str, typer.Option(help="Share of this process, such as 2/4: the second of four.")
+    ] = "1/1",
     *,
     data: Mapping[str, Any],
 ) -> None:
-    """Predict every row of FILE, which needs no target column; - is standard input."""
+    """Predict every row of FILE, which needs no target column; - is standard input.
+
+    With --out, files of any size are predicted part by part; the same command goes on after a kill.
+    """
+    if out is not None and out != STANDARD and STANDARD not in file:
+        return _predict_files(run, file, images, out, level, escape, worker, data)
     from multimodal.core.manifest import listed_files
 
-    out = out or STANDARD
-    check_output(out, [file, *listed_files(run)])
-    images = images if images is not None or file != STANDARD else Path.cwd()
-    with named_input(file) as given, show_news():
+    if len(file) > 1 or worker != "1/1":
+        raise RunError("several files, or a --worker, need an --out. Name a file to write to.")
+    out, source = out or STANDARD, file[0]
+    check_output(out, [source, *listed_files(run)])
+    images = images if images is not None or source != STANDARD else Path.cwd()
+    with named_input(source) as given, show_news():
         fitted = load_run(run)
         rows = rows_of(given, fitted.config, data, allow_empty=True)
         predictions = fitted.predict(rows, images=photo_folder(images, data), level=level)
-    for name, number in predictions.counts.items():
-        if number:
-            say(f"{name}: {number:,}")
-    if predictions.unused_columns:
-        say(f"columns not used: {', '.join(predictions.unused_columns)}")
+    _say_counts(predictions.counts, predictions.unused_columns)
     write_table(predictions.frame, out, escape=escape)
     if out != STANDARD:
         say(f"{len(predictions.frame):,} rows written to {out}")
+
+
+def _predict_files(
+    run: Path,
+    files: Sequence[Path],
+    images: Path | None,
+    out: Path,
+    level: float | None,
+    escape: bool,
+    worker: str,
+    data: Mapping[str, Any],
+) -> None:
+    from multimodal.core.manifest import listed_files
+    from multimodal.data.read.table import Dialect
+    from multimodal.data.shards import Worker
+
+    share = Worker.parse(worker)
+    check_output(out, [*files, *listed_files(run)])  # before the run is loaded, for seconds
+    with show_news():
+        fitted = load_run(run)
+        from multimodal.runs.batch import predict_files
+
+        done = predict_files(
+            fitted,
+            files,
+            out,
+            images=photo_folder(images, data),
+            level=level,
+            asked=Dialect.of(fitted.config.merge(data=data).data),
+            escape=escape,
+            worker=share,
+        )
+    _say_counts(done.counts, done.unused_columns)
+    if done.finished:
+        say(f"{done.rows:,} rows written to {out}")
+    elif done.parts == done.of:
+        say(f"all {done.of:,} parts are there; another worker is joining them to {out}")
+    else:
+        say(
+            f"{done.parts:,} of {done.of:,} parts are there; {out} is written when other workers "
+            "have finished"
+        )
+
+
+def _say_counts(counts: Mapping[str, int], unused: Sequence[str]) -> None:
+    for name, number in counts.items():
+        if number:
+            say(f"{name}: {number:,}")
+    if unused:
+        say(f"columns not used: {', '.join(unused)}")
 
 
 @takes(DIALECT, PHOTOS)

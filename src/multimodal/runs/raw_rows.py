@@ -24,6 +24,7 @@ from multimodal.data.features.cell_arrays import Frame
 from multimodal.data.features.preprocess import Arrays, Preprocessor
 from multimodal.data.labels.boxes import photo_sizes
 from multimodal.data.photos.locate import Images, PhotoRoot, photo_root
+from multimodal.data.read.parts import number_of_parts, part_of
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.table import Dialect, Table
 from multimodal.evaluation.calibration import Calibration
@@ -44,6 +45,7 @@ from multimodal.runs.rows import (
     Outputs,
     Predictions,
     check_level,
+    joined_outputs,
     measure_heads,
     outputs_of_all_rows,
     prediction_intervals,
@@ -84,8 +86,7 @@ def predict_row(
     model: RowModel, row: Mapping[str, Any], images: str | PhotoRoot, level: float | None
 ) -> dict[str, Any]:
     """Predict one raw row, as `Run.predict_row` says."""
-    if level is not None:
-        check_level(model.path, model.calibration, model.tasks, level)
+    check_model_level(model, level)
     cells = {key: [value] for key, value in row.items()}
     arrays = _arrays_of_row(model, cells, photo_root(images, Path()))
     outputs, damaged = model.decoded(arrays)
@@ -118,19 +119,51 @@ def _arrays_of_row(model: RowModel, cells: Frame, root: PhotoRoot) -> Arrays:
 
 def predict(model: RowModel, rows: Source, images: Images, level: float | None) -> Predictions:
     """Predict every row, as `Run.predict` says."""
+    check_model_level(model, level)
+    table, root = opened(model, rows, images, allow_empty=True)
+    found = _outputs(model, table, root, level)
+    index = rows.index if isinstance(rows, pd.DataFrame) else None
+    return _predictions(model, table, found, index)
+
+
+def predict_part(
+    model: RowModel, table: Table, images: Images, level: float | None, start: int
+) -> Predictions:
+    """Predict a part of a file that `open_table_file` reads, as `predict` does the whole file.
+
+    Args:
+        model: What predicts.
+        table: The part.
+        images: Folder that photo paths are relative to; the file's folder by default.
+        level: As of `predict`; `check_model_level` says whether there are such intervals.
+        start: The number of the part's first row in the file.
+
+    Raises:
+        DataError: A column that the model reads is missing.
+    """
+    table = _with_columns(model, table)
+    found = _part(model, table, photo_root(images, table.root), level)
+    return _predictions(model, table, found, start=start)
+
+
+def check_model_level(model: RowModel, level: float | None) -> None:
+    """Raise RunError or ConfigError unless there are intervals at a level; None is none."""
     if level is not None:
         check_level(model.path, model.calibration, model.tasks, level)
-    table, root = opened(model, rows, images, allow_empty=True)
-    found = _outputs(model, table, root)
-    intervals = prediction_intervals(
-        model.calibration, model.tasks, found.outputs, found.inputs, level
-    )
-    index = rows.index if isinstance(rows, pd.DataFrame) else None
+
+
+def _predictions(
+    model: RowModel,
+    table: Table,
+    found: Outputs,
+    index: pd.Index[Any] | None = None,
+    start: int = 0,
+) -> Predictions:
     names = target_names(model.config, model.spec)
-    frame = predictions_frame(table, model.schema, model.tasks, found, intervals, index, names)
+    frame = predictions_frame(table, model.schema, model.tasks, found, index, names, start)
     known = {*model.preprocessor.columns(), *(column.name for column in model.schema.columns)}
     unused = [str(name) for name in table.frame if name not in known]
-    outputs = outputs_of_all_rows(table, found.outputs, names)
+    outputs = outputs_of_all_rows(table, found.outputs, names, start)
     return Predictions(frame, found.counts, unused, outputs)
 
 
@@ -153,16 +186,28 @@ def opened(
     """Read rows that are written as the config says, where a file does not decide."""
     asked = Dialect.of(model.config.data)
     table, root = open_table(rows, images, asked, allow_empty=allow_empty)
-    if not len(table.frame.columns):  # of no rows at all, which name no columns
-        columns = model.preprocessor.columns()
-        table = replace(table, frame=pd.DataFrame(columns=columns, dtype=object))
-    table, told = in_known_usage(table, model.schema)
+    table, told = in_known_usage(_with_columns(model, table), model.schema)
     for note in told:
         logger.info(f"{table.name}: {note}")
     return table, root
 
 
-def _outputs(model: RowModel, table: Table, root: PhotoRoot) -> Outputs:
+def _with_columns(model: RowModel, table: Table) -> Table:
+    if len(table.frame.columns):
+        return table
+    # of no rows at all, which name no columns
+    columns = model.preprocessor.columns()
+    return replace(table, frame=pd.DataFrame(columns=columns, dtype=object))
+
+
+def _outputs(model: RowModel, table: Table, root: PhotoRoot, level: float | None = None) -> Outputs:
+    # In parts, so that a row of a large file has the same last digits as where the file is read in
+    # parts: rows that share a batch are padded together.
+    numbers = range(number_of_parts(table.rows_read))
+    return joined_outputs([_part(model, part_of(table, i), root, level) for i in numbers])
+
+
+def _part(model: RowModel, table: Table, root: PhotoRoot, level: float | None) -> Outputs:
     photos = without_missing_photos(model.spec, table, root)
     frame, arrays, unread = _readable(model, photos.frame, root, table.name)
     detector = None if model.calibration is None else model.calibration.usual
@@ -186,7 +231,8 @@ def _outputs(model: RowModel, table: Table, root: PhotoRoot) -> Outputs:
         counts["rows unlike the training rows"] = sum(map(bool, novel))
     counts["photos that cannot be read"] = len(damaged)
     notes = joined_notes(faults, {} if needed else damaged, photos.notes, told)
-    return Outputs(outputs, _sizes(model, frame, root), notes, counts, arrays.inputs, novel)
+    ends = prediction_intervals(model.calibration, model.tasks, outputs, arrays.inputs, level)
+    return Outputs(outputs, _sizes(model, frame, root), notes, counts, novel, ends)
 
 
 def _needs_photos(model: RowModel) -> bool:

@@ -120,15 +120,50 @@ class Predictions:
 class Outputs:
     """Decoded outputs of the rows of a table, the sizes of their photos, remarks and counts.
 
-    `inputs` are the arrays of the rows, and `unusual` why each is unlike the training rows.
+    `unusual` says why each is unlike the training rows, and `intervals` has the ends of intervals,
+    by head, where a level was asked for.
     """
 
     outputs: dict[str, Floats]
     sizes: Floats | None
     notes: Notes
     counts: dict[str, int]
-    inputs: dict[str, NDArray[Any]]
     unusual: list[str] | None
+    intervals: dict[str, dict[str, Floats]] = field(default_factory=dict)
+
+
+def joined_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of consecutive rows as one.
+
+    Example:
+    >>> part = Outputs({"y": np.ones((2, 1))}, None, {1: "odd"}, {"unknown": 1}, None)
+    >>> found = joined_outputs([part, part])
+    >>> found.notes, found.counts, len(found.outputs["y"])
+    ({1: 'odd', 3: 'odd'}, {'unknown': 2}, 4)
+    """
+    if len(parts) == 1:
+        return parts[0]
+    notes: Notes = {}
+    counts: dict[str, int] = {}
+    rows = 0
+    for part in parts:
+        notes |= {rows + row: note for row, note in part.notes.items()}
+        rows += len(next(iter(part.outputs.values())))
+        for name, number in part.counts.items():
+            counts[name] = counts.get(name, 0) + number
+    sizes = [part.sizes for part in parts if part.sizes is not None]
+    unusual = [part.unusual for part in parts if part.unusual is not None]
+    return Outputs(
+        {name: np.concatenate([p.outputs[name] for p in parts]) for name in parts[0].outputs},
+        np.concatenate(sizes) if sizes else None,
+        notes,
+        counts,
+        [why for each in unusual for why in each] if unusual else None,
+        {
+            name: {end: np.concatenate([p.intervals[name][end] for p in parts]) for end in ends}
+            for name, ends in parts[0].intervals.items()
+        },
+    )
 
 
 def check_level(
@@ -179,13 +214,13 @@ def target_names(config: Config, spec: FittedSpec) -> dict[str, str]:
 
 
 def outputs_of_all_rows(
-    table: Table, outputs: Mapping[str, Floats], names: Mapping[str, str]
+    table: Table, outputs: Mapping[str, Floats], names: Mapping[str, str], start: int = 0
 ) -> dict[str, Floats]:
-    """Return outputs (rows, width) of all rows of the source, NaN of those not read, by name."""
+    """Return outputs (rows, width) of all rows from `start` on, NaN of those not read, by name."""
     found = {}
     for head, values in outputs.items():
         found[names[head]] = np.full((table.rows_read, values.shape[1]), np.nan)
-        found[names[head]][table.rows] = values
+        found[names[head]][table.rows - start] = values
     return found
 
 
@@ -194,14 +229,14 @@ def predictions_frame(
     schema: Schema,
     tasks: Sequence[Task],
     predicted: Outputs,
-    intervals: Mapping[str, Mapping[str, Floats]],
     index: pd.Index[Any] | None = None,
     names: Mapping[str, str] | None = None,
+    start: int = 0,
 ) -> pd.DataFrame:
     """Put predictions, intervals and notes in the order of the source, with rows not read.
 
     The frame has the `index` of the source, where there is one; columns begin with the `names` of
-    heads, those in the model by default.
+    heads, those in the model by default. A part of a source begins with its row `start`.
     """
     found: dict[str, Any] = {}
     for name in schema.names("identifier")[:1]:
@@ -211,20 +246,21 @@ def predictions_frame(
         columns = prediction_columns(task, predicted.outputs[task.name], predicted.sizes)
         if task.kind == "class":
             columns["prediction"] = typed_classes(task, columns["prediction"])
-        columns |= dict(intervals.get(task.name, {}))
+        columns |= dict(predicted.intervals.get(task.name, {}))
         name = (names or {}).get(task.name, task.name)
         found |= {f"{name}_{ending}": column for ending, column in columns.items()}
     frame = pd.DataFrame(found, index=table.rows)
     if table.rejected:  # NaN would make floats of integers
         kinds = {name: _NULLABLE.get(kind.kind) for name, kind in frame.dtypes.items()}
         frame = frame.astype({name: kind for name, kind in kinds.items() if kind})
-    frame = frame.reindex(range(table.rows_read))
+    places = range(start, start + table.rows_read)
+    frame = frame.reindex(places)
     # Notes count the rows that could be read, the answer all rows of the source.
     remarks = {int(table.rows[row]): note for row, note in predicted.notes.items()}
     remarks |= {f.row: f"line {f.line}: {f.reason}" for f in table.rejected}
-    frame["note"] = [remarks.get(row, "") for row in range(table.rows_read)]
+    frame["note"] = [remarks.get(row, "") for row in places]
     if predicted.unusual is not None:
         odd = pd.Series(predicted.unusual, index=table.rows, dtype=object)
-        frame["unusual"] = odd.reindex(range(table.rows_read), fill_value="")
+        frame["unusual"] = odd.reindex(places, fill_value="")
     frame = frame.rename_axis("row").reset_index()
     return frame if index is None else frame.set_axis(index)

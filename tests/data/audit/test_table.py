@@ -270,7 +270,7 @@ def test_a_table_larger_than_memory_is_judged_by_a_sample(
     given[3]["price"], given[9]["photo"] = None, "gone.png"
     given[90] = {**given[10], "photo": "90.png"}
     pd.DataFrame(given).to_parquet(folder / "rows.parquet")
-    monkeypatch.setattr("multimodal.data.read.formats.LARGE", 0)
+    monkeypatch.setattr("multimodal.data.read.parquet.LARGE", 0)
     monkeypatch.setattr("multimodal.data.read.sampling.SAMPLE_ROWS", 80)
     if as_training:
         config = Config.parse({"data": {"image_size": 8, "prepared": str(folder / "sets")}})

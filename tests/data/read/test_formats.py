@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from multimodal.core.errors import DataError
-from multimodal.data.read import formats
-from multimodal.data.read.formats import from_frame, from_records, read_json_lines, read_parquet
+from multimodal.data.read import parquet
+from multimodal.data.read.formats import from_frame, from_records, read_json_lines
 from multimodal.data.read.packed import content_of
+from multimodal.data.read.parquet import read_parquet
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_parquet_column_of_records_is_not_read(
     tmp_path: Path, kind: str, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(formats, "LARGE", 0)
+        monkeypatch.setattr(parquet, "LARGE", 0)
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"odd": RECORDS[kind], "good": ["x", "y"]}), path)
     parsed = read_parquet(content_of(path))
@@ -215,7 +216,7 @@ def test_the_index_of_a_frame_is_a_column_if_it_has_a_name(
     tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if large:
-        monkeypatch.setattr(formats, "LARGE", 0)
+        monkeypatch.setattr(parquet, "LARGE", 0)
     frame = pd.DataFrame({"a": ["one", "two", "three"], "b": [0, 7, 3]})
     frame[frame["b"] > 1].to_parquet(tmp_path / "filtered.parquet")
     found = read_parquet(content_of(tmp_path / "filtered.parquet")).frame
@@ -242,7 +243,7 @@ def test_half_a_character_is_none(tmp_path: Path) -> None:
 
 
 def test_lists_of_dates_may_lie_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "LARGE", 0)
+    monkeypatch.setattr(parquet, "LARGE", 0)
     days = pa.array([[datetime(2020, 1, 2).date()], None])
     pq.write_table(pa.table({"days": days}), tmp_path / "t.parquet")
     assert list(read_parquet(content_of(tmp_path / "t.parquet")).frame["days"]) == [

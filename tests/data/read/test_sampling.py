@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from multimodal.data.columns.schema import infer_schema
-from multimodal.data.read import formats
+from multimodal.data.read import parquet
 from multimodal.data.read import sampling as module
 from multimodal.data.read.lazy_text import on_disk
 from multimodal.data.read.readers import read_table
@@ -37,7 +37,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Table, Tabl
     frame.loc[300:309] = frame.loc[100:109].to_numpy()
     frame.to_parquet(tmp_path / "t.parquet")
     here = read_table(tmp_path / "t.parquet")
-    monkeypatch.setattr(formats, "LARGE", 0)
+    monkeypatch.setattr(parquet, "LARGE", 0)
     return here, read_table(tmp_path / "t.parquet")
 
 
@@ -108,9 +108,9 @@ def test_lists_and_dictionaries_of_a_large_file(
         "colour": pa.array(["red", None, "red"]).dictionary_encode(),
         "count": pa.array([1, None, 3]),
     }
-    formats.pq.write_table(pa.table(cells), tmp_path / "t.parquet")
+    parquet.pq.write_table(pa.table(cells), tmp_path / "t.parquet")
     here = read_table(tmp_path / "t.parquet").frame
-    monkeypatch.setattr(formats, "LARGE", 0)
+    monkeypatch.setattr(parquet, "LARGE", 0)
     there = read_table(tmp_path / "t.parquet").frame
     assert on_disk(there) == ["photos", "colour"]
     for name in cells:

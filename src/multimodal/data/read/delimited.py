@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -30,13 +31,14 @@ from multimodal.data.read.dialect import (
     is_numeric,
 )
 from multimodal.data.read.encodings import (
+    Encoding,
     find_encoding,
     mended,
     shown_encoding,
     spoiled,
     text_lines,
 )
-from multimodal.data.read.header import without_unnamed
+from multimodal.data.read.header import Unnamed, named_columns
 from multimodal.data.read.packed import Content
 from multimodal.data.read.table import AUTO, Dialect, Parsed, RejectedRow
 
@@ -56,6 +58,48 @@ class _Record(NamedTuple):
     raw: str = ""
 
 
+class Delimited(NamedTuple):
+    """An open text file: what its header says, and its records as they are read.
+
+    Args:
+        path: the file.
+        place: its header, for messages.
+        names: of the columns, "" where there is none.
+        records: the rows below the header.
+        layout: how values are laid out.
+        encoding: how bytes become text.
+    """
+
+    path: Path
+    place: str
+    names: list[str]
+    records: Iterator[_Record]
+    layout: Layout
+    encoding: Encoding
+
+
+class Rows(NamedTuple):
+    """Rows as they were read: the cells of those that fit the header, by column, and the others.
+
+    `rows` and `lines` tell where in the file those that fit are, counted from 0 and from 1.
+    """
+
+    columns: list[list[str | None]]
+    rows: list[int]
+    lines: list[int]
+    rejected: list[RejectedRow]
+
+    def parsed(self, kept: Mapping[str, int]) -> Parsed:
+        """Return the columns at the positions `kept`, an empty cell as None."""
+        series = {
+            name: pd.Series([cell or None for cell in self.columns[number]], dtype=object)
+            for name, number in kept.items()
+        }
+        frame = pd.DataFrame(series, index=pd.RangeIndex(len(self.rows)))
+        places, lines = (np.array(each, np.int64) for each in (self.rows, self.lines))
+        return Parsed(frame, places, lines, self.rejected)
+
+
 def read_delimited(content: Content, asked: Dialect = AUTO) -> Parsed:
     """Read a text file with a header and one row per record.
 
@@ -71,14 +115,35 @@ def read_delimited(content: Content, asked: Dialect = AUTO) -> Parsed:
         DataError: no header, an empty or repeated column name, no row that fits the header, or a
             separator or encoding that the file does not decide.
     """
+    with _long_fields():
+        file = open_delimited(content, asked)
+        found = _collect(file.names, enumerate(file.records))
+    check_any_fits(file, len(found.rows), found.rejected)
+    unnamed = {number: Unnamed() for number, name in enumerate(file.names) if not name}
+    for number, column in unnamed.items():
+        column.add(found.columns[number])
+    kept, notes = named_columns(file.names, unnamed, file.place)
+    parsed = found.parsed(kept)
+    dialect = found_dialect(file, asked, parsed.frame)
+    return parsed._replace(dialect=dialect, notes=[*told(dialect, file.encoding), *notes])
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module read long texts; its limit is one for the whole process."""
     limit = csv.field_size_limit(_FIELD_LIMIT)
     try:
-        return _read(content, asked)
+        yield
     finally:
-        csv.field_size_limit(limit)  # it is one for the whole process
+        csv.field_size_limit(limit)
 
 
-def _read(content: Content, asked: Dialect) -> Parsed:
+def open_delimited(content: Content, asked: Dialect = AUTO) -> Delimited:
+    """Find out how a text file is written, and read its header.
+
+    Raises:
+        DataError: as `read_delimited`, of the file as a whole.
+    """
     encoding = find_encoding(content, asked.encoding)
     lines = text_lines(content, encoding.codec)
     sample = list(islice(lines, SAMPLE_LINES))
@@ -92,20 +157,49 @@ def _read(content: Content, asked: Dialect) -> Parsed:
     place = f"{content.path}, line {start}"
     if fault:
         raise DataError(f"{place}, the header: {fault}.")
-    parsed = _collect(place, content.path, [name.strip() for name in header], records)
-    comma = asked.decimal == "auto" and find_decimal_comma(parsed.frame)
+    names = [name.strip() for name in header]
+    return Delimited(content.path, place, names, records, layout, encoding)
+
+
+def read_rows(file: Delimited, start: int, size: int) -> Iterator[Rows]:
+    """Yield the rows of a file from number `start` on, `size` at a time, the last ones fewer."""
+    numbered = enumerate(file.records)
+    with _long_fields():
+        for _ in islice(numbered, start):
+            pass
+    while True:
+        with _long_fields():
+            some = list(islice(numbered, size))
+        if not some:
+            return
+        yield _collect(file.names, iter(some))
+
+
+def found_dialect(file: Delimited, asked: Dialect, frame: pd.DataFrame) -> Dialect:
+    """Return how a file is written, its decimal mark by the cells of a frame that begins it."""
+    comma = asked.decimal == "auto" and find_decimal_comma(frame)
     decimal: Decimal = "," if comma else asked.decimal
-    found = Dialect(layout.separator, shown_encoding(encoding.codec).lower(), decimal)
-    return parsed._replace(dialect=found, notes=[*_told(found, encoding.note), *parsed.notes])
+    return Dialect(file.layout.separator, shown_encoding(file.encoding.codec).lower(), decimal)
 
 
-def _told(found: Dialect, encoding_note: str) -> list[str]:
+def check_any_fits(file: Delimited, kept: int, rejected: Sequence[RejectedRow]) -> None:
+    """Raise DataError where there are rows, and none fits the header."""
+    if rejected and not kept:
+        raise DataError(
+            f"{file.path}: the header names {len(file.names)} columns, but no row has as many "
+            f"values (line {rejected[0].line}: {rejected[0].reason}). Name every column in the "
+            "header, or quote values that contain the separator; the separator is set by "
+            "--separator."
+        )
+
+
+def told(found: Dialect, encoding: Encoding) -> list[str]:
     """Say in a line how a file is written, where it is not as most are: commas and UTF-8."""
     parts = []
     if found.separator != ",":
         parts.append(f"separated by {SEPARATORS.get(found.separator, repr(found.separator))}")
     if found.encoding != "utf-8":
-        parts.append(f"encoding {found.encoding} {encoding_note}".strip())
+        parts.append(f"encoding {found.encoding} {encoding.note}".strip())
     if found.decimal == ",":
         parts.append("decimal commas")
     return [", ".join(parts)] if parts else []
@@ -240,33 +334,19 @@ def _fault(error: str) -> str:
     return "never closed" if "end of data" in error else error
 
 
-def _collect(place: str, path: Path, names: list[str], records: Iterator[_Record]) -> Parsed:
-    columns: list[list[str | None]] = [[] for _ in names]
+def _collect(names: Sequence[str], records: Iterator[tuple[int, _Record]]) -> Rows:
+    found = Rows([[] for _ in names], [], [], [])
     memo: dict[str, str] = {}  # one object per short repeated value
-    rows, lines, rejected = [], [], []
-    for row, (line, cells, fault, raw) in enumerate(records):
+    for row, (line, cells, fault, raw) in records:
         if fault or len(cells) != len(names):
             reason = fault or f"expected {len(names)} values, got {len(cells)}"
-            rejected.append(RejectedRow(row, line, reason, raw=raw or _written(cells)))
+            found.rejected.append(RejectedRow(row, line, reason, raw=raw or _written(cells)))
             continue
-        rows.append(row)
-        lines.append(line)
-        for column, cell in zip(columns, cells, strict=True):
+        found.rows.append(row)
+        found.lines.append(line)
+        for column, cell in zip(found.columns, cells, strict=True):
             column.append(memo.setdefault(cell, cell) if len(cell) < _SHORT else cell)
-    if rejected and not rows:
-        raise DataError(
-            f"{path}: the header names {len(names)} columns, but no row has as many values "
-            f"(line {rejected[0].line}: {rejected[0].reason}). Name every column in the "
-            "header, or quote values that contain the separator; the separator is set by "
-            "--separator."
-        )
-    kept, notes = without_unnamed(names, columns, place)
-    series = {
-        name: pd.Series([cell or None for cell in column], dtype=object)
-        for name, column in kept.items()
-    }
-    frame = pd.DataFrame(series, index=pd.RangeIndex(len(rows)))
-    return Parsed(frame, np.array(rows, np.int64), np.array(lines, np.int64), rejected, notes=notes)
+    return found
 
 
 def _written(cells: list[str]) -> str:

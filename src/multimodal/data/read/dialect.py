@@ -20,7 +20,7 @@ _FITS, _MOSTLY = 0.9, 0.5  # fractions of the rows that have as many values as t
 _NUMERIC = re.compile(r"[^\w]*[\d\s.,'’]*\d[\d\s.,'’]*[^\w]*")
 _ALIKE = 0.9  # fraction of the cells of a column of numbers
 _SPACED = re.compile(r"(?<=\d)[\s'’](?=\d{3})")  # between thousands
-_CELLS = 2_000  # of a column, whose decimal marks are looked at
+DECIDING_ROWS = 2_000  # the first of a file, whose decimal marks are looked at
 _NUMBER = re.compile(r"(?:[^\d.,]{0,8}[^\d.,\w])?[+−-]?(\d[\d.,]*)(?:[^\d.,]{0,12})?")
 
 
@@ -145,7 +145,9 @@ def find_decimal_comma(frame: pd.DataFrame) -> bool:
     marks = set[str]()
     for name in frame.columns:
         if frame[name].dtype == object:
-            cells = {cell: None for cell in frame[name].head(_CELLS) if isinstance(cell, str)}
+            cells = {
+                cell: None for cell in frame[name].head(DECIDING_ROWS) if isinstance(cell, str)
+            }
             marks |= {_mark_of(list(cells))}
     return marks - {""} == {","}
 

@@ -17,8 +17,9 @@ from multimodal.data.photos.locate import Images, PhotoRoot, photo_root
 from multimodal.data.read.delimited import read_delimited
 from multimodal.data.read.dialect import find_decimal_comma
 from multimodal.data.read.excel import read_excel
-from multimodal.data.read.formats import from_frame, from_records, read_json_lines, read_parquet
-from multimodal.data.read.packed import PACKED_SUFFIXES, content_of
+from multimodal.data.read.formats import from_frame, from_records, read_json_lines
+from multimodal.data.read.packed import PACKED_SUFFIXES, Content, content_of
+from multimodal.data.read.parquet import read_parquet
 from multimodal.data.read.rejected import drop_added_columns
 from multimodal.data.read.table import (
     AUTO,
@@ -150,6 +151,24 @@ def open_table(
 
 def _read_file(path: Path, given: str, asked: Dialect) -> tuple[Parsed, str]:
     """Read a file; return what its name ends in, unpacked, too."""
+    content = checked_content(path, given)
+    suffix = content.suffix
+    if suffix in PARQUET_SUFFIXES:
+        return read_parquet(content), suffix
+    if suffix in JSON_SUFFIXES:
+        return read_json_lines(content, asked), suffix
+    if suffix in TEXT_SUFFIXES:
+        return read_delimited(content, asked), suffix
+    return read_excel(content, asked), suffix
+
+
+def checked_content(path: Path, given: str) -> Content:
+    """Return the content of a file that is a table by its name; raise DataError if it is none.
+
+    Args:
+        path: the file.
+        given: as somebody named it.
+    """
     if "://" in given:  # asked of the text: a Path has lost one of the slashes
         raise DataError(f"{given}: expected a file on this machine; addresses are not opened.")
     if path.is_dir():
@@ -164,15 +183,8 @@ def _read_file(path: Path, given: str, asked: Dialect) -> tuple[Parsed, str]:
         # Opening a pipe would wait for a writer that may never come.
         raise DataError(f"{path}: expected a regular file, got a pipe or device.")
     content = content_of(path)
-    suffix = content.suffix
-    if suffix in PARQUET_SUFFIXES:
-        return read_parquet(content), suffix
-    if suffix in JSON_SUFFIXES:
-        return read_json_lines(content, asked), suffix
-    if suffix in TEXT_SUFFIXES:
-        return read_delimited(content, asked), suffix
-    if suffix in EXCEL_SUFFIXES:
-        return read_excel(content, asked), suffix
+    if (suffix := content.suffix) in SUFFIXES:
+        return content
     better = f"Save it as {_INSTEAD[suffix]}." if suffix in _INSTEAD else ""
     raise DataError(
         f"{path}: cannot tell the format from '{suffix}'. "
