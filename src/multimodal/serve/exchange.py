@@ -16,7 +16,8 @@ from fastapi.responses import Response
 from multimodal.serve.settings import Limits
 
 RETRY, CLOSE = {"Retry-After": "1"}, {"Connection": "close"}
-REST, REST_SECONDS = 8, 10.0  # of a body over the limit, that are read and thrown away
+# Of a body over the limit, so many times the limit is read and thrown away, as long as it comes.
+REST, REST_SECONDS, PAUSE = 8, 10.0, 1.0
 LARGE = 2**18  # bytes of JSON from which it is read beside the event loop
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -97,7 +98,7 @@ class Bodies:
             async with asyncio.timeout(REST_SECONDS):
                 waits = "100-continue" in request.headers.get("expect", "").lower()
                 while left > 0 and not waits:
-                    message = await request.receive()
+                    message = await asyncio.wait_for(request.receive(), PAUSE)
                     left -= len(message.get("body", b""))
                     if not message.get("more_body", False):
                         break

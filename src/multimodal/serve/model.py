@@ -155,18 +155,23 @@ class ServedModel:
             text = text.replace(str(path.absolute()), told).replace(str(path), told)
         return text
 
+    def check_explained(self, request: Request) -> None:
+        """Raise Refusal where the run explains nothing (501), or not so many rows (422)."""
+        most = self._settings.limits.explained
+        if not self.explains:
+            raise Refusal(501, f"model '{self.name}' predicts without explaining; leave it out.")
+        if len(request.rows) > most:
+            raise Refusal(422, f"at most {most} rows are explained in one request.")
+
     async def explanations(self, request: Request) -> list[Explanation]:
         """Return why each row of a request gets its prediction, computed apart from the queue.
 
         Raises:
-            Refusal: The run explains nothing (501), there are too many rows (422), or too many
-                others wait (503) or the deadline passed (504).
+            Refusal: As `check_explained`, or too many others wait (503), or the deadline passed
+                (504).
         """
+        self.check_explained(request)
         limits = self._settings.limits
-        if not self.explains:
-            raise Refusal(501, f"model '{self.name}' predicts without explaining; leave it out.")
-        if len(request.rows) > limits.explained:
-            raise Refusal(422, f"at most {limits.explained} rows are explained in one request.")
         if self._explaining >= limits.explaining:
             raise Refusal(503, "too many explanations are under way; come again.", RETRY)
         self._explaining += 1

@@ -36,6 +36,8 @@ async def predict(request: HttpRequest) -> Response:
     name = request.query_params.get("model")
     async with context.repository.use(name) as model, context.bodies.read(request) as body:
         rows = await _rows(request, model, body)
+        if explain:
+            model.check_explained(rows)  # before anything is computed
         columns = await context.predictions(request, model, rows, level)
         found: dict[str, Any] = {
             "model": model.name,
