@@ -24,8 +24,8 @@ import multimodal
 from multimodal.core.errors import RunError
 from multimodal.core.manifest import write_manifest
 from multimodal.runs import exporting
+from multimodal.runs.export_check import largest_difference
 from multimodal.runs.exported import ExportedRun
-from multimodal.runs.exporting import largest_difference
 from multimodal.runtime.export_record import EXPORT, read_export
 
 SAVED = Path(__file__).parents[1] / "fixtures" / "saved_run.zip"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from multimodal.core.errors import ConfigError, MultimodalError, choices, first_line
+from multimodal.core.files import quiet_stderr
 from multimodal.core.formatting import visible
 
 if TYPE_CHECKING:
@@ -272,11 +273,7 @@ def load_backend(*, several: bool = False) -> None:
     With `several`, join the processes that the environment names before anything is computed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    # XLA, oneDNN and CUDA write to the file descriptor, past `sys.stderr` and every Python setting.
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
+    with quiet_stderr():
         keras = _import_keras()
         if several:
             importlib.import_module("multimodal.models.training.devices").join()
@@ -285,10 +282,6 @@ def load_backend(*, several: bool = False) -> None:
         # `compare` and `tune` fit one model after the other, and TensorFlow counts traces by
         # function, not by model: it would warn of retracing.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _import_keras() -> Any:

@@ -171,7 +171,8 @@ class ImageEncoder(Encoder):
 
     def pixels(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
         """Return the photos scaled to [-1, 1] in the compute dtype, absent ones black."""
-        return ops.cast(self.blacken(inputs, mask), self.compute_dtype) / 127.5 - 1.0
+        # cast first: LiteRT has no `where` of bytes
+        return self.blacken(ops.cast(inputs, self.compute_dtype), mask) / 127.5 - 1.0
 
 
 @register("image_encoder", "convolutional")

@@ -163,7 +163,8 @@ class ImageBackboneEncoder(ImageEncoder):
 
     def encode(self, inputs: Tensor, mask: Tensor | None, training: bool | None) -> Tensor:
         learns = bool(training and self.network.trainable)
-        photos = self.blacken(inputs, mask)
+        # cast first: LiteRT has no `where` of bytes
+        photos = self.blacken(ops.cast(inputs, "float32"), mask)
         if mask is None:
             return self._tokens(photos, learns)
         statistics = self.network.non_trainable_weights if learns else []

@@ -139,7 +139,7 @@ def traced(function: Callable[[Outputs], Outputs], signature: dict[str, Any], mo
     # layers beside the networks hold variables of their own, which are saved with the module
     module.captured = list(traced.graph.variables)
     found = traced.structured_outputs
-    widths = {name: int(each.shape[-1]) for name, each in found.items()}
+    widths = {name: int(each.shape[-1] or 1) for name, each in found.items()}
     return Graph(compiled, signature, module, widths)
 
 

@@ -43,14 +43,26 @@ def write_onnx(graph: Graph, path: Path) -> None:
             )
         except Exception as error:  # of an operator that nobody has translated
             raise RunError(f"{path.name}: cannot be written ({first_line(error)}).") from error
-    strange = {node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml"}
-    if strange:
-        wanted = ", ".join(sorted({n.op_type for n in model.graph.node if n.domain in strange}))
-        raise RunError(f"{path.name}: ONNX has no operator for {wanted}.")
+    if strange := _unknown(model.graph):
+        raise RunError(f"{path.name}: ONNX has no operator for {', '.join(sorted(strange))}.")
     if model.ByteSize() > MOST_BYTES:
         raise RunError(f"{path.name}: would have {model.ByteSize():,} bytes; ONNX takes 2 GiB.")
     with replace_file(path) as beside:
         onnx.save(model, beside)
+
+
+def _unknown(graph: Any) -> set[str]:
+    """Return the operators of a graph, and of those in it, that ONNX does not have."""
+    import onnx
+
+    found: set[str] = set()
+    for node in graph.node:
+        if not onnx.defs.has(node.op_type, node.domain):
+            found.add(node.op_type)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):  # the body of a loop
+                found |= _unknown(attribute.g)
+    return found
 
 
 @contextmanager
@@ -69,10 +81,7 @@ def _quietly() -> Iterator[None]:
 
 def _handlers() -> dict[str, Any]:
     """Return how operators are written that tf2onnx writes wrongly, or not at all."""
-    return {
-        "SelectV2": (_where, []),
-        "Erfc": (_erfc, []),
-    }
+    return {"SelectV2": (_where, []), "Erfc": (_erfc, []), "Expm1": (_expm1, [])}
 
 
 def _where(context: Any, node: Any, name: str, arguments: Any) -> None:
@@ -82,13 +91,36 @@ def _where(context: Any, node: Any, name: str, arguments: Any) -> None:
 
 def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
     """Write the complementary error function as 1 - erf, which ONNX has."""
+    one = _constant(context, node, 1)
+    found = context.make_node("Erf", [node.input[0]], op_name_scope=name)
+    context.replace_inputs(node, [one, found.output[0]])
+    node.type = "Sub"
+
+
+def _expm1(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """Write exp(x) - 1, of which few digits are left near 0: there, by t = tanh(x / 2).
+
+    2 t / (1 - t) is the same, and has them.
+    """
+    x, one, half = node.input[0], _constant(context, node, 1), _constant(context, node, 0.5)
+
+    def made(kind: str, *inputs: str) -> str:
+        return str(context.make_node(kind, list(inputs), op_name_scope=name).output[0])
+
+    far = made("Sub", made("Exp", x), one)
+    near = made("Less", made("Abs", x), one)
+    t = made("Tanh", made("Mul", x, half))
+    close = made("Div", made("Add", t, t), made("Sub", one, t))
+    context.replace_inputs(node, [near, close, far])
+    node.type = "Where"
+
+
+def _constant(context: Any, node: Any, value: float) -> str:
+    """Return a constant of the type of what a node gives."""
     import numpy as np
+    from onnx.helper import tensor_dtype_to_np_dtype
     from tf2onnx import utils
 
-    types = {1: np.float32, 11: np.float64, 10: np.float16}
-    one = context.make_const(
-        utils.make_name(name), np.array(1, types[context.get_dtype(node.output[0])])
-    )
-    found = context.make_node("Erf", [node.input[0]], op_name_scope=name)
-    context.replace_inputs(node, [one.output[0], found.output[0]])
-    node.type = "Sub"
+    dtype = tensor_dtype_to_np_dtype(context.get_dtype(node.output[0]))
+    name = utils.make_name(f"{node.name}_constant")
+    return str(context.make_const(name, np.array(value, dtype)).output[0])

@@ -13,7 +13,9 @@ from multimodal.core.errors import RunError
 from multimodal.core.files import replace_file, sha256_of, write_text
 from multimodal.core.interrupted import MODEL
 from multimodal.evaluation.calibration import CALIBRATION
+from multimodal.export.engines import LITERT, OPENVINO, SAVED_MODEL
 from multimodal.export.extractors import write_extractors
+from multimodal.export.formats import write_litert, write_openvino, write_saved_model
 from multimodal.export.graph import Graph, decoder_of, graph_of
 from multimodal.export.onnx import write_onnx
 from multimodal.models.fitted import FittedModel
@@ -97,7 +99,31 @@ def _write_onnx(model: FittedModel, run: Path, folder: Path) -> Graph:
     return graph
 
 
-_WRITERS: dict[str, Callable[[FittedModel, Path, Path], Graph]] = {"onnx": _write_onnx}
+def _write_network(
+    write: Callable[[Graph, Path], None], name: str
+) -> Callable[[FittedModel, Path, Path], Graph]:
+    """Return what writes the networks of a run alone, as a file or folder of this name."""
+
+    def written(model: FittedModel, run: Path, folder: Path) -> Graph:
+        if model.boosted_models is not None:
+            heads = ", ".join(model.boosted_models.heads)
+            raise RunError(
+                f"{run}: boosted trees have a weight in the predictions of {heads}, and {name} "
+                "holds networks alone. Export to onnx, or train with `training: {trees: false}`."
+            )
+        graph = whole_graph(model, both=False)
+        write(graph, folder / name)
+        return graph
+
+    return written
+
+
+_WRITERS: dict[str, Callable[[FittedModel, Path, Path], Graph]] = {
+    "onnx": _write_onnx,
+    "saved_model": _write_network(write_saved_model, SAVED_MODEL),
+    "litert": _write_network(write_litert, LITERT),
+    "openvino": _write_network(write_openvino, OPENVINO),
+}
 
 
 def _inputs(model: FittedModel, graph: Graph) -> list[TensorRecord]:
