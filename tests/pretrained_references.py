@@ -64,10 +64,14 @@ FILTERS = (16, 24, 40, 80, 112, 192, 320)
 
 
 def lite0_features(state: State, photo: np.ndarray) -> np.ndarray:
-    """Return the mean over places of EfficientNet-Lite0's last map of a photo (H, W, 3)."""
+    """Return the mean of EfficientNet-Lite0's last map, and the parts of a finer one's grid.
+
+    The photo is of (H, W, 3), of at most 64 pixels a side, so that a part of the finer map is one
+    of its places.
+    """
     x = (photo.astype("float64").transpose(2, 0, 1) - 127) / 128
     x = _layer(state, x, "_conv_stem", "_bn0", 2)
-    block = 0
+    block, fine = 0, x
     for count, _kernel, stride, expansion in LITE0:
         for i in range(count):
             start, y = f"_blocks.{block}.", x
@@ -76,8 +80,11 @@ def lite0_features(state: State, photo: np.ndarray) -> np.ndarray:
             y = _layer(state, y, f"{start}_depthwise_conv", f"{start}_bn1", 1 if i else stride)
             y = _layer(state, y, f"{start}_project_conv", f"{start}_bn2", relu=False)
             x = x + y if x.shape == y.shape else y
+            fine = x if block == 10 else fine
             block += 1
-    return _layer(state, x, "_conv_head", "_bn1").mean(axis=(1, 2))
+    seen = _layer(state, x, "_conv_head", "_bn1").mean(axis=(1, 2))
+    where = fine.transpose(1, 2, 0).ravel()
+    return np.concatenate([each / np.linalg.norm(each) for each in (seen, where)])
 
 
 def _layer(

@@ -24,7 +24,8 @@ SIDE = 32
 class StandIn:
     """Tells each part of a photo by how bright it is."""
 
-    name, key, checksum, size, dim = "efficientnet_lite0", "standin_maps", "c0ffee", 4 * SIDE, 3
+    name, key, checksum, size = "efficientnet_lite0", "standin_maps", "c0ffee", 4 * SIDE
+    dim = cell_dim = 3
 
     def maps(self, photos: np.ndarray, side: int) -> np.ndarray:
         step = self.size // side

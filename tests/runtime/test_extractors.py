@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +18,8 @@ from multimodal.core.spec import FittedSpec
 from multimodal.data.features.pretrained import FrozenFeatures
 from multimodal.export.extractors import write_extractors
 from multimodal.layers import efficientnet_lite
-from multimodal.models.pretrained.batched import forward_of
 from multimodal.models.pretrained.extractors import FeatureExtractor, load_extractor
-from multimodal.models.pretrained.photos import Network, photo_features
+from multimodal.models.pretrained.photos import of_photos
 from multimodal.runtime.extractors import ExportedExtractor, exported_extractors
 
 TEXTS = ["red", "", "Red shoes!", "  ", "shoe " * 400, "café", "unheard of", "red shoe"]
@@ -32,6 +30,7 @@ def spec_of(extractor: Any, modality: str, cells: int = 1) -> FittedSpec:
     """Return a spec of one group that reads the features of an extractor."""
     known = {"model": extractor.name, "checksum": extractor.checksum}
     numbers = {"size": extractor.size, "dim": extractor.dim, "cells": cells}
+    numbers |= {"dim": extractor.cell_dim} if cells > 1 else {}
     group: dict[str, Any] = {"name": "g", "modality": modality, "columns": ["c"]}
     group |= {"pretrained": known | numbers, "photos": int(modality == "image")}
     return FittedSpec.model_validate({"groups": [group], "heads": []})
@@ -83,8 +82,8 @@ def test_word_vectors(tmp_path: Path) -> None:
 def test_photos(cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a whole, and in parts."""
     stages = efficientnet_lite.STAGES
-    monkeypatch.setattr(efficientnet_lite, "STAGES", stages[:1])  # the rest is the same in larger
-    network = efficientnet_lite.efficientnet_lite0()
+    monkeypatch.setattr(efficientnet_lite, "STAGES", stages[:2])  # the rest is the same in larger
+    network = efficientnet_lite.efficientnet_lite0(SIDE)
     photos = _photo_extractor(network)
     given = np.random.default_rng(0).integers(0, 256, (35, SIDE, SIDE, 3)).astype(np.uint8)
     found = exported(photos, tmp_path, "image", cells)
@@ -97,8 +96,7 @@ def test_photos(cells: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _photo_extractor(network: keras.Model) -> FeatureExtractor:
-    features = partial(photo_features, forward_of(network), network.output.shape[-1])
-    found = Network(network, "c0ffee", features, network.output.shape[-1])
+    found = of_photos(network, "c0ffee", "block_1_project_norm")
     return FeatureExtractor("efficientnet_lite0", PRETRAINED["efficientnet_lite0"], SIDE, found)
 
 

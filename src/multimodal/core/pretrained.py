@@ -92,7 +92,7 @@ def _of_keras(folder: str, name: str, digest: str) -> tuple[Published, ...]:
 PRETRAINED = {
     "mobilenet_v3_small": Pretrained(
         modality="image",
-        dim=576,
+        dim=1344,
         parameters=939_120,
         megabytes=4,
         licence="Apache-2.0",
@@ -108,7 +108,7 @@ PRETRAINED = {
     ),
     "efficientnet_lite0": Pretrained(
         modality="image",
-        dim=1280,
+        dim=3072,
         parameters=3_413_024,
         megabytes=19,
         licence="Apache-2.0",
@@ -132,7 +132,7 @@ PRETRAINED = {
     ),
     "efficientnet_v2_b0": Pretrained(
         modality="image",
-        dim=1280,
+        dim=3072,
         parameters=5_919_312,
         megabytes=24,
         licence="Apache-2.0",

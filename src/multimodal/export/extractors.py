@@ -55,6 +55,7 @@ def _graph(extractor: FeatureExtractor, wanted: PretrainedFeatures) -> Graph:
     import tensorflow as tf
 
     network: Any = extractor.network
+    pooled: Any = extractor.pooled
     if extractor.modality == "text":
         signature = {
             name: tf.TensorSpec((None, None), tf.int32, name=name)
@@ -68,15 +69,10 @@ def _graph(extractor: FeatureExtractor, wanted: PretrainedFeatures) -> Graph:
         signature = {PHOTOS: tf.TensorSpec(shape, tf.uint8, name=PHOTOS)}
 
         def function(inputs: dict[str, Any]) -> dict[str, Any]:
-            output = network(keras.ops.cast(inputs[PHOTOS], "float32"), training=False)
-            return {FEATURES: _pooled(output, wanted.cells)}
+            photos = keras.ops.cast(inputs[PHOTOS], "float32")
+            if wanted.cells == 1:
+                return {FEATURES: pooled(photos, training=False)}
+            parts = grid_parts(network(photos, training=False), round(wanted.cells**0.5))
+            return {FEATURES: keras.ops.reshape(parts, (-1, wanted.cells * wanted.dim))}
 
     return traced(function, signature, tf.Module())
-
-
-def _pooled(output: Any, cells: int) -> Any:
-    """Return what an extractor makes of its network's output: a vector for each cell, in a row."""
-    ops = keras.ops
-    if cells > 1:
-        return ops.reshape(grid_parts(output, round(cells**0.5)), (-1, cells * output.shape[-1]))
-    return ops.mean(output, axis=(1, 2)) if len(output.shape) == 4 else output[:, 0]

@@ -46,7 +46,8 @@ class ExportedExtractor:
         self, wanted: PretrainedFeatures, folder: Path, number: int, there: Collection[str]
     ) -> None:
         self.name, self.checksum, self.key = wanted.model, wanted.checksum, ""
-        self.size, self.dim, self._cells = wanted.size, wanted.dim, wanted.cells
+        self.size, self._cells = wanted.size, wanted.cells
+        self.dim = self.cell_dim = wanted.dim
         network, tokenizer, vectors = files_of(number)
         worded = vectors in there
         needed = [vectors] if worded else [network] if self.size else [network, tokenizer]

@@ -42,7 +42,7 @@ class Extractor(Protocol):
     """A pretrained model: photos or texts to features float32 (N, dim).
 
     `key` is what they depend on besides the photo or text, `checksum` that of the weights, `size`
-    the side of photos in pixels, 0 for texts.
+    the side of photos in pixels, 0 for texts, `cell_dim` the features of a part of a photo.
     """
 
     name: str
@@ -50,12 +50,13 @@ class Extractor(Protocol):
     checksum: str
     size: int
     dim: int
+    cell_dim: int
 
     def photos(self, photos: Pixels) -> Features:
         """Return the features of photos uint8 (N, size, size, 3)."""
 
     def maps(self, photos: Pixels, side: int) -> Features:
-        """Return the features (N, side * side, dim) of the parts of a grid over photos."""
+        """Return the features (N, side * side, cell_dim) of the parts of a grid over photos."""
 
     def texts(self, texts: Sequence[str]) -> Features:
         """Return the features of texts; zeros for one without words."""
@@ -76,15 +77,17 @@ class FrozenFeatures:
     weights: str = ""
 
     def photos(self, photos: PhotoPaths, cells: int = 1) -> tuple[Features, Bools]:
-        """Return features float32 (rows, K * cells, dim) and presence bool (rows, K).
+        """Return features float32 (rows, K * cells, width) and presence bool (rows, K).
 
         Those of an absent photo are zeros.
 
         Args:
             photos: The paths.
-            cells: Parts of a photo that have features of their own, a square; 1 for their mean.
+            cells: Parts of a photo that have features of their own, a square; 1 for those of the
+                whole photo.
         """
-        found = np.zeros((*photos.shape[:2], cells * self.extractor.dim), np.float32)
+        width = self.width(cells)
+        found = np.zeros((*photos.shape[:2], cells * width), np.float32)
         present, keys = np.zeros(photos.shape[:2], bool), list[bytes]()
         for rows, pixels, there in _decoded(photos):
             present[rows] = there
@@ -101,10 +104,14 @@ class FrozenFeatures:
                 return self.of_pixels(pixels[:, 0], cells)
 
             found[present] = self._cached("photos", keys, compute, cells)
-        return found.reshape(len(found), -1, self.extractor.dim), present
+        return found.reshape(len(found), -1, width), present
+
+    def width(self, cells: int = 1) -> int:
+        """Return how many features a photo, one of several parts of it, or a text has."""
+        return self.extractor.dim if cells == 1 else self.extractor.cell_dim
 
     def of_pixels(self, pixels: Pixels, cells: int = 1) -> Features:
-        """Return the features float32 (N, cells * dim) of decoded photos."""
+        """Return the features float32 (N, cells * width) of decoded photos."""
         if cells == 1:
             return self.extractor.photos(pixels)
         return self.extractor.maps(pixels, isqrt(cells)).reshape(len(pixels), -1)
@@ -131,7 +138,7 @@ class FrozenFeatures:
         name, key = f"{self.extractor.name}: features of {what}", self.extractor.key
         # its own file for a grid, by the number of features, which is part of the file's name
         return cached_features(
-            key, cells * self.extractor.dim, keys, compute, name=name, chunk=chunk
+            key, cells * self.width(cells), keys, compute, name=name, chunk=chunk
         )
 
 
@@ -198,7 +205,7 @@ def _fitted(group: FittedGroup, frozen: FrozenFeatures | None, boxes: bool) -> F
         weights=frozen.weights,
         checksum=extractor.checksum,
         size=extractor.size,
-        dim=extractor.dim,
+        dim=frozen.width(parts**2),
         cells=parts**2,
     )
     size = extractor.size if group.modality == "image" else group.image_size

@@ -30,12 +30,14 @@ class FeatureExtractor:
         name: Its name in the table of pretrained models.
         modality: What it reads, "image" or "text".
         dim: Numbers of a photo's or text's features.
+        cell_dim: Those of a part of a photo; 0 for texts.
         size: Pixels a side of the photos; 0 for texts.
         checksum: SHA-256 of the files of weights: what a saved run needs to predict.
         key: What its features depend on besides the photo or text: two extractors of one key
             compute the same.
         network: The Keras model inside: photos to a map or tokens, or token ids to tokens; None of
             word vectors.
+        pooled: Photos to their features, as one Keras model; None for texts.
         tokenizer: The file of the tokenizer of a network of texts, else empty.
         vectors: Word vectors, None of a network.
     """
@@ -46,13 +48,17 @@ class FeatureExtractor:
     def __init__(self, name: str, model: Pretrained, size: int, found: Network) -> None:
         self.name, self.modality, self.size = name, model.modality, size
         self.dim, self.checksum, self.network = found.dim, found.checksum, found.network
+        self.pooled, self.cell_dim = found.pooled, found.cell_dim
         self.tokenizer, self.vectors = found.tokenizer, found.vectors
-        told = [name, found.checksum, model.preprocessing, size, MOST_PIECES]
+        told = [name, found.checksum, model.preprocessing, size, MOST_PIECES, found.dim]
         self.key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
         self._features = found.features
 
     def photos(self, photos: NDArray[np.uint8]) -> Features:
-        """Return the features of photos: the mean over their places, or the token of the photo.
+        """Return the features of photos: what is seen, and of convolutional networks also where.
+
+        The first is the mean over the places, or the token of the photo; the second the means over
+        the parts of a grid on a finer layer (`DETAILS`).
 
         Args:
             photos: uint8 `(N, size, size, 3)`, red, green, blue.
@@ -79,7 +85,7 @@ class FeatureExtractor:
             side: Parts along each side, as many as the map has at most; see `GridPooling`.
 
         Returns:
-            float32 `(N, side * side, dim)`, row by row.
+            float32 `(N, side * side, cell_dim)`, row by row.
 
         Raises:
             ConfigError: It ends in one token, as `siglip`.

