@@ -208,3 +208,12 @@ def test_paths_of_photos_below_a_folder_of_the_operator() -> None:
     assert reader.read([{"photo": "shoes/a.jpg"}]).rows == [{"photo": "shoes/a.jpg"}]
     with pytest.raises(Refusal, match="not opened"):
         reader.read([{"photo": "https://a/b.jpg"}])
+
+
+def test_texts_are_bounded_one_and_all() -> None:
+    reader = RowReader([Input("review", "text")], letters=1000)
+    assert reader.read([{"review": "x" * 100}] * 10).rows
+    with pytest.raises(Refusal, match="a text of 101 letters"):
+        reader.read([{"review": "x" * 101}])
+    with pytest.raises(Refusal, match="texts of 1,100 letters"):
+        reader.read([{"review": "x" * 100}] * 11)

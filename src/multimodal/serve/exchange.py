@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
 from multimodal.serve.settings import Limits
 
 RETRY, CLOSE = {"Retry-After": "1"}, {"Connection": "close"}
+GONE = 499  # whoever asked has left; nobody reads this answer
 # Of a body over the limit, so many times the limit is read and thrown away, as long as it comes.
 REST, REST_SECONDS, PAUSE = 8, 10.0, 1.0
 LARGE = 2**18  # bytes of JSON from which it is read beside the event loop
@@ -59,8 +61,8 @@ class Bodies:
         """Read the body of a request, and hold its bytes until the block ends.
 
         Raises:
-            Refusal: It is compressed (415), too large (413), or too slow (408), or all bodies
-                together take too much (503).
+            Refusal: It is compressed (415), too large (413), too slow (408) or ends early (499), or
+                all bodies together take too much (503).
         """
         limit, held = self.limits.body, 0
         if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -81,6 +83,8 @@ class Bodies:
                         if self.held > self.limits.bodies:
                             raise Refusal(503, "too many large requests; come again.", RETRY)
                         chunks.append(chunk)
+            except ClientDisconnect:
+                raise Refusal(GONE, "the body ended early.") from None
             except TimeoutError:
                 waited = f"{self.limits.deadline:g} seconds"
                 raise Refusal(408, f"the body did not arrive within {waited}.", CLOSE) from None

@@ -63,6 +63,7 @@ class ServedModel:
             identifiers[0] if identifiers else None,
             paths=settings.images is not None,
             most=settings.limits.rows,
+            letters=settings.limits.letters,
         )
         self.has_intervals = False
         self.outputs_without_level, self.outputs = self._warm()

@@ -73,6 +73,9 @@ def set_up_logs() -> None:
     # News of `predict` speak of columns and cells: they go nowhere.
     logging.getLogger("multimodal").addHandler(logging.NullHandler())
     logging.getLogger("multimodal").propagate = False
+    # Of a form that is none: its sender is told.
+    logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+    logging.getLogger("python_multipart").propagate = False
     for name, level in (("multimodal.serve", logging.INFO), ("uvicorn", logging.WARNING)):
         own = logging.getLogger(name)
         own.handlers, own.propagate = [handler], False

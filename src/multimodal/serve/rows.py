@@ -56,6 +56,7 @@ class RowReader:
         identifier: The column that names rows, if there is one.
         paths: Whether a photo may be named by a path below a folder of the operator's.
         most: Rows of a request.
+        letters: Letters of all texts of a request; one may have a tenth of them.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class RowReader:
         *,
         paths: bool = False,
         most: int = 1000,
+        letters: int = 2_000_000,
     ) -> None:
         self.inputs = {each.name: each for each in inputs}
         self.known = {*self.inputs, *others}
         self.identifier = identifier
         self.paths = paths
         self.most = most
+        self.letters = letters
 
     def read(self, rows: Any, uploads: Uploads = NO_UPLOADS) -> Request:
         """Return checked rows.
@@ -81,7 +84,7 @@ class RowReader:
             uploads: Photos of the request by the name of their file.
 
         Raises:
-            Refusal: What is wrong, with the row and the column: 413 of too many rows, else 422.
+            Refusal: What is wrong, with the row and the column: 413 of too much, else 422.
         """
         if not isinstance(rows, list):
             raise Refusal(422, "expected a list of rows, each an object of column to cell.")
@@ -97,6 +100,7 @@ class RowReader:
             {name: self._cell(name, row.get(name), number, uploads) for name in self.inputs}
             for number, row in enumerate(rows)
         ]
+        self._check_letters(found)
         unused = [name for name in came if name not in self.known]
         identifiers = None
         if self.identifier is not None and self.identifier in came:
@@ -119,6 +123,15 @@ class RowReader:
                 "A cell that is not known is null.",
             )
 
+    def _check_letters(self, rows: Sequence[Row]) -> None:
+        names = [each.name for each in self.inputs.values() if each.kind != "image"]
+        cells = (row[name] for row in rows for name in names)
+        letters = sum(len(cell) for cell in cells if isinstance(cell, str | list))
+        if letters > self.letters:
+            raise Refusal(
+                413, f"texts of {letters:,} letters; expected at most {self.letters:,}. Send parts."
+            )
+
     def _cell(self, name: str, cell: Any, row: int, uploads: Uploads) -> Any:
         if self.inputs[name].kind == "image":
             return self._photo(cell, f"row {row}, column '{name}'", uploads)
@@ -127,6 +140,12 @@ class RowReader:
     def _plain(self, name: str, cell: Any, row: int) -> Any:
         if isinstance(cell, list) and not any(isinstance(each, list | dict) for each in cell):
             return [self._plain(name, each, row) for each in cell]
+        if isinstance(cell, str) and len(cell) > self.letters // 10:
+            raise Refusal(
+                413,
+                f"row {row}, column '{name}': a text of {len(cell):,} letters; expected at most "
+                f"{self.letters // 10:,}.",
+            )
         if cell is None or isinstance(cell, str | bool):
             return cell
         if isinstance(cell, int | float):

@@ -19,6 +19,8 @@ class Limits:
     Args:
         body: Bytes of a request's body, as they come.
         rows: Rows of one request.
+        letters: Letters of the texts of a request, together; one text may have a tenth of them.
+            Reading them takes seconds a million. Photos in base64 are bounded by the body alone.
         explained: Rows of one request that are explained.
         queue: Rows that wait to be predicted; further requests are told to come again.
         explaining: Requests that wait to be explained, or are.
@@ -30,6 +32,7 @@ class Limits:
 
     body: int = 32 * 2**20
     rows: int = 1000
+    letters: int = 2_000_000
     explained: int = 8
     queue: int = 2000
     explaining: int = 4

@@ -99,8 +99,10 @@ def _murmur(
     first = carried | words[starts] << (8 * shift).astype(np.uint32)
     at, sizes = starts - shift, shift + lengths
     rounds = sizes // 4
+    going = np.arange(len(rounds))
     for i in range(int(rounds.max())):
-        going = np.flatnonzero(rounds > i)
+        # those of the last round alone: one long word among many n-grams has thousands of rounds
+        going = going[rounds[going] > i]
         word = words[at[going] + 4 * i] if i else first[going]
         found[going] = _take_in(found[going], word)
     last = np.where(rounds > 0, words[at + 4 * rounds], first) & _MASKS[sizes % 4]
