@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from runs import FRESH, Command
 from servers import GUARD, Answered, Client, until
+
+from multimodal.runs.run import load
 
 ROW = {"size": 3.5, "shop": "west", "cost": 20.0, "weight": 1.0}
 
@@ -57,6 +60,49 @@ def test_a_signal_under_load_lets_accepted_requests_finish(plain_run: Path, tmp_
     accepted = [line for line in lines if line.get("route") == "/predict"]
     assert len([line for line in accepted if line["status"] == 200]) == len(good) + 1
     assert lines[-1]["event"] == "stopped"
+
+
+@pytest.mark.large
+def test_several_processes_share_a_port_and_one_that_dies_is_replaced(
+    plain_run: Path, tmp_path: Path
+) -> None:
+    load(plain_run).export(tmp_path / "price")
+    command = ["serve", str(tmp_path / "price"), "--port", "0", "--workers", "2"]
+    said = tmp_path / "log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "multimodal", *command],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=FRESH,
+        )
+
+    def loaded() -> int:
+        return said.read_text().count('"loaded"')
+
+    try:
+        assert process.stdout is not None
+        client = Client(int(process.stdout.readline().rpartition(":")[2]))
+        until(lambda: loaded() == 2, every=0.2)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: client.post("/predict", ROW), range(40)))
+        assert {answer.status for answer in answers} == {200}
+        page = client.get("/metrics").body.decode()
+        assert 'multimodal_rows_total{model="price"} 40.0' in page  # of both together
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        workers = [int(pid) for pid, name in names.items() if b"spawn_main" in name]
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        until(lambda: loaded() == 3, every=0.2)
+        assert client.post("/predict", ROW).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(GUARD) == 0
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate()
 
 
 def _live(client: Client) -> bool:

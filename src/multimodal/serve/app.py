@@ -28,10 +28,7 @@ router = APIRouter()
 @router.get("/metrics")
 async def metrics(request: HttpRequest) -> Response:
     """Counters and histograms in Prometheus' text format."""
-    context = context_of(request)
-    models = context.repository.models.values()
-    context.metrics.waiting.set(sum(model.batcher.waiting for model in models))
-    return Response(context.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+    return Response(context_of(request).metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
 
 class Application:

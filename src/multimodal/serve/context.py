@@ -33,9 +33,13 @@ class Context:
         """
         http.state.told = {"model": model.name, "version": model.version, "rows": len(rows.rows)}
         try:
+            # counted where they come and go: each of several processes knows its own alone
+            self.metrics.waiting.inc(len(rows.rows))
             columns = await model.predictions(rows, level)
         except MultimodalError as error:
             raise Refusal(422, model.without_paths(str(error))) from None
+        finally:
+            self.metrics.waiting.dec(len(rows.rows))
         self.metrics.rows.labels(model.name).inc(len(rows.rows))
         predicted = [cells for name, cells in columns.items() if name.endswith("_prediction")]
         blank = sum(cell is None for cell in predicted[0]) if predicted else 0
