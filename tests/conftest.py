@@ -51,6 +51,7 @@ if WITH_TENSORFLOW:
         partial_run,
         plain_run,
         said,
+        saved_run,
         trained,
         worded_run,
     )
@@ -66,6 +67,7 @@ if WITH_TENSORFLOW:
         "partial_run",
         "plain_run",
         "said",
+        "saved_run",
         "trained",
         "worded_run",
     ]

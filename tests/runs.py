@@ -10,6 +10,7 @@ worker asks first, and read by all (`shared`). Nobody may write into one: take `
 | `plain_run`        | run on `plain_rows()`: a price from a number and a category               |
 | `worded_run`       | run on `worded_rows()`: a class from a text and a number; two fold models |
 | `partial_run`      | run on `partial_rows()`: a price, and a class that every third row lacks  |
+| `saved_run`        | run of an earlier version with photos, `few.csv` beside it; not trained    |
 | `only_the_model`   | not a run: trainings of this test write no explanations and no report     |
 | `eagerly`          | not a run: Keras fits without graphs in this test                         |
 
@@ -29,6 +30,7 @@ import math
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -181,6 +183,17 @@ def partial_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(partial_rows(), ["price", "mood"], out=out, config=config)
 
     return shared(tmp_path_factory, "partial_run", make)
+
+
+@pytest.fixture(scope="session")
+def saved_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of table, texts and photos that needs no training; `few.csv` and photos beside it."""
+
+    def make(folder: Path) -> None:
+        with zipfile.ZipFile(Path(__file__).parent / "fixtures" / "saved_run.zip") as archive:
+            archive.extractall(folder)
+
+    return shared(tmp_path_factory, "saved_run", make) / "run"
 
 
 @contextmanager

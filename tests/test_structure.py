@@ -23,7 +23,8 @@ TESTS = Path(__file__).parent
 GRAPH = ("core", "layers", "encoders", "fusion", "heads")
 UPPER = ("models", "explain", "report", "export", "runs", "studies")
 LOWER = (*GRAPH, "data", "evaluation", "runtime", *UPPER)
-STUBS = ("sklearn.pyi",)  # what type checkers read of the aliases of modules in `integrations`
+# what type checkers read of the aliases of modules in `integrations`
+STUBS = ("ray.pyi", "sklearn.pyi")
 
 
 class Row(NamedTuple):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from multimodal.encoders import ConvolutionalEncoder, DenseEncoder, RecurrentEncoder
     from multimodal.fusion import ConcatFusion
     from multimodal.heads import RegressionHead, losses, metrics
-    from multimodal.integrations import sklearn
+    from multimodal.integrations import ray, sklearn
     from multimodal.layers.registry import list_parts, register
     from multimodal.models.build import build
     from multimodal.runs.api import evaluate, explain, report
@@ -80,6 +80,7 @@ _SUBPACKAGES = ("encoders", "explain", "fusion", "heads", "layers", "models", "r
 _ALIASES = {
     "losses": "multimodal.heads.losses",
     "metrics": "multimodal.heads.metrics",
+    "ray": "multimodal.integrations.ray",
     "sklearn": "multimodal.integrations.sklearn",
 }
 
@@ -116,6 +117,7 @@ __all__ = [
     "metrics",
     "prepare",
     "preset",
+    "ray",
     "read_table",
     "register",
     "report",

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from multimodal import __version__
-from multimodal.cli import data, runs, serve, studies, training, weights
+from multimodal.cli import data, runs, serve, sharing, studies, training, weights
 from multimodal.cli.options import (
     free_folder,
     load_backend,
@@ -50,6 +50,8 @@ COMMANDS = (
     runs.predict,
     runs.report,
     serve.serve,
+    sharing.push,
+    sharing.pull,
 )
 for _command in COMMANDS:
     app.command()(_command)

@@ -33,6 +33,8 @@ from multimodal.core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from multimodal.integrations.tracking import Tracker
+
 
 @takes(DIALECT, PHOTOS, PRETRAINED, COLUMNS, SPLIT)
 def train(
@@ -66,6 +68,9 @@ def train(
     ] = None,
     report: Annotated[
         bool | None, typer.Option(help="Write report, model card, plots and pages.")
+    ] = None,
+    tracker: Annotated[
+        str | None, typer.Option(help="Send curves, metrics and the run to mlflow or tensorboard.")
     ] = None,
     *,
     data: Mapping[str, Any],
@@ -104,6 +109,7 @@ def train(
             f"--target is missing; expected the column to predict. Run `multimodal inspect {file}` "
             "to see the columns."
         )
+    trackers = _trackers(tracker, out) if is_chief() else []
     with EpochProgress(console) as progress, show_news(console):
         workflow.train(
             table,
@@ -115,11 +121,23 @@ def train(
             base=base,
             noise=noise,
             command=command,
-            callbacks=[progress],
+            callbacks=[progress, *trackers],
         )
     if is_chief():
         show_comparison(out, console)
-        news(f"report: {out / 'report.html'}" if wanted.training.report else f"run: {out}")
+        page = out / "report.html"
+        news(f"report: {page}" if page.exists() else f"run: {out}")
+    for each in trackers:
+        each.finish(out)
+
+
+def _trackers(name: str | None, out: Path) -> list[Tracker]:
+    """Return the tracker of a name; a wrong name is told before hours of training."""
+    if name is None:
+        return []
+    from multimodal.integrations.tracking import tracker
+
+    return [tracker(name, out)]
 
 
 def show_comparison(run: Path, console: Console) -> None:

@@ -38,7 +38,7 @@ from multimodal.models.training.kfold import (
     network_to_fit,
     new_network,
 )
-from multimodal.models.training.progress import EpochSeconds, LogFile
+from multimodal.models.training.progress import EpochSeconds, LogFile, NetworkCallback
 from multimodal.runs.provenance import Request
 from multimodal.runs.run import Run
 
@@ -202,6 +202,9 @@ class FoldModelFits:
         self._announce(i, fitted)
         # The same list that the fit adds to, so that `LogFile` sees every epoch.
         self.logs[i] = fitted.log
+        for each in self.callbacks:
+            if isinstance(each, NetworkCallback):
+                each.network = i + 1
         log = [LogFile(self.request.out / LOG, self.logs)] if is_chief() else []
         fit_network(
             model,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from multimodal.core.arrays import Floats
 from multimodal.core.config import Config
@@ -24,6 +25,7 @@ from multimodal.data.features.cell_arrays import Frame
 from multimodal.data.features.preprocess import Arrays, Preprocessor
 from multimodal.data.labels.boxes import photo_sizes
 from multimodal.data.photos.locate import Images, PhotoRoot, photo_root
+from multimodal.data.photos.read import decode_rows
 from multimodal.data.read.parts import number_of_parts, part_of
 from multimodal.data.read.readers import Source, open_table
 from multimodal.data.read.table import Dialect, Table
@@ -144,6 +146,20 @@ def predict_part(
     table = _with_columns(model, table)
     found = _part(model, table, photo_root(images, table.root), level)
     return _predictions(model, table, found, start=start)
+
+
+def network_inputs(model: RowModel, table: Table, root: PhotoRoot) -> dict[str, NDArray[Any]]:
+    """Return all arrays of rows by input, photos decoded; an absent photo is zeros.
+
+    Raises:
+        DataError: A column that the model reads is missing.
+    """
+    frame = without_missing_photos(model.spec, _with_columns(model, table), root).frame
+    arrays = model.preprocessor.arrays(frame, root)
+    inputs = dict(arrays.inputs)
+    for name, photos in arrays.photos.items():
+        inputs[f"{name}_pixels"], inputs[f"{name}_present"], _ = decode_rows(photos)
+    return inputs
 
 
 def check_model_level(model: RowModel, level: float | None) -> None:

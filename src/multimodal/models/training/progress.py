@@ -140,6 +140,12 @@ class _Told(ProgressColumn):
         return Text(self.progress.told(task))
 
 
+class NetworkCallback(keras.callbacks.Callback):
+    """A callback that is told which network is fitted next: `network`, from 1 on."""
+
+    network: int = 1
+
+
 class LogFile(keras.callbacks.Callback):
     """Write the losses and metrics of a fit to a CSV file after every epoch.
 
