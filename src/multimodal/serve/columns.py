@@ -119,16 +119,22 @@ def outputs_of(frame: pd.DataFrame, spec: FittedSpec, schema: Schema) -> list[Ou
     """
     heads = iter([head for head in spec.heads if head.kind != "box"])
     known = {column.name: column for column in schema.columns}
-    found = []
+    found: list[Output] = []
+    latest = Output("", "")  # the prediction of the head whose other columns follow
     for name in map(str, frame.columns):
         if name in ("row", "id"):
             continue
         if name.endswith("_prediction") and (head := next(heads, None)) is not None:
-            found.append(_prediction(name, head, known))
+            latest = _prediction(name, head, known)
+            found.append(latest)
         elif name in ("note", "unusual"):
             found.append(Output(name, "BYTES", "remark"))
+        elif not name.startswith(f"{latest.name.removesuffix('_prediction')}_"):
+            found.append(Output(name, "FP64", "box"))
+        elif latest.kind == "number":  # an end of its interval, or a quantile
+            found.append(Output(name, "FP64", "number", latest.unit))
         else:
-            found.append(Output(name, "FP64"))
+            found.append(Output(name, "FP64", "probability"))
     return found
 
 
