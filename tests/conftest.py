@@ -41,6 +41,10 @@ WITH_TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
 collect_ignore: list[str] = []
 
 if WITH_TENSORFLOW:
+    import tensorflow as tf
+
+    # Rewriting a graph takes longer than running it a few times.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     from runs import (
         catalogue_folder,
         command,

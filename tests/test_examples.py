@@ -91,7 +91,6 @@ SCRIPTS_OF_FEW: list[tuple[str, list[object], set[str]]] = [
         {"residual", "inception", "plain CNN", "largest class"},
     ),
     ("autoencoder", SHORT, {"autoencoder", "principal components", "mean face"}),
-    ("coarse_and_fine", SHORT, {"fine + coarse", "fine alone", "largest class"}),
 ]
 
 
@@ -185,7 +184,11 @@ def test_cnn_on_digits(run) -> None:
             ["--season", 12, "--window", 24, "--epochs", 200, "--log", 1],
             marks=pytest.mark.large,
         ),
-        ("daily-min-temperatures.csv", ["--season", 365, "--epochs", 5]),
+        pytest.param(
+            "daily-min-temperatures.csv",
+            ["--season", 365, "--epochs", 5],
+            marks=pytest.mark.large,
+        ),
     ],
 )
 def test_series(run, name: str, options: list[object]) -> None:

@@ -48,8 +48,8 @@ def test_every_registered_part_has_a_case() -> None:
 
 QUANTIZED = [
     ("tabular_encoder", "dense"),
-    ("tabular_encoder", "ft_transformer"),
-    ("text_encoder", "embedding_bag"),
+    pytest.param(("tabular_encoder", "ft_transformer"), marks=pytest.mark.large),
+    pytest.param(("text_encoder", "embedding_bag"), marks=pytest.mark.large),
     ("text_encoder", "transformer"),
     ("fusion", "concat"),
     ("head", "regression"),

@@ -72,6 +72,8 @@ def marked(line: Line) -> Any:
 
 @pytest.mark.parametrize("line", [marked(line) for line in lines()])
 def test_a_part_exports_as_the_table_says(line: Line, tmp_path: Path) -> None:
+    if line.wanted == "openvino":
+        pytest.importorskip("openvino")
     case = CASES[line.kind, line.name]
     keras.utils.set_random_seed(0)
     cls = registry.get(line.kind, line.name)

@@ -23,7 +23,7 @@ from tiny import plain_rows, worded_rows
 from multimodal.core.errors import DataError, RunError
 from multimodal.data.read import parts
 from multimodal.data.shards import Worker
-from multimodal.runs import raw_rows
+from multimodal.runs import batch, raw_rows
 from multimodal.runs.batch import predict_files
 from multimodal.runs.run import Run, load
 from multimodal.runs.tables import write_table
@@ -161,6 +161,7 @@ def test_it_goes_on_after_an_interruption(
         return predict(*given)
 
     monkeypatch.setattr(raw_rows, "predict_part", part)
+    monkeypatch.setattr(batch, "TELL_SECONDS", 0)
     Path("out.csv").write_text("of yesterday")
     with pytest.raises(KeyboardInterrupt):
         predict_files(run, ["rows.csv"], "out.csv", level=0.8)

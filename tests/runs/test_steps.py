@@ -106,7 +106,12 @@ MEASURED = {"importance.json", "neighbours.npz", "neighbours.json"}
     ("left_out", "absent", "there"),
     [
         ("report", PAGES, {*MEASURED, "baseline_predictions.csv"}),
-        ("explanations", {*MEASURED, "explanations"}, {"report.html", "baseline_predictions.csv"}),
+        pytest.param(
+            "explanations",
+            {*MEASURED, "explanations"},
+            {"report.html", "baseline_predictions.csv"},
+            marks=pytest.mark.large,
+        ),
         ("baselines", {"baseline_predictions.csv"}, PAGES | MEASURED),
     ],
 )

@@ -295,8 +295,9 @@ class _Rate:
 
     def add(self, rows: int) -> None:
         self._done += rows
-        now = time.monotonic()
-        if not self._rows or (now - self._told < TELL_SECONDS and self._done < self._rows):
+        now, silent = time.monotonic(), self._told == self._begun
+        waits = self._done < self._rows or silent  # what was over in seconds needs no word
+        if not self._rows or (waits and now - self._told < TELL_SECONDS):
             return
         self._told = now
         rate = self._done / max(now - self._begun, 1e-9)
